@@ -1,0 +1,60 @@
+# Ombor. Needed beforehand: Go 1.26, gcc, Node 20 with npm, make. Everything else
+# is installed once, at a pinned version, under .tools/ (ignored by git).
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+ROOT  := $(CURDIR)
+TOOLS := $(ROOT)/.tools
+STATICCHECK_VERSION := v0.8.2
+export GOFLAGS := -buildvcs=false
+export CGO_ENABLED := 1
+
+# Test data of real governments is read in place, never copied here.
+OMBOR_SHARED ?= $(ROOT)/../shared
+export OMBOR_SHARED
+
+include warehouse/engine/library/library.mk
+include internal/objects/minio.mk
+include dashboards-api/web/web.mk
+
+GO_FILES := $(shell find . -name '*.go' -not -path './dashboards-api/web/node_modules/*' -not -path './.tools/*')
+
+.PHONY: help run test test-go test-web test-conformance test-server build lint clean bench-ingest bench-kpi
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+build: bin/ombor ## bin/ombor, with the page inside
+
+bin/ombor: $(GO_FILES) go.mod go.sum $(LIBCHDB) $(WEB_STAMP)
+	@echo "== building bin/ombor"
+	go build -trimpath -o $@ ./cmd/ombor
+
+run: build ## everything a newcomer needs: install, build, start, load a simulated year, print the address
+	@scripts/run
+
+test: test-go test-web test-conformance test-end-to-end ## everything, with real parts
+
+lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, import rules
+	@unformatted=$$(gofmt -l $(GO_FILES)); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ./...
+	go test -count=1 ./internal/lint
+
+$(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
+	@echo "== installing staticcheck $(STATICCHECK_VERSION)"
+	GOBIN=$(TOOLS)/bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	mv $(TOOLS)/bin/staticcheck $@
+
+test-go: $(LIBCHDB) $(MINIO) $(WEB_STAMP) lint ## Go tests under the race detector
+	go test -race -timeout 20m ./...
+
+test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
+	go run ./warehouse/engine/conformance
+
+test-end-to-end: bin/ombor $(MINIO) ## the real binary, the real packs, the page in Chromium
+	go test -count=1 -timeout 20m -tags endtoend ./cmd/ombor/...
+
+clean: ## remove what was built; keeps .tools
+	rm -rf bin
