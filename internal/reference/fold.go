@@ -1,0 +1,81 @@
+package reference
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Apostrophe is the one form that stands for all five in stored names of the
+// languages in apostrophes: U+02BB, the letter of oʻ and gʻ.
+const Apostrophe = 'ʻ'
+
+// isApostrophe: the five that arrive for the same sign. U+0027 and U+2019 come from
+// keyboards and word processors, U+2018 from web pages, U+02BC from dictionaries.
+func isApostrophe(r rune) bool {
+	switch r {
+	case '\'', 'ʻ', 'ʼ', '‘', '’':
+		return true
+	}
+	return false
+}
+
+// Languages in which an apostrophe is part of a letter, so that names have one
+// stored form. Elsewhere it is punctuation and stays as written.
+var apostrophes = map[string]bool{"uz": true, "kaa": true, "uz-Latn": true, "kaa-Latn": true}
+
+// Clean is the stored form of a name in a language: Unicode NFC, single spaces, and
+// where the language has letters with an apostrophe, [Apostrophe] for all five.
+func Clean(name, tag string) string {
+	name = strings.Join(strings.Fields(norm.NFC.String(name)), " ")
+	if apostrophes[tag] {
+		name = strings.Map(func(r rune) rune {
+			if isApostrophe(r) {
+				return Apostrophe
+			}
+			return r
+		}, name)
+	}
+	return name
+}
+
+// Fold is the form in which texts are compared: NFC, case folded, one form of
+// apostrophe, single spaces. Fold(Fold(s)) == Fold(s). A text of lower-case ASCII
+// letters, digits and - . _ / is its own fold and is returned without allocation.
+func Fold(text string) string {
+	if plain(text) {
+		return text
+	}
+	var b strings.Builder
+	b.Grow(len(text))
+	space := false
+	// Case folding may undo NFC (ΐ folds to three runes), so normalise after it.
+	for _, r := range norm.NFC.String(cases.Fold().String(norm.NFC.String(text))) {
+		if unicode.IsSpace(r) {
+			space = b.Len() > 0
+			continue
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		if isApostrophe(r) {
+			r = Apostrophe
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func plain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '.', c == '_', c == '/':
+		default:
+			return false
+		}
+	}
+	return true
+}
