@@ -1,0 +1,246 @@
+package queries
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"ombor/internal/reference"
+)
+
+// Result is the answer to a [Request]. Its JSON form is stable:
+//
+//	{"kpi": "online-processing-share", "title": {"en": "…"}, "unit": "percent",
+//	 "direction": "up", "basis": "events", "version": 1, "from": "2024-01-01", "to": "2024-12-31",
+//	 "grain": "month", "by": ["region"], "where": {}, "data_through": "2024-12-31T18:59:59Z",
+//	 "loaded": "…", "simulated": false, "definition": {…}, "coverage": {…},
+//	 "names": {"region": {"1703": {"en": "Andijan"}}}, "cells": [{…}, …]}
+//
+// Percentages are 0–100. Numbers are numbers; what has no number is null and its
+// state says why.
+type Result struct {
+	KPI       string              `json:"kpi"`
+	Title     reference.Names     `json:"title"`
+	Unit      string              `json:"unit"`
+	Direction string              `json:"direction"`
+	Owner     string              `json:"owner"`
+	Basis     string              `json:"basis"`
+	Version   int                 `json:"version"`
+	Variant   string              `json:"variant,omitempty"`
+	From      Date                `json:"from"` // first day that the cells speak of; null when there is nothing at all
+	To        Date                `json:"to"`   // last day, inclusive
+	Grain     Grain               `json:"grain"`
+	By        []string            `json:"by"`
+	Where     map[string][]string `json:"where"`
+	Compare   Compare             `json:"compare,omitempty"`
+	KnownOn   Date                `json:"known_on"` // null: everything received so far
+
+	// DataThrough is the time of the latest event that the contracts behind the
+	// KPI hold, and Loaded the moment at which their rollups were last written;
+	// null when nothing was ever received.
+	DataThrough *time.Time `json:"data_through"`
+	Loaded      *time.Time `json:"loaded"`
+	Simulated   bool       `json:"simulated"` // some row behind some cell was made by simulation
+
+	Definition Definition                            `json:"definition"`
+	Coverage   *Coverage                             `json:"coverage"`        // of the whole answer; null when nothing can be said
+	Names      map[string]map[string]reference.Names `json:"names,omitempty"` // dimension → code → names, for reference dimensions
+	Notes      []string                              `json:"notes,omitempty"` // sentences that belong under the figure
+	Cells      []Cell                                `json:"cells"`
+	Plan       *Plan                                 `json:"plan,omitempty"`
+}
+
+// Definition is what a figure means.
+type Definition struct {
+	About       reference.Names `json:"about,omitempty"`
+	Numerator   string          `json:"numerator,omitempty"`   // formula, as the pack states it
+	Denominator string          `json:"denominator,omitempty"` //
+	Of          string          `json:"of,omitempty"`          // expression of a distribution, field of a distinct count
+	Quantiles   []float64       `json:"quantiles,omitempty"`
+	From        []string        `json:"from"` // contracts
+	At          string          `json:"at"`   // the field that dates a row
+	Source      string          `json:"source"`
+	ValidFrom   Date            `json:"valid_from"`
+	ValidTo     Date            `json:"valid_to"`
+	Exact       bool            `json:"exact"`           // false: quantiles, within ±1 %
+	Error       float64         `json:"error,omitempty"` // relative error, in percent, when not exact
+}
+
+// Cell is one figure. In JSON its dimensions stand beside the other keys, in the
+// order of the request; a dimension named like one of them is written "by.<name>".
+type Cell struct {
+	Period string // "2024-03", "2024-W10", "2024-Q1", "2024", "2024-03-05", "2024-03-05T14", or "<from>/<to>"
+	From   reference.Day
+	To     reference.Day // inclusive
+	Dims   []Dim         // as many as the result's By
+
+	// Numerator and Denominator are exact decimal numbers in the formula's own
+	// unit; "" is null. Value is Numerator, or 100 × or 1 × Numerator ÷
+	// Denominator, or the first quantile; nil unless State is value or zero.
+	Numerator   Number
+	Denominator Number
+	Value       *float64
+	State       State
+	Reason      string     // "no_cases" with NotApplicable
+	Cases       *int64     // rows behind the cell, corrections settled; nil when suppressed
+	Quantiles   []Quantile // of a distribution
+	Open        bool       // still arriving: the period has not ended, or data do not yet reach its end
+	Simulated   bool
+	Coverage    *Coverage
+	Comparison  *Comparison // with Request.Compare
+}
+
+// Dim is one dimension of a cell and its value; the empty value is "not told".
+type Dim struct{ Name, Value string }
+
+// State says what a cell without a number means; none is ever turned into another.
+type State string
+
+const (
+	HasValue      State = "value"
+	Zero          State = "zero"
+	NotApplicable State = "not_applicable" // 0 ÷ 0 (reason no_cases), or said so by the sender
+	NotProvided   State = "not_provided"   // no report received
+	Suppressed    State = "suppressed"     // hidden to protect people
+)
+
+// Quantile is one point of a distribution.
+type Quantile struct {
+	Q     float64 `json:"q"`
+	Value float64 `json:"value"`
+}
+
+// Coverage says how much of what should have reported has reported: sources of
+// events, or the units that a reported figure counts.
+type Coverage struct {
+	Covered  int64    `json:"covered"`
+	Expected int64    `json:"expected"`
+	Share    float64  `json:"share"` // percent
+	Words    string   `json:"words"` // "31 of 32 sources; missing: customs (9 % of rows)"
+	Missing  []string `json:"missing,omitempty"`
+}
+
+// Comparison holds a cell against an earlier period.
+type Comparison struct {
+	Period     string   `json:"period"`
+	Value      *float64 `json:"value"` // null: its state says why
+	State      State    `json:"state"`
+	Difference *float64 `json:"difference"` // in the unit; percentage points for percent
+	Change     *float64 `json:"change"`     // percent of the earlier value; null when that is 0 or unknown
+}
+
+// Plan says how an answer was computed.
+type Plan struct {
+	Table    string            `json:"table"` // the rollup or the facts that were read
+	Rows     uint64            `json:"rows"`  // rows in that table
+	Why      string            `json:"why"`
+	SQL      string            `json:"sql"`
+	Bindings map[string]string `json:"bindings"` // values of the SQL's {name:Type} parameters
+}
+
+// Number is an exact decimal number as text, or "" for none. It is a number, or
+// null, in JSON.
+type Number string
+
+// Float is the nearest float64; false for none.
+func (n Number) Float() (float64, bool) {
+	if n == "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(string(n), 64)
+	return f, err == nil
+}
+
+func (n Number) MarshalJSON() ([]byte, error) {
+	if n == "" {
+		return []byte("null"), nil
+	}
+	return []byte(n), nil
+}
+
+// Date is a day that is written YYYY-MM-DD in JSON, and null when there is none.
+// The zero value is none.
+type Date struct {
+	Day reference.Day
+	Set bool
+}
+
+func dateOf(d reference.Day) Date { return Date{d, d != reference.NoDay} }
+
+func (d Date) String() string {
+	if !d.Set {
+		return ""
+	}
+	return d.Day.String()
+}
+
+func (d Date) MarshalJSON() ([]byte, error) {
+	if !d.Set {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + d.Day.String() + `"`), nil
+}
+
+// cellKeys are the fixed keys of a cell's JSON form.
+var cellKeys = map[string]bool{"period": true, "from": true, "to": true, "numerator": true, "denominator": true,
+	"value": true, "state": true, "reason": true, "cases": true, "quantiles": true, "open": true, "simulated": true,
+	"coverage": true, "comparison": true}
+
+// Key is the JSON key of a dimension in a cell.
+func (d Dim) Key() string {
+	if cellKeys[d.Name] {
+		return "by." + d.Name
+	}
+	return d.Name
+}
+
+// MarshalJSON writes the cell with its dimensions beside the fixed keys.
+func (c Cell) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	put := func(key string, value any) error {
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		name, err := json.Marshal(key)
+		if err != nil {
+			return err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(text)
+		return nil
+	}
+	type pair struct {
+		key   string
+		value any
+	}
+	pairs := []pair{{"period", c.Period}, {"from", dateOf(c.From)}, {"to", dateOf(c.To)}}
+	for _, d := range c.Dims {
+		pairs = append(pairs, pair{d.Key(), d.Value})
+	}
+	pairs = append(pairs, pair{"numerator", c.Numerator}, pair{"denominator", c.Denominator}, pair{"value", c.Value}, pair{"state", c.State})
+	if c.Reason != "" {
+		pairs = append(pairs, pair{"reason", c.Reason})
+	}
+	pairs = append(pairs, pair{"cases", c.Cases})
+	if c.Quantiles != nil {
+		pairs = append(pairs, pair{"quantiles", c.Quantiles})
+	}
+	pairs = append(pairs, pair{"open", c.Open}, pair{"simulated", c.Simulated}, pair{"coverage", c.Coverage})
+	if c.Comparison != nil {
+		pairs = append(pairs, pair{"comparison", c.Comparison})
+	}
+	for _, p := range pairs {
+		if err := put(p.key, p.value); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
