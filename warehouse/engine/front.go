@@ -1,0 +1,611 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"ombor/internal/protocol"
+)
+
+// serverName is X-ClickHouse-Server-Display-Name and displayName().
+const serverName = "ombor"
+
+// headSize is how much of a body is looked at to know what the statement is. It is
+// the engine's max_query_size: no statement is longer, only its data is.
+const headSize = 256 << 10
+
+// exceptionOf makes the engine's exception text typed.
+func exceptionOf(text string) error { return protocol.ParseException(text) }
+
+// front serves ClickHouse's HTTP interface over one engine.
+type front struct {
+	lib      *library
+	base     []string // arguments of every connection
+	config   Config
+	identity protocol.Identity
+	limits   protocol.Limits
+	turns    chan struct{} // one place for each statement that runs
+	waiting  chan struct{} // one place for each statement that waits
+	inserts  *budget
+	sessions sessions
+
+	admin struct {
+		sync.Mutex
+		conn *connection // kept open: the last close would stop the engine; runs KILL QUERY
+	}
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/ping", "/replicas_status":
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		_, _ = io.WriteString(w, "Ok.\n") // the client has gone: nothing to do
+		return
+	case "/", "/query":
+	default:
+		w.Header().Set("X-ClickHouse-Exception-Code", "0")
+		http.Error(w, "There is no handler "+r.URL.Path+"\n\nUse / or /ping for health checks.\nOr /replicas_status for more sophisticated health checks.\n\nSend queries from your program with POST method or GET /?query=...", http.StatusNotFound)
+		return
+	}
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if r.URL.RawQuery == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		_, _ = io.WriteString(w, "Ok.\n") // likewise
+		return
+	}
+	req, err := protocol.ParseRequest(r, f.limits)
+	if req != nil && req.QueryID == "" {
+		req.QueryID = newID()
+	}
+	answer := protocol.NewAnswer(w, req, f.identity)
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			slog.Error("engine: a request failed inside the front", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			answer.Fail(protocol.Exceptionf(protocol.CodeStdException, "the door failed on this request; the log says why"))
+		}
+	}()
+	if err == nil {
+		err = f.handle(r.Context(), req, answer)
+	}
+	if err == nil {
+		err = answer.Close()
+	}
+	if err == nil {
+		return
+	}
+	if r.Context().Err() != nil {
+		// Nobody is left to read an answer; the connection must not look complete.
+		panic(http.ErrAbortHandler)
+	}
+	answer.Fail(err)
+}
+
+// handle runs one request to its end. What it returns has not been answered yet.
+func (f *front) handle(ctx context.Context, req *protocol.Request, answer *protocol.Answer) error {
+	head, err := readHead(req)
+	if err != nil {
+		return err
+	}
+	statement := protocol.Read(head)
+	switch {
+	case statement.Verb == "":
+		return protocol.Exceptionf(protocol.CodeSyntaxError, "Empty query")
+	case statement.More:
+		return protocol.Exceptionf(protocol.CodeSyntaxError, "Syntax error (Multi-statements are not allowed): send one statement in a request")
+	case statement.ClientFile:
+		return protocol.Exceptionf(protocol.CodeNotImplemented, "INTO OUTFILE and FROM INFILE name a file of the client and cannot be used over HTTP")
+	}
+	if err := f.enter(ctx); err != nil {
+		return err
+	}
+	defer f.leave()
+
+	format := statement.Format
+	if format == "" || statement.Verb == "INSERT" {
+		format = req.DefaultFormat
+	}
+	if format == "" {
+		format = "TabSeparated"
+	}
+	reframe := strings.EqualFold(format, "Native") && req.Revision > 0
+	q := &query{f: f, req: req, statement: statement, answer: answer, format: format, reframe: reframe, mark: newID()}
+	release, err := q.connect()
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	done := make(chan struct{})
+	defer close(done)
+	go f.killWhenGone(ctx, q.mark, done)
+
+	if statement.Verb == "INSERT" {
+		err = q.insert(head)
+	} else {
+		err = q.read(ctx, head)
+	}
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// readHead returns the statement's text: all of it, unless it is an INSERT whose
+// data goes on in req.Body.
+func readHead(req *protocol.Request) ([]byte, error) {
+	var head []byte
+	if req.Query != "" {
+		head = append(append(head, req.Query...), '\n')
+	}
+	buf := make([]byte, headSize)
+	n, err := io.ReadFull(req.Body, buf)
+	head = append(head, buf[:n]...)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		req.Body = http.NoBody
+		return head, nil
+	}
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	if s := protocol.Read(head); s.Data || s.NeedsFormat {
+		return head, nil
+	}
+	// A long statement without data: the engine judges its length.
+	rest, err := io.ReadAll(io.LimitReader(req.Body, headSize*4))
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	req.Body = http.NoBody
+	return append(head, rest...), nil
+}
+
+func bodyError(err error) error {
+	var e *protocol.Exception
+	if errors.As(err, &e) {
+		return err
+	}
+	return protocol.Exceptionf(protocol.CodeNetworkError, "the body of the request cannot be read: %v", err)
+}
+
+// enter waits for a turn to run a statement.
+func (f *front) enter(ctx context.Context) error {
+	select {
+	case f.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	full := protocol.Exceptionf(protocol.CodeTooManySimultaneous, "Too many simultaneous queries. Maximum: %d", f.config.MaxConcurrent)
+	full.RetryAfter = 1
+	select {
+	case f.waiting <- struct{}{}:
+		defer func() { <-f.waiting }()
+	default:
+		return full
+	}
+	timer := time.NewTimer(time.Duration(f.config.QueueSeconds) * time.Second)
+	defer timer.Stop()
+	select {
+	case f.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return full
+	}
+}
+
+func (f *front) leave() { <-f.turns }
+
+// markSetting carries our own id of a running query: the engine chooses
+// query_id itself, and this is the setting that changes nothing.
+const markSetting = "log_comment"
+
+// killWhenGone ends the query that carries mark once ctx is over. It asks again
+// until done, because a query that has not begun yet cannot be killed.
+func (f *front) killWhenGone(ctx context.Context, mark string, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		f.kill(mark)
+		select {
+		case <-done:
+			return
+		case <-again.C:
+		}
+	}
+}
+
+func (f *front) kill(mark string) {
+	text := "KILL QUERY WHERE endsWith(Settings['" + markSetting + "'], " + protocol.QuoteString(mark) + ") ASYNC"
+	if _, err := f.ask(text); err != nil {
+		slog.Warn("engine: a query whose client has gone could not be killed", "error", err)
+	}
+}
+
+// ask runs a statement of our own and returns its answer as tab-separated text.
+func (f *front) ask(text string) (string, error) {
+	f.admin.Lock()
+	defer f.admin.Unlock()
+	r, err := f.admin.conn.run([]byte(text), "TabSeparated", nil)
+	if err != nil {
+		return "", err
+	}
+	defer r.free()
+	return string(r.bytes()), nil
+}
+
+// query is one statement on its way.
+type query struct {
+	f         *front
+	req       *protocol.Request
+	statement protocol.Statement
+	answer    *protocol.Answer
+	conn      *connection
+	format    string
+	reframe   bool
+	mark      string
+	out       []byte // reused between chunks
+	began     time.Time
+}
+
+// connect gives the query a connection with its settings, database and external
+// tables. release gives everything back.
+func (q *query) connect() (release func(), err error) {
+	if q.req.SessionID != "" {
+		return q.connectSession()
+	}
+	q.conn, err = q.f.lib.dial(q.f.base)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.prepare(); err != nil {
+		q.conn.close()
+		return nil, err
+	}
+	return q.conn.close, nil
+}
+
+// prepare applies what the request asks of its connection.
+func (q *query) prepare() error {
+	if q.req.Database != "" {
+		if err := q.do("USE " + protocol.QuoteIdentifier(q.req.Database)); err != nil {
+			return err
+		}
+	}
+	for _, t := range q.req.External {
+		if err := q.external(t); err != nil {
+			return err
+		}
+	}
+	return q.do("SET " + assignments(q.settings()))
+}
+
+// settings of this request, ours included; readonly is last, because nothing can
+// be set after it.
+func (q *query) settings() []protocol.Pair {
+	var set []protocol.Pair
+	mark, readonly := q.mark, ""
+	for _, p := range q.req.Settings {
+		switch p.Name {
+		case markSetting:
+			mark = p.Value + " " + mark
+		case "readonly":
+			readonly = p.Value
+		default:
+			set = append(set, p)
+		}
+	}
+	if q.reframe {
+		set = append(set, protocol.Pair{Name: protocol.TypesInBinary, Value: "1"})
+	}
+	set = append(set, protocol.Pair{Name: markSetting, Value: mark})
+	if readonly == "" && q.req.ReadOnly {
+		readonly = "2" // as a server does for GET
+	}
+	if readonly != "" && readonly != "0" {
+		set = append(set, protocol.Pair{Name: "readonly", Value: readonly})
+	}
+	return set
+}
+
+func assignments(set []protocol.Pair) string {
+	parts := make([]string, len(set))
+	for i, p := range set {
+		parts[i] = protocol.QuoteIdentifier(p.Name) + " = " + protocol.QuoteString(p.Value)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// do runs a statement that answers nothing.
+func (q *query) do(text string) error {
+	r, err := q.conn.run([]byte(text), "Null", nil)
+	if err != nil {
+		return err
+	}
+	r.free()
+	return nil
+}
+
+// external makes a temporary table of what came with the request.
+func (q *query) external(t protocol.External) error {
+	structure := t.Structure
+	if structure == "" && t.Types != "" {
+		for i, of := range protocol.SplitTypes(t.Types) {
+			if i > 0 {
+				structure += ", "
+			}
+			structure += fmt.Sprintf("_%d %s", i+1, of)
+		}
+	}
+	if structure == "" {
+		return protocol.Exceptionf(protocol.CodeBadArguments, "external table %q has neither a structure nor types", t.Name)
+	}
+	name := protocol.QuoteIdentifier(t.Name)
+	if err := q.do("CREATE TEMPORARY TABLE " + name + " (" + structure + ") ENGINE = Memory"); err != nil {
+		return err
+	}
+	if len(t.Data) == 0 {
+		return nil
+	}
+	text := append([]byte("INSERT INTO "+name+" FORMAT "+t.Format+"\n"), t.Data...)
+	r, err := q.conn.run(text, "Null", nil)
+	if err != nil {
+		return err
+	}
+	r.free()
+	return nil
+}
+
+func (q *query) params() []parameter {
+	params := make([]parameter, len(q.req.Params))
+	for i, p := range q.req.Params {
+		params[i] = parameter{p.Name, p.Value}
+	}
+	return params
+}
+
+// read runs a statement that is not an INSERT with data and sends on what it
+// answers.
+func (q *query) read(ctx context.Context, text []byte) error {
+	q.began = time.Now()
+	q.answer.Format(q.format)
+	continuation, streams := continuations[strings.ToLower(q.format)]
+	if q.statement.Streams && streams {
+		done, err := q.stream(ctx, text, continuation)
+		if done || err != nil {
+			return err
+		}
+	}
+	r, err := q.conn.run(text, q.format, q.params())
+	if err != nil {
+		return err
+	}
+	defer r.free()
+	q.count(r.counts())
+	return q.send(r.bytes())
+}
+
+// stream sends an answer on while the engine makes it. done is false when the
+// engine does not stream this statement: then nothing has been sent.
+func (q *query) stream(ctx context.Context, text []byte, continuation func([]byte) []byte) (done bool, err error) {
+	c := q.conn
+	handle := c.call(c.lib.streamQuery, text, q.format, q.params())
+	if handle == nil {
+		return false, nil
+	}
+	stream := &result{lib: c.lib, handle: handle}
+	defer stream.free()
+	if err := stream.err(); err != nil {
+		if strings.Contains(err.Error(), "Streaming query is not supported") {
+			return false, nil
+		}
+		return true, err
+	}
+	open := true
+	defer func() {
+		if open { // after its end a stream must not be cancelled
+			c.lib.cancel(*c.handle, handle)
+		}
+	}()
+	for first := true; ; first = false {
+		if err := ctx.Err(); err != nil {
+			return true, err
+		}
+		next := c.lib.fetch(*c.handle, handle)
+		if next == nil {
+			open = false
+			return true, protocol.Exceptionf(protocol.CodeStdException, "the engine gave no answer")
+		}
+		chunk := &result{lib: c.lib, handle: next}
+		if err := chunk.err(); err != nil {
+			chunk.free()
+			open = false
+			return true, err
+		}
+		q.count(chunk.counts())
+		data := chunk.bytes()
+		if len(data) == 0 {
+			chunk.free()
+			open = false
+			return true, nil
+		}
+		if !first {
+			data = continuation(data)
+		}
+		err := q.send(data)
+		chunk.free()
+		if err != nil {
+			return true, err
+		}
+	}
+}
+
+func (q *query) count(c counts) {
+	s := &q.answer.Summary
+	s.ReadRows += c.readRows
+	s.ReadBytes += c.readBytes
+	s.WrittenRows += c.writtenRows
+	s.WrittenBytes += c.writtenBytes
+	if c.writtenRows == 0 {
+		s.ResultRows += c.resultRows
+	}
+	s.Elapsed = time.Since(q.began)
+}
+
+func (q *query) send(data []byte) error {
+	q.answer.Summary.ResultBytes += uint64(len(data))
+	if q.reframe {
+		out, err := protocol.Reframe(q.out[:0], data, q.req.Revision)
+		if err != nil {
+			return protocol.Exceptionf(protocol.CodeNotImplemented, "%v", err)
+		}
+		q.out, data = out, out
+	}
+	_, err := q.answer.Write(data)
+	return err
+}
+
+// insert runs an INSERT: as one piece when its data fits, else streamed.
+func (q *query) insert(head []byte) error {
+	q.began = time.Now()
+	if q.statement.NeedsFormat {
+		head, q.statement = q.nameFormat(head)
+	}
+	if !q.statement.Data {
+		return q.insertWhole(head)
+	}
+	limit := q.f.config.InsertLimit
+	size := int64(len(head))
+	if q.req.BodySize > 0 {
+		size += q.req.BodySize
+	}
+	held := q.f.inserts.take(min(max(size, headSize), limit))
+	defer func() { q.f.inserts.give(held) }()
+	body := bytes.NewBuffer(make([]byte, 0, min(size, limit)+bytes.MinRead))
+	body.Write(head)
+	for int64(body.Len()-q.statement.DataAt) <= limit {
+		n, err := io.CopyN(body, q.req.Body, 1<<20)
+		if err == io.EOF {
+			return q.insertWhole(body.Bytes())
+		}
+		if err != nil {
+			return bodyError(err)
+		}
+		if over := int64(body.Len()) - held; over > 0 && n > 0 {
+			held += q.f.inserts.more(over)
+		}
+	}
+	return q.insertStream(body.Bytes())
+}
+
+// nameFormat completes an INSERT that ends after its columns.
+func (q *query) nameFormat(head []byte) ([]byte, protocol.Statement) {
+	format := q.req.DefaultFormat
+	if format == "" {
+		format = "Values"
+	}
+	at := len(head)
+	if q.req.Query != "" {
+		at = len(q.req.Query)
+	}
+	text := append(bytes.TrimRight(head[:at:at], "; \t\r\n"), (" FORMAT " + format + "\n")...)
+	if q.req.Query != "" {
+		text = append(text, head[at+1:]...)
+	}
+	return text, protocol.Read(text)
+}
+
+func (q *query) insertWhole(text []byte) error {
+	r, err := q.conn.run(text, q.format, q.params())
+	if err != nil {
+		return err
+	}
+	defer r.free()
+	q.count(r.counts())
+	return nil
+}
+
+// insertStream gives the engine data as it arrives. What the engine has taken is
+// not undone when the rest fails: this is for loads that no answer has to hold.
+func (q *query) insertStream(begun []byte) error {
+	c := q.conn
+	statement, data := splitInsert(begun, q.statement)
+	handle := c.call(c.lib.streamInsert, statement, q.statement.Format, q.params())
+	if handle == nil {
+		return protocol.Exceptionf(protocol.CodeStdException, "the engine gave no answer")
+	}
+	defer c.lib.insertDestroy(handle)
+	failed := func() error {
+		if text := c.lib.insertError(handle); text != "" {
+			return exceptionOf(text)
+		}
+		return protocol.Exceptionf(protocol.CodeStdException, "the engine refused the data of an INSERT")
+	}
+	if text := c.lib.insertError(handle); text != "" {
+		return exceptionOf(text)
+	}
+	buf := make([]byte, 1<<20)
+	for {
+		if len(data) > 0 && c.lib.insertAppend(handle, unsafe.SliceData(data), uintptr(len(data))) != 0 {
+			return failed()
+		}
+		n, err := io.ReadFull(q.req.Body, buf)
+		data = buf[:n]
+		if n > 0 {
+			continue
+		}
+		if err == io.EOF {
+			break
+		}
+		c.lib.insertCancel(handle)
+		return bodyError(err)
+	}
+	done := c.lib.insertDone(handle)
+	if done == nil {
+		return failed()
+	}
+	r := &result{lib: c.lib, handle: done}
+	defer r.free()
+	if err := r.err(); err != nil {
+		return err
+	}
+	q.count(r.counts())
+	return nil
+}
+
+// splitInsert separates an INSERT from the data that follows it: white space and
+// one line break belong to the statement, as the engine's parser has it.
+func splitInsert(text []byte, s protocol.Statement) (statement, data []byte) {
+	data = text[s.DataAt:]
+	for len(data) > 0 && (data[0] == ' ' || data[0] == '\t' || data[0] == '\f') {
+		data = data[1:]
+	}
+	if len(data) > 0 && data[0] == '\r' {
+		data = data[1:]
+	}
+	if len(data) > 0 && data[0] == '\n' {
+		data = data[1:]
+	}
+	return text[:s.DataAt], data
+}
