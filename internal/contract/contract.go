@@ -5,9 +5,36 @@
 // table (in package warehouse), the Parquet schema (in package lake), the JSON
 // Schema for integrators and the data dictionary; none of these is written by
 // hand.
+//
+// A [Set] holds all contracts of a pack, checked and compiled. A [Checker] turns
+// events into Arrow record batches, one event at a time:
+//
+//	set, err := contract.NewSet("uz.gov.", zone, contracts, refs)
+//	keys, err := contract.OpenKeys("data/keys.json")
+//	batch := contract.NewChecker(set, keys, contract.Limits{}).NewBatch()
+//	if refusal := batch.Add(0, event); refusal != nil { … }   // the sender has it: answer, store nothing
+//	journal.Append(ctx, batch.Parts())                       // one record for each contract
+//	journal.Hold(ctx, batch.Held())                          // checked, but to be looked at
+//
+// An event is a CloudEvent 1.0 in structured JSON. It has three outcomes:
+//
+//   - it is a row of its contract's record, as [Contract.Schema] lays it out;
+//   - it is held: it is sound, but names an unknown reference or breaks a rule whose
+//     severity is quarantine;
+//   - it is refused, with a [Code], the field and a reason. A refused event adds
+//     nothing to any column.
+//
+// What identifies a person ([Person]) is replaced by a keyed pseudonym before anything
+// is stored. The raw value is in no record, no held event and no refusal: reasons
+// name what is allowed and never repeat what was sent.
 package contract
 
-import "ombor/internal/reference"
+import (
+	"strconv"
+	"strings"
+
+	"ombor/internal/reference"
+)
 
 // Contract is one major version of one event type.
 type Contract struct {
@@ -23,10 +50,15 @@ type Contract struct {
 	Rules     []Rule          // CEL checks over the fields and time
 	Retention Retention
 	File      string // where it was read, for messages
+	Line      int    // where it begins; 0 is the file as a whole
+
+	compiled *compiled // by NewSet
 }
 
 // Table is the name of the fact table and of the lake's folder: "request_decided_v1".
-func (c *Contract) Table() string { return tableName(c.Name, c.Major) }
+func (c *Contract) Table() string {
+	return strings.ReplaceAll(c.Name, ".", "_") + "_v" + strconv.Itoa(c.Major)
+}
 
 // Field is the named field, or nil.
 func (c *Contract) Field(name string) *Field {
