@@ -40,13 +40,22 @@ package warehouse
 
 import (
 	"context"
-	"io"
+	"crypto/tls"
+	"embed"
+	"errors"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
-	"ombor/internal/reference"
 )
 
 // Config says where the engine is. Exactly one of Socket and URL is set.
@@ -55,8 +64,8 @@ type Config struct {
 	URL    string // "https://user:password@host:8443/database"; the database is not used for tables
 
 	Prefix  string        // before the names of the databases facts, rollups and meta; for a server that others share
-	Persons int           // k: distinct persons are counted up to this many in rollups; 0 is 10
-	Timeout time.Duration // of one statement; 0 is 60 s. Fills of rollups are not bounded by it
+	Persons int           // k: distinct persons are counted up to this many in rollups, 1 to 100; 0 is 10
+	Timeout time.Duration // of one statement; 0 is 60 s. Migrations and fills of rollups are not bounded by it
 	Conns   int           // connections at most; 0 is 8
 }
 
@@ -66,92 +75,217 @@ type Contracts interface {
 	Zone() *time.Location
 }
 
-// Open connects to the engine. It creates nothing: call [Warehouse.Migrate] before
-// writing. An engine that does not answer is an Unavailable error.
-func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.KPI) (*Warehouse, error) {
-	return nil, errNotYet
+// Warehouse is a pool of connections and the tables derived from a pack.
+type Warehouse struct {
+	conn      driver.Conn
+	timeout   time.Duration
+	databases databases
+	zone      *time.Location
+	persons   int
+	contracts []*contract.Contract
+	kpis      []*kpi.KPI
+
+	rollups  []*Rollup
+	declared map[string][]*Rollup // by contract.Table()
+
+	sizes struct {
+		sync.Mutex
+		rows  map[string]uint64 // table with database → rows
+		taken time.Time
+	}
 }
 
-// Warehouse is an open connection pool and the tables derived from a pack.
-type Warehouse struct{}
+type databases struct{ facts, rollups, meta string }
 
-var errNotYet = problem.New(problem.Internal, "warehouse: being built")
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Open connects to the engine. It creates nothing: call [Warehouse.Migrate] before
+// writing. An engine that does not answer is an Unavailable error; an expression that
+// no rollup can hold is a BadInput error, reported by Migrate.
+func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.KPI) (*Warehouse, error) {
+	if config.Persons == 0 {
+		config.Persons = 10
+	}
+	if config.Persons < 1 || config.Persons > 100 {
+		return nil, problem.New(problem.BadInput, "the number of persons that a cell needs is between 1 and 100, not %d", config.Persons)
+	}
+	options, err := config.options()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.BadInput, "warehouse: open", "the address of the warehouse cannot be used")
+	}
+	w := &Warehouse{
+		conn:    conn,
+		timeout: options.ReadTimeout,
+		databases: databases{
+			facts:   config.Prefix + "facts",
+			rollups: config.Prefix + "rollups",
+			meta:    config.Prefix + "meta",
+		},
+		zone:      contracts.Zone(),
+		persons:   config.Persons,
+		contracts: contracts.All(),
+		kpis:      kpis,
+	}
+	if w.zone == nil {
+		w.zone = time.UTC
+	}
+	if err := w.derive(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := conn.Ping(ctx); err != nil {
+		return nil, errors.Join(failure(err, "warehouse: open"), conn.Close())
+	}
+	return w, nil
+}
+
+func (config Config) options() (*clickhouse.Options, error) {
+	options := &clickhouse.Options{
+		Protocol:     clickhouse.HTTP,
+		ClientInfo:   clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{Name: "ombor"}}},
+		DialTimeout:  10 * time.Second,
+		ReadTimeout:  config.Timeout,
+		MaxOpenConns: config.Conns,
+		MaxIdleConns: config.Conns,
+	}
+	if options.ReadTimeout == 0 {
+		options.ReadTimeout = time.Minute
+	}
+	if options.MaxOpenConns == 0 {
+		options.MaxOpenConns, options.MaxIdleConns = 8, 8
+	}
+	options.HttpMaxConnsPerHost = options.MaxOpenConns
+	switch {
+	case config.Socket != "" && config.URL != "":
+		return nil, problem.New(problem.BadInput, "give the warehouse a socket or a URL, not both")
+	case config.Socket != "":
+		options.Addr = []string{"ombor"}
+		options.DialContext = func(ctx context.Context, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", config.Socket)
+		}
+		return options, nil
+	case config.URL == "":
+		return nil, problem.New(problem.BadInput, "the warehouse has no address: give a socket or a URL")
+	}
+	u, err := url.Parse(config.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		// The cause is left out: it would print the password.
+		return nil, problem.New(problem.BadInput, "the warehouse's URL must read https://user:password@host:8443/database").In("warehouse")
+	}
+	port := u.Port()
+	switch {
+	case port == "" && u.Scheme == "https":
+		port = "8443"
+	case port == "":
+		port = "8123"
+	}
+	options.Addr = []string{net.JoinHostPort(u.Hostname(), port)}
+	if u.Scheme == "https" {
+		options.TLS = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	}
+	options.Auth.Username = u.User.Username()
+	options.Auth.Password, _ = u.User.Password()
+	options.Auth.Database = strings.Trim(u.Path, "/")
+	return options, nil
+}
 
 // Close gives the connections back. It does not stop the engine.
-func (w *Warehouse) Close() error { return nil }
+func (w *Warehouse) Close() error { return w.conn.Close() }
 
-// Migrate brings databases, fact tables and rollups to what the pack's contracts
-// and KPIs ask for, and fills rollups that are new or changed from the facts. It
-// is idempotent and may be interrupted. A change that a contract cannot make
-// within its major version is a Conflict error that names every such field.
-func (w *Warehouse) Migrate(ctx context.Context) error { return errNotYet }
+// Zone is the pack's time zone, never nil.
+func (w *Warehouse) Zone() *time.Location { return w.zone }
 
-// InsertFacts appends rows to the contract's facts: an Arrow IPC stream with at
-// least the columns of the table, by name (others are passed over). The rows are
-// one block: after nil they are on disk, after an error ask [Warehouse.BatchRows]
-// whether they are all there or none. All rows must lie in one month of _cut.
-func (w *Warehouse) InsertFacts(ctx context.Context, c *contract.Contract, arrowStream io.Reader) error {
-	return errNotYet
+// KPIs are the definitions that the warehouse was opened with.
+func (w *Warehouse) KPIs() []*kpi.KPI { return w.kpis }
+
+// Contract finds "request.decided" (its newest major version) or
+// "request.decided.v1"; nil when there is none.
+func (w *Warehouse) Contract(name string) *contract.Contract {
+	var best *contract.Contract
+	for _, c := range w.contracts {
+		if c.Table() == tableOf(name) {
+			return c
+		}
+		if c.Name == name && (best == nil || c.Major > best.Major) {
+			best = c
+		}
+	}
+	return best
 }
 
-// BatchRows counts the rows of one batch in the facts of a contract.
-func (w *Warehouse) BatchRows(ctx context.Context, c *contract.Contract, cut reference.Day, batch uint64) (uint64, error) {
-	return 0, errNotYet
+func tableOf(name string) string { return strings.ReplaceAll(name, ".", "_") }
+
+// settings of a statement, on top of the engine's.
+type settings = clickhouse.Settings
+
+// exec runs one statement that answers nothing.
+func (w *Warehouse) exec(ctx context.Context, op string, set settings, statement string) error {
+	if set != nil {
+		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(set))
+	}
+	return failure(w.conn.Exec(ctx, statement), op)
 }
 
-// ApplyRollups brings the rollups of a contract, in the month of cut, up to and
-// including batch. Batches must be applied in order; applying one again changes nothing.
-func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut reference.Day, batch uint64) error {
-	return errNotYet
+// bounded gives ctx the statement's time-out, when it has no deadline of its own.
+func (w *Warehouse) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, w.timeout)
 }
 
-// Refill computes the contract's rollups of the month of cut anew from the facts
-// and puts them in place in one step: the repair for any doubt.
-func (w *Warehouse) Refill(ctx context.Context, c *contract.Contract, cut reference.Day) error {
-	return errNotYet
+// unbounded lifts the client's time-out for statements whose length follows the
+// size of the data; ctx still ends them.
+func unbounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, 24*time.Hour)
 }
 
-// FactRows streams the rows that stand for the given root events, as Arrow IPC
-// with all columns of the table in its order: for each id the row of its highest
-// revision that has not been taken back, and nothing for an id without one. Rows
-// before the sequence from are not looked at; 0 looks at all.
-func (w *Warehouse) FactRows(ctx context.Context, c *contract.Contract, ids [][16]byte, from uint64) (io.ReadCloser, error) {
-	return nil, errNotYet
+// ClickHouse's error codes that are not faults of ours.
+const (
+	codeTimeout      = 159
+	codeQueries      = 202
+	codeMemory       = 241
+	codeTooManyParts = 252
+	codeNetwork      = 210
+)
+
+// failure gives an error of the client its kind: an engine that is away, too busy or
+// out of memory is to be asked again; anything else is ours to mend.
+func failure(err error, op string) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var e *clickhouse.Exception
+	if errors.As(err, &e) {
+		switch e.Code {
+		case codeTooManyParts, codeQueries:
+			return problem.Wrap(err, problem.Busy, op, "the warehouse is busy; try again")
+		case codeTimeout, codeMemory, codeNetwork:
+			return problem.Wrap(err, problem.Unavailable, op, "the warehouse could not finish this in the time and memory that it has")
+		}
+		return problem.Wrap(err, problem.Internal, op, "the engine refused a statement")
+	}
+	var netError net.Error
+	if errors.As(err, &netError) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, clickhouse.ErrAcquireConnTimeout) || isClosed(err) {
+		return problem.Wrap(err, problem.Unavailable, op, "the warehouse does not answer; it may be starting again")
+	}
+	return problem.Wrap(err, problem.Internal, op, "the warehouse gave an answer that was not understood")
 }
 
-// Columns are the names of the columns of a contract's fact table, in its order.
-func Columns(c *contract.Contract) []string { return nil }
-
-// Check parses an expression of a KPI with the engine's own parser and refuses
-// what is not an expression over columns made of allowed pure functions. It
-// executes nothing. The error is BadInput and says what is wrong.
-func (w *Warehouse) Check(ctx context.Context, expression string, columns []string) error {
-	return errNotYet
+func isClosed(err error) bool {
+	text := err.Error()
+	return slices.ContainsFunc([]string{"EOF", "connection refused", "connection reset", "no such file"}, func(s string) bool {
+		return strings.Contains(text, s)
+	})
 }
-
-// Raw runs one SELECT with bound parameters ({name:Type}) read-only and streams
-// its result in a ClickHouse format ("JSON", "CSVWithNames", "ArrowStream").
-func (w *Warehouse) Raw(ctx context.Context, sql string, params map[string]string, format string) (io.ReadCloser, error) {
-	return nil, errNotYet
-}
-
-// Status is what the warehouse holds.
-type Status struct {
-	Engine string        `json:"engine"` // ClickHouse's version
-	Rows   uint64        `json:"rows"`   // rows of facts, corrections included
-	Bytes  uint64        `json:"bytes"`  // on disk, facts and rollups
-	Loaded *time.Time    `json:"loaded"` // when facts were last written; null when never
-	Tables []TableStatus `json:"tables"`
-}
-
-// TableStatus is the size of one table.
-type TableStatus struct {
-	Database string `json:"database"` // "facts", "rollups" or "meta"
-	Name     string `json:"name"`
-	Rows     uint64 `json:"rows"`
-	Bytes    uint64 `json:"bytes"`
-	Parts    uint64 `json:"parts"`
-}
-
-// Status asks the engine for its version and sizes.
-func (w *Warehouse) Status(ctx context.Context) (*Status, error) { return nil, errNotYet }

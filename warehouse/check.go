@@ -1,0 +1,235 @@
+package warehouse
+
+import (
+	"context"
+	"strings"
+
+	"ombor/internal/problem"
+)
+
+// Check parses an expression of a KPI with the engine's own parser (EXPLAIN AST,
+// which executes nothing) and refuses what is not one expression over the columns,
+// made of literals and allowed pure functions. The error is BadInput and says what is
+// wrong. It does not know types: Migrate does.
+func (w *Warehouse) Check(ctx context.Context, expression string, columns []string) error {
+	if err := scannable(expression); err != nil {
+		return err
+	}
+	// Inside identity( … ) an expression that closes the bracket itself leaves
+	// something else at the top of the tree.
+	var tree []string
+	err := w.each(ctx, "warehouse: check", "EXPLAIN AST SELECT identity("+expression+")", nil, func(scan Scan) error {
+		var line string
+		err := scan(&line)
+		tree = append(tree, line)
+		return err
+	})
+	switch problem.KindOf(err) {
+	case problem.Busy, problem.Unavailable:
+		return err
+	}
+	if err != nil {
+		return problem.New(problem.BadInput, "the engine cannot read %q as an expression: %s", expression, reason(err))
+	}
+	return checkTree(expression, tree, columns)
+}
+
+// The frame of EXPLAIN AST SELECT identity(x) above x itself.
+var frame = []string{
+	"SelectWithUnionQuery (children 1)", " ExpressionList (children 1)", "  SelectQuery (children 1)",
+	"   ExpressionList (children 1)", "    Function identity (children 1)", "     ExpressionList (children 1)",
+}
+
+func checkTree(expression string, tree, columns []string) error {
+	refuse := func(format string, args ...any) error {
+		return problem.New(problem.BadInput, "in the expression %q: "+format, append([]any{expression}, args...)...)
+	}
+	if len(tree) <= len(frame) {
+		return refuse("there is no expression")
+	}
+	for i, line := range frame {
+		if tree[i] != line {
+			return refuse("write one expression, without FROM, WHERE, a comma or another bracket")
+		}
+	}
+	known := map[string]bool{}
+	for _, c := range columns {
+		known[c] = true
+	}
+	for _, line := range tree[len(frame):] {
+		node := strings.TrimLeft(line, " ")
+		if len(line)-len(node) < len(frame) {
+			return refuse("write one expression, without FROM, WHERE, a comma or another bracket")
+		}
+		kind, rest, _ := strings.Cut(node, " ")
+		if kind == "Literal" {
+			continue
+		}
+		if strings.Contains(rest, "(alias ") {
+			return refuse("a name cannot be given with AS")
+		}
+		rest, _, _ = strings.Cut(rest, " (children ")
+		switch kind {
+		case "ExpressionList":
+		case "Identifier":
+			if !known[rest] {
+				return refuse("there is no field %q; fields are %s", rest, strings.Join(columns, ", "))
+			}
+		case "Function":
+			if !pure[rest] {
+				return refuse("the function %s is not allowed", rest)
+			}
+		default:
+			return refuse("%s is not allowed", words(kind))
+		}
+	}
+	return nil
+}
+
+func words(kind string) string {
+	switch kind {
+	case "Subquery":
+		return "a subquery"
+	case "Asterisk", "QualifiedAsterisk":
+		return "*"
+	case "WindowDefinition":
+		return "OVER"
+	}
+	return kind
+}
+
+// reason is the engine's own sentence, without its stack.
+func reason(err error) string {
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, "DB::Exception: "); ok {
+		text = after
+	}
+	if before, _, ok := strings.Cut(text, ". Expected one of"); ok {
+		text = before
+	}
+	return strings.TrimSpace(text)
+}
+
+// scannable refuses, before the engine sees it, what could end the statement or begin
+// another one: a semicolon, a comment, a parameter, a heredoc, control characters.
+func scannable(expression string) error {
+	if strings.TrimSpace(expression) == "" {
+		return problem.New(problem.BadInput, "the expression is empty")
+	}
+	if len(expression) > 4096 {
+		return problem.New(problem.BadInput, "the expression is longer than 4096 bytes")
+	}
+	return tokens(expression, func(kind tokenKind, text string) error {
+		switch {
+		case kind == unclosed:
+			return problem.New(problem.BadInput, "in the expression %q: a quotation mark is not closed", expression)
+		case kind == other && strings.ContainsAny(text, ";#{}$@?\\") || kind == other && text[0] < ' ' && !strings.ContainsAny(text, "\n\t"):
+			return problem.New(problem.BadInput, "in the expression %q: %q is not allowed", expression, text)
+		case kind == comment:
+			return problem.New(problem.BadInput, "in the expression %q: comments are not allowed", expression)
+		}
+		return nil
+	})
+}
+
+type tokenKind uint8
+
+const (
+	word tokenKind = iota
+	quotedWord
+	text
+	number
+	comment
+	unclosed
+	other
+)
+
+// tokens cuts an expression as ClickHouse's lexer does, as far as it matters here.
+func tokens(s string, visit func(kind tokenKind, text string) error) error {
+	for i := 0; i < len(s); {
+		start, kind := i, other
+		switch c := s[i]; {
+		case c == '\'' || c == '`' || c == '"':
+			kind = unclosed
+			for i++; i < len(s); i++ {
+				if s[i] == '\\' {
+					i++
+				} else if s[i] == c {
+					if i+1 < len(s) && s[i+1] == c {
+						i++
+						continue
+					}
+					i++
+					kind = text
+					if c != '\'' {
+						kind = quotedWord
+					}
+					break
+				}
+			}
+			i = min(i, len(s))
+		case c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+			kind = word
+			for i < len(s) && (s[i] == '_' || 'a' <= s[i] && s[i] <= 'z' || 'A' <= s[i] && s[i] <= 'Z' || '0' <= s[i] && s[i] <= '9') {
+				i++
+			}
+		case '0' <= c && c <= '9':
+			kind = number
+			for i < len(s) && ('0' <= s[i] && s[i] <= '9' || s[i] == '.') {
+				i++
+			}
+		case strings.HasPrefix(s[i:], "--"), strings.HasPrefix(s[i:], "/*"), strings.HasPrefix(s[i:], "//"):
+			kind = comment
+			i += 2
+		default:
+			i++
+		}
+		if err := visit(kind, s[start:i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identifiers are the names in an expression, functions among them.
+func identifiers(expression string) []string {
+	var list []string
+	_ = tokens(expression, func(kind tokenKind, text string) error { // visit never fails
+		switch kind {
+		case word:
+			list = append(list, text)
+		case quotedWord:
+			list = append(list, text[1:len(text)-1])
+		}
+		return nil
+	})
+	return list
+}
+
+// pure are the functions that an expression may use: they depend on their arguments
+// alone, read nothing, and cost little.
+var pure = set(`
+and or not xor if multiIf caseWithExpression transform ifNull nullIf coalesce isNull isNotNull assumeNotNull toNullable identity
+equals notEquals less greater lessOrEquals greaterOrEquals in notIn between has
+plus minus multiply divide intDiv intDivOrZero modulo positiveModulo negate abs sign min2 max2 least greatest
+round floor ceil trunc roundBankers sqrt log log2 log10 exp pow power isFinite isNaN
+toInt8 toInt16 toInt32 toInt64 toUInt8 toUInt16 toUInt32 toUInt64 toFloat64 toString toBool CAST
+toDecimal32 toDecimal64 toDecimal128 toInt64OrNull toInt64OrZero toFloat64OrNull
+toDate toDate32 toDateTime toDateTime64 toTimeZone toYear toQuarter toMonth toDayOfMonth toDayOfWeek toDayOfYear toHour toMinute toSecond
+toISOWeek toISOYear toStartOfDay toStartOfWeek toStartOfMonth toStartOfQuarter toStartOfYear toStartOfHour toYYYYMM toYYYYMMDD
+toUnixTimestamp toUnixTimestamp64Milli dateDiff date_diff timeDiff addDays addHours addMonths addYears addMinutes addSeconds addWeeks addQuarters
+subtractDays subtractHours subtractMonths subtractYears subtractMinutes subtractSeconds
+toIntervalDay toIntervalHour toIntervalMinute toIntervalSecond toIntervalWeek toIntervalMonth toIntervalQuarter toIntervalYear
+lower upper lowerUTF8 upperUTF8 length lengthUTF8 empty notEmpty concat substring substringUTF8 left right trim trimLeft trimRight trimBoth
+startsWith endsWith position positionCaseInsensitive like notLike ilike notILike match replaceAll replaceOne splitByChar splitByString
+array tuple tupleElement arrayElement indexOf
+bitAnd bitOr bitXor bitNot bitTest
+`)
+
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}

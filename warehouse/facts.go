@@ -1,0 +1,166 @@
+package warehouse
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ombor/internal/contract"
+)
+
+// column is one column of a table.
+type column struct {
+	name, kind, codec, about string
+}
+
+// Codecs, by what a column looks like in a part sorted by (_day, labels, time);
+// docs/decisions/0101-storage.md has the sizes measured.
+const (
+	codecHash   = "NONE"             // random bits: packing them costs time and saves nothing
+	codecNumber = "T64, ZSTD(1)"     // whole numbers of a small range, unsorted
+	codecSorted = "Delta, ZSTD(1)"   // rises slowly along the sort order
+	codecFloat  = "Gorilla, ZSTD(1)" // neighbours share leading bits
+	codecPlain  = "ZSTD(1)"
+)
+
+// Columns are the names of the columns of a contract's fact table, in its order.
+func Columns(c *contract.Contract) []string {
+	var names []string
+	for _, col := range factColumns(c) {
+		names = append(names, col.name)
+	}
+	return names
+}
+
+func factColumns(c *contract.Contract) []column {
+	columns := []column{
+		{"_id", "UUID", codecHash, "the root event: keyed hash of source and id"},
+		{"_rev", "UInt32", codecNumber, "revision; 0 is the root event itself"},
+		{"_simulated", "Bool", codecPlain, "made by simulation"},
+		{"source", "LowCardinality(String)", codecPlain, "the system that sent it (CloudEvents source)"},
+		{"time", "DateTime64(3, 'UTC')", codecSorted, "when it happened"},
+		{"_day", "Date", codecPlain, "day of time in the pack's time zone"},
+	}
+	for i := range c.Fields {
+		columns = append(columns, fieldColumn(&c.Fields[i]))
+	}
+	return append(columns,
+		column{"_sign", "Int8", codecNumber, "+1, or -1 for a row that a correction takes back"},
+		column{"_cut", "Date", codecPlain, "day on which the journal received it"},
+		column{"_seq", "UInt64", codecNumber, "message of the journal x 2^20 + row"},
+		column{"_batch", "UInt64", codecNumber, "first message of the plan that wrote it"},
+	)
+}
+
+func fieldColumn(f *contract.Field) column {
+	col := column{name: f.Name, codec: codecPlain}
+	switch f.Type {
+	case contract.Text:
+		col.kind = "String"
+	case contract.Code, contract.Enum, contract.Ref:
+		col.kind = "LowCardinality(String)"
+	case contract.Person:
+		col.kind = "UUID"
+	case contract.Timestamp:
+		col.kind, col.codec = "DateTime64(3, 'UTC')", codecNumber
+	case contract.Date:
+		col.kind, col.codec = "Date32", codecNumber
+	case contract.Integer, contract.Money, contract.Duration:
+		col.kind, col.codec = "Int64", codecNumber
+	case contract.Decimal:
+		col.kind, col.codec = fmt.Sprintf("Decimal(18, %d)", f.Scale), codecNumber
+	case contract.Boolean:
+		col.kind = "Bool"
+	case contract.Number:
+		col.kind, col.codec = "Float64", codecFloat
+	}
+	if !f.Required && !f.EmptyIsAbsent() {
+		col.kind = "Nullable(" + col.kind + ")"
+	}
+	var about []string
+	for _, s := range []string{f.Title.In("en"), f.About, f.Unit} {
+		if s != "" {
+			about = append(about, s)
+		}
+	}
+	col.about = strings.Join(about, "; ")
+	return col
+}
+
+func (col column) definition() string {
+	d := name(col.name) + " " + col.kind
+	if col.about != "" {
+		d += " COMMENT " + literal(col.about)
+	}
+	if col.codec != "" {
+		d += " CODEC(" + col.codec + ")"
+	}
+	return d
+}
+
+// sortKey is what facts are sorted by: the day, which every question bounds; up to
+// three labels, the one of fewest values first, which brings equal values together
+// and so packs every other column better; then time. It follows the contract alone, so
+// that a change of KPIs leaves the facts as they are.
+func sortKey(c *contract.Contract) []string {
+	type label struct {
+		name string
+		size int
+	}
+	var labels []label
+	for i := range c.Fields {
+		switch f := &c.Fields[i]; f.Type {
+		case contract.Enum:
+			labels = append(labels, label{f.Name, len(f.Values)})
+		case contract.Ref:
+			labels = append(labels, label{f.Name, 1000})
+		case contract.Code:
+			labels = append(labels, label{f.Name, 2000})
+		}
+	}
+	slices.SortStableFunc(labels, func(a, b label) int { return a.size - b.size })
+	key := []string{"_day"}
+	for _, l := range labels[:min(3, len(labels))] {
+		key = append(key, l.name)
+	}
+	return append(key, "time")
+}
+
+// Facts is the contract's fact table, with its database, quoted.
+func (w *Warehouse) Facts(c *contract.Contract) string {
+	return name(w.databases.facts) + "." + name(c.Table())
+}
+
+// createFacts makes a contract's table: one insert is one part (a partition follows
+// the day of receipt, not the event's), on disk when the insert is answered, and a
+// block that is sent again unchanged is dropped.
+func (w *Warehouse) createFacts(c *contract.Contract) string {
+	var lines []string
+	for _, col := range factColumns(c) {
+		lines = append(lines, "    "+col.definition())
+	}
+	lines = append(lines,
+		"    INDEX _seq_range _seq TYPE minmax GRANULARITY 1",
+		"    INDEX _batch_range _batch TYPE minmax GRANULARITY 1")
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s\n(\n%s\n)\nENGINE = MergeTree\nPARTITION BY toYYYYMM(_cut)\nORDER BY (%s)\n"+
+		"SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000\nCOMMENT %s",
+		w.Facts(c), strings.Join(lines, ",\n"), names(sortKey(c)), literal(strings.TrimSpace(c.Type+": "+c.Title.In("en")+". "+c.About)))
+}
+
+// name quotes an identifier.
+func name(s string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(s) + "`"
+}
+
+func names(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = name(s)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// literal quotes a text.
+func literal(s string) string {
+	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(s) + "'"
+}

@@ -1,0 +1,293 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+)
+
+// Migrate brings databases, fact tables and rollups to what the pack's contracts
+// and KPIs ask for; fills rollups that are new or changed from the facts, and adds to
+// any rollup what a crash kept from it. It is idempotent and may be interrupted at
+// any point; call it before the loader starts. A change that a contract cannot make
+// within its major version is a Conflict error that names every such field; nothing
+// was changed then. A formula that sums floats is a BadInput error.
+func (w *Warehouse) Migrate(ctx context.Context) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	if err := w.migrateFixed(ctx); err != nil {
+		return err
+	}
+	if err := w.migrateFacts(ctx); err != nil {
+		return err
+	}
+	return w.migrateRollups(ctx)
+}
+
+func (w *Warehouse) migrateFixed(ctx context.Context) error {
+	fill := strings.NewReplacer("{facts}", name(w.databases.facts), "{rollups}", name(w.databases.rollups), "{meta}", name(w.databases.meta))
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return problem.Wrap(err, problem.Internal, "warehouse: migrate", "the migrations cannot be read")
+	}
+	sort.Strings(files)
+	ran := map[string]string{}
+	var there uint64
+	err = w.each(ctx, "warehouse: migrate", "SELECT count() FROM system.tables WHERE database = {meta:String} AND name = 'migrations'",
+		map[string]string{"meta": w.databases.meta}, func(scan Scan) error { return scan(&there) })
+	if err != nil {
+		return err
+	}
+	if there > 0 {
+		err = w.each(ctx, "warehouse: migrate", "SELECT name, any(digest) FROM "+name(w.databases.meta)+".migrations GROUP BY name", nil, func(scan Scan) error {
+			var file, digest string
+			err := scan(&file, &digest)
+			ran[file] = digest
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, file := range files {
+		text, err := migrations.ReadFile(file)
+		if err != nil {
+			return problem.Wrap(err, problem.Internal, "warehouse: migrate", "%s cannot be read", file)
+		}
+		sum := sha256.Sum256(text)
+		digest := hex.EncodeToString(sum[:])
+		switch before := ran[file]; before {
+		case digest:
+			continue
+		case "":
+		default:
+			return problem.New(problem.Conflict, "the migration %s is not the one that this warehouse ran; it was made by another build of ombor", file)
+		}
+		for statement := range strings.SplitSeq(comments.ReplaceAllString(string(text), ""), ";") {
+			if statement = strings.TrimSpace(statement); statement == "" {
+				continue
+			}
+			if err := w.exec(ctx, "warehouse: "+file, nil, fill.Replace(statement)); err != nil {
+				return err
+			}
+		}
+		insert := fmt.Sprintf("INSERT INTO %s.migrations (name, digest) VALUES (%s, %s)", name(w.databases.meta), literal(file), literal(digest))
+		if strings.HasSuffix(file, "0001_databases.sql") {
+			continue // the table to note it in does not exist yet; it is idempotent
+		}
+		if err := w.exec(ctx, "warehouse: "+file, settings{"async_insert": 0}, insert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var comments = regexp.MustCompile(`(?m)^--.*$`)
+
+// found is a column as the engine has it.
+type found struct{ kind, about string }
+
+func (w *Warehouse) migrateFacts(ctx context.Context) error {
+	tables := map[string]map[string]found{}
+	err := w.each(ctx, "warehouse: migrate", "SELECT table, name, type, comment FROM system.columns WHERE database = {facts:String}",
+		map[string]string{"facts": w.databases.facts}, func(scan Scan) error {
+			var table, column string
+			var f found
+			if err := scan(&table, &column, &f.kind, &f.about); err != nil {
+				return err
+			}
+			if tables[table] == nil {
+				tables[table] = map[string]found{}
+			}
+			tables[table][column] = f
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	var statements, refusals []string
+	for _, c := range w.contracts {
+		there, ok := tables[c.Table()]
+		if !ok {
+			statements = append(statements, w.createFacts(c))
+			continue
+		}
+		change, refused := w.evolve(c, there)
+		statements = append(statements, change...)
+		refusals = append(refusals, refused...)
+	}
+	if len(refusals) > 0 {
+		return problem.New(problem.Conflict, "these changes need a new major version of the contract beside the old one:\n%s", strings.Join(refusals, "\n"))
+	}
+	for _, statement := range statements {
+		if err := w.exec(ctx, "warehouse: migrate facts", nil, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evolve compares a contract with its table: the statements that bring the table
+// along, and what no statement can.
+func (w *Warehouse) evolve(c *contract.Contract, there map[string]found) (statements, refusals []string) {
+	after := ""
+	for _, col := range factColumns(c) {
+		have, ok := there[col.name]
+		switch f := c.Field(col.name); {
+		case !ok && (f == nil || f.Required):
+			refusals = append(refusals, fmt.Sprintf("%s: %s is new and required; a new field must be optional", c.Type, col.name))
+		case !ok:
+			statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s AFTER %s", w.Facts(c), col.definition(), name(after)))
+		case have.kind != col.kind:
+			refusals = append(refusals, fmt.Sprintf("%s: %s was %s and would become %s", c.Type, col.name, have.kind, col.kind))
+		case have.about != col.about:
+			statements = append(statements, fmt.Sprintf("ALTER TABLE %s COMMENT COLUMN %s %s", w.Facts(c), name(col.name), literal(col.about)))
+		}
+		after = col.name
+	}
+	for column := range there {
+		if !slices.Contains(Columns(c), column) {
+			refusals = append(refusals, fmt.Sprintf("%s: %s is gone; a field that was once sent stays, as an optional one", c.Type, column))
+		}
+	}
+	sort.Strings(refusals)
+	return statements, refusals
+}
+
+func (w *Warehouse) migrateRollups(ctx context.Context) error {
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	there := map[string]string{} // table → hash of its definition
+	err := w.each(ctx, "warehouse: migrate", "SELECT name, comment FROM system.tables WHERE database = {rollups:String}",
+		map[string]string{"rollups": w.databases.rollups}, func(scan Scan) error {
+			var table, comment string
+			err := scan(&table, &comment)
+			_, there[table], _ = strings.Cut(comment, "definition ")
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	database := name(w.databases.rollups) + "."
+	wanted := map[string]bool{}
+	for _, r := range w.rollups {
+		wanted[r.Name] = true
+		hash := w.hash(r)
+		if there[r.Name] == hash {
+			continue
+		}
+		slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
+		next := r.Name + "__next"
+		if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+database+name(next)); err != nil {
+			return err
+		}
+		if err := w.exec(ctx, "warehouse: create "+r.Name, nil, w.create(r, next, hash)); err != nil {
+			return err
+		}
+		months, err := w.months(ctx, r.Contract)
+		if err != nil {
+			return err
+		}
+		for _, m := range months {
+			statement := "INSERT INTO " + database + name(next) + " " + w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", m.month))
+			if err := w.exec(ctx, "warehouse: fill "+r.Name, wholeBlock, statement); err != nil {
+				return err
+			}
+		}
+		place := []string{"RENAME TABLE " + database + name(next) + " TO " + w.Table(r)}
+		if _, ok := there[r.Name]; ok {
+			place = []string{"EXCHANGE TABLES " + database + name(next) + " AND " + w.Table(r), "DROP TABLE " + database + name(next)}
+		}
+		for _, statement := range place {
+			if err := w.exec(ctx, "warehouse: place "+r.Name, nil, statement); err != nil {
+				return err
+			}
+		}
+	}
+	for table := range there {
+		if !wanted[table] {
+			if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+database+name(table)); err != nil {
+				return err
+			}
+		}
+	}
+	return w.catchUp(ctx)
+}
+
+type monthBatch struct {
+	month uint32
+	batch uint64
+}
+
+// months are the months of receipt of a contract's facts with their highest batch.
+func (w *Warehouse) months(ctx context.Context, c *contract.Contract) ([]monthBatch, error) {
+	var list []monthBatch
+	err := w.each(ctx, "warehouse: months", "SELECT toYYYYMM(_cut) AS month, max(_batch) FROM "+w.Facts(c)+" GROUP BY month ORDER BY month", nil, func(scan Scan) error {
+		var m monthBatch
+		err := scan(&m.month, &m.batch)
+		list = append(list, m)
+		return err
+	})
+	return list, err
+}
+
+// catchUp applies what a crash between facts and rollups left undone.
+func (w *Warehouse) catchUp(ctx context.Context) error {
+	for _, c := range w.contracts {
+		months, err := w.months(ctx, c)
+		if err != nil {
+			return err
+		}
+		for _, m := range months {
+			if err := w.ApplyRollups(ctx, c, dayOfMonth(m.month), m.batch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settle asks the engine for the type of every measure, and refuses what it cannot
+// sum exactly.
+func (w *Warehouse) settle(ctx context.Context) error {
+	var issues problem.Issues
+	for _, r := range w.rollups {
+		for i := range r.measures {
+			m := &r.measures[i]
+			if m.kind != "" {
+				continue
+			}
+			kind := ""
+			err := w.each(ctx, "warehouse: type of "+m.expr, "SELECT toTypeName("+m.expr+") FROM "+w.From(r.Contract, "0", m.inputs...), nil,
+				func(scan Scan) error { return scan(&kind) })
+			if problem.KindOf(err) == problem.Internal && err != nil {
+				issues.Add(r.Contract.Type, 0, "", "%s: the engine does not take it: %v", m.about, err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			kind = strings.TrimSuffix(strings.TrimPrefix(kind, "Nullable("), ")")
+			if strings.HasPrefix(kind, "Decimal(") && !strings.HasSuffix(kind, ")") {
+				kind += ")"
+			}
+			if kind != "Int64" && !strings.HasPrefix(kind, "Decimal(") {
+				issues.Add(r.Contract.Type, 0, "", "%s is a %s: only sums of whole numbers and decimals are kept, since floats change with the order in which they are added", m.about, kind)
+				continue
+			}
+			m.kind = kind
+		}
+	}
+	return issues.Err()
+}

@@ -1,0 +1,608 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+)
+
+// Rollup is one derived table: the sums of one contract's signs and measures by a
+// set of dimensions, by the day (or hour) of one of its time fields.
+type Rollup struct {
+	Contract *contract.Contract
+	At       string   // the field that dates a row: "time" or another
+	Hourly   bool     // there is a column _hour, 0 to 23 in the pack's zone
+	Dims     []string // dimensions, in the order of the sort key
+	Name     string   // of the table, without its database
+
+	measures []measure
+}
+
+// measure is one aggregated column. Two KPIs share it when their expressions are the
+// same text.
+type measure struct {
+	column string
+	kind   string // ClickHouse type; "" until the engine has told it
+	expr   string // aggregate over the facts
+	inputs []string
+	about  string
+	summed bool // a plain sum, kept by the engine's SummingMergeTree list
+}
+
+// columnName names a measure after its expression.
+func columnName(prefix, expr string) string {
+	sum := sha256.Sum256([]byte(expr))
+	return prefix + "_" + hex.EncodeToString(sum[:5])
+}
+
+// Signed is the aggregate over facts that a term of a formula stands for, with
+// corrections settled by the sign. The engine sums it exactly: whole numbers and decimals.
+func Signed(t kpi.Term) string {
+	switch {
+	case t.Func == kpi.CountRows && t.If == "":
+		return "sum(toInt64(_sign))"
+	case t.Func == kpi.CountRows:
+		return "sumIf(toInt64(_sign), " + t.If + ")"
+	case t.If == "":
+		return "sum((" + t.Of + ") * _sign)"
+	default:
+		return "sumIf((" + t.Of + ") * _sign, " + t.If + ")"
+	}
+}
+
+// Persons is the expression of the person behind a row as far as the row is in the
+// figure, null otherwise: a row that no aggregate of the version takes is nobody's.
+// It is "" when the version declares none.
+func Persons(v *kpi.Version) string {
+	if v.Persons == "" {
+		return ""
+	}
+	var conditions []string
+	add := func(condition string) bool {
+		if condition != "" && !slices.Contains(conditions, condition) {
+			conditions = append(conditions, condition)
+		}
+		return condition != ""
+	}
+	all := false
+	for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
+		if f == nil {
+			continue
+		}
+		for _, t := range f.Terms {
+			all = !add(t.If) || all
+		}
+	}
+	if v.Distribution != nil {
+		all = !add(v.Distribution.If) || all
+	}
+	if v.Distinct != nil {
+		all = true
+	}
+	if all || len(conditions) == 0 {
+		return "toNullable(" + name(v.Persons) + ")"
+	}
+	return "if((" + strings.Join(conditions, ") OR (") + "), toNullable(" + name(v.Persons) + "), NULL)"
+}
+
+// linear says whether a formula consists of sums and counts, which a rollup can keep.
+func linear(f *kpi.Formula) bool {
+	if f == nil {
+		return true
+	}
+	return !slices.ContainsFunc(f.Terms, func(t kpi.Term) bool { return t.Func != kpi.CountRows && t.Func != kpi.Sum })
+}
+
+// Aggregates are the expressions over facts that the version needs, without repeats:
+// those of its formulae or its distribution, and of its persons.
+func (w *Warehouse) aggregates(v *kpi.Version) []measure {
+	var out []measure
+	add := func(m measure) {
+		if !slices.ContainsFunc(out, func(o measure) bool { return o.column == m.column }) {
+			out = append(out, m)
+		}
+	}
+	for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
+		if f == nil {
+			continue
+		}
+		for _, t := range f.Terms {
+			if expr := Signed(t); t.Func != kpi.CountRows || t.If != "" {
+				add(measure{column: columnName("m", expr), expr: expr, inputs: []string{t.Of, t.If}, about: expr, summed: true})
+			}
+		}
+	}
+	if d := v.Distribution; d != nil {
+		expr := Buckets(d)
+		add(measure{column: columnName("b", expr), kind: "SimpleAggregateFunction(sumMap, Map(Int32, Int64))", expr: expr,
+			inputs: []string{d.Of, d.If}, about: "logarithmic buckets of " + d.Of})
+	}
+	if p := Persons(v); p != "" {
+		expr := fmt.Sprintf("uniqUpToState(%d)(if(_sign > 0, %s, NULL))", w.persons, p)
+		add(measure{column: columnName("p", expr), kind: fmt.Sprintf("AggregateFunction(uniqUpTo(%d), Nullable(UUID))", w.persons), expr: expr,
+			inputs: []string{p}, about: "distinct persons, up to k"})
+	}
+	return out
+}
+
+// Column is the rollup's column for a term of a formula; false when it keeps none.
+func (r *Rollup) Column(t kpi.Term) (string, bool) {
+	if t.Func == kpi.CountRows && t.If == "" {
+		return "_n", true
+	}
+	if t.Func != kpi.CountRows && t.Func != kpi.Sum {
+		return "", false
+	}
+	return r.has(columnName("m", Signed(t)))
+}
+
+// BucketsColumn is the rollup's column for a distribution's buckets.
+func (r *Rollup) BucketsColumn(d *kpi.Distribution) (string, bool) {
+	return r.has(columnName("b", Buckets(d)))
+}
+
+// PersonsColumn is the rollup's column for the distinct persons of a version, as a
+// state of uniqUpTo([Warehouse.PersonsLimit]); rows of sign −1 are not in it.
+func (w *Warehouse) PersonsColumn(r *Rollup, v *kpi.Version) (string, bool) {
+	return r.has(columnName("p", fmt.Sprintf("uniqUpToState(%d)(if(_sign > 0, %s, NULL))", w.persons, Persons(v))))
+}
+
+// PersonsLimit is k: a count of persons from a rollup above it is only "more than k".
+func (w *Warehouse) PersonsLimit() int { return w.persons }
+
+func (r *Rollup) has(column string) (string, bool) {
+	return column, slices.ContainsFunc(r.measures, func(m measure) bool { return m.column == column })
+}
+
+// Rollups are those of a contract, in a fixed order. The first of each At has the
+// single dimension "source".
+func (w *Warehouse) Rollups(c *contract.Contract) []*Rollup { return w.declared[c.Table()] }
+
+// Table is the rollup's table with its database, quoted.
+func (w *Warehouse) Table(r *Rollup) string { return name(w.databases.rollups) + "." + name(r.Name) }
+
+// derive lists the rollups that contracts and KPIs ask for: for each contract its
+// rows by source and day; for each version that can be summed, its sets of dimensions
+// and the implied set by source.
+func (w *Warehouse) derive() error {
+	w.declared = map[string][]*Rollup{}
+	find := func(c *contract.Contract, at string, dims []string, hourly bool) *Rollup {
+		dims = canonical(c, dims)
+		id := strings.Join(append([]string{c.Table(), at}, dims...), "__")
+		if hourly {
+			id += "__hour"
+		}
+		for _, r := range w.declared[c.Table()] {
+			if r.Name == id {
+				return r
+			}
+		}
+		r := &Rollup{Contract: c, At: at, Hourly: hourly, Dims: dims, Name: id}
+		w.declared[c.Table()] = append(w.declared[c.Table()], r)
+		w.rollups = append(w.rollups, r)
+		return r
+	}
+	for _, c := range w.contracts {
+		find(c, "time", []string{"source"}, false)
+	}
+	var issues problem.Issues
+	for _, k := range w.kpis {
+		for i := range k.Versions {
+			v := &k.Versions[i]
+			if v.Basis != kpi.Events || v.Distinct != nil || !linear(v.Numerator) || !linear(v.Denominator) {
+				continue
+			}
+			needs := w.aggregates(v)
+			for _, from := range v.From {
+				c := w.Contract(from)
+				if c == nil {
+					issues.Add(k.File, v.Line, "from", "no contract is called %q", from)
+					continue
+				}
+				for _, dims := range append([][]string{{"source"}}, v.Rollups...) {
+					for _, d := range dims {
+						if !Dimension(c, d) {
+							issues.Add(k.File, v.Line, "rollups", "%q cannot be a dimension of %s; dimensions are %s", d, c.Type, strings.Join(Dimensions(c), ", "))
+						}
+					}
+					at := cmpOr(v.At, "time")
+					r := find(c, at, dims, v.Grain == "hour")
+					for _, m := range needs {
+						if _, ok := r.has(m.column); !ok {
+							r.measures = append(r.measures, m)
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, r := range w.rollups {
+		sort.Slice(r.measures, func(a, b int) bool { return r.measures[a].column < r.measures[b].column })
+	}
+	return issues.Err()
+}
+
+func cmpOr(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// canonical orders a set of dimensions, those of fewest values first.
+func canonical(c *contract.Contract, dims []string) []string {
+	size := func(d string) int {
+		f := c.Field(d)
+		switch {
+		case f == nil, f.Type == contract.Boolean:
+			return 0
+		case f.Type == contract.Enum:
+			return len(f.Values)
+		case f.Type == contract.Ref:
+			return 1000
+		}
+		return 2000
+	}
+	dims = slices.Clone(dims)
+	slices.SortFunc(dims, func(a, b string) int {
+		if d := size(a) - size(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	return slices.Compact(dims)
+}
+
+// Dimension says whether figures of a contract can be broken down by a field: the
+// source, labels, references and truth values; and texts and whole numbers, which a
+// pack may use as labels.
+func Dimension(c *contract.Contract, field string) bool {
+	if field == "source" {
+		return true
+	}
+	f := c.Field(field)
+	if f == nil || f.Class == contract.Personal {
+		return false
+	}
+	switch f.Type {
+	case contract.Code, contract.Enum, contract.Ref, contract.Boolean, contract.Text, contract.Integer:
+		return true
+	}
+	return false
+}
+
+// Dimensions lists what [Dimension] allows.
+func Dimensions(c *contract.Contract) []string {
+	list := []string{"source"}
+	for i := range c.Fields {
+		if n := c.Fields[i].Name; n != "source" && Dimension(c, n) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// DimensionOf is the expression over facts of a dimension's value as text; "" is a
+// value that was not told.
+func DimensionOf(c *contract.Contract, field string) string {
+	f := c.Field(field)
+	if f == nil || f.EmptyIsAbsent() {
+		return name(field)
+	}
+	if f.Required {
+		return "toString(" + name(field) + ")"
+	}
+	return "ifNull(toString(" + name(field) + "), '')"
+}
+
+// DayOf is the expression over facts of the civil day of a time field in the pack's
+// zone; "" when the field is not a time of the contract.
+func (w *Warehouse) DayOf(c *contract.Contract, at string) string {
+	if at == "time" || at == "" {
+		return "_day"
+	}
+	f := c.Field(at)
+	switch {
+	case f == nil:
+		return ""
+	case f.Type == contract.Timestamp && f.Required:
+		return "toDate(" + w.local(at) + ")"
+	case f.Type == contract.Timestamp:
+		return "toDate(assumeNotNull(" + w.local(at) + "))"
+	case f.Type == contract.Date && f.Required:
+		return "toDate(" + name(at) + ")"
+	case f.Type == contract.Date:
+		return "toDate(assumeNotNull(" + name(at) + "))"
+	}
+	return ""
+}
+
+// HourOf is the hour, 0 to 23, of a time field in the pack's zone.
+func (w *Warehouse) HourOf(c *contract.Contract, at string) string {
+	if f := c.Field(at); at != "time" && f != nil && !f.Required {
+		return "toHour(assumeNotNull(" + w.local(at) + "))"
+	}
+	return "toHour(" + w.local(at) + ")"
+}
+
+func (w *Warehouse) local(at string) string {
+	return "toTimeZone(" + name(at) + ", " + literal(w.zone.String()) + ")"
+}
+
+// Dated is the condition that a row has a value in the field that dates it; "" when
+// it always has.
+func Dated(c *contract.Contract, at string) string {
+	if f := c.Field(at); f != nil && !f.Required {
+		return "isNotNull(" + name(at) + ")"
+	}
+	return ""
+}
+
+// From is what a statement over facts reads: the table under a condition, with the
+// times that the expressions mention in the pack's zone, so that toHour(time) is
+// the hour on the clock of the country.
+func (w *Warehouse) From(c *contract.Contract, where string, expressions ...string) string {
+	var replace []string
+	mentioned := map[string]bool{}
+	for _, e := range expressions {
+		for _, id := range identifiers(e) {
+			mentioned[id] = true
+		}
+	}
+	if w.zone.String() != "UTC" {
+		if mentioned["time"] {
+			replace = append(replace, w.local("time")+" AS time")
+		}
+		for i := range c.Fields {
+			if f := &c.Fields[i]; f.Type == contract.Timestamp && mentioned[f.Name] {
+				replace = append(replace, w.local(f.Name)+" AS "+name(f.Name))
+			}
+		}
+	}
+	if len(replace) == 0 {
+		if where == "" {
+			return w.Facts(c)
+		}
+		return w.Facts(c) + "\nWHERE " + where
+	}
+	if where != "" {
+		where = " WHERE " + where
+	}
+	return "(SELECT * REPLACE (" + strings.Join(replace, ", ") + ") FROM " + w.Facts(c) + where + ")"
+}
+
+func (r *Rollup) key() []string {
+	key := append(slices.Clone(r.Dims), "_day")
+	if r.Hourly {
+		key = append(key, "_hour")
+	}
+	return append(key, "_cut")
+}
+
+// create makes the rollup's table under a name. Its comment ends with the
+// definition's hash.
+func (w *Warehouse) create(r *Rollup, table, hash string) string {
+	columns := []column{}
+	for _, d := range r.Dims {
+		columns = append(columns, column{d, "LowCardinality(String)", codecPlain, ""})
+	}
+	columns = append(columns, column{"_day", "Date", codecPlain, "day of " + r.At + " in the pack's time zone"})
+	if r.Hourly {
+		columns = append(columns, column{"_hour", "UInt8", codecPlain, "hour of " + r.At + " in the pack's time zone"})
+	}
+	columns = append(columns,
+		column{"_cut", "Date", codecPlain, "day on which the journal received the rows"},
+		column{"_n", "Int64", codecNumber, "rows, corrections settled"},
+		column{"_retracted", "Int64", codecNumber, "rows of sign -1"},
+		column{"_simulated", "Int64", codecNumber, "rows made by simulation, corrections settled"},
+		column{"_last", "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))", codecNumber, "time of the latest event"},
+		column{"_through", "SimpleAggregateFunction(max, UInt64)", codecNumber, "highest batch in the row"},
+		column{"_loaded", "SimpleAggregateFunction(max, DateTime)", codecNumber, "when it was last written"})
+	summed := []string{"_n", "_retracted", "_simulated"}
+	for _, m := range r.measures {
+		columns = append(columns, column{m.column, m.kind, codecPlain, m.about})
+		if m.summed {
+			summed = append(summed, m.column)
+		}
+	}
+	var lines []string
+	for _, c := range columns {
+		lines = append(lines, "    "+c.definition())
+	}
+	return fmt.Sprintf("CREATE TABLE %s.%s\n(\n%s\n)\nENGINE = SummingMergeTree((%s))\nPARTITION BY toYYYYMM(_cut)\nORDER BY (%s)\n"+
+		"SETTINGS fsync_after_insert = 1, fsync_part_directory = 1\nCOMMENT %s",
+		name(w.databases.rollups), name(table), strings.Join(lines, ",\n"), names(summed), names(r.key()),
+		literal(fmt.Sprintf("%s by %s of %s and %s; definition %s", r.Contract.Type, map[bool]string{false: "day", true: "hour"}[r.Hourly],
+			r.At, strings.Join(r.Dims, ", "), hash)))
+}
+
+// fill computes rows of the rollup from the facts that a condition takes.
+func (w *Warehouse) fill(r *Rollup, where string) string {
+	c := r.Contract
+	day := w.DayOf(c, r.At)
+	if dated := Dated(c, r.At); dated != "" {
+		where += " AND " + dated
+	}
+	var group, columns, expressions, inputs []string
+	for _, d := range r.Dims {
+		columns = append(columns, d)
+		group = append(group, DimensionOf(c, d))
+	}
+	columns, group = append(columns, "_day"), append(group, day)
+	if r.Hourly {
+		columns, group = append(columns, "_hour"), append(group, w.HourOf(c, r.At))
+	}
+	columns, group = append(columns, "_cut"), append(group, "_cut")
+	expressions = append(expressions, group...)
+	columns = append(columns, "_n", "_retracted", "_simulated", "_last", "_through", "_loaded")
+	expressions = append(expressions, "sum(toInt64(_sign))", "countIf(_sign < 0)", "sumIf(toInt64(_sign), _simulated)",
+		"max(time)", "max(_batch)", "now()")
+	for _, m := range r.measures {
+		columns = append(columns, m.column)
+		expr := m.expr
+		if m.summed {
+			expr = "ifNull(" + expr + ", 0)"
+		}
+		expressions = append(expressions, expr)
+		inputs = append(inputs, m.inputs...)
+	}
+	return fmt.Sprintf("(%s)\nSELECT %s\nFROM %s\nGROUP BY %s", names(columns), strings.Join(expressions, ",\n    "), w.From(c, where, inputs...), strings.Join(group, ", "))
+}
+
+// hash is of everything that decides what stands in the rollup.
+func (w *Warehouse) hash(r *Rollup) string {
+	sum := sha256.Sum256([]byte(w.create(r, r.Name, "") + w.fill(r, "1")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// wholeBlock makes an INSERT … SELECT write one part, or nothing.
+var wholeBlock = settings{
+	"max_insert_threads": 1, "min_insert_block_size_rows": 1 << 28, "min_insert_block_size_bytes": 4 << 30,
+	"max_partitions_per_insert_block": 1, "async_insert": 0, "max_execution_time": 0,
+}
+
+func monthOf(cut reference.Day) uint32 {
+	t := cut.Time()
+	return uint32(t.Year()*100 + int(t.Month()))
+}
+
+// ApplyRollups brings the rollups of a contract, in the month of cut, up to and
+// including batch. What is applied already is asked of each table, so applying a batch
+// again, or after a crash at any point, changes nothing that was there and adds what was
+// not. All rows of a batch must have been inserted before. For one caller at a time.
+func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut reference.Day, batch uint64) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	month := monthOf(cut)
+	rollups := w.Rollups(c)
+	through, err := w.through(ctx, rollups, month)
+	if err != nil {
+		return err
+	}
+	for _, r := range rollups {
+		if done := through[r.Name]; done >= batch {
+			continue
+		}
+		where := fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d", month, through[r.Name], batch)
+		if err := w.exec(ctx, "warehouse: apply "+r.Name, wholeBlock, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// through is the highest batch in each rollup in a month of receipt.
+func (w *Warehouse) through(ctx context.Context, rollups []*Rollup, month uint32) (map[string]uint64, error) {
+	var parts []string
+	for _, r := range rollups {
+		parts = append(parts, fmt.Sprintf("SELECT %s AS name, max(_through) AS batch FROM %s WHERE toYYYYMM(_cut) = %d", literal(r.Name), w.Table(r), month))
+	}
+	done := map[string]uint64{}
+	err := w.each(ctx, "warehouse: what is applied", strings.Join(parts, "\nUNION ALL\n"), nil, func(scan Scan) error {
+		var name string
+		var batch uint64
+		if err := scan(&name, &batch); err != nil {
+			return err
+		}
+		done[name] = batch
+		return nil
+	})
+	return done, err
+}
+
+// Refill computes the contract's rollups of the month of cut anew from the facts
+// and puts each in place in one step: the repair for any doubt. Batches after it must
+// be applied after it.
+func (w *Warehouse) Refill(ctx context.Context, c *contract.Contract, cut reference.Day) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	month := monthOf(cut)
+	for _, r := range w.Rollups(c) {
+		twin := name(w.databases.rollups) + "." + name(r.Name+twinSuffix)
+		for _, statement := range []string{
+			"DROP TABLE IF EXISTS " + twin,
+			"CREATE TABLE " + twin + " AS " + w.Table(r),
+			"INSERT INTO " + twin + " " + w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", month)),
+			fmt.Sprintf("ALTER TABLE %s REPLACE PARTITION %d FROM %s", w.Table(r), month, twin),
+			"DROP TABLE " + twin,
+		} {
+			if err := w.exec(ctx, "warehouse: refill "+r.Name, wholeBlock, statement); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const twinSuffix = "__twin"
+
+// Difference is a rollup that does not add up to its facts.
+type Difference struct {
+	Rollup         string
+	Month          uint32 // yyyymm of _cut
+	Rollups, Facts int64  // Σ of signs
+}
+
+// Verify holds the sum of every rollup, by month of receipt, against its facts.
+// Nothing found is an empty list.
+func (w *Warehouse) Verify(ctx context.Context) ([]Difference, error) {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	var found []Difference
+	for _, r := range w.rollups {
+		where := "1"
+		if dated := Dated(r.Contract, r.At); dated != "" {
+			where = dated
+		}
+		statement := fmt.Sprintf("SELECT month, sum(rollup), sum(fact) FROM (\nSELECT toYYYYMM(_cut) AS month, sum(_n) AS rollup, toInt64(0) AS fact FROM %s GROUP BY month\n"+
+			"UNION ALL\nSELECT toYYYYMM(_cut) AS month, toInt64(0) AS rollup, sum(toInt64(_sign)) AS fact FROM %s WHERE %s GROUP BY month\n) GROUP BY month HAVING sum(rollup) != sum(fact) ORDER BY month",
+			w.Table(r), w.Facts(r.Contract), where)
+		err := w.each(ctx, "warehouse: verify", statement, nil, func(scan Scan) error {
+			d := Difference{Rollup: r.Name}
+			if err := scan(&d.Month, &d.Rollups, &d.Facts); err != nil {
+				return err
+			}
+			found = append(found, d)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// Freshness says how far the data of a contract reach.
+type Freshness struct {
+	Through time.Time // time of the latest event; zero when there is none
+	Loaded  time.Time // when its rollups were last written; zero when never
+	Batch   uint64    // highest batch applied: figures can only change when it does
+}
+
+// Freshness reads the contract's rollup by source.
+func (w *Warehouse) Freshness(ctx context.Context, c *contract.Contract) (Freshness, error) {
+	var f Freshness
+	var n uint64
+	err := w.each(ctx, "warehouse: freshness", "SELECT count(), max(_last), max(_loaded), max(_through) FROM "+w.Table(w.Rollups(c)[0]), nil, func(scan Scan) error {
+		return scan(&n, &f.Through, &f.Loaded, &f.Batch)
+	})
+	if n == 0 {
+		f = Freshness{}
+	}
+	return f, err
+}
+
+// dayOfMonth is the first day of a month given as yyyymm.
+func dayOfMonth(month uint32) reference.Day {
+	return reference.DayOf(time.Date(int(month/100), time.Month(month%100), 1, 0, 0, 0, 0, time.UTC))
+}
