@@ -7,7 +7,12 @@
 // package queries compiles it to SQL.
 package kpi
 
-import "ombor/internal/reference"
+import (
+	"slices"
+	"strconv"
+
+	"ombor/internal/reference"
+)
 
 // KPI is one measure under one permanent id.
 type KPI struct {
@@ -62,6 +67,8 @@ type Version struct {
 	Source  string // the act or publication that states the formula
 	Basis   Basis
 	From    []string // contracts: "request.decided" or "request.decided.v1"; for Stock the contract that changes the table
+	Table   string   // for Stock: the reference table whose rows are counted
+	Key     string   // for Stock: the field of the contract that holds the table's code; its newest row on the day counts
 
 	Numerator    *Formula      // nil with Distribution or Distinct
 	Denominator  *Formula      // nil for counts
@@ -76,6 +83,54 @@ type Version struct {
 	// for reported figures: "over services that report both". Nil: by sources.
 	Covered, Expected *Formula
 	Line              int
+}
+
+// Expressions are the SQL expressions of the version over its contracts' fields and
+// time, in the order of the file.
+func (v *Version) Expressions() []string {
+	all := append(v.Numerator.Expressions(), v.Denominator.Expressions()...)
+	if v.Distribution != nil {
+		all = append(all, v.Distribution.Of)
+		if v.Distribution.If != "" {
+			all = append(all, v.Distribution.If)
+		}
+	}
+	return append(append(all, v.Covered.Expressions()...), v.Expected.Expressions()...)
+}
+
+// Declares says whether the version may be broken down by the dimensions from one
+// rollup: whether one declared set holds them all. No dimensions is always true.
+func (v *Version) Declares(dimensions []string) bool {
+	if len(dimensions) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(v.Rollups, func(set []string) bool {
+		return !slices.ContainsFunc(dimensions, func(d string) bool { return !slices.Contains(set, d) })
+	})
+}
+
+// Dimensions are the fields of all declared rollups, each once, in their order.
+func (v *Version) Dimensions() []string {
+	var all []string
+	for _, set := range v.Rollups {
+		for _, d := range set {
+			if !slices.Contains(all, d) {
+				all = append(all, d)
+			}
+		}
+	}
+	return all
+}
+
+func (v *Version) describe() string {
+	text := strconv.Itoa(v.Version)
+	if v.Valid.From != reference.NoDay {
+		text += " from " + v.Valid.From.String()
+	}
+	if v.Valid.To != reference.NoDay {
+		text += " to " + v.Valid.To.String()
+	}
+	return text
 }
 
 // Distribution gives quantiles of Of over the rows where If holds, from

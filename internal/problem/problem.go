@@ -184,7 +184,7 @@ func (l *Issues) Add(file string, line int, field, format string, args ...any) {
 }
 
 // Err is nil when nothing was found, else a BadInput error that lists every
-// issue, ordered by file and line.
+// issue, ordered by file and line. [IssuesOf] gives the list back.
 func (l Issues) Err() error {
 	if len(l) == 0 {
 		return nil
@@ -204,5 +204,23 @@ func (l Issues) Err() error {
 	if len(lines) == 1 {
 		noun = "problem"
 	}
-	return New(BadInput, "%d %s:\n%s", len(lines), noun, strings.Join(lines, "\n"))
+	return &listed{New(BadInput, "%d %s:\n%s", len(lines), noun, strings.Join(lines, "\n")), sorted}
+}
+
+// listed is an Error that remembers its list.
+type listed struct {
+	err    *Error
+	issues Issues
+}
+
+func (l *listed) Error() string { return l.err.Error() }
+func (l *listed) Unwrap() error { return l.err }
+
+// IssuesOf is the list behind an error that [Issues.Err] made; nil for any other.
+func IssuesOf(err error) Issues {
+	var l *listed
+	if errors.As(err, &l) {
+		return l.issues
+	}
+	return nil
 }

@@ -1,0 +1,164 @@
+package kpi
+
+import "strings"
+
+// scanner takes a ClickHouse expression apart into words, numbers, quoted text and
+// single signs. It knows just enough of the language to find where things end.
+type scanner struct {
+	text  string
+	start int // byte where the token begins
+	at    int // byte after it
+	fault string
+}
+
+// next is the next token; false at the end or at a fault. Quoted text keeps its
+// quotes.
+func (s *scanner) next() (string, bool) {
+	for s.at < len(s.text) && strings.IndexByte(" \t\r\n", s.text[s.at]) >= 0 {
+		s.at++
+	}
+	s.start = s.at
+	if s.at == len(s.text) {
+		return "", false
+	}
+	switch c := s.text[s.at]; {
+	case c == '\'' || c == '"' || c == '`':
+		return s.quoted(c)
+	case c >= '0' && c <= '9':
+		s.number()
+	case wordByte(c) || c >= 0x80:
+		for s.at < len(s.text) && (wordByte(s.text[s.at]) || s.text[s.at] >= 0x80) {
+			s.at++
+		}
+	case c == ';':
+		s.fault = "; is not allowed: a formula is one expression"
+		return "", false
+	case strings.HasPrefix(s.text[s.at:], "--") || strings.HasPrefix(s.text[s.at:], "/*") || c == '#':
+		s.fault = "comments are not allowed in a formula"
+		return "", false
+	case strings.HasPrefix(s.text[s.at:], "->") || strings.HasPrefix(s.text[s.at:], "::"):
+		s.at += 2
+	default:
+		s.at++
+	}
+	return s.text[s.start:s.at], true
+}
+
+// quoted reads to the quote that closes, past \x and doubled quotes.
+func (s *scanner) quoted(quote byte) (string, bool) {
+	for i := s.at + 1; i < len(s.text); i++ {
+		switch {
+		case s.text[i] == '\\':
+			i++
+		case s.text[i] == quote && i+1 < len(s.text) && s.text[i+1] == quote:
+			i++
+		case s.text[i] == quote:
+			s.at = i + 1
+			return s.text[s.start:s.at], true
+		}
+	}
+	s.fault = "this quote is never closed"
+	return "", false
+}
+
+// number reads 12, 1.5, 1e9, 0x1F.
+func (s *scanner) number() {
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		exponent := (c == '+' || c == '-') && strings.IndexByte("eE", s.text[s.at-1]) >= 0 && !strings.HasPrefix(s.text[s.start:], "0x")
+		if !wordByte(c) && c != '.' && !exponent {
+			return
+		}
+		s.at++
+	}
+}
+
+func wordByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+}
+
+// inexact finds what turns a whole or decimal amount into a float: a number with a
+// point or exponent, a division, a conversion. at is -1 when there is nothing.
+func inexact(expression string) (at int, what string) {
+	s := scanner{text: expression}
+	for {
+		token, ok := s.next()
+		if !ok {
+			return -1, ""
+		}
+		switch c := token[0]; {
+		case c >= '0' && c <= '9' && strings.ContainsAny(token, ".eE") && !strings.HasPrefix(token, "0x"):
+			return s.start, token
+		case token == "/":
+			return s.start, "a division"
+		case strings.HasPrefix(strings.ToLower(token), "tofloat"), strings.EqualFold(token, "float64"), strings.EqualFold(token, "float32"):
+			return s.start, token
+		}
+	}
+}
+
+// Columns are the names that an expression reads, each once, in the order in which
+// they stand: words that are no function, keyword, type or parameter of a lambda.
+// `quoted` and "quoted" names count without their quotes.
+func Columns(expression string) []string {
+	type word struct {
+		text   string
+		quoted bool
+	}
+	var words []word
+	s := scanner{text: expression}
+	for {
+		token, ok := s.next()
+		if !ok {
+			break
+		}
+		words = append(words, word{token, false})
+		if token[0] == '`' || token[0] == '"' {
+			words[len(words)-1] = word{token[1 : len(token)-1], true}
+		}
+	}
+	local := map[string]bool{} // parameters of lambdas
+	for i, w := range words {
+		if w.text != "->" || i == 0 {
+			continue
+		}
+		local[words[i-1].text] = true
+		if words[i-1].text == ")" {
+			for j := i - 2; j >= 0 && words[j].text != "("; j-- {
+				local[words[j].text] = true
+			}
+		}
+	}
+	var columns []string
+	seen := map[string]bool{}
+	for i, w := range words {
+		if w.text == "" || seen[w.text] || local[w.text] {
+			continue
+		}
+		if !w.quoted {
+			c := w.text[0]
+			if !wordByte(c) || c >= '0' && c <= '9' || keywords[strings.ToUpper(w.text)] {
+				continue
+			}
+			if i+1 < len(words) && words[i+1].text == "(" { // a function
+				continue
+			}
+			if i > 0 && (words[i-1].text == "::" || strings.EqualFold(words[i-1].text, "AS")) { // a type
+				continue
+			}
+		}
+		seen[w.text] = true
+		columns = append(columns, w.text)
+	}
+	return columns
+}
+
+var keywords = func() map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq(`AND OR NOT XOR IN IS NULL LIKE ILIKE REGEXP BETWEEN CASE WHEN THEN ELSE END TRUE FALSE
+		INTERVAL SECOND MINUTE HOUR DAY WEEK MONTH QUARTER YEAR DIV MOD AS DATE TIMESTAMP DISTINCT GLOBAL INF NAN
+		FROM FOR BOTH LEADING TRAILING CAST EXTRACT`) {
+		set[word] = true
+	}
+	return set
+}()

@@ -1,0 +1,48 @@
+package kpi
+
+import "ombor/internal/reference"
+
+// Kind of a published figure says what may be done with it.
+type Kind string
+
+const (
+	Asked  Kind = "target" // an act asks for it: progress is measured against it
+	Result Kind = "result" // a published result, to be reproduced
+	Claim  Kind = "claim"  // something said, to be checked
+)
+
+// Comparator says how a value is held against a published figure.
+type Comparator string
+
+const (
+	AtLeast Comparator = "at_least"
+	AtMost  Comparator = "at_most"
+	About   Comparator = "about" // a rounded figure
+	UpTo    Comparator = "up_to" // the largest single value, never an average
+)
+
+// Target is what an act, a plan or a press release says of a KPI. Only Kind Asked is
+// a target; the others are kept beside the value and never coloured.
+type Target struct {
+	KPI        string
+	Variant    string // the definition that it means; empty for the default
+	Kind       Kind
+	Act        Act
+	Wording    string // in the act's own words
+	Comparator Comparator
+	Value      float64       // in the KPI's unit; percentages 0–100
+	Due        reference.Day // the day by which it is asked; NoDay when there is none
+	DueStated  bool          // false: the act gives no date, so no run rate is computed
+	Period     reference.Span
+	Owner      string            // organisation code
+	Where      map[string]string // the part it holds for: dimension → code; empty: the whole
+	File       string
+	Line       int
+}
+
+// Act is where a figure is written.
+type Act struct {
+	Title   string
+	URL     string
+	InForce reference.Day // NoDay when not told
+}

@@ -1,0 +1,376 @@
+package pack
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/reference"
+)
+
+const maxDimensions = 3 // of one rollup: more, and it is nearly as long as the facts
+
+func (r *reader) kpi(p *Pack, file string, d *kpiDeclaration) *kpi.KPI {
+	k := &kpi.KPI{ID: d.ID, Title: d.Title, About: d.About, Group: d.Group, Owner: d.Owner,
+		Unit: kpi.Unit(d.Unit), Direction: kpi.Direction(d.Direction), File: file}
+	for _, other := range p.KPIs {
+		if other.ID == d.ID && d.ID != "" {
+			r.issues.Add(file, d.Line, "id", "%q stands in %s already", d.ID, other.File)
+		}
+	}
+	r.titled(file, d.Line, "title", d.Title)
+	r.titled(file, d.Line, "about", d.About)
+	r.owner(p, file, d.Line, "owner", d.Owner)
+	for i := range d.Versions {
+		k.Versions = append(k.Versions, r.version(p, file, i, d))
+	}
+	r.sequence(file, k)
+	return k
+}
+
+// sequence notes versions of one variant that hold on the same day or stand twice.
+func (r *reader) sequence(file string, k *kpi.KPI) {
+	for i, v := range k.Versions {
+		for _, before := range k.Versions[:i] {
+			if before.Variant != v.Variant {
+				continue
+			}
+			at := fmt.Sprintf("versions[%d]", i)
+			switch {
+			case before.Version >= v.Version:
+				r.issues.Add(file, v.Line, at+".version", "is %d after %d; versions of a variant stand in order", v.Version, before.Version)
+			case v.Valid.From == reference.NoDay || before.Valid.To == reference.NoDay || before.Valid.To >= v.Valid.From:
+				r.issues.Add(file, v.Line, at+".valid", "begins before version %d has ended; end that one with valid.to", before.Version)
+			}
+		}
+	}
+}
+
+// version converts one version and checks it against the contracts that it reads.
+func (r *reader) version(p *Pack, file string, i int, k *kpiDeclaration) kpi.Version {
+	d := &k.Versions[i]
+	path := fmt.Sprintf("versions[%d]", i)
+	bad := func(field, format string, args ...any) {
+		r.issues.Add(file, d.Line, join(path, field), format, args...)
+	}
+	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: d.Source, Basis: kpi.Events,
+		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Line: d.Line}
+	if v.At == "" {
+		v.At = contract.ColumnTime
+	}
+	if v.Grain == "" {
+		v.Grain = "day"
+	}
+	if d.Version < 1 {
+		bad("version", "is %d; versions are numbered from 1", d.Version)
+	}
+	if v.Valid.From != reference.NoDay && v.Valid.To != reference.NoDay && v.Valid.To < v.Valid.From {
+		bad("valid.to", "%s is before from %s", v.Valid.To, v.Valid.From)
+	}
+	formula := func(field, text string) *kpi.Formula {
+		if text == "" {
+			return nil
+		}
+		f, err := kpi.ParseFormula(text)
+		if err != nil {
+			bad(field, "%v, in %q", err, text)
+		}
+		return f
+	}
+	v.Numerator = formula("numerator", d.Numerator)
+	v.Denominator = formula("denominator", d.Denominator)
+	v.Covered = formula("covered", d.Covered)
+	v.Expected = formula("expected", d.Expected)
+	if q := d.Distribution; q != nil {
+		v.Distribution = &kpi.Distribution{Of: q.Of, If: q.If, Quantiles: q.Quantiles}
+		for _, share := range q.Quantiles {
+			if share <= 0 || share >= 1 {
+				bad("distribution.quantiles", "%g is not between 0 and 1", share)
+			}
+		}
+		if len(q.Quantiles) == 0 {
+			bad("distribution.quantiles", "there are none; 0.5 is the median")
+		}
+	}
+	if q := d.Distinct; q != nil {
+		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
+	}
+	r.shape(k, d, bad)
+	contracts := r.from(p, file, path, k, d, &v)
+	for _, c := range contracts {
+		r.against(file, path, k, d, &v, c)
+	}
+	return v
+}
+
+// shape notes parts of a definition that do not go together.
+func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string, string, ...any)) {
+	forms := 0
+	for _, given := range []bool{d.Numerator != "", d.Distribution != nil, d.Distinct != nil} {
+		if given {
+			forms++
+		}
+	}
+	switch {
+	case forms == 0:
+		bad("numerator", "is missing: a definition has a numerator, a distribution or a distinct")
+	case forms > 1:
+		bad("numerator", "only one of numerator, distribution and distinct defines the value")
+	}
+	if d.Numerator == "" && d.Denominator != "" {
+		bad("denominator", "needs a numerator")
+	}
+	if d.Numerator != "" && d.Denominator == "" && (k.Unit == string(kpi.Percent) || k.Unit == string(kpi.Ratio)) {
+		bad("denominator", "is missing: %s is numerator ÷ denominator", k.Unit)
+	}
+	if d.Denominator != "" && k.Unit == string(kpi.Count) {
+		bad("denominator", "makes a quotient, which is no count; unit ratio or percent, or no denominator")
+	}
+	if (d.Covered == "") != (d.Expected == "") {
+		bad("covered", "covered and expected go together")
+	}
+	for i, set := range d.Rollups {
+		at := index("rollups", i)
+		if len(set) == 0 {
+			bad(at, "is empty; the whole needs no declaration")
+		}
+		if len(set) > maxDimensions {
+			bad(at, "has %d dimensions; %d at most, declare several sets", len(set), maxDimensions)
+		}
+		for j, name := range set {
+			if slices.Contains(set[:j], name) {
+				bad(at, "%s stands twice", name)
+			}
+		}
+	}
+}
+
+// from resolves the contracts that a version reads and with them its basis.
+func (r *reader) from(p *Pack, file, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
+	at := join(path, "from")
+	if k.Kind == "stock" {
+		return r.stock(p, file, at, d, v)
+	}
+	var contracts []*contract.Contract
+	for _, name := range d.From {
+		c := r.find(p, file, d.Line, at, name)
+		if c == nil {
+			continue
+		}
+		if len(contracts) > 0 && contracts[0].Kind != c.Kind {
+			r.issues.Add(file, d.Line, at, "mixes events and reported figures, which are never one number")
+		}
+		if c.Kind == contract.Figure {
+			v.Basis = kpi.Reported
+		}
+		contracts = append(contracts, c)
+	}
+	return contracts
+}
+
+func (r *reader) stock(p *Pack, file, at string, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
+	v.Basis = kpi.Stock
+	if len(d.From) != 1 {
+		r.issues.Add(file, d.Line, at, "a stock counts the rows of one reference table")
+		return nil
+	}
+	table := p.Reference.Table(d.From[0])
+	if table == nil {
+		tables := p.Reference.Tables()
+		r.issues.Add(file, d.Line, at, "there is no reference table %q%s; there are: %s", d.From[0], nearest(d.From[0], tables), strings.Join(tables, ", "))
+		return nil
+	}
+	if table.History == "" {
+		r.issues.Add(file, d.Line, at, "the table %s has no history; name the contract that changes it in pack.yaml, reference.%s.history", table.Name, table.Name)
+		return nil
+	}
+	c := r.find(p, file, d.Line, at, table.History)
+	if c == nil {
+		return nil
+	}
+	v.From, v.Table = []string{table.History}, table.Name
+	if v.Key = keyOf(c, table.Name); v.Key == "" {
+		r.issues.Add(file, d.Line, at, "%s has not exactly one required field that refers to %s, so a row cannot be told from another", c.Name, table.Name)
+	}
+	return []*contract.Contract{c}
+}
+
+// keyOf is the one required field of a contract that refers to a table.
+func keyOf(c *contract.Contract, table string) string {
+	key := ""
+	for _, f := range c.Fields {
+		if f.Type == contract.Ref && f.To == table && f.Required {
+			if key != "" {
+				return ""
+			}
+			key = f.Name
+		}
+	}
+	return key
+}
+
+// against checks the names in a version against the fields of one contract.
+func (r *reader) against(file, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version, c *contract.Contract) {
+	bad := func(field, format string, args ...any) {
+		r.issues.Add(file, d.Line, join(path, field), format, args...)
+	}
+	columns := []string{contract.ColumnTime, contract.ColumnSource}
+	for _, f := range c.Fields {
+		columns = append(columns, f.Name)
+	}
+	known := func(field, name string) *contract.Field {
+		f := c.Field(name)
+		if f == nil {
+			bad(field, "%s has no field %q%s; it has %s", c.Name, name, nearest(name, columns), strings.Join(columns, ", "))
+		}
+		return f
+	}
+	if v.At != contract.ColumnTime {
+		if f := known("at", v.At); f != nil && f.Type != contract.Timestamp && f.Type != contract.Date {
+			bad("at", "%q is no timestamp or date, so it cannot date a row", v.At)
+		} else if f != nil && f.Type == contract.Date && v.Grain == "hour" {
+			bad("grain", "%q is a date, which has no hours", v.At)
+		}
+	}
+	for i, set := range v.Rollups {
+		for _, name := range set {
+			if name == contract.ColumnSource {
+				if c.Field(name) == nil {
+					continue
+				}
+			}
+			f := known(index("rollups", i), name)
+			if f == nil {
+				continue
+			}
+			switch f.Type {
+			case contract.Code, contract.Enum, contract.Ref, contract.Boolean:
+			default:
+				bad(index("rollups", i), "%q is no dimension: allowed are fields of type code, enum, ref and boolean", name)
+			}
+		}
+	}
+	if v.Persons != "" {
+		if f := known("persons", v.Persons); f != nil && f.Type != contract.Person {
+			bad("persons", "%q is no field of type person", v.Persons)
+		}
+	}
+	if v.Distinct != nil {
+		if f := known("distinct.of", v.Distinct.Of); f != nil {
+			switch f.Type {
+			case contract.Person, contract.Text, contract.Code, contract.Ref, contract.Enum:
+			default:
+				bad("distinct.of", "%q is neither a person nor a key; allowed are fields of type person, text, code, enum and ref", v.Distinct.Of)
+			}
+		}
+	}
+	r.expressions(v, c, columns, bad)
+}
+
+// expressions checks each SQL expression of a version: first its names, then, where
+// the engine is at hand, the whole.
+func (r *reader) expressions(v *kpi.Version, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
+	check := func(field, sql string) {
+		sound := true
+		for _, name := range kpi.Columns(sql) {
+			if !slices.Contains(columns, name) {
+				bad(field, "%s has no field %q%s; it has %s", c.Name, name, nearest(name, columns), strings.Join(columns, ", "))
+				sound = false
+			}
+		}
+		if sound && r.checks.Expression != nil {
+			if err := r.checks.Expression(sql, columns); err != nil {
+				bad(field, "%q: %v", sql, err)
+			}
+		}
+	}
+	for _, part := range []struct {
+		field   string
+		formula *kpi.Formula
+	}{{"numerator", v.Numerator}, {"denominator", v.Denominator}, {"covered", v.Covered}, {"expected", v.Expected}} {
+		if part.formula == nil {
+			continue
+		}
+		for _, t := range part.formula.Terms {
+			if t.Of != "" {
+				check(part.field, t.Of)
+			}
+			if t.If != "" {
+				check(part.field, t.If)
+			}
+			if t.Func != kpi.Sum {
+				continue
+			}
+			for _, name := range kpi.Columns(t.Of) {
+				if f := c.Field(name); f != nil && f.Type == contract.Number {
+					bad(part.field, "sums %q, a number with a floating point, whose sum changes with its grouping; make it a decimal or integer", name)
+				}
+			}
+		}
+	}
+	if v.Distribution != nil {
+		check("distribution.of", v.Distribution.Of)
+		if v.Distribution.If != "" {
+			check("distribution.if", v.Distribution.If)
+		}
+	}
+}
+
+func (r *reader) target(p *Pack, i int, d *targetDeclaration) *kpi.Target {
+	t := &kpi.Target{KPI: d.KPI, Variant: d.Variant, Kind: kpi.Asked, Wording: d.Wording, Due: d.Due, DueStated: true,
+		Act: kpi.Act(d.Act), Period: reference.Span(d.Period), Owner: d.Owner, Where: d.Where, File: "targets.yaml", Line: d.Line}
+	bad := func(field, format string, args ...any) {
+		r.issues.Add(t.File, t.Line, join(fmt.Sprintf("[%d]", i), field), format, args...)
+	}
+	if d.Kind != "" {
+		t.Kind = kpi.Kind(d.Kind)
+	}
+	if d.Stated != nil {
+		t.DueStated = *d.Stated
+	}
+	given := 0
+	for _, c := range []struct {
+		comparator kpi.Comparator
+		value      *float64
+	}{{kpi.AtLeast, d.AtLeast}, {kpi.AtMost, d.AtMost}, {kpi.About, d.About}, {kpi.UpTo, d.UpTo}} {
+		if c.value == nil {
+			continue
+		}
+		given++
+		t.Comparator, t.Value = c.comparator, *c.value
+		if t.Kind == kpi.Asked && c.comparator != kpi.AtLeast && c.comparator != kpi.AtMost {
+			bad(string(c.comparator), "is for results and claims; a target is at_least or at_most")
+		}
+	}
+	if given > 1 || given == 0 && t.Kind != kpi.Claim {
+		bad("at_least", "exactly one of at_least, at_most, about and up_to is told; a claim may have none")
+	}
+	r.owner(p, t.File, t.Line, fmt.Sprintf("[%d].owner", i), d.Owner)
+	at := slices.IndexFunc(p.KPIs, func(k *kpi.KPI) bool { return k.ID == d.KPI })
+	if at < 0 {
+		if d.KPI != "" {
+			var ids []string
+			for _, k := range p.KPIs {
+				ids = append(ids, k.ID)
+			}
+			bad("kpi", "there is no KPI %q%s; there are: %s", d.KPI, nearest(d.KPI, ids), strings.Join(ids, ", "))
+		}
+		return t
+	}
+	k := p.KPIs[at]
+	if t.Owner == "" {
+		t.Owner = k.Owner
+	}
+	if variants := k.Variants(); !slices.Contains(variants, d.Variant) && len(variants) > 0 && d.Variant != "" {
+		bad("variant", "%s has no variant %q%s; it has: %s", k.ID, d.Variant, nearest(d.Variant, variants), strings.Join(variants, ", "))
+	}
+	for _, dimension := range slices.Sorted(maps.Keys(d.Where)) {
+		if len(k.Versions) > 0 && !slices.ContainsFunc(k.Versions, func(v kpi.Version) bool { return slices.Contains(v.Dimensions(), dimension) }) {
+			bad("where."+dimension, "no rollup of %s has this dimension", k.ID)
+		}
+	}
+	return t
+}

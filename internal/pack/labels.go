@@ -1,0 +1,60 @@
+package pack
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// labels reads labels/<language>.yaml: words by dotted key, nested as one likes. Every
+// language has the same keys, and every group of a KPI has its words.
+func (r *reader) labels(p *Pack) {
+	lines := map[string]map[string]int{}
+	r.each("labels", func(name string, d *decoder, root *yaml.Node) {
+		tag := strings.TrimSuffix(strings.TrimPrefix(name, "labels/"), ".yaml")
+		if !slices.Contains(p.Languages, tag) {
+			d.add(0, "", "%q is no language of the pack; its languages: %s", tag, strings.Join(p.Languages, ", "))
+			return
+		}
+		words, at := map[string]string{}, map[string]int{}
+		flatten(d, root, "", words, at)
+		p.Labels[tag], lines[tag] = words, at
+	})
+	needed := map[string]string{} // key → who needs it
+	for tag, words := range p.Labels {
+		for key := range words {
+			needed[key] = "labels/" + tag + ".yaml has it"
+		}
+	}
+	for _, k := range p.KPIs {
+		if k.Group != "" {
+			needed["group."+k.Group] = k.File + " needs it"
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(needed)) {
+		for _, tag := range p.Languages {
+			if p.Labels[tag][key] == "" {
+				r.issues.Add("labels/"+tag+".yaml", lines[tag][key], key, "has no words, but %s", needed[key])
+			}
+		}
+	}
+}
+
+func flatten(d *decoder, n *yaml.Node, path string, words map[string]string, lines map[string]int) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			flatten(d, n.Content[i+1], join(path, n.Content[i].Value), words, lines)
+		}
+	default:
+		lines[path] = n.Line
+		if text, ok := d.text(n, path, "text"); ok {
+			if _, twice := words[path]; twice {
+				d.add(n.Line, path, "the key stands twice")
+			}
+			words[path] = text
+		}
+	}
+}
