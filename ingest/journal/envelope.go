@@ -1,0 +1,213 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/cespare/xxhash/v2"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+)
+
+// The envelope of a message, little-endian:
+//
+//	4 bytes   "OMBJ"
+//	uint16    version, 1
+//	uint16    number of parts
+//	int64     received, milliseconds since 1970
+//	for each part:
+//	  uint16, bytes   length of the event type, event type
+//	  uint32          rows
+//	  uint32          length of the body
+//	  uint64          xxHash64 of the body
+//	uint64    xxHash64 of everything above: the whole, since it covers the bodies' hashes
+//	bodies    an Arrow IPC stream each: schema, dictionaries, one record batch, LZ4
+const (
+	magic   = "OMBJ"
+	version = 1
+
+	// MaxMessage bounds a message in bytes; NATS takes 1 MB by default.
+	MaxMessage = 900 << 10
+	// MaxRows bounds the rows of a message: a row's sequence is message × 2²⁰ + row.
+	MaxRows  = 1 << 20
+	maxParts = 1 << 15
+)
+
+const (
+	headerBytes = 4 + 2 + 2 + 8
+	partBytes   = 2 + 4 + 4 + 8
+	sumBytes    = 8
+)
+
+// block is one part, encoded.
+type block struct {
+	eventType string
+	rows      int
+	body      []byte
+}
+
+func (b *block) size() int { return partBytes + len(b.eventType) + len(b.body) }
+
+// seal writes the envelope of blocks.
+func seal(received time.Time, blocks []block) []byte {
+	n := headerBytes + sumBytes
+	for i := range blocks {
+		n += blocks[i].size()
+	}
+	out := make([]byte, 0, n)
+	le := binary.LittleEndian
+	out = append(out, magic...)
+	out = le.AppendUint16(out, version)
+	out = le.AppendUint16(out, uint16(len(blocks)))
+	out = le.AppendUint64(out, uint64(received.UnixMilli()))
+	for i := range blocks {
+		b := &blocks[i]
+		out = le.AppendUint16(out, uint16(len(b.eventType)))
+		out = append(out, b.eventType...)
+		out = le.AppendUint32(out, uint32(b.rows))
+		out = le.AppendUint32(out, uint32(len(b.body)))
+		out = le.AppendUint64(out, xxhash.Sum64(b.body))
+	}
+	out = le.AppendUint64(out, xxhash.Sum64(out))
+	for i := range blocks {
+		out = append(out, blocks[i].body...)
+	}
+	return out
+}
+
+// sealedPart is one part of an envelope before its body is read.
+type sealedPart struct {
+	eventType string
+	rows      int
+	body      []byte
+	sum       uint64
+}
+
+var errEnvelope = errors.New("the envelope is damaged")
+
+// unseal checks an envelope and finds its parts; their bodies are not checked yet.
+func unseal(data []byte) (received time.Time, parts []sealedPart, err error) {
+	le := binary.LittleEndian
+	if len(data) < headerBytes+sumBytes || string(data[:4]) != magic {
+		return received, nil, fmt.Errorf("%w: it does not begin as one", errEnvelope)
+	}
+	if v := le.Uint16(data[4:]); v != version {
+		return received, nil, fmt.Errorf("%w or of a newer program: version %d", errEnvelope, v)
+	}
+	count := int(le.Uint16(data[6:]))
+	received = time.UnixMilli(int64(le.Uint64(data[8:]))).UTC()
+	at := headerBytes
+	lengths := make([]int, 0, min(count, 1024))
+	rows := 0
+	for range count {
+		if len(data)-at < partBytes {
+			return received, nil, fmt.Errorf("%w: it is cut off", errEnvelope)
+		}
+		n := int(le.Uint16(data[at:]))
+		if len(data)-at < partBytes+n {
+			return received, nil, fmt.Errorf("%w: it is cut off", errEnvelope)
+		}
+		p := sealedPart{eventType: string(data[at+2 : at+2+n])}
+		at += 2 + n
+		p.rows = int(le.Uint32(data[at:]))
+		lengths = append(lengths, int(le.Uint32(data[at+4:])))
+		p.sum = le.Uint64(data[at+8:])
+		at += 16
+		if rows += p.rows; rows > MaxRows {
+			return received, nil, fmt.Errorf("%w: more than %d rows", errEnvelope, MaxRows)
+		}
+		parts = append(parts, p)
+	}
+	if len(data)-at < sumBytes || le.Uint64(data[at:]) != xxhash.Sum64(data[:at]) {
+		return received, nil, fmt.Errorf("%w: its checksum is wrong", errEnvelope)
+	}
+	at += sumBytes
+	for i := range parts {
+		if len(data)-at < lengths[i] {
+			return received, nil, fmt.Errorf("%w: a body is cut off", errEnvelope)
+		}
+		parts[i].body = data[at : at+lengths[i]]
+		at += lengths[i]
+	}
+	if at != len(data) {
+		return received, nil, fmt.Errorf("%w: %d bytes are left over", errEnvelope, len(data)-at)
+	}
+	return received, parts, nil
+}
+
+// open reads a part's record. The record refers to the message's bytes.
+func (p *sealedPart) open() (rec arrow.Record, err error) {
+	if sum := xxhash.Sum64(p.body); sum != p.sum {
+		return nil, fmt.Errorf("its checksum is %016x, the envelope says %016x", sum, p.sum)
+	}
+	defer func() {
+		if r := recover(); r != nil { // the reader panics on some nonsense
+			rec, err = nil, fmt.Errorf("it is no Arrow stream: %v", r)
+		}
+	}()
+	r, err := ipc.NewReader(bytes.NewReader(p.body))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Release()
+	if !r.Next() {
+		return nil, fmt.Errorf("it holds no record: %w", errors.Join(r.Err()))
+	}
+	rec = r.Record()
+	if int(rec.NumRows()) != p.rows {
+		return nil, fmt.Errorf("it holds %d rows of %d", rec.NumRows(), p.rows)
+	}
+	rec.Retain()
+	return rec, nil
+}
+
+// encode writes a part as blocks of at most MaxMessage each, in order of rows.
+// perRow is the expected number of bytes of a row, 0 when unknown.
+func encode(part contract.Part, perRow float64) ([]block, error) {
+	rows := int(part.Record.NumRows())
+	room := MaxMessage - headerBytes - sumBytes - partBytes - len(part.Contract.Type)
+	each := rows
+	if perRow > 0 {
+		each = max(1, int(float64(room)*0.95/perRow))
+	}
+	if pieces := (rows + each - 1) / each; pieces > 1 {
+		each = (rows + pieces - 1) / pieces // of equal size
+	}
+	var blocks []block
+	for start := 0; start < rows; {
+		n := min(each, rows-start, MaxRows)
+		body, err := encodeRows(part.Record, start, start+n)
+		if err != nil {
+			return nil, problem.Wrap(err, problem.Internal, "journal: encode", "a batch of %s cannot be written", part.Contract.Type)
+		}
+		if len(body) > room {
+			if n == 1 {
+				return nil, problem.New(problem.TooLarge, "an event of %s is larger than %d KB", part.Contract.Type, MaxMessage>>10)
+			}
+			each = max(1, min(n-1, int(float64(n)*float64(room)*0.9/float64(len(body)))))
+			continue
+		}
+		blocks = append(blocks, block{part.Contract.Type, n, body})
+		start += n
+	}
+	return blocks, nil
+}
+
+func encodeRows(rec arrow.Record, start, end int) ([]byte, error) {
+	if start > 0 || int64(end) < rec.NumRows() {
+		rec = rec.NewSlice(int64(start), int64(end))
+		defer rec.Release()
+	}
+	var out bytes.Buffer
+	w := ipc.NewWriter(&out, ipc.WithSchema(rec.Schema()), ipc.WithLZ4())
+	if err := w.Write(rec); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), w.Close()
+}

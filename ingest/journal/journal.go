@@ -1,0 +1,465 @@
+// Package journal is the promise: what was acknowledged is on disk, in one total
+// order, and stays there until warehouse and lake hold it.
+//
+// The journal is a JetStream stream ([ombor/internal/stream]) of messages. A message
+// is an envelope of parts; a part is a batch of rows of one contract, as an Arrow
+// stream, with a checksum of its own (the layout stands in envelope.go). The
+// message's sequence and a row's index in it number every event for ever:
+// _seq = sequence × 2²⁰ + row.
+//
+// # Group commit
+//
+// An fsync costs about a millisecond however many events it makes durable. While
+// one message is being synced, the requests that arrive wait together and
+// become the next message, up to 900 KB. So a hundred concurrent requests share an
+// fsync, and a lone one is never kept waiting. A larger request is cut into several
+// messages and acknowledged after the last.
+//
+// # Full, slow, away
+//
+// A full journal refuses; it never forgets ([Journal.Purge] alone removes). Append
+// answers Busy when too many bytes wait for their fsync, and Unavailable when the
+// journal or its disk is full or its server away: memory does not grow, and the
+// sender comes again. After an Unavailable the events may or may not be in the
+// journal; sending them again is always right, the loader counts each once.
+//
+// # Damage
+//
+// [Journal.Replay] checks every checksum and that no sequence is missing. A part whose
+// bytes changed is named ([Damage]) and passed by, its neighbours are not touched. A
+// missing message stops the replay, which says which.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/stream"
+)
+
+// Contracts finds the contract of an event type; *contract.Set is one.
+type Contracts interface {
+	ByType(eventType string) *contract.Contract
+}
+
+// Options of a journal. The zero value of each field but Contracts works.
+type Options struct {
+	Contracts  Contracts // required
+	Name       string    // of the stream; "" is JOURNAL
+	MaxBytes   int64     // of the journal on disk; 0 is 64 GB
+	MaxWaiting int64     // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
+	MaxHeld    int64     // bytes of the quarantine; 0 is 4 GB
+	Logger     *slog.Logger
+}
+
+// Journal appends and replays. It is safe for concurrent use.
+type Journal struct {
+	opts  Options
+	log   *slog.Logger
+	s     *stream.Stream
+	held  *stream.Stream
+	queue chan *request
+	quit  chan struct{}
+	ended chan struct{} // closed when commit has returned
+
+	waiting atomic.Int64 // bytes in the queue and in the message being synced
+	last    atomic.Uint64
+	events  atomic.Uint64 // appended since Open
+	closing sync.Once
+
+	mu     sync.Mutex
+	perRow map[string]float64 // event type → encoded bytes of a row, smoothed
+}
+
+// Open opens the journal on a server, making its streams when missing.
+func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error) {
+	if opts.Contracts == nil {
+		return nil, problem.New(problem.Internal, "journal: no contracts")
+	}
+	if opts.Name == "" {
+		opts.Name = "JOURNAL"
+	}
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = 64 << 30
+	}
+	if opts.MaxWaiting == 0 {
+		opts.MaxWaiting = 64 << 20
+	}
+	if opts.MaxHeld == 0 {
+		opts.MaxHeld = 4 << 30
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	j := &Journal{opts: opts, log: opts.Logger, queue: make(chan *request, 1024), quit: make(chan struct{}), ended: make(chan struct{}), perRow: map[string]float64{}}
+	var err error
+	if j.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name, About: "Events as they were acknowledged", MaxBytes: opts.MaxBytes}); err != nil {
+		return nil, err
+	}
+	if j.held, err = conn.Stream(ctx, stream.Config{Name: opts.Name + "_HELD", About: "Events kept aside", MaxBytes: opts.MaxHeld}); err != nil {
+		return nil, err
+	}
+	st, err := j.s.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j.last.Store(st.Last)
+	go j.commit()
+	return j, nil
+}
+
+// Close waits for the message that is being synced and refuses what still waits.
+// The connection stays open.
+func (j *Journal) Close() error {
+	j.closing.Do(func() { close(j.quit) })
+	<-j.ended
+	return nil
+}
+
+// Place is a part of a message.
+type Place struct {
+	Seq  uint64 // of the message
+	Part int    // in the message, from 0
+}
+
+// Range is where a request stands in the journal: all parts from First to Last,
+// both inclusive. Its text is "12.0-14.3".
+type Range struct{ First, Last Place }
+
+func (r Range) String() string {
+	return fmt.Sprintf("%d.%d-%d.%d", r.First.Seq, r.First.Part, r.Last.Seq, r.Last.Part)
+}
+
+// ParseRange reads what [Range.String] writes.
+func ParseRange(text string) (Range, error) {
+	place := func(s string) (p Place, ok bool) {
+		seq, part, ok := strings.Cut(s, ".")
+		if !ok {
+			return p, false
+		}
+		var err, perr error
+		p.Seq, err = strconv.ParseUint(seq, 10, 64)
+		p.Part, perr = strconv.Atoi(part)
+		return p, err == nil && perr == nil && p.Seq > 0 && p.Part >= 0 && p.Part < maxParts
+	}
+	first, last, ok := strings.Cut(text, "-")
+	f, fok := place(first)
+	l, lok := place(last)
+	if !ok || !fok || !lok || l.Seq < f.Seq || l.Seq == f.Seq && l.Part < f.Part {
+		return Range{}, problem.New(problem.BadInput, "%q is not a range of the journal, such as 12.0-14.3", text)
+	}
+	return Range{f, l}, nil
+}
+
+// request is one Append that waits.
+type request struct {
+	blocks []block
+	bytes  int64
+	placed Range
+	done   chan error // one answer, buffered
+}
+
+// Append makes the parts durable and returns the sequence of the last message that
+// holds them. Errors: Busy and Unavailable (come again after RetryAfter), TooLarge (an
+// event that no message can hold). Appending nothing returns 0. When ctx ends first,
+// the events may still become durable.
+func (j *Journal) Append(ctx context.Context, parts []contract.Part) (uint64, error) {
+	r, err := j.AppendRange(ctx, parts)
+	return r.Last.Seq, err
+}
+
+// AppendRange is Append for a caller who wants to ask later what became of the
+// events: the messages of a group hold parts of other requests, too.
+func (j *Journal) AppendRange(ctx context.Context, parts []contract.Part) (Range, error) {
+	req := &request{done: make(chan error, 1)}
+	rows := 0
+	for _, part := range parts {
+		if part.Record.NumRows() == 0 {
+			continue
+		}
+		eventType := part.Contract.Type
+		j.mu.Lock()
+		perRow := j.perRow[eventType]
+		j.mu.Unlock()
+		blocks, err := encode(part, perRow)
+		if err != nil {
+			return Range{}, err
+		}
+		bytes := 0
+		for i := range blocks {
+			bytes += len(blocks[i].body)
+			req.bytes += int64(blocks[i].size())
+		}
+		n := float64(part.Record.NumRows())
+		rows += int(n)
+		if n >= 1000 { // smaller batches are mostly dictionary
+			now := float64(bytes) / n
+			j.mu.Lock()
+			if perRow > 0 {
+				now = 0.7*perRow + 0.3*now
+			}
+			j.perRow[eventType] = now
+			j.mu.Unlock()
+		}
+		req.blocks = append(req.blocks, blocks...)
+	}
+	if len(req.blocks) == 0 {
+		return Range{}, nil
+	}
+	if j.waiting.Add(req.bytes) > j.opts.MaxWaiting && j.waiting.Load() != req.bytes {
+		j.waiting.Add(-req.bytes)
+		return Range{}, &problem.Error{Kind: problem.Busy, Op: "journal: append", RetryAfter: time.Second,
+			Message: "too many events wait to be written; send them again in a moment"}
+	}
+	select {
+	case j.queue <- req:
+	case <-ctx.Done():
+		j.waiting.Add(-req.bytes)
+		return Range{}, ctx.Err()
+	case <-j.quit:
+		j.waiting.Add(-req.bytes)
+		return Range{}, errClosed()
+	}
+	select {
+	case err := <-req.done:
+		if err != nil {
+			return Range{}, err
+		}
+		j.events.Add(uint64(rows))
+		return req.placed, nil
+	case <-ctx.Done():
+		return Range{}, ctx.Err()
+	case <-j.ended:
+		select { // the answer may have come together with the end
+		case err := <-req.done:
+			return req.placed, err
+		default:
+			return Range{}, errClosed()
+		}
+	}
+}
+
+func errClosed() error {
+	return &problem.Error{Kind: problem.Unavailable, Op: "journal: append", Message: "the journal is closing", RetryAfter: 5 * time.Second}
+}
+
+// commit makes messages of what waits, one fsync after the other.
+func (j *Journal) commit() {
+	defer close(j.ended)
+	g := group{journal: j}
+	for {
+		var req *request
+		select {
+		case req = <-j.queue:
+		case <-j.quit:
+			return
+		}
+		for req != nil {
+			g.add(req)
+			select {
+			case req = <-j.queue:
+			default:
+				req = nil
+			}
+		}
+		g.publish()
+	}
+}
+
+// group is the message that is being put together.
+type group struct {
+	journal *Journal
+	blocks  []block
+	size    int
+	rows    int
+	members []*request // that have a block in this message
+	failed  map[*request]error
+}
+
+// add puts a request's blocks into messages and publishes those that are full.
+// A request is answered with the message of its last block, or with the first
+// error of any of its messages.
+func (g *group) add(req *request) {
+	for i := range req.blocks {
+		b := &req.blocks[i]
+		if len(g.blocks) > 0 && (g.size+b.size() > MaxMessage || g.rows+b.rows > MaxRows || len(g.blocks) == maxParts) {
+			g.publish()
+			if err := g.failed[req]; err != nil {
+				break // its other messages would be in vain
+			}
+		}
+		if len(g.blocks) == 0 {
+			g.size = headerBytes + sumBytes
+		}
+		if n := len(g.members); n == 0 || g.members[n-1] != req {
+			g.members = append(g.members, req)
+		}
+		part := len(g.blocks)
+		if i == 0 {
+			req.placed.First.Part = part
+		}
+		req.placed.Last.Part = part
+		g.blocks = append(g.blocks, *b)
+		g.size += b.size()
+		g.rows += b.rows
+	}
+	if err := g.failed[req]; err != nil {
+		delete(g.failed, req)
+		g.journal.waiting.Add(-req.bytes)
+		req.done <- err
+		return
+	}
+	req.blocks = nil // complete: answered by the publish of its last block
+}
+
+// publish stores the message and answers the requests that are complete with it.
+func (g *group) publish() {
+	if len(g.blocks) == 0 {
+		return
+	}
+	j := g.journal
+	seq, err := j.s.Publish(context.Background(), "", seal(time.Now(), g.blocks))
+	if err == nil {
+		j.last.Store(seq)
+	}
+	for _, req := range g.members {
+		if req.placed.First.Seq == 0 {
+			req.placed.First.Seq = seq
+		}
+		req.placed.Last.Seq = seq
+		switch {
+		case req.blocks == nil:
+			j.waiting.Add(-req.bytes)
+			req.done <- err
+		case err != nil:
+			if g.failed == nil {
+				g.failed = map[*request]error{}
+			}
+			g.failed[req] = err
+		}
+	}
+	clear(g.blocks)
+	g.blocks, g.members, g.size, g.rows = g.blocks[:0], g.members[:0], 0, 0
+}
+
+// Message is one message of the journal, its parts open.
+type Message struct {
+	Seq      uint64
+	Received time.Time // when the group was committed
+	Bytes    int
+	Parts    []contract.Part // by index of the part; a damaged part has no Record
+	Damage   []Damage
+}
+
+// Damage is a part, or a whole message, whose bytes are not what was written.
+type Damage struct {
+	Place
+	Whole  bool // the envelope itself: nothing of the message can be read
+	Type   string
+	Rows   int // that are lost with it; unknown, 0, when Whole
+	Reason string
+}
+
+func (d Damage) String() string {
+	if d.Whole {
+		return fmt.Sprintf("message %d: %s", d.Seq, d.Reason)
+	}
+	return fmt.Sprintf("message %d, part %d (%d events of %s): %s", d.Seq, d.Part, d.Rows, d.Type, d.Reason)
+}
+
+// Gap is the cause of the error with which Replay stops at a missing message.
+type Gap struct{ Want, Have uint64 }
+
+func (g *Gap) Error() string {
+	return fmt.Sprintf("message %d follows where %d is due", g.Have, g.Want)
+}
+
+// Replay calls fn with every message from sequence from (0 is the first there is)
+// in order and follows the tail until ctx ends. It stops with fn's error; with
+// Unavailable when the server is away (call again from the next sequence); with
+// Internal and a [Gap] when a message is missing; with Conflict when a message has
+// events of a type that the pack does not know. Damaged parts do not stop it.
+// Records live on Go's heap and stay valid.
+func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) error) error {
+	next := from
+	if next == 0 {
+		st, err := j.s.State(ctx)
+		if err != nil {
+			return err
+		}
+		next = st.First
+	}
+	return j.s.Follow(ctx, next, func(raw stream.Message) error {
+		if raw.Seq != next {
+			return problem.Wrap(&Gap{Want: next, Have: raw.Seq}, problem.Internal, "journal: replay",
+				"the journal has a gap: messages %d to %d are missing", next, raw.Seq-1)
+		}
+		next++
+		m, err := j.open(raw)
+		if err != nil {
+			return err
+		}
+		return fn(m)
+	})
+}
+
+func (j *Journal) open(raw stream.Message) (Message, error) {
+	m := Message{Seq: raw.Seq, Bytes: len(raw.Data)}
+	received, sealed, err := unseal(raw.Data)
+	if err != nil {
+		m.Received = raw.Time
+		m.Damage = []Damage{{Place: Place{Seq: m.Seq}, Whole: true, Reason: err.Error()}}
+		return m, nil
+	}
+	m.Received = received
+	for i := range sealed {
+		p := &sealed[i]
+		c := j.opts.Contracts.ByType(p.eventType)
+		if c == nil {
+			return m, problem.New(problem.Conflict, "message %d of the journal has events of type %s, which this pack does not know; load with the pack that accepted them", m.Seq, p.eventType)
+		}
+		rec, err := p.open()
+		if err != nil {
+			m.Damage = append(m.Damage, Damage{Place: Place{m.Seq, i}, Type: p.eventType, Rows: p.rows, Reason: err.Error()})
+		}
+		m.Parts = append(m.Parts, contract.Part{Contract: c, Record: rec})
+	}
+	return m, nil
+}
+
+// Status is what the journal holds.
+type Status struct {
+	First    uint64 `json:"first"` // sequences of messages; First is Last+1 when it is empty
+	Last     uint64 `json:"last"`
+	Bytes    uint64 `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes"`
+	Waiting  int64  `json:"waiting"`  // bytes that wait for their fsync
+	Appended uint64 `json:"appended"` // events since this process began
+}
+
+// Status asks the server.
+func (j *Journal) Status(ctx context.Context) (Status, error) {
+	st, err := j.s.State(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{First: st.First, Last: st.Last, Bytes: st.Bytes, MaxBytes: st.MaxBytes, Waiting: j.waiting.Load(), Appended: j.events.Load()}, nil
+}
+
+// Last is the newest sequence that this process knows of, without asking.
+func (j *Journal) Last() uint64 { return j.last.Load() }
+
+// Purge removes every message below before. Only who knows that warehouse and lake
+// hold them may call it.
+func (j *Journal) Purge(ctx context.Context, before uint64) error { return j.s.Purge(ctx, before) }
+
+var errEnd = errors.New("end of what was there")
