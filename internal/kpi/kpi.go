@@ -10,6 +10,7 @@ package kpi
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"ombor/internal/reference"
 )
@@ -40,6 +41,16 @@ const (
 	Bytes   Unit = "bytes"
 	// Any other unit is a currency code ("UZS", "GBP") or a noun of the pack's labels.
 )
+
+// Known says whether the unit is one of those above or has the form of a currency
+// code; any other is a noun that needs words in every language.
+func (u Unit) Known() bool {
+	switch u {
+	case Percent, Count, Ratio, Hours, Minutes, Days, Bytes:
+		return true
+	}
+	return len(u) == 3 && strings.ToUpper(string(u)) == string(u)
+}
 
 // Direction says which way is better.
 type Direction string

@@ -19,21 +19,6 @@ type declaredContract struct {
 	declared *contractDeclaration
 }
 
-var fieldTypes = map[string]contract.Type{
-	"text": contract.Text, "code": contract.Code, "enum": contract.Enum, "ref": contract.Ref,
-	"person": contract.Person, "timestamp": contract.Timestamp, "date": contract.Date,
-	"integer": contract.Integer, "decimal": contract.Decimal, "money": contract.Money,
-	"boolean": contract.Boolean, "duration": contract.Duration, "number": contract.Number,
-}
-
-var classes = map[string]contract.Class{
-	"open": contract.Open, "internal": contract.Internal, "personal": contract.Personal, "special": contract.Special,
-}
-
-var severities = map[string]contract.Severity{
-	"refuse": contract.Refuse, "quarantine": contract.Quarantine, "warn": contract.Warn,
-}
-
 func (r *reader) contracts(p *Pack) {
 	r.broken = map[string]bool{}
 	r.each("contracts", func(name string, d *decoder, root *yaml.Node) {
@@ -71,15 +56,17 @@ func convertContract(prefix, file string, d *contractDeclaration) *contract.Cont
 		c.Kind = contract.Figure
 	}
 	for _, f := range d.Fields {
-		class := classes[f.Class]
-		if f.Class == "" && f.Type == "person" {
+		typ, _ := contract.ParseType(f.Type) // an unknown word was noted by the decoder, here and below
+		class, _ := contract.ParseClass(f.Class)
+		if f.Class == "" && typ == contract.Person {
 			class = contract.Personal
 		}
-		c.Fields = append(c.Fields, contract.Field{Name: f.Name, Type: fieldTypes[f.Type], Required: f.Required, Class: class,
+		c.Fields = append(c.Fields, contract.Field{Name: f.Name, Type: typ, Required: f.Required, Class: class,
 			Title: f.Title, About: f.About, Values: f.Values, To: f.To, ID: f.ID, Unit: f.Unit, Scale: f.Scale, Default: f.Default, Line: f.Line})
 	}
 	for _, rule := range d.Rules {
-		c.Rules = append(c.Rules, contract.Rule{ID: rule.ID, Check: rule.Check, Severity: severities[rule.Severity], Line: rule.Line})
+		severity, _ := contract.ParseSeverity(rule.Severity)
+		c.Rules = append(c.Rules, contract.Rule{ID: rule.ID, Check: rule.Check, Severity: severity, Line: rule.Line})
 	}
 	return c
 }

@@ -25,7 +25,7 @@ type packDeclaration struct {
 	Languages []string            `yaml:"languages" need:"yes" like:"language" doc:"Languages of titles and labels, BCP 47; the first is the default."`
 	Zone      string              `yaml:"zone" need:"yes" like:"zone" doc:"IANA time zone in which days begin and end: Asia/Tashkent."`
 	Currency  string              `yaml:"currency" like:"currency" doc:"ISO 4217 code of money fields, which count its minor unit."`
-	K         int                 `yaml:"k" doc:"A cell of fewer persons than this is hidden: 10 when not told, 5 at the least."`
+	K         *int                `yaml:"k" doc:"A cell of fewer persons than this is hidden: 10 when not told, 5 at the least."`
 	Calendar  calendarDeclaration `yaml:"calendar" doc:"Working days, school quarters, fiscal year."`
 	Sources   []sourceDeclaration `yaml:"sources" need:"yes" doc:"The systems that send events, by the key that contracts name."`
 	Reference []tableDeclaration  `yaml:"reference" doc:"Reference tables, by the name that fields name in to."`
@@ -118,7 +118,7 @@ type kpiDeclaration struct {
 	About     reference.Names      `yaml:"about" need:"yes" doc:"The definition in words."`
 	Group     string               `yaml:"group" like:"id" doc:"The system it belongs to; its words are the label group.<group>."`
 	Owner     string               `yaml:"owner" need:"yes" doc:"Code of the organisation that answers for it, from the table organisations."`
-	Unit      string               `yaml:"unit" need:"yes" doc:"percent, count, ratio, hours, minutes, days, bytes, a currency code, or a noun whose words are the label unit.<unit>."`
+	Unit      string               `yaml:"unit" need:"yes" like:"unit" doc:"percent, count, ratio, hours, minutes, days, bytes, a currency code, or a noun whose words are the label unit.<unit>."`
 	Direction string               `yaml:"direction" need:"yes" one:"up down neither" doc:"Which way is better."`
 	Kind      string               `yaml:"kind" one:"flow stock" doc:"flow (the default) is counted over a period; stock is counted on a day from the history of a reference table."`
 	Versions  []versionDeclaration `yaml:"versions" need:"yes" doc:"Its formulae, following each other in time within a variant; the first variant is the default."`

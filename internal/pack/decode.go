@@ -259,6 +259,9 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflec
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		value := reflect.New(v.Type().Elem()).Elem()
 		d.decode(n.Content[i+1], value, join(path, n.Content[i].Value), tag)
+		if v.Type() == reflect.TypeFor[reference.Names]() {
+			value.SetString(reference.Clean(value.String(), n.Content[i].Value))
+		}
 		m.SetMapIndex(reflect.ValueOf(n.Content[i].Value).Convert(v.Type().Key()), value)
 	}
 	v.Set(m)
@@ -299,10 +302,27 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 	}
 	for _, key := range fields.keys {
 		field := t.Field(fields.index[key])
-		if field.Tag.Get("need") == "yes" && !given[key] {
+		if field.Tag.Get("need") != "yes" {
+			continue
+		}
+		if !given[key] {
 			d.add(n.Line, join(path, key), "is missing: %s", lowerFirst(field.Tag.Get("doc")))
+		} else if empty(valueOf(n, key)) {
+			d.add(valueOf(n, key).Line, join(path, key), "is empty: %s", lowerFirst(field.Tag.Get("doc")))
 		}
 	}
+}
+
+func valueOf(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; ; i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+}
+
+func empty(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Tag == "!!str" || n.Kind != yaml.ScalarNode && len(n.Content) == 0
 }
 
 // text is a scalar that YAML reads as text or as a date.
@@ -383,6 +403,9 @@ func (d *decoder) free(n *yaml.Node) any {
 
 // form holds a text against the tags one and like.
 func (d *decoder) form(n *yaml.Node, text, path string, tag reflect.StructTag) {
+	if text == "" && tag.Get("need") == "yes" {
+		return // told as empty
+	}
 	if one, ok := tag.Lookup("one"); ok {
 		allowed := strings.Fields(one)
 		if !slices.Contains(allowed, text) {
@@ -412,6 +435,7 @@ var forms = map[string]form{
 	"field":    {regexp.MustCompile(`^[a-z][a-z0-9_]*$`), nil, "a field's name: small letters, digits and _, beginning with a letter"},
 	"prefix":   {regexp.MustCompile(`^([a-z][a-z0-9-]*\.)+$`), nil, "a prefix of event types: words that each end with a point, as in uz.gov."},
 	"type":     {regexp.MustCompile(`^([a-z][a-z0-9_-]*\.)+v[1-9][0-9]*$`), nil, "an event type: words joined by points with the major version at the end, as in uz.gov.request.decided.v1"},
+	"unit":     {regexp.MustCompile(`^([a-z][a-z0-9_-]*|[A-Z]{3})$`), nil, "a unit: percent, count, ratio, hours, minutes, days, bytes, a currency code, or a noun in small letters"},
 	"contract": {regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`), nil, "a contract's name, as in request.decided or request.decided.v1"},
 	"csv":      {regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.csv$`), nil, "a CSV file in reference/, as in services.csv"},
 	"currency": {regexp.MustCompile(`^[A-Z]{3}$`), nil, "an ISO 4217 code, as in UZS"},

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"ombor/internal/reference"
 )
 
 // labels reads labels/<language>.yaml: words by dotted key, nested as one likes. Every
@@ -19,7 +21,7 @@ func (r *reader) labels(p *Pack) {
 			return
 		}
 		words, at := map[string]string{}, map[string]int{}
-		flatten(d, root, "", words, at)
+		flatten(d, root, tag, "", words, at)
 		p.Labels[tag], lines[tag] = words, at
 	})
 	needed := map[string]string{} // key → who needs it
@@ -29,6 +31,9 @@ func (r *reader) labels(p *Pack) {
 		}
 	}
 	for _, k := range p.KPIs {
+		if k.Unit != "" && !k.Unit.Known() {
+			needed["unit."+string(k.Unit)] = k.File + " needs it"
+		}
 		if k.Group != "" {
 			needed["group."+k.Group] = k.File + " needs it"
 		}
@@ -42,11 +47,11 @@ func (r *reader) labels(p *Pack) {
 	}
 }
 
-func flatten(d *decoder, n *yaml.Node, path string, words map[string]string, lines map[string]int) {
+func flatten(d *decoder, n *yaml.Node, tag, path string, words map[string]string, lines map[string]int) {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			flatten(d, n.Content[i+1], join(path, n.Content[i].Value), words, lines)
+			flatten(d, n.Content[i+1], tag, join(path, n.Content[i].Value), words, lines)
 		}
 	default:
 		lines[path] = n.Line
@@ -54,7 +59,7 @@ func flatten(d *decoder, n *yaml.Node, path string, words map[string]string, lin
 			if _, twice := words[path]; twice {
 				d.add(n.Line, path, "the key stands twice")
 			}
-			words[path] = text
+			words[path] = reference.Clean(text, tag)
 		}
 	}
 }

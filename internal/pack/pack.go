@@ -59,6 +59,7 @@ type Pack struct {
 	Targets   []*kpi.Target
 	Reference *reference.Set
 	Labels    map[string]map[string]string // language → key ("group.portal") → words
+	Examples  map[string][][]byte          // by event type: CloudEvents in JSON that pass
 	Files     fs.FS                        // the pack as it was read
 
 	seeds []seed

@@ -54,6 +54,7 @@ func (r *reader) pack() *Pack {
 	r.targets(p)
 	r.labels(p)
 	r.seeds(p)
+	r.prove(p)
 	return p
 }
 
@@ -176,8 +177,8 @@ func (r *reader) head(p *Pack) {
 	if zone, err := time.LoadLocation(d.Zone); err == nil {
 		p.Zone = zone // a zone that does not exist was noted by the decoder
 	}
-	if d.K != 0 {
-		p.K = d.K
+	if d.K != nil {
+		p.K = *d.K
 	}
 	if p.K < 5 {
 		r.issues.Add("pack.yaml", d.Line, "k", "is %d; 5 is the least that hides a person", p.K)
@@ -192,8 +193,8 @@ func (r *reader) head(p *Pack) {
 
 // titled notes the languages that a text lacks, and those that the pack has not.
 func (r *reader) titled(file string, line int, field string, names reference.Names) {
-	if names == nil {
-		return // missing, and noted where it is needed
+	if len(names) == 0 {
+		return // noted by the decoder where one is needed
 	}
 	var missing []string
 	for _, tag := range r.declared.Languages {

@@ -51,12 +51,16 @@ func (r *reader) seeds(p *Pack) {
 				bad("contract", "%s requires %s, which is no column of %s", c.Name, f.Name, table.Name)
 			}
 		}
+		sound := true
 		for _, row := range table.Rows() {
 			if _, field, err := s.data(row, true); err != nil {
 				r.issues.Add("reference/"+r.tableFile(table.Name), row.Line, field, "%v", err)
+				sound = false
 			}
 		}
-		p.seeds = append(p.seeds, s)
+		if sound && s.key != "" {
+			p.seeds = append(p.seeds, s)
+		}
 	}
 }
 
@@ -73,11 +77,7 @@ func (p *Pack) Seeds() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, s := range p.seeds {
 			for _, row := range s.table.Rows() {
-				since := row.Valid.From
-				if since == reference.NoDay {
-					since = s.since
-				}
-				if !yield(p.seedEvent(s, row, since, true)) {
+				if !yield(p.seedEvent(s, row, s.day(row), true)) {
 					return
 				}
 				if s.active == "" || row.Valid.To == reference.NoDay {
@@ -91,6 +91,14 @@ func (p *Pack) Seeds() iter.Seq[[]byte] {
 			}
 		}
 	}
+}
+
+// day is when the row begins to hold.
+func (s seed) day(row reference.Row) reference.Day {
+	if row.Valid.From == reference.NoDay {
+		return s.since
+	}
+	return row.Valid.From
 }
 
 func (p *Pack) seedEvent(s seed, row reference.Row, day reference.Day, active bool) []byte {
