@@ -96,14 +96,9 @@ func Persons(v *kpi.Version) string {
 }
 
 // linear says whether a formula consists of sums and counts, which a rollup can keep.
-func linear(f *kpi.Formula) bool {
-	if f == nil {
-		return true
-	}
-	return !slices.ContainsFunc(f.Terms, func(t kpi.Term) bool { return t.Func != kpi.CountRows && t.Func != kpi.Sum })
-}
+func linear(f *kpi.Formula) bool { return f == nil || f.Retractable() }
 
-// Aggregates are the expressions over facts that the version needs, without repeats:
+// aggregates are the expressions over facts that the version needs, without repeats:
 // those of its formulae or its distribution, and of its persons.
 func (w *Warehouse) aggregates(v *kpi.Version) []measure {
 	var out []measure

@@ -1,0 +1,403 @@
+package warehouse_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+	"ombor/warehouse/warehousetest"
+)
+
+var tashkent = func() *time.Location {
+	zone, err := time.LoadLocation("Asia/Tashkent")
+	if err != nil {
+		panic(err)
+	}
+	return zone
+}()
+
+// request is a contract with a field of every type.
+func request(extra ...contract.Field) *contract.Contract {
+	return &contract.Contract{
+		Type: "t.request.v1", Name: "request", Major: 1, Title: reference.Names{"en": "A request"}, About: "One request; it's a test.", Source: "portal",
+		Fields: append([]contract.Field{
+			{Name: "region", Type: contract.Code},
+			{Name: "outcome", Type: contract.Enum, Values: []string{"approved", "rejected"}, Required: true},
+			{Name: "note", Type: contract.Text},
+			{Name: "applicant", Type: contract.Person, ID: "pinfl", Class: contract.Personal},
+			{Name: "submitted", Type: contract.Timestamp},
+			{Name: "due", Type: contract.Date},
+			{Name: "fee", Type: contract.Money, Unit: "tiyin"},
+			{Name: "area", Type: contract.Decimal, Scale: 2},
+			{Name: "mobile", Type: contract.Boolean},
+			{Name: "took", Type: contract.Duration},
+			{Name: "weight", Type: contract.Number},
+		}, extra...),
+	}
+}
+
+func setOf(t *testing.T, contracts ...*contract.Contract) *contract.Set {
+	t.Helper()
+	set, err := contract.NewSet("t.", tashkent, contracts, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func formula(t testing.TB, text string) *kpi.Formula {
+	t.Helper()
+	f, err := kpi.ParseFormula(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func measure(t *testing.T, id, numerator string, rollups ...[]string) *kpi.KPI {
+	return &kpi.KPI{ID: id, Unit: kpi.Count, File: id + ".yaml", Versions: []kpi.Version{{Version: 1, Basis: kpi.Events, From: []string{"request"},
+		Valid: reference.Span{From: reference.NoDay, To: reference.NoDay}, Numerator: formula(t, numerator), Rollups: rollups, Persons: "applicant"}}}
+}
+
+func day(s string) reference.Day {
+	d, err := reference.ParseDay(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func rows(n int, batch uint64, from time.Time) []warehousetest.Row {
+	var list []warehousetest.Row
+	for i := range n {
+		at := from.Add(time.Duration(i) * 37 * time.Minute)
+		list = append(list, warehousetest.Row{ID: batch<<20 + uint64(i), Batch: batch, Time: at, Cut: reference.DayOf(from), Data: map[string]any{
+			"region": []string{"north", "south", ""}[i%3], "outcome": []string{"approved", "rejected"}[i%2], "note": "oʻ'\\\n", "applicant": uint64(i % 40),
+			"submitted": at.Add(-time.Hour), "due": day("2024-02-01"), "fee": 100 + i, "area": i, "mobile": i%4 == 0, "took": 1000, "weight": 1.5,
+		}})
+	}
+	return list
+}
+
+func sum(t *testing.T, w *warehouse.Warehouse, sql string) string {
+	t.Helper()
+	body, err := w.Raw(context.Background(), sql, nil, "TSV")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func TestInsertApplyAndCorrect(t *testing.T) {
+	ctx := context.Background()
+	c := request()
+	w := warehousetest.Open(t, setOf(t, c), []*kpi.KPI{
+		measure(t, "fees", "sum(fee)", []string{"region"}, []string{"region", "outcome"}),
+		measure(t, "areas", "sumIf(area, outcome = 'approved')", []string{"mobile"}),
+		measure(t, "mornings", "countIf(toHour(time) < 12)"),
+	})
+	list := rows(200, 7, time.Date(2024, 1, 31, 20, 0, 0, 0, time.UTC))
+	cut := day("2024-01-31")
+	stream := warehousetest.Stream(t, c, tashkent, list)
+	for range 2 { // the same bytes again are dropped
+		if err := w.InsertFacts(ctx, c, bytes.NewReader(stream)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := w.BatchRows(ctx, c, cut, 7); err != nil || n != 200 {
+		t.Fatalf("BatchRows = %d, %v; want 200", n, err)
+	}
+	for range 3 { // applying again changes nothing
+		if err := w.ApplyRollups(ctx, c, cut, 7); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A correction takes the third row back and puts another in its place.
+	old := list[3]
+	body, err := w.FactRows(ctx, c, [][16]byte{warehousetest.Hash(old.ID), warehousetest.Hash(99999)}, 7<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFactRows(t, body, old)
+	minus, plus := old, old
+	minus.Sign, minus.Batch, minus.Seq, minus.Cut = -1, 9, 9<<20, day("2024-02-02")
+	plus.Rev, plus.Batch, plus.Seq, plus.Cut = 1, 9, 9<<20+1, day("2024-02-02")
+	plus.Data = map[string]any{"outcome": "approved", "region": "north", "fee": 1_000_000}
+	warehousetest.Insert(t, w, c, []warehousetest.Row{minus, plus})
+	body, err = w.FactRows(ctx, c, [][16]byte{warehousetest.Hash(old.ID)}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFactRows(t, body, plus)
+
+	differences, err := w.Verify(ctx)
+	if err != nil || len(differences) > 0 {
+		t.Fatalf("Verify: %v, %v", differences, err)
+	}
+	for _, r := range w.Rollups(c) {
+		var have, want string
+		for _, text := range []string{"sum(fee)", "sumIf(area, outcome = 'approved')", "countIf(toHour(time) < 12)"} {
+			term := formula(t, text).Terms[0]
+			column, ok := r.Column(term)
+			if !ok {
+				continue
+			}
+			have += sum(t, w, "SELECT sum("+column+"), sum(_n) FROM "+w.Table(r)) + " "
+			want += sum(t, w, "SELECT "+warehouse.Signed(term)+", sum(_sign) FROM "+w.From(c, "1", term.Of, term.If)) + " "
+		}
+		if have != want {
+			t.Errorf("%s has %s, facts have %s", r.Name, have, want)
+		}
+	}
+	// Refilling a month from facts gives the same.
+	before := sum(t, w, "SELECT sum(_n), max(_through) FROM "+w.Table(w.Rollups(c)[0]))
+	if err := w.Refill(ctx, c, cut); err != nil {
+		t.Fatal(err)
+	}
+	if after := sum(t, w, "SELECT sum(_n), max(_through) FROM "+w.Table(w.Rollups(c)[0])); after != before {
+		t.Errorf("after Refill %s, before %s", after, before)
+	}
+	fresh, err := w.Freshness(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := list[199].Time; !fresh.Through.Equal(want) || fresh.Batch != 9 || fresh.Loaded.IsZero() {
+		t.Errorf("Freshness = %+v, want through %s, batch 9", fresh, want)
+	}
+	status, err := w.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Rows != 202 || status.Engine == "" || status.Bytes == 0 || status.Loaded == nil {
+		t.Errorf("Status = %+v, want 202 rows", status)
+	}
+	if _, err := w.Raw(ctx, "DROP TABLE "+w.Facts(c), nil, "TSV"); err == nil {
+		t.Error("Raw dropped a table")
+	}
+}
+
+// checkFactRows wants one row: that of r.
+func checkFactRows(t *testing.T, body io.ReadCloser, r warehousetest.Row) {
+	t.Helper()
+	defer body.Close()
+	reader, err := ipc.NewReader(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for reader.Next() {
+		record := reader.Record()
+		n += int(record.NumRows())
+		if record.NumRows() == 0 {
+			continue
+		}
+		if got := record.ColumnName(0); got != "_id" {
+			t.Errorf("first column is %s", got)
+		}
+		id := record.Column(0).(*array.FixedSizeBinary).Value(0)
+		if want := warehousetest.Hash(r.ID); !bytes.Equal(id, want[:]) {
+			t.Errorf("_id is %x, want %x", id, want)
+		}
+		if rev := record.Column(1).(*array.Uint32).Value(0); rev != r.Rev {
+			t.Errorf("_rev is %d, want %d", rev, r.Rev)
+		}
+	}
+	if err := reader.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n != 1 {
+		t.Errorf("FactRows gave %d rows, want 1", n)
+	}
+}
+
+func TestInsertRefusesTwoMonths(t *testing.T) {
+	c := request()
+	w := warehousetest.Open(t, setOf(t, c), nil)
+	list := rows(2, 1, time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC))
+	list[1].Cut = day("2024-02-01")
+	if err := w.InsertFacts(context.Background(), c, bytes.NewReader(warehousetest.Stream(t, c, tashkent, list))); err == nil {
+		t.Fatal("an insert over two months of receipt was taken")
+	}
+	if n, err := w.BatchRows(context.Background(), c, day("2024-01-31"), 1); n != 0 || err != nil {
+		t.Errorf("%d rows stayed, %v", n, err)
+	}
+}
+
+// TestChangedDefinitions opens the same databases with other KPIs: what is new is
+// filled from facts, what is gone is dropped, what a crash left undone is applied.
+func TestChangedDefinitions(t *testing.T) {
+	ctx := context.Background()
+	c := request()
+	prefix := warehousetest.Prefix()
+	w := warehousetest.Reopen(t, prefix, setOf(t, c), []*kpi.KPI{measure(t, "fees", "sum(fee)", []string{"region"})})
+	warehousetest.Insert(t, w, c, rows(100, 1, time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)))
+	warehousetest.Insert(t, w, c, rows(100, 2, time.Date(2024, 2, 1, 0, 0, 0, 0, time.UTC)))
+	// A crash after the facts: no rollup holds batch 3.
+	if err := w.InsertFacts(ctx, c, bytes.NewReader(warehousetest.Stream(t, c, tashkent, rows(50, 3, time.Date(2024, 2, 3, 0, 0, 0, 0, time.UTC))))); err != nil {
+		t.Fatal(err)
+	}
+	c = request()
+	w = warehousetest.Reopen(t, prefix, setOf(t, c), []*kpi.KPI{
+		measure(t, "fees", "sum(fee) - count()", []string{"region"}),
+		measure(t, "areas", "sum(area)", []string{"outcome"}, []string{"region"}),
+	})
+	if differences, err := w.Verify(ctx); err != nil || len(differences) > 0 {
+		t.Fatalf("Verify: %v, %v", differences, err)
+	}
+	var have []string
+	for _, r := range w.Rollups(c) {
+		have = append(have, r.Name+" "+sum(t, w, "SELECT sum(_n) FROM "+w.Table(r)))
+	}
+	want := "request_v1__time__source 250, request_v1__time__region 250, request_v1__time__outcome 250"
+	if got := strings.Join(have, ", "); got != want {
+		t.Errorf("rollups: %s; want %s", got, want)
+	}
+	term := formula(t, "sum(area)").Terms[0]
+	for _, r := range w.Rollups(c) {
+		column, ok := r.Column(term)
+		if !ok {
+			t.Fatalf("%s has no sum(area)", r.Name)
+		}
+		if got, want := sum(t, w, "SELECT sum("+column+") FROM "+w.Table(r)), sum(t, w, "SELECT sum(area) FROM "+w.Facts(c)); got != want {
+			t.Errorf("%s: Σ area %s, facts %s", r.Name, got, want)
+		}
+	}
+}
+
+func TestContractChanges(t *testing.T) {
+	prefix := warehousetest.Prefix()
+	warehousetest.Reopen(t, prefix, setOf(t, request()), nil)
+	t.Run("optional field and new value", func(t *testing.T) {
+		c := request(contract.Field{Name: "channel", Type: contract.Code}, contract.Field{Name: "stars", Type: contract.Integer})
+		c.Fields[1].Values = append(c.Fields[1].Values, "withdrawn")
+		c.Fields[0].Title = reference.Names{"en": "Region of the applicant"}
+		w := warehousetest.Reopen(t, prefix, setOf(t, c), nil)
+		warehousetest.Insert(t, w, c, rows(3, 1, time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)))
+		if got := sum(t, w, fmt.Sprintf("SELECT comment FROM system.columns WHERE database = '%sfacts' AND name = 'region'", prefix)); got != "Region of the applicant" {
+			t.Errorf("comment is %q", got)
+		}
+	})
+	for name, c := range map[string]*contract.Contract{
+		"channel, stars: gone":      request(),
+		"level is new and required": request(contract.Field{Name: "channel", Type: contract.Code}, contract.Field{Name: "stars", Type: contract.Integer}, contract.Field{Name: "level", Type: contract.Integer, Required: true}),
+		"stars was Nullable(Int64)": request(contract.Field{Name: "channel", Type: contract.Code}, contract.Field{Name: "stars", Type: contract.Number}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, err := warehouse.Open(context.Background(), warehousetest.Config(t, prefix), setOf(t, c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			err = w.Migrate(context.Background())
+			if problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "new major version") {
+				t.Fatalf("Migrate = %v, want a Conflict that asks for a new major version", err)
+			}
+			if !strings.Contains(err.Error(), strings.TrimPrefix(name, "channel, ")) && !strings.Contains(err.Error(), "stars is gone") {
+				t.Errorf("Migrate = %v, want it to name %s", err, name)
+			}
+		})
+	}
+}
+
+func TestFloatSumsAreRefused(t *testing.T) {
+	w, err := warehouse.Open(context.Background(), warehousetest.Config(t, warehousetest.Prefix()), setOf(t, request()), []*kpi.KPI{measure(t, "weights", "sum(weight)")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Migrate(context.Background()); problem.KindOf(err) != problem.BadInput || !strings.Contains(err.Error(), "Float64") {
+		t.Errorf("Migrate = %v, want a refusal of the float", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	w := warehousetest.Open(t, setOf(t, request()), nil)
+	columns := []string{"region", "outcome", "time", "fee", "mobile", "submitted", "from"}
+	for _, good := range []string{
+		"region", "outcome IN ('approved', 'rejected') AND NOT mobile", "fee BETWEEN 1 AND 2", "toHour(time) < 12",
+		"CASE WHEN fee > 1 THEN 1 ELSE 0 END", "`from` = 'a;b--c'", "dateDiff('hour', submitted, time)", "fee::Int64 + 1", "fee IS NULL", "region LIKE '%x%'",
+		"fee IN (1, 2, 3)", "-fee", "if(mobile, fee, 0)", "submitted + INTERVAL 1 DAY < time", "region = 'it''s \\' (alias x)'",
+	} {
+		if err := w.Check(context.Background(), good, columns); err != nil {
+			t.Errorf("Check(%q) = %v", good, err)
+		}
+	}
+	for bad, want := range map[string]string{
+		"":                                       "empty",
+		"fee; DROP TABLE x":                      "not allowed",
+		"fee -- x":                               "comments",
+		"fee /* x */":                            "comments",
+		"fee) OR (mobile":                        "one expression",
+		"fee, mobile":                            "one expression",
+		"fee) FROM system.tables WHERE (1":       "one expression",
+		"(SELECT 1)":                             "subquery",
+		"fee IN (SELECT 1)":                      "subquery",
+		"exists(SELECT 1)":                       "not allowed",
+		"file('/etc/hostname')":                  "file is not allowed",
+		"sleep(3)":                               "sleep is not allowed",
+		"getSetting('x')":                        "not allowed",
+		"hostName()":                             "not allowed",
+		"rand()":                                 "not allowed",
+		"dictGet('a', 'b', 1)":                   "not allowed",
+		"sum(fee)":                               "sum is not allowed",
+		"unknown + 1":                            `no field "unknown"`,
+		"system.one.dummy":                       "no field",
+		"*":                                      "",
+		"fee AS x":                               "AS",
+		"(x -> x)(fee)":                          "",
+		"sum(fee) OVER ()":                       "not allowed",
+		"{p:String}":                             "not allowed",
+		"@@version":                              "not allowed",
+		"$$x$$":                                  "not allowed",
+		"'unclosed":                              "not closed",
+		"fee +":                                  "cannot read",
+		"columns('.*')":                          "not allowed",
+		"fee) SETTINGS max_threads = (1":         "",
+		"fee) INTO OUTFILE '/tmp/x' FORMAT (CSV": "",
+		strings.Repeat("fee + ", 1000) + "1":     "longer",
+	} {
+		err := w.Check(context.Background(), bad, columns)
+		if problem.KindOf(err) != problem.BadInput || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Check(%.60q) = %v, want BadInput with %q", bad, err, want)
+		}
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	set := setOf(t, request())
+	for name, c := range map[string]struct {
+		config warehouse.Config
+		kind   problem.Kind
+	}{
+		"no address": {warehouse.Config{}, problem.BadInput},
+		"both":       {warehouse.Config{Socket: "x", URL: "http://h"}, problem.BadInput},
+		"bad URL":    {warehouse.Config{URL: "tcp://u:secret@h"}, problem.BadInput},
+		"nobody":     {warehouse.Config{Socket: t.TempDir() + "/none"}, problem.Unavailable},
+		"k":          {warehouse.Config{Socket: "x", Persons: 101}, problem.BadInput},
+	} {
+		_, err := warehouse.Open(context.Background(), c.config, set, nil)
+		if err == nil || problem.KindOf(err) != c.kind {
+			t.Errorf("%s: %v, want %s", name, err, c.kind)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the password is printed: %v", name, err)
+		}
+	}
+}
