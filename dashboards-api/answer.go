@@ -1,0 +1,182 @@
+package dashboards
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"ombor/internal/problem"
+)
+
+// An answer is what a handler returns: a JSON value and, where the same facts
+// make a table, that table for the other formats.
+type answer struct {
+	body  any
+	table func() (*table, error) // nil: JSON only
+	name  string                 // file name without extension, for tables
+	// fresh marks answers that change without new data (status); they have no ETag.
+	fresh bool
+}
+
+// A handler reads a request that already passed the check of its parameters.
+type handler func(ctx context.Context, q *query) (*answer, error)
+
+// query is the checked input of one request.
+type query struct {
+	path   func(name string) string
+	values map[string]string
+}
+
+// get is the named query parameter, or "".
+func (q *query) get(name string) string { return q.values[name] }
+
+// day-bounded work: a query that a person waits for is over long before this.
+const handlerTimeout = 30 * time.Second
+
+// serve is the one adapter between handlers and HTTP: it checks the parameters
+// against the route's, answers 304 when the reader already has these bytes'
+// facts, runs the handler, negotiates the format and renders errors.
+func (s *server) serve(r route) gin.HandlerFunc {
+	allowed := append(slices.Clone(r.params), "format")
+	return func(c *gin.Context) {
+		values, err := readParams(c.Request, allowed)
+		if err != nil {
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
+		format, err := negotiate(values["format"], c.Request.Header.Get("Accept"), r.tabular)
+		if err != nil {
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
+		h := c.Writer.Header()
+		h.Add("Vary", "Accept")
+		if r.fresh {
+			h.Set("Cache-Control", "no-store")
+		} else {
+			tag := s.etag(format)
+			h.Set("ETag", tag)
+			h.Set("Cache-Control", "private, no-cache")
+			if matches(c.Request.Header.Get("If-None-Match"), tag) {
+				c.Writer.WriteHeader(http.StatusNotModified)
+				return
+			}
+		}
+		ctx, cancel := context.WithTimeout(c.Request.Context(), handlerTimeout)
+		defer cancel()
+		a, err := r.handle(ctx, &query{path: c.Param, values: values})
+		if err != nil {
+			h.Del("ETag")
+			h.Set("Cache-Control", "no-store")
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
+		if err := write(c.Writer, a, format); err != nil {
+			s.fail(c.Writer, c.Request, err)
+		}
+	}
+}
+
+// fail renders an error: the person gets the problem document, the operator the
+// cause of what is ours.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the reader has gone
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = problem.Wrap(err, problem.Unavailable, "api", "this took longer than %s: narrow the period or the breakdown", handlerTimeout)
+	}
+	if kind := problem.KindOf(err); kind == problem.Internal || kind == problem.Unavailable {
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	problem.Write(w, err)
+}
+
+// write renders an answer completely before the first byte leaves, so that an
+// error never follows a 200.
+func write(w http.ResponseWriter, a *answer, f *format) error {
+	var buf bytes.Buffer
+	if f.name == "json" {
+		encoder := json.NewEncoder(&buf)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(a.body); err != nil {
+			return fmt.Errorf("api: encode: %w", err)
+		}
+	} else {
+		t, err := a.table()
+		if err != nil {
+			return err
+		}
+		if err := f.encode(&buf, t); err != nil {
+			return fmt.Errorf("api: %s: %w", f.name, err)
+		}
+		w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+"."+f.name+`"`)
+	}
+	w.Header().Set("Content-Type", f.media)
+	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
+	w.WriteHeader(http.StatusOK)
+	if _, err := buf.WriteTo(w); err != nil {
+		slog.Debug("the reader left", "error", err)
+	}
+	return nil
+}
+
+// readParams refuses unknown and repeated query parameters, naming those that
+// the route knows.
+func readParams(r *http.Request, allowed []string) (map[string]string, error) {
+	given, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.BadInput, "", "the address has a malformed query")
+	}
+	values := make(map[string]string, len(given))
+	for name, list := range given {
+		if !slices.Contains(allowed, name) {
+			return nil, problem.New(problem.BadInput, "there is no parameter %q here; allowed are %s", name, strings.Join(allowed, ", ")).In(name)
+		}
+		if len(list) > 1 && name != "where" {
+			return nil, problem.New(problem.BadInput, "the parameter %q is given %d times; give it once", name, len(list)).In(name)
+		}
+		values[name] = strings.Join(list, "\n")
+	}
+	return values, nil
+}
+
+// etag names the facts an answer is made of: what is loaded, the definitions,
+// the format, and the day, because a target is judged by its date.
+func (s *server) etag(f *format) string {
+	loaded := uint64(0)
+	if s.config.Status != nil {
+		loaded = s.config.Status().Loaded
+	}
+	day := s.today()
+	return fmt.Sprintf(`W/"%x-%x-%d-%s"`, loaded, s.definitions, day, f.name)
+}
+
+func matches(ifNoneMatch, tag string) bool {
+	for candidate := range strings.SplitSeq(ifNoneMatch, ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || (candidate != "" && strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/")) {
+			return true
+		}
+	}
+	return false
+}
+
+func hashOf(v any) (uint64, error) {
+	h := fnv.New64a()
+	if err := json.NewEncoder(h).Encode(v); err != nil {
+		return 0, err
+	}
+	return h.Sum64(), nil
+}

@@ -1,0 +1,193 @@
+package dashboards
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+)
+
+type kpiBody struct {
+	ID         string          `json:"id"`
+	Title      reference.Names `json:"title"`
+	About      reference.Names `json:"about"`
+	Group      string          `json:"group"`
+	Owner      string          `json:"owner"`
+	OwnerNames reference.Names `json:"owner_names"`
+	Unit       string          `json:"unit"`
+	Direction  string          `json:"direction"`
+	Dimensions []dimensionBody `json:"dimensions"`
+	Versions   []versionBody   `json:"versions"`
+	Targets    []targetBody    `json:"targets"`
+}
+
+// dimensionBody is a field by which a KPI may be broken down or filtered.
+type dimensionBody struct {
+	Name   string          `json:"name"`
+	Title  reference.Names `json:"title"`
+	Type   string          `json:"type"`
+	To     string          `json:"to"`     // reference table, "" when it is none
+	Values []string        `json:"values"` // of an enumeration
+}
+
+type versionBody struct {
+	Version     int        `json:"version"`
+	Variant     string     `json:"variant"`
+	Valid       spanBody   `json:"valid"`
+	Source      string     `json:"source"`
+	Basis       string     `json:"basis"`
+	From        []string   `json:"from"`
+	Numerator   string     `json:"numerator"`
+	Denominator string     `json:"denominator"`
+	Of          string     `json:"of"` // of a distribution or a distinct count
+	If          string     `json:"if"`
+	Quantiles   []float64  `json:"quantiles"`
+	At          string     `json:"at"`
+	Grain       string     `json:"grain"`
+	Grains      []string   `json:"grains"` // of a distinct count: the only ones it has
+	Rollups     [][]string `json:"rollups"`
+}
+
+func (s *server) catalogue() []kpiBody {
+	list := make([]kpiBody, len(s.config.Pack.KPIs))
+	for i, k := range s.config.Pack.KPIs {
+		list[i] = s.describe(k)
+	}
+	return list
+}
+
+func (s *server) describe(k *kpi.KPI) kpiBody {
+	body := kpiBody{ID: k.ID, Title: names(k.Title), About: names(k.About), Group: k.Group, Owner: k.Owner, OwnerNames: reference.Names{},
+		Unit: string(k.Unit), Direction: string(k.Direction), Dimensions: []dimensionBody{}, Versions: []versionBody{}, Targets: s.targetsOf(k.ID)}
+	if t := s.config.Pack.Reference.Table("organisations"); t != nil {
+		if row, ok := t.Get(k.Owner); ok {
+			body.OwnerNames = names(row.Names)
+		}
+	}
+	seen := map[string]bool{}
+	for _, v := range k.Versions {
+		body.Versions = append(body.Versions, describeVersion(&v))
+		for _, dimensions := range v.Rollups {
+			for _, name := range dimensions {
+				if !seen[name] {
+					seen[name] = true
+					body.Dimensions = append(body.Dimensions, s.dimension(&v, name))
+				}
+			}
+		}
+	}
+	return body
+}
+
+func describeVersion(v *kpi.Version) versionBody {
+	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Source: v.Source, Basis: string(v.Basis),
+		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}}
+	if v.Numerator != nil {
+		body.Numerator = v.Numerator.Text
+	}
+	if v.Denominator != nil {
+		body.Denominator = v.Denominator.Text
+	}
+	if d := v.Distribution; d != nil {
+		body.Of, body.If, body.Quantiles = d.Of, d.If, d.Quantiles
+	}
+	if d := v.Distinct; d != nil {
+		body.Of, body.Grains = d.Of, listed(d.Grains)
+	}
+	for _, dimensions := range v.Rollups {
+		body.Rollups = append(body.Rollups, listed(dimensions))
+	}
+	return body
+}
+
+// dimension describes a field by the contract that the version counts.
+func (s *server) dimension(v *kpi.Version, name string) dimensionBody {
+	body := dimensionBody{Name: name, Title: reference.Names{}, Type: "code", Values: []string{}}
+	for _, from := range v.From {
+		c := s.contractOf(from)
+		if c == nil {
+			continue
+		}
+		if f := c.Field(name); f != nil {
+			body.Title, body.Type, body.To, body.Values = names(f.Title), typeNames[f.Type], f.To, listed(f.Values)
+			return body
+		}
+	}
+	return body
+}
+
+// contractOf finds a contract by a KPI's from: "request.decided" (its newest
+// major version) or "request.decided.v1".
+func (s *server) contractOf(from string) *contract.Contract {
+	var best *contract.Contract
+	for _, c := range s.config.Pack.Contracts.All() {
+		if c.Type == from || strings.HasSuffix(c.Type, "."+from) {
+			return c
+		}
+		if c.Name == from && (best == nil || c.Major > best.Major) {
+			best = c
+		}
+	}
+	return best
+}
+
+func listed(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func (s *server) getKPIs(context.Context, *query) (*answer, error) {
+	list := s.catalogue()
+	return &answer{body: map[string]any{"kpis": list}, name: "kpis", table: func() (*table, error) {
+		t := newTable(text("kpi"), text("title"), text("about"), text("group"), text("owner"), text("unit"), text("direction"), text("dimensions"), number("version"), text("numerator"), text("denominator"), text("source"))
+		for _, k := range list {
+			var dimensions []string
+			for _, d := range k.Dimensions {
+				dimensions = append(dimensions, d.Name)
+			}
+			var v versionBody
+			if len(k.Versions) > 0 {
+				v = k.Versions[len(k.Versions)-1]
+			}
+			t.add(k.ID, k.Title.In(s.language()), k.About.In(s.language()), k.Group, k.Owner, k.Unit, k.Direction, strings.Join(dimensions, " "),
+				float64(v.Version), v.Numerator, v.Denominator, v.Source)
+		}
+		return t, nil
+	}}, nil
+}
+
+func (s *server) getKPI(_ context.Context, q *query) (*answer, error) {
+	id := q.path("id")
+	i := slices.IndexFunc(s.config.Pack.KPIs, func(k *kpi.KPI) bool { return k.ID == id })
+	if i < 0 {
+		return nil, problem.New(problem.NotFound, "there is no KPI %q; /v1/kpis lists them", id).In("id")
+	}
+	return &answer{body: s.describe(s.config.Pack.KPIs[i]), name: id}, nil
+}
+
+type labelsBody struct {
+	Pack      string                       `json:"pack"`
+	Title     reference.Names              `json:"title"`
+	Languages []string                     `json:"languages"`
+	Zone      string                       `json:"zone"`
+	Currency  string                       `json:"currency"`
+	Tables    []string                     `json:"tables"`
+	Labels    map[string]map[string]string `json:"labels"`
+	Version   string                       `json:"version"`
+}
+
+func (s *server) getLabels(context.Context, *query) (*answer, error) {
+	p := &s.config.Pack
+	labels := p.Labels
+	if labels == nil {
+		labels = map[string]map[string]string{}
+	}
+	return &answer{name: "labels", body: labelsBody{Pack: p.Name, Title: names(p.Title), Languages: listed(p.Languages), Zone: p.Zone.String(),
+		Currency: p.Currency, Tables: listed(p.Reference.Tables()), Labels: labels, Version: s.config.Version}}, nil
+}

@@ -1,0 +1,243 @@
+// Package dashboards is the analytics API and the page: KPI values, the
+// scorecard, reference data and the data dictionary over HTTP, each as JSON and
+// as a table, each described in openapi.yaml, which a test holds against the real
+// answers.
+//
+// [New] takes everything it serves in a [Config]; the doors of other rooms (the
+// intake of events, receipts, status) come in as plain handlers and functions. The
+// handler is safe for concurrent use.
+//
+// # Answers
+//
+// Every answer but status carries an ETag made of the loaded watermark, the
+// definitions, the format and the day; If-None-Match is answered 304 before any
+// work is done. Formats are chosen by ?format= or Accept. A query parameter that a
+// route does not know is refused, naming those it knows. Errors are RFC 9457
+// documents, rendered in one place.
+//
+// A table for spreadsheets (CSV, XLSX) has the same columns and the same states as
+// the JSON: a missing value is an empty cell beside its state, never a zero. Text
+// that a spreadsheet would take for a formula is preceded by an apostrophe.
+package dashboards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzhttp"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/queries"
+)
+
+// Config is everything that the API serves. Queries and Pack are needed; a nil
+// function or handler answers that its part is not served by this process.
+type Config struct {
+	Queries *queries.Queries
+	Pack    Facts
+
+	// Events takes POST /v1/events, Receipts GET /v1/receipts/{id}; the latter
+	// reads the id with (*http.Request).PathValue("id").
+	Events, Receipts http.Handler
+
+	// Status says how far the data are; called for every request, so it must be
+	// quick. Nil: nothing is loaded.
+	Status func() Status
+	// WaitLoaded returns when the loaded watermark has reached seq, or ctx's
+	// error. Nil: /v1/live announces the first watermark only.
+	WaitLoaded func(ctx context.Context, seq uint64) error
+
+	// Ready is nil when figures can be served, else the reason why not.
+	Ready func(ctx context.Context) error
+	// Metrics writes the rest of the process's metrics in the text format of
+	// Prometheus, after those of the API itself.
+	Metrics func(w io.Writer) error
+
+	Version string           // of the binary, for the page and the document
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default
+}
+
+// Facts is what the API tells of a pack. The values are shared: they are not
+// changed here.
+type Facts struct {
+	Name      string
+	Title     reference.Names
+	Languages []string // first is the default
+	Zone      *time.Location
+	Currency  string
+	Labels    map[string]map[string]string // language → key → text
+	KPIs      []*kpi.KPI
+	Targets   []*kpi.Target
+	Contracts *contract.Set
+	Reference *reference.Set
+}
+
+// Status is how far the data are.
+type Status struct {
+	Journal   uint64    // last message acknowledged
+	Loaded    uint64    // last message in facts and rollups
+	Lake      uint64    // last message in the lake
+	LagEvents uint64    // events acknowledged and not yet loaded
+	Received  time.Time // when the journal received message Loaded; zero: none yet
+	Lag       time.Duration
+	Sources   []Source
+}
+
+// Source is what is known of one expected sender.
+type Source struct {
+	Source    string
+	Title     reference.Names
+	Owner     string        // organisation code
+	Promise   time.Duration // freshness promised; 0: none
+	LastEvent time.Time     // time of its newest event; zero: silent so far
+	Received  time.Time
+	Events    uint64
+	Late      bool // beyond its promise
+}
+
+// A route is one row of the API: everything the adapter needs to know.
+type route struct {
+	method, path string
+	params       []string // query parameters besides format
+	tabular      bool     // CSV and the other table formats are served
+	fresh        bool     // no ETag: changes without new data
+	handle       handler
+}
+
+type server struct {
+	config      Config
+	log         *slog.Logger
+	definitions uint64 // hash of the pack's facts, for ETags
+	document    *document
+	counters    counters
+}
+
+// New makes the handler. It fails when the Config lacks a needed part or the
+// embedded document cannot be read.
+func New(config Config) (http.Handler, error) {
+	s, err := newServer(config)
+	if err != nil {
+		return nil, err
+	}
+	return s.handler()
+}
+
+func newServer(config Config) (*server, error) {
+	if config.Queries == nil || config.Pack.Contracts == nil {
+		return nil, errors.New("dashboards: Config needs Queries and Pack.Contracts")
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Pack.Zone == nil {
+		config.Pack.Zone = time.UTC
+	}
+	s := &server{config: config, log: config.Log}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	var err error
+	if s.document, err = readDocument(config.Version); err != nil {
+		return nil, err
+	}
+	if s.definitions, err = hashOf([]any{config.Version, config.Pack.Labels, s.catalogue()}); err != nil {
+		return nil, fmt.Errorf("dashboards: hash of the definitions: %w", err)
+	}
+	return s, nil
+}
+
+// routes are all that answer with a value of the pack or the warehouse.
+func (s *server) routes() []route {
+	return []route{
+		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
+		{method: "GET", path: "/v1/kpis", tabular: true, handle: s.getKPIs},
+		{method: "GET", path: "/v1/kpis/:id", handle: s.getKPI},
+		{method: "GET", path: "/v1/kpis/:id/values", tabular: true, params: valueParams, handle: s.getValues},
+		{method: "GET", path: "/v1/scorecard", tabular: true, params: scorecardParams, handle: s.getScorecard},
+		{method: "GET", path: "/v1/targets", tabular: true, handle: s.getTargets},
+		{method: "GET", path: "/v1/services", tabular: true, params: referenceParams, handle: s.getReference("services")},
+		{method: "GET", path: "/v1/organisations", tabular: true, params: referenceParams, handle: s.getReference("organisations")},
+		{method: "GET", path: "/v1/regions", tabular: true, params: referenceParams, handle: s.getReference("regions")},
+		{method: "GET", path: "/v1/contracts", tabular: true, handle: s.getContracts},
+		{method: "GET", path: "/v1/labels", handle: s.getLabels},
+	}
+}
+
+func (s *server) handler() (http.Handler, error) {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.RedirectFixedPath = false
+	engine.UseRawPath = true
+	engine.UnescapePathValues = true
+	engine.Use(s.observe, s.recover, headers)
+	for _, r := range s.routes() {
+		engine.Handle(r.method, r.path, s.serve(r))
+		if r.method == http.MethodGet {
+			engine.HEAD(r.path, s.serve(r))
+		}
+	}
+	get := func(path string, h gin.HandlerFunc) {
+		engine.GET(path, h)
+		engine.HEAD(path, h)
+	}
+	engine.POST("/v1/events", s.door(s.config.Events))
+	get("/v1/receipts/:id", s.door(s.config.Receipts))
+	get("/v1/contracts/:type", s.getContract)
+	engine.GET("/v1/live", s.live)
+	get("/openapi.json", s.getDocument)
+	get("/docs", s.getDocs)
+	get("/docs/style.css", s.getDocsStyle)
+	get("/metrics", s.getMetrics)
+	get("/healthz", s.getHealth)
+	get("/readyz", s.getReady)
+	page, err := s.page()
+	if err != nil {
+		return nil, err
+	}
+	get("/", page)
+	get("/assets/*file", s.asset)
+	get("/icon.svg", s.asset)
+	get("/theme.js", s.asset)
+	engine.NoRoute(func(c *gin.Context) {
+		if owned(c.Request.URL.Path) || (c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead) {
+			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is nothing at %s; /docs lists what there is", c.Request.URL.Path))
+			return
+		}
+		page(c)
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		c.Writer.Header().Set("Content-Type", "application/problem+json")
+		writeMethodNotAllowed(c)
+	})
+	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{
+		"text/event-stream", "font/woff2", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream",
+		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}))
+	if err != nil {
+		return nil, fmt.Errorf("dashboards: compression: %w", err)
+	}
+	return compress(engine), nil
+}
+
+// Server is an HTTP server with limits for an API that slow or hostile clients
+// can reach: headers within 10 s and 64 KiB, idle connections for 2 min. The
+// handlers bound their own reading and writing, because an upload may rightly take
+// longer than an answer.
+func Server(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+}
+
+func (s *server) now() time.Time { return s.config.Now().In(s.config.Pack.Zone) }
+
+func (s *server) today() reference.Day { return reference.DayOf(s.now()) }

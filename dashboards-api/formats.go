@@ -1,0 +1,289 @@
+package dashboards
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/parquet-go/parquet-go"
+	"github.com/xuri/excelize/v2"
+
+	"ombor/internal/problem"
+)
+
+// table is an answer as rows: what the formats other than JSON are made from.
+type table struct {
+	columns []column
+	rows    [][]any // string, float64, bool or nil; as many as columns
+}
+
+type column struct {
+	name string
+	kind columnKind
+}
+
+type columnKind uint8
+
+const (
+	textColumn columnKind = iota
+	numberColumn
+	flagColumn
+)
+
+func text(name string) column   { return column{name, textColumn} }
+func number(name string) column { return column{name, numberColumn} }
+func flag(name string) column   { return column{name, flagColumn} }
+
+func newTable(columns ...column) *table { return &table{columns: columns} }
+
+// add appends a row of as many cells as there are columns.
+func (t *table) add(cells ...any) { t.rows = append(t.rows, cells) }
+
+// format is one representation of an answer.
+type format struct {
+	name   string // of ?format= and of the file's extension
+	media  string
+	encode func(io.Writer, *table) error // nil: JSON
+}
+
+var formats = []*format{
+	{"json", "application/json", nil},
+	{"csv", "text/csv; charset=utf-8; header=present", encodeCSV},
+	{"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", encodeXLSX},
+	{"parquet", "application/vnd.apache.parquet", encodeParquet},
+	{"arrow", "application/vnd.apache.arrow.stream", encodeArrow},
+}
+
+// negotiate chooses the format by ?format=, else by Accept (RFC 9110, 12.5.1),
+// else JSON. The error names what the route offers.
+func negotiate(asked, accept string, tabular bool) (*format, error) {
+	offered := formats
+	if !tabular {
+		offered = formats[:1]
+	}
+	if asked != "" {
+		for _, f := range offered {
+			if f.name == asked {
+				return f, nil
+			}
+		}
+		return nil, problem.New(problem.Unsupported, "the format %q is not served here; allowed are %s", asked, offer(offered)).In("format")
+	}
+	if accept == "" {
+		return formats[0], nil
+	}
+	type wish struct {
+		media   string
+		quality float64
+	}
+	var wishes []wish
+	for part := range strings.SplitSeq(accept, ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue // a malformed part wishes for nothing
+		}
+		quality := 1.0
+		if q, ok := params["q"]; ok {
+			if quality, err = strconv.ParseFloat(q, 64); err != nil || quality < 0 || quality > 1 {
+				continue
+			}
+		}
+		if quality > 0 {
+			wishes = append(wishes, wish{media, quality})
+		}
+	}
+	slices.SortStableFunc(wishes, func(a, b wish) int {
+		switch {
+		case a.quality > b.quality:
+			return -1
+		case a.quality < b.quality:
+			return 1
+		}
+		return 0
+	})
+	for _, w := range wishes {
+		for _, f := range offered {
+			media, _, _ := strings.Cut(f.media, ";")
+			group, _, _ := strings.Cut(media, "/")
+			if w.media == media || w.media == "*/*" || w.media == group+"/*" {
+				return f, nil
+			}
+		}
+	}
+	return nil, problem.New(problem.Unsupported, "none of the types in Accept is served here; allowed are %s", offer(offered)).In("Accept")
+}
+
+func offer(list []*format) string {
+	names := make([]string, len(list))
+	for i, f := range list {
+		media, _, _ := strings.Cut(f.media, ";")
+		names[i] = f.name + " (" + media + ")"
+	}
+	return strings.Join(names, ", ")
+}
+
+// harmless keeps a spreadsheet from reading text as a formula:
+// https://owasp.org/www-community/attacks/CSV_Injection
+func harmless(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+func plain(cell any) string {
+	switch v := cell.(type) {
+	case nil:
+		return ""
+	case string:
+		return harmless(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return harmless(fmt.Sprint(cell))
+}
+
+// encodeCSV writes RFC 4180 with LF line ends, UTF-8, a header and no byte-order mark.
+func encodeCSV(w io.Writer, t *table) error {
+	out := csv.NewWriter(w)
+	record := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		record[i] = harmless(c.name)
+	}
+	if err := out.Write(record); err != nil {
+		return err
+	}
+	for _, row := range t.rows {
+		for i, cell := range row {
+			record[i] = plain(cell)
+		}
+		if err := out.Write(record); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func encodeXLSX(w io.Writer, t *table) (err error) {
+	file := excelize.NewFile()
+	defer func() {
+		if closed := file.Close(); err == nil {
+			err = closed
+		}
+	}()
+	out, err := file.NewStreamWriter("Sheet1")
+	if err != nil {
+		return err
+	}
+	bold, err := file.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}})
+	if err != nil {
+		return err
+	}
+	if err := out.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
+		return err
+	}
+	header := make([]any, len(t.columns))
+	for i, c := range t.columns {
+		header[i] = excelize.Cell{StyleID: bold, Value: c.name}
+	}
+	if err := out.SetRow("A1", header); err != nil {
+		return err
+	}
+	for i, row := range t.rows {
+		at, err := excelize.CoordinatesToCellName(1, i+2)
+		if err != nil {
+			return err // more rows than a sheet holds: 1,048,576
+		}
+		// Strings are stored as strings, never as formulae: no escape is needed.
+		if err := out.SetRow(at, row); err != nil {
+			return err
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return file.Write(w)
+}
+
+func encodeParquet(w io.Writer, t *table) error {
+	group := parquet.Group{}
+	for _, c := range t.columns {
+		var node parquet.Node
+		switch c.kind {
+		case numberColumn:
+			node = parquet.Leaf(parquet.DoubleType)
+		case flagColumn:
+			node = parquet.Leaf(parquet.BooleanType)
+		default:
+			node = parquet.String()
+		}
+		group[c.name] = parquet.Compressed(parquet.Optional(node), &parquet.Zstd)
+	}
+	schema := parquet.NewSchema("answer", group)
+	// A group's columns lie in the order of their names.
+	position := map[string]int{}
+	for i, path := range schema.Columns() {
+		position[path[0]] = i
+	}
+	out := parquet.NewGenericWriter[any](w, schema)
+	row := make(parquet.Row, len(t.columns))
+	for _, cells := range t.rows {
+		for i, cell := range cells {
+			at := position[t.columns[i].name]
+			if cell == nil {
+				row[at] = parquet.NullValue().Level(0, 0, at)
+			} else {
+				row[at] = parquet.ValueOf(cell).Level(0, 1, at)
+			}
+		}
+		if _, err := out.WriteRows([]parquet.Row{row}); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+func encodeArrow(w io.Writer, t *table) error {
+	fields := make([]arrow.Field, len(t.columns))
+	for i, c := range t.columns {
+		fields[i] = arrow.Field{Name: c.name, Nullable: true, Type: map[columnKind]arrow.DataType{
+			textColumn: arrow.BinaryTypes.String, numberColumn: arrow.PrimitiveTypes.Float64, flagColumn: arrow.FixedWidthTypes.Boolean}[c.kind]}
+	}
+	schema := arrow.NewSchema(fields, nil)
+	build := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	defer build.Release()
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if cell == nil {
+				build.Field(i).AppendNull()
+				continue
+			}
+			switch b := build.Field(i).(type) {
+			case *array.StringBuilder:
+				b.Append(cell.(string))
+			case *array.Float64Builder:
+				b.Append(cell.(float64))
+			case *array.BooleanBuilder:
+				b.Append(cell.(bool))
+			}
+		}
+	}
+	record := build.NewRecord()
+	defer record.Release()
+	out := ipc.NewWriter(w, ipc.WithSchema(schema))
+	if err := out.Write(record); err != nil {
+		return err
+	}
+	return out.Close()
+}

@@ -1,0 +1,173 @@
+package dashboards
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/queries"
+)
+
+var valueParams = []string{"from", "to", "grain", "by", "where", "compare", "basis", "version", "variant", "known_on", "plan"}
+
+// getValues answers with the cells of one KPI.
+func (s *server) getValues(ctx context.Context, q *query) (*answer, error) {
+	request, err := valueRequest(q)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.config.Queries.Values(ctx, *request)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: result, name: result.KPI, table: func() (*table, error) { return s.cellTable(result), nil }}, nil
+}
+
+func valueRequest(q *query) (*queries.Request, error) {
+	r := &queries.Request{
+		KPI: q.path("id"), Grain: queries.Grain(q.get("grain")), Compare: queries.Compare(q.get("compare")),
+		Basis: q.get("basis"), Variant: q.get("variant"),
+	}
+	var err error
+	if r.From, err = day(q, "from"); err != nil {
+		return nil, err
+	}
+	if r.To, err = day(q, "to"); err != nil {
+		return nil, err
+	}
+	if r.KnownOn, err = day(q, "known_on"); err != nil {
+		return nil, err
+	}
+	if r.Where, err = where(q.get("where")); err != nil {
+		return nil, err
+	}
+	if by := q.get("by"); by != "" {
+		r.By = strings.Split(by, ",")
+	}
+	if given := q.get("version"); given != "" {
+		if r.Version, err = strconv.Atoi(given); err != nil || r.Version < 1 {
+			return nil, problem.New(problem.BadInput, "version=%q is not a version; versions are whole numbers from 1", given).In("version")
+		}
+	}
+	if given := q.get("plan"); given != "" {
+		if r.Plan, err = strconv.ParseBool(given); err != nil {
+			return nil, problem.New(problem.BadInput, "plan=%q is neither true nor false", given).In("plan")
+		}
+	}
+	return r, nil
+}
+
+// day reads a date parameter; NoDay when it is not given.
+func day(q *query, name string) (reference.Day, error) {
+	given := q.get(name)
+	if given == "" {
+		return reference.NoDay, nil
+	}
+	d, err := reference.ParseDay(given)
+	if err != nil {
+		return reference.NoDay, problem.New(problem.BadInput, "%s=%q is not a date; write it as 2024-12-31", name, given).In(name)
+	}
+	return d, nil
+}
+
+// where reads filters, one dimension=value a line; the same dimension again adds a
+// value, another dimension narrows further.
+func where(lines string) (map[string][]string, error) {
+	if lines == "" {
+		return nil, nil
+	}
+	filters := map[string][]string{}
+	for line := range strings.SplitSeq(lines, "\n") {
+		dimension, value, ok := strings.Cut(line, "=")
+		if !ok || dimension == "" {
+			return nil, problem.New(problem.BadInput, "where=%q is not a filter; write where=region=1703, and repeat it for more values", line).In("where")
+		}
+		if !slices.Contains(filters[dimension], value) {
+			filters[dimension] = append(filters[dimension], value)
+		}
+	}
+	return filters, nil
+}
+
+// cellTable is one row for each cell. Every state has its own text; a value that
+// is not there is an empty cell beside it.
+func (s *server) cellTable(r *queries.Result) *table {
+	columns := []column{text("kpi"), text("period"), text("from"), text("to")}
+	for _, dimension := range r.By {
+		columns = append(columns, text(dimension))
+		if r.Names[dimension] != nil {
+			columns = append(columns, text(dimension+"_name"))
+		}
+	}
+	columns = append(columns, number("numerator"), number("denominator"), number("value"), text("unit"), text("state"), text("reason"),
+		number("cases"), flag("open"), flag("simulated"), number("coverage_percent"), text("coverage"), text("data_through"))
+	compared := r.Compare != queries.NoComparison
+	if compared {
+		columns = append(columns, text("compared_with"), number("compared_value"), text("compared_state"), number("difference"))
+	}
+	t := newTable(columns...)
+	for _, c := range r.Cells {
+		row := []any{r.KPI, c.Period, c.From.String(), c.To.String()}
+		for i, dimension := range r.By {
+			code := ""
+			if i < len(c.Dims) {
+				code = c.Dims[i].Value
+			}
+			row = append(row, code)
+			if known := r.Names[dimension]; known != nil {
+				row = append(row, known[code].In(s.language()))
+			}
+		}
+		row = append(row, decimal(c.Numerator), decimal(c.Denominator), pointed(c.Value), r.Unit, string(c.State), c.Reason)
+		if c.Cases != nil {
+			row = append(row, float64(*c.Cases))
+		} else {
+			row = append(row, nil)
+		}
+		row = append(row, c.Open, c.Simulated)
+		coverage := c.Coverage
+		if coverage == nil {
+			coverage = r.Coverage
+		}
+		if coverage != nil {
+			row = append(row, coverage.Share, coverage.Words)
+		} else {
+			row = append(row, nil, nil)
+		}
+		row = append(row, stamp(s.pointedMoment(r.DataThrough)))
+		if compared {
+			if k := c.Comparison; k != nil {
+				row = append(row, k.Period, pointed(k.Value), string(k.State), pointed(k.Difference))
+			} else {
+				row = append(row, nil, nil, nil, nil)
+			}
+		}
+		t.add(row...)
+	}
+	return t
+}
+
+// language is the pack's first: tables carry one column of names.
+func (s *server) language() string {
+	if len(s.config.Pack.Languages) == 0 {
+		return "en"
+	}
+	return s.config.Pack.Languages[0]
+}
+
+func decimal(n queries.Number) any {
+	if f, ok := n.Float(); ok {
+		return f
+	}
+	return nil
+}
+
+func pointed(f *float64) any {
+	if f == nil {
+		return nil
+	}
+	return *f
+}

@@ -1,0 +1,68 @@
+import type { components } from './schema'
+
+type Schemas = components['schemas']
+export type Cell = Schemas['Cell']
+export type Values = Schemas['Values']
+export type Scorecard = Schemas['Scorecard']
+export type ScorecardRow = Schemas['ScorecardRow']
+export type HeldTarget = Schemas['HeldTarget']
+export type Kpi = Schemas['KPI']
+export type Target = Schemas['Target']
+export type Labels = Schemas['Labels']
+export type Table = Schemas['Table']
+export type Dimension = Schemas['Dimension']
+export type Problem = Schemas['Problem']
+
+// ApiError carries what the server said about a request that failed; status 0 is a
+// server that could not be reached.
+export class ApiError extends Error {
+  readonly status: number
+  readonly field: string | undefined
+
+  constructor(status: number, detail: string, field?: string) {
+    super(detail)
+    this.status = status
+    this.field = field
+  }
+}
+
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(path, { headers: { Accept: 'application/json' }, ...(signal ? { signal } : {}) })
+  } catch (cause) {
+    if (signal?.aborted) throw cause
+    throw new ApiError(0, '')
+  }
+  if (response.ok) return (await response.json()) as T
+  let problem: Partial<Problem> = {}
+  try {
+    problem = (await response.json()) as Problem
+  } catch {
+    // A proxy answered instead of Ombor: its status is all there is.
+  }
+  throw new ApiError(response.status, problem.detail ?? response.statusText, problem.field)
+}
+
+export interface Question {
+  from?: string | undefined
+  to?: string | undefined
+  grain?: string | undefined
+  by?: string | undefined
+  where?: string[] | undefined
+  compare?: string | undefined
+  format?: string | undefined
+}
+
+// address writes a path with its parameters, leaving out what is not asked.
+export function address(path: string, question: Question = {}): string {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(question)) {
+    if (Array.isArray(value)) for (const one of value) params.append(name, one)
+    else if (value) params.set(name, String(value))
+  }
+  const text = params.toString()
+  return text ? `${path}?${text}` : path
+}
+
+export const valuesPath = (id: string) => `/v1/kpis/${encodeURIComponent(id)}/values`

@@ -1,0 +1,97 @@
+import type { Cell, HeldTarget, Target, Values } from './api/client'
+import { amount, cellText, dayOfMoment, difference, dimensionValue, number, period } from './format'
+import { fill, nameIn, wordsOf } from './words'
+
+// What a figure says in words: the title of its page and the sentence that people
+// copy. Pure, so that the three languages can be tested.
+
+export interface Voice {
+  language: string
+  zone: string
+  labels: Record<string, string>
+}
+
+const measured = (cell: Cell) => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
+
+// finding is a title that says what was found: in how many parts the figure rose,
+// else how far apart the parts are, else the figure itself.
+export function finding(whole: Values, parts: Values | undefined, by: string, voice: Voice): string {
+  const words = wordsOf(voice.language)
+  const title = nameIn(whole.title, voice.language, whole.kpi)
+  const cell = whole.cells[0]
+  if (!cell) return title
+  const value = cellText(cell, whole.unit, voice.language, voice.labels)
+  const cells = (parts?.cells ?? []).filter((c) => measured(c) && dimensionValue(c, by) !== '')
+  const compared = cells.filter((c) => c.comparison && c.comparison.difference !== null)
+  if (compared.length >= 2) {
+    const rose = compared.filter((c) => c.comparison!.difference! > 0).length
+    const fell = compared.filter((c) => c.comparison!.difference! < 0).length
+    return fill(rose >= fell ? words.findingRose : words.findingFell, { title, n: Math.max(rose, fell), all: compared.length })
+  }
+  // Parts of a count add up to it: that they differ is no finding.
+  if (cells.length >= 3 && whole.unit === 'percent' && measured(cell)) {
+    const sorted = [...cells].sort((a, b) => a.value! - b.value!)
+    const low = sorted[0]!
+    const high = sorted[sorted.length - 1]!
+    const name = (c: Cell) => partName(parts!, by, dimensionValue(c, by), voice)
+    return fill(words.findingSpread, {
+      title, value, low: amount(low.value!, whole.unit, voice.language), high: amount(high.value!, whole.unit, voice.language), lowName: name(low), highName: name(high),
+    })
+  }
+  return fill(words.findingPlain, { title, value })
+}
+
+// partName is what a value of a dimension is called: by its reference table, by a
+// word of the pack ("processing.automatic", then "automatic"), or as it stands.
+export function partName(values: Values, by: string, code: string, voice: Voice): string {
+  if (code === '') return wordsOf(voice.language).notTold
+  const known = values.names?.[by]?.[code]
+  if (known) return nameIn(known, voice.language, code)
+  return voice.labels[`${by}.${code}`] ?? voice.labels[code] ?? code
+}
+
+export function changeText(cell: Cell, unit: string, voice: Voice): string {
+  const words = wordsOf(voice.language)
+  const c = cell.comparison
+  if (!c || c.difference === null) return ''
+  const before = period(c.period, voice.language)
+  if (c.difference === 0) return fill(words.same, { period: before })
+  const value = difference(c.difference, unit, voice.language, voice.labels)
+  return fill(c.difference > 0 ? words.more : words.less, { value, period: before })
+}
+
+export function boundText(target: Pick<HeldTarget | Target, 'comparator' | 'value'>, unit: string, voice: Voice): string {
+  const words = wordsOf(voice.language)
+  const texts: Record<string, string> = { at_least: words.atLeast, at_most: words.atMost, about: words.about, up_to: words.upTo }
+  return fill(texts[target.comparator] ?? '{value}', { value: amount(target.value, unit, voice.language, voice.labels) })
+}
+
+export function coverageText(coverage: Values['coverage'], voice: Voice): string {
+  if (!coverage || coverage.expected === 0) return ''
+  const text = fill(wordsOf(voice.language).coverageOf, { n: number(coverage.covered, voice.language), all: number(coverage.expected, voice.language) })
+  return coverage.missing?.length ? `${text} (− ${coverage.missing.join(', ')})` : text
+}
+
+// sentence tells a figure so that it can be read aloud: value, period, parts,
+// change, target, data through, coverage, and that it is simulated when it is.
+export function sentence(whole: Values, targets: Target[], voice: Voice): string {
+  const words = wordsOf(voice.language)
+  const cell = whole.cells[0]
+  const title = nameIn(whole.title, voice.language, whole.kpi)
+  if (!cell) return title
+  let first = fill(words.sentence, { title, period: period(cell.period, voice.language), value: cellText(cell, whole.unit, voice.language, voice.labels) })
+  if (measured(cell) && cell.numerator !== null && cell.denominator !== null) {
+    first += ` (${fill(words.sentenceOf, { numerator: number(cell.numerator, voice.language), denominator: number(cell.denominator, voice.language) })})`
+  }
+  const change = changeText(cell, whole.unit, voice)
+  if (change) first += ', ' + change
+  const asked = targets.find((t) => t.kind === 'target' && Object.keys(t.where).length === 0)
+  const out = [first + '.', asked ? fill(words.sentenceTarget, { target: boundText(asked, whole.unit, voice), act: asked.act }) : words.noTarget]
+  if (whole.data_through) {
+    const coverage = coverageText(cell.coverage ?? whole.coverage, voice)
+    out.push(fill(words.through, { day: dayOfMoment(whole.data_through, voice.zone, voice.language) }) + (coverage ? `; ${coverage}` : '') + '.')
+  }
+  if (cell.open) out.push(words.openLong)
+  if (whole.simulated) out.push(words.simulated)
+  return out.join(' ')
+}

@@ -1,0 +1,147 @@
+import type { Cell } from './api/client'
+import { fill, wordsOf } from './words'
+
+// Numbers, days and periods as people write them in a language. Pure: the same
+// input gives the same text.
+
+const locales: Record<string, string> = { uz: 'uz-Latn-UZ', ru: 'ru-RU', en: 'en-GB' }
+export const localeOf = (language: string) => locales[language] ?? 'en-GB'
+
+const space = '\u00a0' // keeps a number and its unit on one line
+
+const cache = new Map<string, Intl.NumberFormat>()
+
+function numberFormat(language: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = language + JSON.stringify(options)
+  let format = cache.get(key)
+  if (!format) {
+    format = new Intl.NumberFormat(localeOf(language), options)
+    cache.set(key, format)
+  }
+  return format
+}
+
+export function number(value: number, language: string, digits = 0): string {
+  return numberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
+}
+
+// digitsOf is how many digits after the point a value of a unit is told with.
+function digitsOf(value: number, unit: string): number {
+  if (unit === 'percent') return 1
+  if (unit === 'ratio') return 2
+  if (unit === 'count' || Number.isInteger(value)) return 0
+  return Math.abs(value) < 100 ? 1 : 0
+}
+
+// amount is a number with its unit: "74.0 %", "8,300,000", "3.5 h", "1.2 TB".
+// A unit that the page does not know is a currency or a noun of the pack, told by
+// labels or as it stands.
+export function amount(value: number, unit: string, language: string, labels: Record<string, string> = {}): string {
+  const words = wordsOf(language)
+  if (unit === 'bytes') return bytes(value, language)
+  const large = Math.abs(value) >= 1e9
+  const text = large
+    ? numberFormat(language, { notation: 'compact', minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(value)
+    : number(value, language, digitsOf(value, unit))
+  if (unit === 'count' || unit === 'ratio' || unit === '') return text
+  const known = unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? labels[unit] ?? unit)
+  return text + space + known
+}
+
+function bytes(value: number, language: string): string {
+  const steps = ['B', 'KB', 'MB', 'GB', 'TB', 'PB']
+  let step = 0
+  while (Math.abs(value) >= 1000 && step < steps.length - 1) {
+    value /= 1000
+    step++
+  }
+  return number(value, language, step === 0 ? 0 : 1) + space + steps[step]
+}
+
+// difference is a change in the unit: percentages change by points.
+export function difference(value: number, unit: string, language: string, labels?: Record<string, string>): string {
+  if (unit === 'percent') return fill(wordsOf(language).points, { value: number(Math.abs(value), language, 1) })
+  return amount(Math.abs(value), unit, language, labels)
+}
+
+// signed is a difference with its sign, for tables; the minus is U+2212.
+export function signed(value: number, unit: string, language: string): string {
+  const text = unit === 'percent' ? number(Math.abs(value), language, 1) : amount(Math.abs(value), unit, language)
+  return (value > 0 ? '+' : value < 0 ? '−' : '') + text
+}
+
+export function day(iso: string, language: string): string {
+  const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
+  if (language === 'uz') return `${iso.slice(0, 4)}-yil ${Number(iso.slice(8, 10))}-${monthName(date, language, 'long')}`
+  return new Intl.DateTimeFormat(localeOf(language), { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' }).format(date).replace(/ г\.$/, '')
+}
+
+function monthName(date: Date, language: string, length: 'long' | 'short'): string {
+  return new Intl.DateTimeFormat(localeOf(language), { month: length, timeZone: 'UTC' }).format(date)
+}
+
+// dayOfMoment is the civil day of an instant in the pack's zone.
+export const dayOfMoment = (iso: string, zone: string, language: string) => day(isoDayOfMoment(iso, zone), language)
+
+export function isoDayOfMoment(iso: string, zone: string): string {
+  return new Intl.DateTimeFormat('en-CA', { timeZone: zone }).format(new Date(iso))
+}
+
+function monthText(iso: string, language: string, length: 'long' | 'short', withYear = true): string {
+  if (language === 'uz') {
+    const name = monthName(new Date(iso + '-01T00:00:00Z'), language, length)
+    return withYear ? `${iso.slice(0, 4)}-yil ${name}` : name
+  }
+  return new Intl.DateTimeFormat(localeOf(language), { month: length, ...(withYear ? { year: 'numeric' } : {}), timeZone: 'UTC' })
+    .format(new Date(iso + '-01T00:00:00Z'))
+    .replace(/ г\.$/, '')
+}
+
+const wholeYear = /^(\d{4})-01-01\/(\d{4})-12-31$/
+
+// period names a period of an answer: "2024", "March 2024", "Q1 2024", "5 March 2024".
+export function period(text: string, language: string): string {
+  const year = wholeYear.exec(text)
+  if (year && year[1] === year[2]) return yearText(year[1]!, language)
+  if (text.includes('/')) {
+    const [from, to] = text.split('/') as [string, string]
+    return from && to ? `${day(from, language)} – ${day(to, language)}` : text
+  }
+  if (/^\d{4}$/.test(text)) return yearText(text, language)
+  if (/^\d{4}-\d{2}$/.test(text)) return monthText(text, language, 'long')
+  const quarter = /^(\d{4})-Q(\d)$/.exec(text)
+  if (quarter) return language === 'en' ? `Q${quarter[2]} ${quarter[1]}` : language === 'ru' ? `${quarter[2]} кв. ${quarter[1]}` : `${quarter[1]}-yil ${quarter[2]}-chorak`
+  if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return day(text, language)
+  return text
+}
+
+function yearText(year: string, language: string): string {
+  return language === 'uz' ? `${year}-yil` : language === 'ru' ? `${year} год` : year
+}
+
+// tick is a period on an axis: as short as it can be read.
+export function tick(text: string, language: string): string {
+  if (/^\d{4}-\d{2}$/.test(text)) return monthText(text, language, 'short', text.endsWith('-01'))
+  if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return text.slice(8) + '.' + text.slice(5, 7)
+  const quarter = /^(\d{4})-(Q\d)$/.exec(text)
+  if (quarter) return quarter[2] === 'Q1' ? `Q1 ${quarter[1]}` : quarter[2]!
+  if (text.includes('/')) return text.split('/')[1]!.slice(0, 7)
+  return text
+}
+
+// cellText is what a cell says in place of a number when it has none.
+export function cellText(cell: Cell, unit: string, language: string, labels?: Record<string, string>): string {
+  const words = wordsOf(language)
+  if ((cell.state === 'value' || cell.state === 'zero') && cell.value !== null) return amount(cell.value, unit, language, labels)
+  if (cell.state === 'not_applicable') return cell.reason === 'no_cases' ? words.state.no_cases : words.state.not_applicable
+  if (cell.state === 'suppressed') return words.state.suppressed
+  return words.state.not_provided
+}
+
+// dimensionValue is the value of a dimension in a cell; a dimension named like one
+// of the cell's own keys is written "by.<name>".
+export function dimensionValue(cell: Cell, name: string): string {
+  const loose = cell as unknown as Record<string, unknown>
+  const value = loose['by.' + name] ?? loose[name]
+  return typeof value === 'string' ? value : ''
+}

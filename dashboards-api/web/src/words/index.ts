@@ -1,0 +1,29 @@
+import { createContext, useContext } from 'react'
+import { en, type Words } from './en'
+import { ru } from './ru'
+import { uz } from './uz'
+
+export type { Words }
+
+// The languages that the page itself speaks. A pack may name things in others.
+export const dictionaries: Record<string, Words> = { uz, ru, en }
+export const languages = ['uz', 'ru', 'en'] as const
+export const shortNames: Record<string, string> = { uz: 'O‘z', ru: 'Рус', en: 'Eng' }
+
+export const wordsOf = (language: string): Words => dictionaries[language] ?? en
+
+// fill puts values in the places of a text. A place without a value stays visible,
+// so that a mistake is seen and not read as a sentence.
+export function fill(text: string, values: Record<string, string | number>): string {
+  return text.replace(/\{(\w+)\}/g, (place, name: string) => (name in values ? String(values[name]) : place))
+}
+
+export const LanguageContext = createContext('en')
+export const useLanguage = () => useContext(LanguageContext)
+export const useWords = () => wordsOf(useContext(LanguageContext))
+
+// nameIn is a pack's text in a language, or in English, or in any.
+export function nameIn(names: Record<string, string> | undefined, language: string, otherwise = ''): string {
+  if (!names) return otherwise
+  return names[language] || names.en || Object.values(names).find(Boolean) || otherwise
+}
