@@ -189,7 +189,7 @@ var binaryTypes = map[byte]*columnType{
 	0x07: fixed("Int8", 1), 0x08: fixed("Int16", 2), 0x09: fixed("Int32", 4), 0x0a: fixed("Int64", 8),
 	0x0b: fixed("Int128", 16), 0x0c: fixed("Int256", 32),
 	0x0d: fixed("Float32", 4), 0x0e: fixed("Float64", 8), 0x31: fixed("BFloat16", 2),
-	0x0f: fixed("Date", 2), 0x10: fixed("Date32", 4), 0x11: fixed("DateTime", 4), 0x32: fixed("Time", 4),
+	0x0f: fixed("Date", 2), 0x10: fixed("Date32", 4), 0x11: fixed("DateTime", 4), 0x33: fixed("Time", 4),
 	0x15: stringType, 0x1d: fixed("UUID", 16), 0x28: fixed("IPv4", 4), 0x29: fixed("IPv6", 16), 0x2d: fixed("Bool", 1),
 }
 
@@ -216,7 +216,7 @@ func (w *walker) takeType() *columnType {
 	case 0x14:
 		scale := w.takeByte()
 		return fixed(fmt.Sprintf("DateTime64(%d, %s)", scale, quote(w.takeString())), 8)
-	case 0x33:
+	case 0x34:
 		return fixed(fmt.Sprintf("Time64(%d)", w.takeByte()), 8)
 	case 0x16:
 		n := w.takeVarint()
@@ -231,6 +231,13 @@ func (w *walker) takeType() *columnType {
 	case 0x19, 0x1a, 0x1b, 0x1c:
 		precision, scale := w.takeByte(), w.takeByte()
 		return fixed(fmt.Sprintf("Decimal(%d, %d)", precision, scale), 4<<(code-0x19))
+	case 0x32:
+		of, dimension := w.takeType(), w.takeVarint()
+		if of.kind != kindFixed || dimension > 1<<24 {
+			w.fail("QBit of %s", of.name)
+		}
+		// One FixedString for each bit of an element, as wide as there are elements.
+		return fixed(fmt.Sprintf("QBit(%s, %d)", of.name, dimension), 8*of.size*int((dimension+7)/8))
 	case 0x1e:
 		of := w.takeType()
 		return &columnType{name: "Array(" + of.name + ")", kind: kindArray, of: []*columnType{of}}

@@ -85,8 +85,15 @@ type Statement struct {
 	// Data says that data for an INSERT may follow at DataAt: after FORMAT, or
 	// after VALUES.
 	Data bool
-	// DataAt is the offset of the first byte of that data in the text.
+	// DataAt is the offset of the first byte of that data in the text: behind the
+	// white space and the one line break that belong to the statement.
 	DataAt int
+	// SourceAt and FormatAt cut the text of such an INSERT in three: up to SourceAt
+	// the statement's table and columns, up to FormatAt its settings, then its
+	// format and data.
+	SourceAt, FormatAt int
+	// Tail are settings that stand behind the format: " SETTINGS a = 1".
+	Tail string
 	// NeedsFormat says that the statement is an INSERT that ends after its
 	// columns: its data follows in a format that is named elsewhere.
 	NeedsFormat bool
@@ -106,6 +113,8 @@ func Read(text []byte) Statement {
 	l := lexer{text: text}
 	var s Statement
 	var last, beforeLast string // the last two words at depth 0
+	settingsAt := -1            // where SETTINGS begins at depth 0
+	formatAt := 0               // where FORMAT begins
 	depth, word := 0, 0
 	with, clause := false, false // clause: the last word named a FORMAT, which must end the statement
 	for {
@@ -166,20 +175,86 @@ func Read(text []byte) Statement {
 			(upper == "SELECT" || depth == 0 && (upper == "WITH" || upper == "FROM")):
 			s.NeedsFormat = false // it inserts what it reads
 		case s.Verb == "INSERT" && s.NeedsFormat && upper == "VALUES" && last != "INTO" && last != "TABLE" && depth == 0:
-			s.Format, s.Data, s.DataAt, s.NeedsFormat = "Values", true, l.pos, false
+			s.data(&l, "Values", settingsAt, l.pos-len(t.text))
 			return s
 		case last == "FORMAT" && depth == 0 && beforeLast != "INTO":
 			s.Format, clause = string(t.text), true
 			if s.Verb == "INSERT" && s.NeedsFormat {
-				s.Data, s.DataAt, s.NeedsFormat = true, l.pos, false
+				s.data(&l, s.Format, settingsAt, formatAt)
 				return s
 			}
+		}
+		if depth == 0 && upper == "FORMAT" {
+			formatAt = l.pos - len(t.text)
+		}
+		if depth == 0 && upper == "SETTINGS" && settingsAt < 0 {
+			settingsAt = l.pos - len(t.text)
 		}
 		if depth == 0 {
 			beforeLast, last = last, upper
 		}
 	}
 	return s
+}
+
+// data notes where the data of an INSERT begins; l stands behind its format.
+func (s *Statement) data(l *lexer, format string, settingsAt, formatAt int) {
+	s.Format, s.Data, s.NeedsFormat = format, true, false
+	s.SourceAt, s.FormatAt = formatAt, formatAt
+	if settingsAt >= 0 && settingsAt < formatAt {
+		s.SourceAt = settingsAt
+	}
+	at := l.pos
+	if format != "Values" { // settings may stand behind a FORMAT, where VALUES has its data
+		if t := l.next(); t.kind == tokenWord && strings.EqualFold(string(t.text), "SETTINGS") {
+			from := l.pos - len(t.text)
+			at = l.assignments()
+			s.Tail = " " + string(l.text[from:at])
+		}
+	}
+	// ParserInsertQuery.cpp: spaces, a semicolon, spaces, and one line break.
+	blank := func() {
+		for at < len(l.text) && (l.text[at] == ' ' || l.text[at] == '\t' || l.text[at] == '\f') {
+			at++
+		}
+	}
+	blank()
+	if at < len(l.text) && l.text[at] == ';' {
+		at++
+		blank()
+	}
+	if at < len(l.text) && l.text[at] == '\r' {
+		at++
+	}
+	if at < len(l.text) && l.text[at] == '\n' {
+		at++
+	}
+	s.DataAt = at
+}
+
+// assignments passes name = value, name = value … and returns the offset behind
+// the last value.
+func (l *lexer) assignments() int {
+	end := l.pos
+	for {
+		if l.next().kind != tokenWord {
+			return end
+		}
+		if t := l.next(); t.kind != tokenSymbol || t.text[0] != '=' {
+			return end
+		}
+		t := l.next()
+		if t.kind == tokenSymbol && (t.text[0] == '-' || t.text[0] == '+') {
+			t = l.next()
+		}
+		if t.kind == tokenSymbol || t.kind == tokenEnd {
+			return end
+		}
+		end = l.pos
+		if t := l.next(); t.kind != tokenSymbol || t.text[0] != ',' {
+			return end
+		}
+	}
 }
 
 type tokenKind uint8

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"ombor/internal/protocol"
 )
@@ -236,11 +235,14 @@ func (f *front) killWhenGone(ctx context.Context, mark string, done <-chan struc
 	}
 }
 
-func (f *front) kill(mark string) {
-	text := "KILL QUERY WHERE endsWith(Settings['" + markSetting + "'], " + protocol.QuoteString(mark) + ") ASYNC"
-	if _, err := f.ask(text); err != nil {
+// kill asks the engine to end the query that carries mark, and says whether there
+// is one.
+func (f *front) kill(mark string) bool {
+	found, err := f.ask("KILL QUERY WHERE endsWith(Settings['" + markSetting + "'], " + protocol.QuoteString(mark) + ") ASYNC")
+	if err != nil {
 		slog.Warn("engine: a query whose client has gone could not be killed", "error", err)
 	}
+	return found != ""
 }
 
 // ask runs a statement of our own and returns its answer as tab-separated text.
@@ -316,6 +318,13 @@ func (q *query) settings() []protocol.Pair {
 			set = append(set, p)
 		}
 	}
+	if q.statement.Data || q.statement.NeedsFormat {
+		for _, p := range oneBlock {
+			if _, ok := q.req.Setting(p.Name); !ok {
+				set = append(set, p)
+			}
+		}
+	}
 	if q.reframe {
 		set = append(set, protocol.Pair{Name: protocol.TypesInBinary, Value: "1"})
 	}
@@ -368,13 +377,7 @@ func (q *query) external(t protocol.External) error {
 	if len(t.Data) == 0 {
 		return nil
 	}
-	text := append([]byte("INSERT INTO "+name+" FORMAT "+t.Format+"\n"), t.Data...)
-	r, err := q.conn.run(text, "Null", nil)
-	if err != nil {
-		return err
-	}
-	r.free()
-	return nil
+	return q.insertData("INSERT INTO "+name+" FROM INFILE", "FORMAT "+t.Format, bytes.NewReader(t.Data))
 }
 
 func (q *query) params() []parameter {
@@ -484,128 +487,4 @@ func (q *query) send(data []byte) error {
 	}
 	_, err := q.answer.Write(data)
 	return err
-}
-
-// insert runs an INSERT: as one piece when its data fits, else streamed.
-func (q *query) insert(head []byte) error {
-	q.began = time.Now()
-	if q.statement.NeedsFormat {
-		head, q.statement = q.nameFormat(head)
-	}
-	if !q.statement.Data {
-		return q.insertWhole(head)
-	}
-	limit := q.f.config.InsertLimit
-	size := int64(len(head))
-	if q.req.BodySize > 0 {
-		size += q.req.BodySize
-	}
-	held := q.f.inserts.take(min(max(size, headSize), limit))
-	defer func() { q.f.inserts.give(held) }()
-	body := bytes.NewBuffer(make([]byte, 0, min(size, limit)+bytes.MinRead))
-	body.Write(head)
-	for int64(body.Len()-q.statement.DataAt) <= limit {
-		n, err := io.CopyN(body, q.req.Body, 1<<20)
-		if err == io.EOF {
-			return q.insertWhole(body.Bytes())
-		}
-		if err != nil {
-			return bodyError(err)
-		}
-		if over := int64(body.Len()) - held; over > 0 && n > 0 {
-			held += q.f.inserts.more(over)
-		}
-	}
-	return q.insertStream(body.Bytes())
-}
-
-// nameFormat completes an INSERT that ends after its columns.
-func (q *query) nameFormat(head []byte) ([]byte, protocol.Statement) {
-	format := q.req.DefaultFormat
-	if format == "" {
-		format = "Values"
-	}
-	at := len(head)
-	if q.req.Query != "" {
-		at = len(q.req.Query)
-	}
-	text := append(bytes.TrimRight(head[:at:at], "; \t\r\n"), (" FORMAT " + format + "\n")...)
-	if q.req.Query != "" {
-		text = append(text, head[at+1:]...)
-	}
-	return text, protocol.Read(text)
-}
-
-func (q *query) insertWhole(text []byte) error {
-	r, err := q.conn.run(text, q.format, q.params())
-	if err != nil {
-		return err
-	}
-	defer r.free()
-	q.count(r.counts())
-	return nil
-}
-
-// insertStream gives the engine data as it arrives. What the engine has taken is
-// not undone when the rest fails: this is for loads that no answer has to hold.
-func (q *query) insertStream(begun []byte) error {
-	c := q.conn
-	statement, data := splitInsert(begun, q.statement)
-	handle := c.call(c.lib.streamInsert, statement, q.statement.Format, q.params())
-	if handle == nil {
-		return protocol.Exceptionf(protocol.CodeStdException, "the engine gave no answer")
-	}
-	defer c.lib.insertDestroy(handle)
-	failed := func() error {
-		if text := c.lib.insertError(handle); text != "" {
-			return exceptionOf(text)
-		}
-		return protocol.Exceptionf(protocol.CodeStdException, "the engine refused the data of an INSERT")
-	}
-	if text := c.lib.insertError(handle); text != "" {
-		return exceptionOf(text)
-	}
-	buf := make([]byte, 1<<20)
-	for {
-		if len(data) > 0 && c.lib.insertAppend(handle, unsafe.SliceData(data), uintptr(len(data))) != 0 {
-			return failed()
-		}
-		n, err := io.ReadFull(q.req.Body, buf)
-		data = buf[:n]
-		if n > 0 {
-			continue
-		}
-		if err == io.EOF {
-			break
-		}
-		c.lib.insertCancel(handle)
-		return bodyError(err)
-	}
-	done := c.lib.insertDone(handle)
-	if done == nil {
-		return failed()
-	}
-	r := &result{lib: c.lib, handle: done}
-	defer r.free()
-	if err := r.err(); err != nil {
-		return err
-	}
-	q.count(r.counts())
-	return nil
-}
-
-// splitInsert separates an INSERT from the data that follows it: white space and
-// one line break belong to the statement, as the engine's parser has it.
-func splitInsert(text []byte, s protocol.Statement) (statement, data []byte) {
-	data = text[s.DataAt:]
-	for len(data) > 0 && (data[0] == ' ' || data[0] == '\t' || data[0] == '\f') {
-		data = data[1:]
-	}
-	if len(data) > 0 && data[0] == '\r' {
-		data = data[1:]
-	}
-	if len(data) > 0 && data[0] == '\n' {
-		data = data[1:]
-	}
-	return text[:s.DataAt], data
 }

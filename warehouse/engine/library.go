@@ -89,16 +89,9 @@ type library struct {
 		names **byte, nameLens *uintptr, values **byte, valueLens *uintptr, count uintptr) unsafe.Pointer
 	streamQuery func(conn unsafe.Pointer, query *byte, queryLen uintptr, format *byte, formatLen uintptr,
 		names **byte, nameLens *uintptr, values **byte, valueLens *uintptr, count uintptr) unsafe.Pointer
-	fetch        func(conn, result unsafe.Pointer) unsafe.Pointer
-	cancel       func(conn, result unsafe.Pointer)
-	destroy      func(result unsafe.Pointer)
-	streamInsert func(conn unsafe.Pointer, query *byte, queryLen uintptr, format *byte, formatLen uintptr,
-		names **byte, nameLens *uintptr, values **byte, valueLens *uintptr, count uintptr) unsafe.Pointer
-	insertAppend  func(stream unsafe.Pointer, data *byte, n uintptr) int32
-	insertDone    func(stream unsafe.Pointer) unsafe.Pointer
-	insertCancel  func(stream unsafe.Pointer)
-	insertError   func(stream unsafe.Pointer) string
-	insertDestroy func(stream unsafe.Pointer)
+	fetch   func(conn, result unsafe.Pointer) unsafe.Pointer
+	cancel  func(conn, result unsafe.Pointer)
+	destroy func(result unsafe.Pointer)
 
 	resultBuffer       func(result unsafe.Pointer) *byte
 	resultLength       func(result unsafe.Pointer) uintptr
@@ -143,12 +136,6 @@ func open(path string) (*library, error) {
 		{&lib.fetch, "chdb_stream_fetch_result"},
 		{&lib.cancel, "chdb_stream_cancel_query"},
 		{&lib.destroy, "chdb_destroy_query_result"},
-		{&lib.streamInsert, "chdb_stream_insert_with_params_n"},
-		{&lib.insertAppend, "chdb_stream_append"},
-		{&lib.insertDone, "chdb_stream_done"},
-		{&lib.insertCancel, "chdb_stream_cancel_insert"},
-		{&lib.insertError, "chdb_stream_insert_error"},
-		{&lib.insertDestroy, "chdb_destroy_insert_stream"},
 		{&lib.resultBuffer, "chdb_result_buffer"},
 		{&lib.resultLength, "chdb_result_length"},
 		{&lib.resultError, "chdb_result_error"},
