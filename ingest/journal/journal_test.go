@@ -1,0 +1,491 @@
+package journal_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"ombor/ingest/journal"
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/stream"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// door is a real checker over one contract.
+type door struct {
+	set     *contract.Set
+	checker *contract.Checker
+}
+
+func newDoor(t testing.TB) *door {
+	t.Helper()
+	set, err := contract.NewSet("test.", time.UTC, []*contract.Contract{{
+		Type: "test.request.decided.v1", Name: "request.decided", Major: 1, Source: "portal", File: "decided.yaml",
+		Fields: []contract.Field{
+			{Name: "service", Type: contract.Code, Required: true},
+			{Name: "outcome", Type: contract.Enum, Values: []string{"granted", "refused"}},
+			{Name: "applicant", Type: contract.Person, Class: contract.Personal, ID: "pinfl"},
+			{Name: "took", Type: contract.Duration},
+			{Name: "fee", Type: contract.Decimal, Scale: 2},
+			{Name: "note", Type: contract.Text},
+		},
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := contract.OpenKeys(filepath.Join(t.TempDir(), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &door{set, contract.NewChecker(set, keys, contract.Limits{})}
+}
+
+func event(id, data string) string {
+	return fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"portal","type":"test.request.decided.v1","time":"2024-05-01T10:00:00Z","data":%s}`, id, data)
+}
+
+func (d *door) parts(t testing.TB, events ...string) []contract.Part {
+	t.Helper()
+	b := d.checker.NewBatch()
+	for i, e := range events {
+		if r := b.Add(i, []byte(e)); r != nil {
+			t.Fatal(r)
+		}
+	}
+	return b.Parts()
+}
+
+func open(t testing.TB, dir string, d *door, opts journal.Options) (*journal.Journal, *stream.Conn) {
+	t.Helper()
+	conn, err := stream.Open(t.Context(), stream.Options{Dir: dir, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Contracts, opts.Logger = d.set, quiet
+	j, err := journal.Open(t.Context(), conn, opts)
+	if err != nil {
+		conn.Close()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close(); conn.Close() })
+	return j, conn
+}
+
+// until reads the journal up to and including message last.
+func until(t testing.TB, j *journal.Journal, from, last uint64, fn func(journal.Message)) error {
+	t.Helper()
+	if last == 0 {
+		return nil
+	}
+	stop := errors.New("stop")
+	err := j.Replay(t.Context(), from, func(m journal.Message) error {
+		fn(m)
+		if m.Seq == last {
+			return stop
+		}
+		return nil
+	})
+	if err == stop {
+		return nil
+	}
+	return err
+}
+
+func services(m journal.Message) []string {
+	var all []string
+	for _, p := range m.Parts {
+		if p.Record == nil {
+			all = append(all, "?")
+			continue
+		}
+		d := p.Record.Column(contract.FirstField).(*array.Dictionary)
+		for i := range d.Len() {
+			all = append(all, d.Dictionary().(*array.String).Value(d.GetValueIndex(i)))
+		}
+	}
+	return all
+}
+
+func TestWhatWasAppendedIsReplayed(t *testing.T) {
+	dir, d := t.TempDir(), newDoor(t)
+	j, conn := open(t, dir, d, journal.Options{})
+	for i := range 3 {
+		parts := d.parts(t, event(fmt.Sprint(i), fmt.Sprintf(`{"service":"s%d","outcome":"granted","took":5,"fee":1.25,"applicant":"12345678901234"}`, i)), event(fmt.Sprint(i, "b"), `{"service":"x"}`))
+		seq, err := j.Append(t.Context(), parts)
+		if err != nil || seq != uint64(i+1) {
+			t.Fatal(seq, err)
+		}
+	}
+	if seq, err := j.Append(t.Context(), nil); seq != 0 || err != nil {
+		t.Fatal(seq, err)
+	}
+	j.Close()
+	conn.Close()
+
+	j, _ = open(t, dir, d, journal.Options{})
+	if j.Last() != 3 {
+		t.Fatal(j.Last())
+	}
+	var got []string
+	if err := until(t, j, 2, 3, func(m journal.Message) {
+		got = append(got, fmt.Sprint(m.Seq, services(m), m.Parts[0].Record.Schema().Equal(d.set.All()[0].Schema())))
+		if time.Since(m.Received) > time.Hour || len(m.Damage) > 0 {
+			t.Errorf("received %v, damage %v", m.Received, m.Damage)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != "[2 [s1 x] true 3 [s2 x] true]" {
+		t.Fatal(got)
+	}
+}
+
+func TestConcurrentAppendsShareMessages(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{})
+	const senders, each = 32, 20
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	want := map[string]journal.Range{}
+	for s := range senders {
+		var batches [each][]contract.Part
+		for i := range batches {
+			batches[i] = d.parts(t, event(fmt.Sprint(s, i), fmt.Sprintf(`{"service":"%d-%d"}`, s, i)))
+		}
+		wg.Go(func() {
+			for i, parts := range batches {
+				r, err := j.AppendRange(t.Context(), parts)
+				if err != nil || r.First != r.Last || r.First.Seq == 0 {
+					t.Error(r, err)
+					return
+				}
+				mu.Lock()
+				want[fmt.Sprintf("%d-%d", s, i)] = r
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if j.Last() >= senders*each {
+		t.Fatalf("%d appends made %d messages: nothing was shared", senders*each, j.Last())
+	}
+	seen := 0
+	if err := until(t, j, 1, j.Last(), func(m journal.Message) {
+		for i, s := range services(m) {
+			if r := want[s]; r.First != (journal.Place{Seq: m.Seq, Part: i}) {
+				t.Errorf("%s stands in %d.%d, its sender was told %v", s, m.Seq, i, r)
+			}
+			seen++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if seen != senders*each {
+		t.Fatal(seen)
+	}
+	t.Logf("%d appends in %d messages", senders*each, j.Last())
+}
+
+func TestLargeRequestIsCut(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{})
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var events []string
+	for i := range 4000 {
+		note := make([]byte, 600)
+		for k := range note {
+			note[k] = 'a' + byte(rnd.IntN(26))
+		}
+		events = append(events, event(fmt.Sprint(i), fmt.Sprintf(`{"service":"s%d","note":%q}`, i, note)))
+	}
+	r, err := j.AppendRange(t.Context(), d.parts(t, events...))
+	if err != nil || r.Last.Seq < 3 {
+		t.Fatal(r, err)
+	}
+	var got []string
+	if err := until(t, j, 1, r.Last.Seq, func(m journal.Message) {
+		if m.Bytes > journal.MaxMessage {
+			t.Errorf("message %d has %d bytes", m.Seq, m.Bytes)
+		}
+		got = append(got, services(m)...)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range got {
+		if s != fmt.Sprintf("s%d", i) {
+			t.Fatalf("row %d is %s", i, s)
+		}
+	}
+	if len(got) != 4000 {
+		t.Fatal(len(got))
+	}
+	if parsed, err := journal.ParseRange(r.String()); err != nil || parsed != r {
+		t.Fatal(parsed, err)
+	}
+	for _, bad := range []string{"", "1.0", "0.0-1.0", "2.0-1.0", "1.1-1.0", "a-b", "1.0-2.-1"} {
+		if _, err := journal.ParseRange(bad); problem.KindOf(err) != problem.BadInput || err == nil {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestFullJournalRefusesAndComesBack(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{MaxBytes: 32 << 10})
+	var err error
+	var last uint64
+	for i := 0; err == nil && i < 1000; i++ {
+		var seq uint64
+		if seq, err = j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), `{"service":"x"}`))); err == nil {
+			last = seq
+		}
+	}
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Kind != problem.Unavailable || p.RetryAfter == 0 || !strings.Contains(p.Message, "full") {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := until(t, j, 0, last, func(journal.Message) { n++ }); err != nil || uint64(n) != last {
+		t.Fatalf("%d of %d acknowledged messages, %v", n, last, err)
+	}
+	if err := j.Purge(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Append(t.Context(), d.parts(t, event("again", `{"service":"x"}`))); err != nil {
+		t.Fatalf("after a purge: %v", err)
+	}
+	// What was purged is gone, and the replay says so instead of passing over it.
+	err = j.Replay(t.Context(), 1, func(journal.Message) error { return nil })
+	var gap *journal.Gap
+	if !errors.As(err, &gap) || gap.Want != 1 || gap.Have != last {
+		t.Fatal(err)
+	}
+}
+
+func TestTooMuchWaitingIsBusy(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{MaxWaiting: 1})
+	parts := d.parts(t, event("a", `{"service":"x"}`))
+	var wg sync.WaitGroup
+	var busy, ok sync.Map
+	for i := range 64 {
+		wg.Go(func() {
+			_, err := j.Append(t.Context(), parts)
+			switch {
+			case err == nil:
+				ok.Store(i, true)
+			case problem.KindOf(err) == problem.Busy:
+				busy.Store(i, true)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	count := func(m *sync.Map) (n int) { m.Range(func(any, any) bool { n++; return true }); return }
+	if count(&ok) == 0 || count(&ok)+count(&busy) != 64 {
+		t.Fatal(count(&ok), count(&busy))
+	}
+	if _, err := j.Append(t.Context(), parts); err != nil {
+		t.Fatalf("when nothing waits: %v", err)
+	}
+}
+
+func TestClosedJournalRefuses(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{})
+	j.Close()
+	_, err := j.Append(t.Context(), d.parts(t, event("a", `{"service":"x"}`)))
+	if err == nil || problem.KindOf(err) != problem.Unavailable {
+		t.Fatal(err)
+	}
+}
+
+// A flipped bit in a part is named and stops nothing but that part; in the envelope,
+// nothing but that message.
+func TestFlippedBitIsNamed(t *testing.T) {
+	d := newDoor(t)
+	j, conn := open(t, t.TempDir(), d, journal.Options{})
+	two := append(d.parts(t, event("a", `{"service":"first"}`)), d.parts(t, event("b", `{"service":"second"}`))...)
+	if _, err := j.Append(t.Context(), two); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := conn.Stream(t.Context(), stream.Config{Name: "JOURNAL", MaxBytes: 64 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := raw.Get(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := uint64(1)
+	for at := range whole.Data {
+		if at > 120 && at%61 != 0 { // every byte of the envelope's head, some of the bodies
+			continue
+		}
+		flipped := append([]byte(nil), whole.Data...)
+		flipped[at] ^= 1 << (at % 8)
+		if last, err = raw.Publish(t.Context(), "", flipped); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last, err = j.Append(t.Context(), d.parts(t, event("c", `{"service":"after"}`))); err != nil {
+		t.Fatal(err)
+	}
+	envelopes, parts := 0, 0
+	if err := until(t, j, 1, last, func(m journal.Message) {
+		got := fmt.Sprint(services(m))
+		switch {
+		case m.Seq == 1 && got == "[first second]" && m.Damage == nil, m.Seq == last && got == "[after]" && m.Damage == nil:
+		case m.Seq == 1 || m.Seq == last || len(m.Damage) != 1 || m.Damage[0].Seq != m.Seq:
+			t.Errorf("message %d: %s, damage %v", m.Seq, got, m.Damage)
+		case m.Damage[0].Whole:
+			envelopes++
+			if len(m.Parts) != 0 {
+				t.Errorf("message %d: parts of a damaged envelope", m.Seq)
+			}
+		case got == "[? second]" || got == "[first ?]":
+			parts++
+			if !strings.Contains(m.Damage[0].String(), "1 events of test.request.decided.v1") {
+				t.Error(m.Damage[0])
+			}
+		default:
+			t.Errorf("message %d: %s, damage %v", m.Seq, got, m.Damage)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if envelopes == 0 || parts == 0 {
+		t.Fatal(envelopes, parts)
+	}
+}
+
+func TestMissingMessageStops(t *testing.T) {
+	d := newDoor(t)
+	j, conn := open(t, t.TempDir(), d, journal.Options{})
+	for i := range 3 {
+		if _, err := j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), `{"service":"x"}`))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := conn.Stream(t.Context(), stream.Config{Name: "JOURNAL", MaxBytes: 64 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Delete(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err = j.Replay(t.Context(), 0, func(journal.Message) error { n++; return nil })
+	var gap *journal.Gap
+	if !errors.As(err, &gap) || gap.Want != 2 || gap.Have != 3 || n != 1 || !strings.Contains(err.Error(), "messages 2 to 2 are missing") {
+		t.Fatal(n, err)
+	}
+}
+
+func TestUnknownContractStops(t *testing.T) {
+	dir, d := t.TempDir(), newDoor(t)
+	j, conn := open(t, dir, d, journal.Options{})
+	if _, err := j.Append(t.Context(), d.parts(t, event("a", `{"service":"x"}`))); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	conn.Close()
+	set, err := contract.NewSet("test.", time.UTC, []*contract.Contract{{Type: "test.other.v1", Name: "other", Major: 1, Fields: []contract.Field{{Name: "a", Type: contract.Text}}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, _ = open(t, dir, &door{set: set}, journal.Options{})
+	err = j.Replay(t.Context(), 1, func(journal.Message) error { return nil })
+	if err == nil || problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "test.request.decided.v1") {
+		t.Fatal(err)
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{})
+	none := 0
+	if err := j.Held(t.Context(), func(journal.Entry) error { none++; return nil }); err != nil || none != 0 {
+		t.Fatal(none, err)
+	}
+	if err := j.Hold(t.Context(), []contract.Held{{ID: "a", Reason: "r1", Event: []byte(`{"a":1}`)}, {ID: "b", Reason: "r2"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Hold(t.Context(), []contract.Held{{ID: "c", Event: make([]byte, 600<<10)}}); err != nil {
+		t.Fatal(err)
+	}
+	err := j.Hold(t.Context(), []contract.Held{{ID: "d", Event: make([]byte, 2<<20)}})
+	if err == nil || problem.KindOf(err) != problem.TooLarge {
+		t.Fatal(err)
+	}
+	var ids []string
+	if err := j.Held(t.Context(), func(e journal.Entry) error { ids = append(ids, e.ID+e.Held.ID); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(ids) != "[1.0a 1.1b 2.0c]" {
+		t.Fatal(ids)
+	}
+	e, err := j.HeldEntry(t.Context(), "1.0")
+	if err != nil || e.Held.Reason != "r1" || string(e.Held.Event) != `{"a":1}` || e.Received.IsZero() {
+		t.Fatal(e, err)
+	}
+	for _, id := range []string{"1.2", "9.0", "x", "1", "1.-1"} {
+		if _, err := j.HeldEntry(t.Context(), id); err == nil || problem.KindOf(err) != problem.NotFound {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
+// A bit that flips on the disk below JetStream is found by JetStream's own checksum,
+// which drops the message: the replay stops there instead of passing over it.
+func TestFlippedBitOnDisk(t *testing.T) {
+	dir, d := t.TempDir(), newDoor(t)
+	j, conn := open(t, dir, d, journal.Options{})
+	for i := range 4 {
+		if _, err := j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), fmt.Sprintf(`{"service":"marker%d"}`, i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Close()
+	conn.Close()
+	var block string
+	if err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if strings.HasSuffix(path, ".blk") && strings.Contains(path, "/JOURNAL/") {
+			block = path
+		}
+		return err
+	}); err != nil || block == "" {
+		t.Fatal(block, err)
+	}
+	data, err := os.ReadFile(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(data), "marker1")
+	if at < 0 {
+		t.Fatal("the marker is not to be found in the block")
+	}
+	data[at] ^= 1
+	if err := os.WriteFile(block, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, _ = open(t, dir, d, journal.Options{})
+	n := 0
+	err = j.Replay(t.Context(), 1, func(journal.Message) error { n++; return nil })
+	var gap *journal.Gap
+	if !errors.As(err, &gap) || gap.Want != 2 || n != 1 {
+		t.Fatal(n, err)
+	}
+}
