@@ -273,6 +273,9 @@ func (b *Batch) fail(code, field, format string, args ...any) {
 // refuse makes the answer for an event that was not taken.
 func (b *Batch) refuse(code, field, reason string) *Refusal {
 	r := &Refusal{Index: b.index, Field: field, Code: code, Reason: reason}
+	if code == DuplicateKey && (field == "id" || field == "type" || field == "data") {
+		return r // which of two?
+	}
 	if v := b.envelope.values[attrID]; v != nil && v.Type() == fastjson.TypeString {
 		if id := v.GetStringBytes(); len(id) <= maxLabel && !b.personal(id) {
 			r.ID = strings.ToValidUTF8(string(id), "\uFFFD")
@@ -292,10 +295,11 @@ func (b *Batch) personal(text []byte) bool {
 	if c == nil {
 		return false
 	}
-	for _, i := range c.compiled.persons {
-		v := data.Get(c.Fields[i].Name)
-		if v == nil {
-			continue
+	found := false
+	data.GetObject().Visit(func(key []byte, v *fastjson.Value) { // all members: one may stand twice
+		f := c.Field(string(key))
+		if f == nil || f.Type != Person {
+			return
 		}
 		var raw []byte
 		switch v.Type() {
@@ -304,14 +308,10 @@ func (b *Batch) personal(text []byte) bool {
 		case fastjson.TypeNumber:
 			raw = v.MarshalTo(nil)
 		}
-		if occurs(text, bytes.TrimSpace(raw)) {
-			return true
-		}
-		if id, wrong := canonical(nil, c.Fields[i].ID, raw); wrong == "" && occurs(text, id) {
-			return true
-		}
-	}
-	return false
+		id, _ := canonical(nil, f.ID, raw)
+		found = found || occurs(text, bytes.TrimSpace(raw)) || occurs(text, id)
+	})
+	return found
 }
 
 // minOccurrence is the length from which an identifier inside another text is no

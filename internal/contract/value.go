@@ -297,7 +297,7 @@ func canonical(dst []byte, kind string, raw []byte) (id []byte, wrong string) {
 		return append(dst, raw...), ""
 	case "phone":
 		// E.164: at most 15 digits, the country's code first, so + or 00 or enough digits.
-		const form = "is not a telephone number with its country code, as in +998 90 123-45-67 (E.164)"
+		const form = "is not a telephone number: + and its country code first, 7 to 15 digits in all (E.164)"
 		begin := len(dst)
 		international := false
 		for i, c := range raw {
