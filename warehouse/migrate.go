@@ -187,7 +187,6 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 		if there[r.Name] == hash {
 			continue
 		}
-		slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
 		next := r.Name + "__next"
 		if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+database+name(next)); err != nil {
 			return err
@@ -198,6 +197,9 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 		months, err := w.months(ctx, r.Contract)
 		if err != nil {
 			return err
+		}
+		if len(months) > 0 {
+			slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
 		}
 		for _, m := range months {
 			statement := "INSERT INTO " + database + name(next) + " " + w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", m.month))

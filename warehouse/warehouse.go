@@ -69,6 +69,13 @@ type Config struct {
 	Conns   int           // connections at most; 0 is 8
 }
 
+// Contracts is what the warehouse needs of a pack's contracts. *contract.Set is one;
+// another is the empty one of a command that only checks expressions.
+type Contracts interface {
+	All() []*contract.Contract
+	Zone() *time.Location
+}
+
 // Warehouse is a pool of connections and the tables derived from a pack.
 type Warehouse struct {
 	conn      driver.Conn
@@ -97,7 +104,7 @@ var migrations embed.FS
 // Open connects to the engine. It creates nothing: call [Warehouse.Migrate] before
 // writing. An engine that does not answer is an Unavailable error; an expression that
 // no rollup can hold is a BadInput error, reported by Migrate.
-func Open(ctx context.Context, config Config, contracts *contract.Set, kpis []*kpi.KPI) (*Warehouse, error) {
+func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.KPI) (*Warehouse, error) {
 	if config.Persons == 0 {
 		config.Persons = 10
 	}
