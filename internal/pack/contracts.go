@@ -1,8 +1,8 @@
 package pack
 
 import (
+	"cmp"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,35 +16,63 @@ import (
 // declaredContract is a contract beside what its file says.
 type declaredContract struct {
 	*contract.Contract
+	at       place
 	declared *contractDeclaration
+	sound    bool // it could be decoded
 }
 
-func (r *reader) contracts(p *Pack) {
-	r.broken = map[string]bool{}
-	r.each("contracts", func(name string, d *decoder, root *yaml.Node) {
+func (r *reader) readContracts(p *Pack) {
+	r.each("contracts", func(d *decoder, root *yaml.Node) {
 		before := len(r.issues)
-		var declared contractDeclaration
-		d.decode(root, reflect.ValueOf(&declared).Elem(), "", "")
-		c := convertContract(p.Prefix, name, &declared)
-		if len(r.issues) > before {
-			r.broken[c.Name] = true
+		declared := &contractDeclaration{}
+		d.root(root, declared)
+		sound := len(r.issues) == before
+		c := convertContract(p.Prefix, d.file, declared)
+		if !strings.HasPrefix(c.Type, p.Prefix) {
+			r.lost["contracts"] = true // package contract tells it
 		}
-		r.describe(p, c, &declared)
-		r.contract = append(r.contract, declaredContract{c, &declared})
-		if len(r.issues) == before {
+		r.describe(p, d.place, declared)
+		r.contracts = append(r.contracts, declaredContract{c, d.place, declared, sound})
+		if sound {
 			p.Contracts = append(p.Contracts, c)
 		}
 	})
+	if len(r.contracts) == 0 && !r.lost["contracts"] {
+		r.issues.Add("contracts", 0, "", "holds no contract; a pack has one at least")
+	}
 	set, err := contract.NewSet(p.Prefix, p.Zone, p.Contracts, p.Reference)
 	if err != nil {
-		list := problem.IssuesOf(err)
-		if list == nil {
+		found := problem.IssuesOf(err)
+		if found == nil {
 			r.issues.Add("contracts", 0, "", "%v", err)
 		}
-		r.issues = append(r.issues, list...)
+		for _, issue := range found {
+			if !r.follows(issue) {
+				r.issues = append(r.issues, issue)
+			}
+		}
 		return
 	}
 	p.Set = set
+}
+
+// follows says whether a problem with a field only comes from a table that lost rows.
+func (r *reader) follows(issue problem.Issue) bool {
+	for _, c := range r.contracts {
+		if c.File != issue.File {
+			continue
+		}
+		for _, f := range c.Fields {
+			if !strings.HasPrefix(issue.Field+".", "fields."+f.Name+".") {
+				continue
+			}
+			ref, _, _ := strings.Cut(f.Default, ".")
+			if r.damaged[f.To] || c.Field(ref) != nil && r.damaged[c.Field(ref).To] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func convertContract(prefix, file string, d *contractDeclaration) *contract.Contract {
@@ -82,66 +110,63 @@ func splitVersion(name string) (string, int) {
 }
 
 // describe checks what package contract does not know of: titles and sources.
-func (r *reader) describe(p *Pack, c *contract.Contract, d *contractDeclaration) {
-	r.titled(c.File, c.Line, "title", d.Title)
+func (r *reader) describe(p *Pack, at place, d *contractDeclaration) {
+	r.titled(p, at, "title", d.Title)
 	if _, ok := p.Sources[d.Source]; !ok && d.Source != "" {
-		all := slices.Sorted(maps.Keys(p.Sources))
-		r.issues.Add(c.File, c.Line, "source", "pack.yaml has no source %q%s; it has %s", d.Source, nearest(d.Source, all), strings.Join(all, ", "))
+		all := sortedKeys(p.Sources)
+		r.bad(at, "source", "pack.yaml has no source %q%s; it has %s", d.Source, nearest(d.Source, all), strings.Join(all, ", "))
 	}
 	for _, f := range d.Fields {
-		r.titled(c.File, f.Line, "fields."+f.Name+".title", f.Title)
+		r.titled(p, at, "fields."+f.Name+".title", f.Title)
 	}
 }
 
-// find is the contract that a name means, with or without version; nil when there
-// is none, which is noted unless its own file is to blame.
-func (r *reader) find(p *Pack, file string, line int, field, name string) *contract.Contract {
+// find is the contract that a name means, with or without version; nil when there is
+// none, which is noted, or when its own file is to blame.
+func (r *reader) find(p *Pack, at place, field, name string) *contract.Contract {
 	if name == "" {
 		return nil
 	}
 	short, major := splitVersion(strings.TrimPrefix(name, p.Prefix))
-	var best *contract.Contract
+	var best *declaredContract
 	var all []string
-	for _, c := range r.contract {
+	for i := range r.contracts {
+		c := &r.contracts[i]
 		all = append(all, c.Name)
 		if c.Name == short && (c.Major == major || major == 0 && (best == nil || c.Major > best.Major)) {
-			best = c.Contract
+			best = c
 		}
 	}
-	if best == nil {
+	switch {
+	case best == nil && !r.lost["contracts"]:
 		slices.Sort(all)
 		all = slices.Compact(all)
-		r.issues.Add(file, line, field, "there is no contract %q%s; there are: %s", name, nearest(short, all), strings.Join(all, ", "))
+		r.bad(at, field, "there is no contract %q%s; there are: %s", name, nearest(short, all), strings.Join(all, ", "))
+		return nil
+	case best == nil || !best.sound:
 		return nil
 	}
-	if r.broken[best.Name] {
-		return nil
-	}
-	return best
+	return best.Contract
 }
 
-func (r *reader) mapping(p *Pack, m *contract.Mapping) {
-	c := r.find(p, m.File, m.Line, "for", m.For)
-	for _, other := range p.Mappings {
-		if other.Name == m.Name {
-			r.issues.Add(m.File, m.Line, "", "a second mapping in one file; each has a file of its own, whose name is its name")
-		}
+func (r *reader) mapping(p *Pack, at place, m *contract.Mapping) {
+	if p.Mapping(m.Name) != nil {
+		r.bad(at, "", "is a second mapping in one file; each has a file of its own, whose name is its name")
 	}
+	c := r.find(p, at, "for", m.For)
 	if c == nil {
 		return
 	}
 	var names []string
 	for _, f := range c.Fields {
 		names = append(names, f.Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(m.Fields)) {
-		if c.Field(name) == nil {
-			r.issues.Add(m.File, valueLine(m, name), "fields."+name, "%s has no such field%s; it has %s", c.Name, nearest(name, names), strings.Join(names, ", "))
+		if f.Required && f.Default == "" && m.Fields[f.Name] == nil {
+			r.bad(at, "fields."+f.Name, "is missing: %s requires it", c.Name)
 		}
 	}
-	for _, f := range c.Fields {
-		if f.Required && f.Default == "" && m.Fields[f.Name] == nil {
-			r.issues.Add(m.File, m.Line, "fields."+f.Name, "is missing: %s requires it", c.Name)
+	for _, name := range sortedKeys(m.Fields) {
+		if c.Field(name) == nil {
+			r.bad(at, "fields."+name, "%s has no such field%s; it has %s", c.Name, nearest(name, names), strings.Join(names, ", "))
 		}
 	}
 	if r.checks.Mapping != nil {
@@ -149,9 +174,4 @@ func (r *reader) mapping(p *Pack, m *contract.Mapping) {
 	}
 }
 
-func valueLine(m *contract.Mapping, field string) int {
-	if v := m.Fields[field]; v != nil && v.Line > 0 {
-		return v.Line
-	}
-	return m.Line
-}
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

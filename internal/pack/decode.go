@@ -32,7 +32,7 @@ var (
 
 // decoder turns YAML nodes into declarations and notes everything that does not fit.
 type decoder struct {
-	file    string
+	place
 	literal bool // mappings: a text is what is written, also when YAML reads 01 or true there
 	issues  *problem.Issues
 }
@@ -41,14 +41,39 @@ func (d *decoder) add(line int, field, format string, args ...any) {
 	d.issues.Add(d.file, line, field, format, args...)
 }
 
-// documents are the root nodes of a file; nothing when it is not YAML.
-func (d *decoder) documents(data []byte) []*yaml.Node {
+// place is one document of a file, with the line of every field in it.
+type place struct {
+	file  string
+	begin int
+	lines map[string]int
+}
+
+// line is where a field stands, or else the nearest thing around it.
+func (p place) line(field string) int {
+	for field != "" {
+		if line, ok := p.lines[field]; ok {
+			return line
+		}
+		field = field[:max(0, strings.LastIndexAny(field, ".["))]
+	}
+	return p.begin
+}
+
+// root decodes a whole document.
+func (d *decoder) root(n *yaml.Node, into any) {
+	d.begin, d.lines = n.Line, map[string]int{}
+	d.decode(n, reflect.ValueOf(into).Elem(), "", "")
+}
+
+// documents are the root nodes of a file that can be read; sound when that is all
+// there is.
+func (d *decoder) documents(data []byte) (roots []*yaml.Node, sound bool) {
 	if !utf8.Valid(data) {
 		d.add(0, "", "is not UTF-8; save the file as UTF-8")
-		return nil
+		return nil, false
 	}
 	in := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
-	var roots []*yaml.Node
+	sound = true
 	for {
 		var document yaml.Node
 		err := in.Decode(&document)
@@ -58,16 +83,22 @@ func (d *decoder) documents(data []byte) []*yaml.Node {
 		if err != nil {
 			line, message := syntax(err)
 			d.add(line, "", "is not YAML: %s", message)
-			return nil
+			return nil, false
 		}
-		if len(document.Content) == 1 && document.Content[0].Tag != "!!null" {
-			roots = append(roots, document.Content[0])
+		if len(document.Content) != 1 || document.Content[0].Tag == "!!null" {
+			continue
 		}
+		if !d.plain(document.Content[0], "") {
+			sound = false
+			continue
+		}
+		roots = append(roots, document.Content[0])
 	}
-	if len(roots) == 0 {
+	if len(roots) == 0 && sound {
 		d.add(0, "", "is empty")
+		sound = false
 	}
-	return slices.DeleteFunc(roots, func(root *yaml.Node) bool { return !d.plain(root, "") })
+	return roots, sound
 }
 
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
@@ -218,6 +249,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.S
 	}
 	list := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
+		d.lines[index(path, i)] = item.Line
 		d.decode(item, list.Index(i), index(path, i), tag)
 	}
 	v.Set(list)
@@ -236,6 +268,7 @@ func (d *decoder) keyed(n *yaml.Node, v reflect.Value, path string, tag reflect.
 		key, value := n.Content[2*i], n.Content[2*i+1]
 		element := list.Index(i)
 		here := join(path, key.Value)
+		d.lines[here] = key.Line
 		if value.Kind == yaml.ScalarNode && reflect.PointerTo(element.Type()).Implements(scalarDecoderType) {
 			d.decode(value, element, here, tag)
 		} else {
@@ -258,6 +291,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflec
 	m := reflect.MakeMapWithSize(v.Type(), len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		value := reflect.New(v.Type().Elem()).Elem()
+		d.lines[join(path, n.Content[i].Value)] = n.Content[i].Line
 		d.decode(n.Content[i+1], value, join(path, n.Content[i].Value), tag)
 		if v.Type() == reflect.TypeFor[reference.Names]() {
 			value.SetString(reference.Clean(value.String(), n.Content[i].Value))
@@ -288,6 +322,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		here := join(path, key.Value)
+		d.lines[here] = key.Line
 		at, ok := fields.index[key.Value]
 		if !ok {
 			d.add(key.Line, here, "unknown key%s; allowed: %s", nearest(key.Value, fields.keys), strings.Join(fields.keys, ", "))
@@ -417,7 +452,7 @@ func (d *decoder) form(n *yaml.Node, text, path string, tag reflect.StructTag) {
 		if !known {
 			panic("pack: no form of text is called " + like)
 		}
-		if !f.pattern.MatchString(text) || f.check != nil && !f.check(text) {
+		if !f.holds(text) {
 			d.add(n.Line, path, "%q is not %s", text, f.says)
 		}
 	}
@@ -427,6 +462,10 @@ type form struct {
 	pattern *regexp.Regexp
 	check   func(string) bool // nil: the pattern says it all
 	says    string
+}
+
+func (f form) holds(text string) bool {
+	return f.pattern.MatchString(text) && (f.check == nil || f.check(text))
 }
 
 // forms are the kinds of text with a shape of their own.

@@ -11,6 +11,11 @@ import (
 // prove sends examples and seeds through the door's own checker, so that a pack that
 // is whole cannot ship an event that its contracts refuse.
 func (r *reader) prove(p *Pack) {
+	for _, damaged := range r.damaged {
+		if damaged {
+			return
+		}
+	}
 	if p.Set == nil {
 		return // its contracts have problems of their own
 	}
@@ -27,18 +32,18 @@ func (r *reader) prove(p *Pack) {
 		return field, reason
 	}
 	p.Examples = map[string][][]byte{}
-	for _, c := range r.contract {
-		if p.Set.ByType(c.Type) == nil {
+	for _, c := range r.contracts {
+		if !c.sound {
 			continue
 		}
 		for i, data := range c.declared.Examples {
 			event, err := exampleEvent(p, c.Contract, i, data)
 			if err != nil {
-				r.issues.Add(c.File, c.Line, index("examples", i), "%v", err)
+				r.bad(c.at, index("examples", i), "%v", err)
 				continue
 			}
 			if field, reason := try(event); reason != "" {
-				r.issues.Add(c.File, c.Line, join(index("examples", i), field), "does not pass: %s", reason)
+				r.bad(c.at, join(index("examples", i), field), "does not pass: %s", reason)
 			}
 			p.Examples[c.Type] = append(p.Examples[c.Type], event)
 		}

@@ -1,10 +1,10 @@
 package pack
 
 import (
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
@@ -13,48 +13,57 @@ import (
 
 const maxDimensions = 3 // of one rollup: more, and it is nearly as long as the facts
 
-func (r *reader) kpi(p *Pack, file string, d *kpiDeclaration) *kpi.KPI {
+func (r *reader) readKPIs(p *Pack) {
+	r.each("kpis", func(d *decoder, root *yaml.Node) {
+		declared := &kpiDeclaration{}
+		d.root(root, declared)
+		p.KPIs = append(p.KPIs, r.kpi(p, d.place, declared))
+	})
+	slices.SortStableFunc(p.KPIs, func(a, b *kpi.KPI) int { return strings.Compare(a.ID, b.ID) })
+}
+
+func (r *reader) kpi(p *Pack, at place, d *kpiDeclaration) *kpi.KPI {
 	k := &kpi.KPI{ID: d.ID, Title: d.Title, About: d.About, Group: d.Group, Owner: d.Owner,
-		Unit: kpi.Unit(d.Unit), Direction: kpi.Direction(d.Direction), File: file}
+		Unit: kpi.Unit(d.Unit), Direction: kpi.Direction(d.Direction), File: at.file}
 	for _, other := range p.KPIs {
 		if other.ID == d.ID && d.ID != "" {
-			r.issues.Add(file, d.Line, "id", "%q stands in %s already", d.ID, other.File)
+			r.bad(at, "id", "%q stands in %s already", d.ID, other.File)
 		}
 	}
-	r.titled(file, d.Line, "title", d.Title)
-	r.titled(file, d.Line, "about", d.About)
-	r.owner(p, file, d.Line, "owner", d.Owner)
+	r.titled(p, at, "title", d.Title)
+	r.titled(p, at, "about", d.About)
+	r.owner(p, at, "owner", d.Owner)
 	for i := range d.Versions {
-		k.Versions = append(k.Versions, r.version(p, file, i, d))
+		k.Versions = append(k.Versions, r.version(p, at, i, d))
 	}
-	r.sequence(file, k)
+	r.sequence(at, k)
 	return k
 }
 
 // sequence notes versions of one variant that hold on the same day or stand twice.
-func (r *reader) sequence(file string, k *kpi.KPI) {
+func (r *reader) sequence(at place, k *kpi.KPI) {
 	for i, v := range k.Versions {
 		for _, before := range k.Versions[:i] {
 			if before.Variant != v.Variant {
 				continue
 			}
-			at := fmt.Sprintf("versions[%d]", i)
+			path := index("versions", i)
 			switch {
 			case before.Version >= v.Version:
-				r.issues.Add(file, v.Line, at+".version", "is %d after %d; versions of a variant stand in order", v.Version, before.Version)
+				r.bad(at, path+".version", "is %d after %d; versions of a variant stand in order", v.Version, before.Version)
 			case v.Valid.From == reference.NoDay || before.Valid.To == reference.NoDay || before.Valid.To >= v.Valid.From:
-				r.issues.Add(file, v.Line, at+".valid", "begins before version %d has ended; end that one with valid.to", before.Version)
+				r.bad(at, path+".valid", "begins before version %d has ended; end that one with valid.to", before.Version)
 			}
 		}
 	}
 }
 
 // version converts one version and checks it against the contracts that it reads.
-func (r *reader) version(p *Pack, file string, i int, k *kpiDeclaration) kpi.Version {
+func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Version {
 	d := &k.Versions[i]
-	path := fmt.Sprintf("versions[%d]", i)
+	path := index("versions", i)
 	bad := func(field, format string, args ...any) {
-		r.issues.Add(file, d.Line, join(path, field), format, args...)
+		r.bad(at, join(path, field), format, args...)
 	}
 	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: d.Source, Basis: kpi.Events,
 		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Line: d.Line}
@@ -99,9 +108,9 @@ func (r *reader) version(p *Pack, file string, i int, k *kpiDeclaration) kpi.Ver
 		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
 	}
 	r.shape(k, d, bad)
-	contracts := r.from(p, file, path, k, d, &v)
+	contracts := r.from(p, at, path, k, d, &v)
 	for _, c := range contracts {
-		r.against(file, path, k, d, &v, c)
+		r.against(at, path, &v, c)
 	}
 	return v
 }
@@ -149,21 +158,24 @@ func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string
 }
 
 // from resolves the contracts that a version reads and with them its basis.
-func (r *reader) from(p *Pack, file, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
-	at := join(path, "from")
+func (r *reader) from(p *Pack, at place, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
+	field := join(path, "from")
 	if k.Kind == "stock" {
-		return r.stock(p, file, at, d, v)
+		return r.stock(p, at, field, d, v)
 	}
 	var contracts []*contract.Contract
 	for _, name := range d.From {
-		c := r.find(p, file, d.Line, at, name)
-		if c == nil {
+		c := r.find(p, at, field, name)
+		switch {
+		case c == nil:
 			continue
-		}
-		if len(contracts) > 0 && contracts[0].Kind != c.Kind {
-			r.issues.Add(file, d.Line, at, "mixes events and reported figures, which are never one number")
-		}
-		if c.Kind == contract.Figure {
+		case slices.Contains(contracts, c):
+			r.bad(at, field, "%s stands twice", name)
+			continue
+		case len(contracts) > 0 && contracts[0].Kind != c.Kind:
+			r.bad(at, field, "mixes events and reported figures, which are never one number")
+			continue
+		case c.Kind == contract.Figure:
 			v.Basis = kpi.Reported
 		}
 		contracts = append(contracts, c)
@@ -171,29 +183,27 @@ func (r *reader) from(p *Pack, file, path string, k *kpiDeclaration, d *versionD
 	return contracts
 }
 
-func (r *reader) stock(p *Pack, file, at string, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
+func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
 	v.Basis = kpi.Stock
 	if len(d.From) != 1 {
-		r.issues.Add(file, d.Line, at, "a stock counts the rows of one reference table")
+		r.bad(at, field, "a stock counts the rows of one reference table")
 		return nil
 	}
-	table := p.Reference.Table(d.From[0])
+	table := r.table(p, at, field, d.From[0])
 	if table == nil {
-		tables := p.Reference.Tables()
-		r.issues.Add(file, d.Line, at, "there is no reference table %q%s; there are: %s", d.From[0], nearest(d.From[0], tables), strings.Join(tables, ", "))
 		return nil
 	}
 	if table.History == "" {
-		r.issues.Add(file, d.Line, at, "the table %s has no history; name the contract that changes it in pack.yaml, reference.%s.history", table.Name, table.Name)
+		r.bad(at, field, "the table %s has no history; name the contract that changes it in pack.yaml, reference.%s.history", table.Name, table.Name)
 		return nil
 	}
-	c := r.find(p, file, d.Line, at, table.History)
+	c := r.find(p, r.head, "reference."+table.Name+".history", table.History)
 	if c == nil {
 		return nil
 	}
 	v.From, v.Table = []string{table.History}, table.Name
 	if v.Key = keyOf(c, table.Name); v.Key == "" {
-		r.issues.Add(file, d.Line, at, "%s has not exactly one required field that refers to %s, so a row cannot be told from another", c.Name, table.Name)
+		r.bad(at, field, "%s has not exactly one required field that refers to %s, so a row cannot be told from another", c.Name, table.Name)
 	}
 	return []*contract.Contract{c}
 }
@@ -213,9 +223,9 @@ func keyOf(c *contract.Contract, table string) string {
 }
 
 // against checks the names in a version against the fields of one contract.
-func (r *reader) against(file, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version, c *contract.Contract) {
+func (r *reader) against(at place, path string, v *kpi.Version, c *contract.Contract) {
 	bad := func(field, format string, args ...any) {
-		r.issues.Add(file, d.Line, join(path, field), format, args...)
+		r.bad(at, join(path, field), format, args...)
 	}
 	columns := []string{contract.ColumnTime, contract.ColumnSource}
 	for _, f := range c.Fields {
@@ -237,10 +247,8 @@ func (r *reader) against(file, path string, k *kpiDeclaration, d *versionDeclara
 	}
 	for i, set := range v.Rollups {
 		for _, name := range set {
-			if name == contract.ColumnSource {
-				if c.Field(name) == nil {
-					continue
-				}
+			if name == contract.ColumnSource { // every event has it
+				continue
 			}
 			f := known(index("rollups", i), name)
 			if f == nil {
@@ -319,11 +327,25 @@ func (r *reader) expressions(v *kpi.Version, c *contract.Contract, columns []str
 	}
 }
 
-func (r *reader) target(p *Pack, i int, d *targetDeclaration) *kpi.Target {
+func (r *reader) readTargets(p *Pack) {
+	if !r.seen["targets.yaml"] {
+		return
+	}
+	var declared []targetDeclaration
+	at, ok := r.one("targets.yaml", &declared)
+	if !ok {
+		return
+	}
+	for i := range declared {
+		p.Targets = append(p.Targets, r.target(p, at, i, &declared[i]))
+	}
+}
+
+func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Target {
 	t := &kpi.Target{KPI: d.KPI, Variant: d.Variant, Kind: kpi.Asked, Wording: d.Wording, Due: d.Due, DueStated: true,
-		Act: kpi.Act(d.Act), Period: reference.Span(d.Period), Owner: d.Owner, Where: d.Where, File: "targets.yaml", Line: d.Line}
+		Act: kpi.Act(d.Act), Period: reference.Span(d.Period), Owner: d.Owner, Where: d.Where, File: at.file, Line: d.Line}
 	bad := func(field, format string, args ...any) {
-		r.issues.Add(t.File, t.Line, join(fmt.Sprintf("[%d]", i), field), format, args...)
+		r.bad(at, join(index("", i), field), format, args...)
 	}
 	if d.Kind != "" {
 		t.Kind = kpi.Kind(d.Kind)
@@ -346,12 +368,12 @@ func (r *reader) target(p *Pack, i int, d *targetDeclaration) *kpi.Target {
 		}
 	}
 	if given > 1 || given == 0 && t.Kind != kpi.Claim {
-		bad("at_least", "exactly one of at_least, at_most, about and up_to is told; a claim may have none")
+		bad("", "tells %d of at_least, at_most, about and up_to; exactly one is needed, and only a claim may have none", given)
 	}
-	r.owner(p, t.File, t.Line, fmt.Sprintf("[%d].owner", i), d.Owner)
-	at := slices.IndexFunc(p.KPIs, func(k *kpi.KPI) bool { return k.ID == d.KPI })
-	if at < 0 {
-		if d.KPI != "" {
+	r.owner(p, at, join(index("", i), "owner"), d.Owner)
+	k := p.KPI(d.KPI)
+	if k == nil {
+		if d.KPI != "" && !r.lost["kpis"] {
 			var ids []string
 			for _, k := range p.KPIs {
 				ids = append(ids, k.ID)
@@ -360,17 +382,28 @@ func (r *reader) target(p *Pack, i int, d *targetDeclaration) *kpi.Target {
 		}
 		return t
 	}
-	k := p.KPIs[at]
 	if t.Owner == "" {
 		t.Owner = k.Owner
 	}
-	if variants := k.Variants(); !slices.Contains(variants, d.Variant) && len(variants) > 0 && d.Variant != "" {
-		bad("variant", "%s has no variant %q%s; it has: %s", k.ID, d.Variant, nearest(d.Variant, variants), strings.Join(variants, ", "))
+	if variants := k.Variants(); len(variants) > 0 && d.Variant != "" && !slices.Contains(variants, d.Variant) {
+		bad("variant", "%s has no variant %q%s; it has %s", k.ID, d.Variant, nearest(d.Variant, variants), named(variants))
 	}
-	for _, dimension := range slices.Sorted(maps.Keys(d.Where)) {
+	for _, dimension := range sortedKeys(d.Where) {
 		if len(k.Versions) > 0 && !slices.ContainsFunc(k.Versions, func(v kpi.Version) bool { return slices.Contains(v.Dimensions(), dimension) }) {
 			bad("where."+dimension, "no rollup of %s has this dimension", k.ID)
 		}
 	}
 	return t
+}
+
+// named lists variants for people: the default has no name.
+func named(variants []string) string {
+	var names []string
+	for _, v := range variants {
+		if v == "" {
+			v = "the default, which has no name"
+		}
+		names = append(names, v)
+	}
+	return strings.Join(names, ", ")
 }

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -10,12 +9,12 @@ import (
 	"ombor/internal/reference"
 )
 
-// labels reads labels/<language>.yaml: words by dotted key, nested as one likes. Every
+// readLabels reads labels/<language>.yaml: words by dotted key, nested as one likes. Every
 // language has the same keys, and every group of a KPI has its words.
-func (r *reader) labels(p *Pack) {
+func (r *reader) readLabels(p *Pack) {
 	lines := map[string]map[string]int{}
-	r.each("labels", func(name string, d *decoder, root *yaml.Node) {
-		tag := strings.TrimSuffix(strings.TrimPrefix(name, "labels/"), ".yaml")
+	r.each("labels", func(d *decoder, root *yaml.Node) {
+		tag := strings.TrimSuffix(strings.TrimPrefix(d.file, "labels/"), ".yaml")
 		if !slices.Contains(p.Languages, tag) {
 			d.add(0, "", "%q is no language of the pack; its languages: %s", tag, strings.Join(p.Languages, ", "))
 			return
@@ -38,7 +37,7 @@ func (r *reader) labels(p *Pack) {
 			needed["group."+k.Group] = k.File + " needs it"
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(needed)) {
+	for _, key := range sortedKeys(needed) {
 		for _, tag := range p.Languages {
 			if p.Labels[tag][key] == "" {
 				r.issues.Add("labels/"+tag+".yaml", lines[tag][key], key, "has no words, but %s", needed[key])

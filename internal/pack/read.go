@@ -4,7 +4,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -17,83 +16,91 @@ import (
 	"ombor/internal/reference"
 )
 
-// What a file may hold at most. A pack is read into memory whole.
+// What a pack may hold at most. It is read into memory whole.
 const (
-	maxYAML = 1 << 20
-	maxCSV  = 64 << 20
-	maxFile = 10_000 // files of a pack
+	maxYAML  = 1 << 20
+	maxCSV   = 64 << 20
+	maxFiles = 10_000
 )
 
-// reader is one reading of one pack.
+// reader is one reading of one pack. A problem is told once, where it is: what only
+// follows from it (a KPI of a contract that could not be read) is not told again.
 type reader struct {
 	files  fs.FS
 	checks Checks
 	issues problem.Issues
 
-	declared packDeclaration
-	seen     map[string]bool // files of the pack
-	contract []declaredContract
-	broken   map[string]bool // contracts (with version) whose own file has problems: what follows from them is not told again
+	seen      map[string]bool // the pack's files
+	declared  packDeclaration
+	head      place // pack.yaml
+	contracts []declaredContract
+
+	damaged map[string]bool // tables that lost rows
+	lost    map[string]bool // folders with a file whose names are not known, because it could not be read
+}
+
+// bad notes a problem with a field of a document.
+func (r *reader) bad(at place, field, format string, args ...any) {
+	r.issues.Add(at.file, at.line(field), field, format, args...)
 }
 
 func (r *reader) pack() *Pack {
-	r.survey()
 	p := &Pack{Files: r.files, K: 10, Sources: map[string]Source{}, Labels: map[string]map[string]string{}}
+	r.seen, r.damaged, r.lost = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	r.survey()
 	if !r.seen["pack.yaml"] {
 		r.issues.Add("pack.yaml", 0, "", "is missing: a pack is a folder with a pack.yaml")
 		return p
 	}
-	if !r.one("pack.yaml", &r.declared) {
+	var ok bool
+	if r.head, ok = r.one("pack.yaml", &r.declared); !ok {
 		return p
 	}
-	r.head(p)
-	r.reference(p)
-	r.contracts(p)
-	r.mappings(p)
-	r.kpis(p)
-	r.targets(p)
-	r.labels(p)
-	r.seeds(p)
+	r.readHead(p)
+	r.readReference(p)
+	r.readContracts(p)
+	r.readMappings(p)
+	r.readKPIs(p)
+	r.readTargets(p)
+	r.readLabels(p)
+	r.readSeeds(p)
 	r.prove(p)
 	return p
 }
 
 // survey lists the pack's files and refuses what no pack has.
 func (r *reader) survey() {
-	r.seen = map[string]bool{}
 	folders := []string{"contracts", "kpis", "labels", "mappings", "reference", "simulation"}
+	top := []string{"pack.yaml", "targets.yaml"}
 	err := fs.WalkDir(r.files, ".", func(name string, entry fs.DirEntry, err error) error {
+		folder, _, nested := strings.Cut(name, "/")
+		hidden := strings.HasPrefix(path.Base(name), ".") && name != "."
 		switch {
 		case err != nil:
 			r.issues.Add(name, 0, "", "cannot be read: %v", err)
 			return nil
-		case name == ".":
-			return nil
-		case strings.HasPrefix(path.Base(name), "."):
-			if entry.IsDir() {
+		case entry.IsDir():
+			if hidden {
 				return fs.SkipDir
 			}
-			return nil
-		case entry.IsDir():
-			if !strings.Contains(name, "/") && !slices.Contains(folders, name) {
+			if name != "." && !slices.Contains(folders, folder) {
 				r.issues.Add(name, 0, "", "is no folder of a pack%s; allowed: %s", nearest(name, folders), strings.Join(folders, ", "))
 				return fs.SkipDir
 			}
 			return nil
+		case hidden:
+			return nil
 		case !entry.Type().IsRegular():
 			r.issues.Add(name, 0, "", "is a link or a device; a pack has plain files only")
 			return nil
-		}
-		if len(r.seen) >= maxFile {
-			r.issues.Add(name, 0, "", "a pack has at most %d files", maxFile)
+		case len(r.seen) >= maxFiles:
+			r.issues.Add(name, 0, "", "is one too many; a pack has at most %d files", maxFiles)
 			return fs.SkipAll
 		}
-		folder, _, nested := strings.Cut(name, "/")
-		extension := path.Ext(name)
-		switch {
-		case extension == ".md" || folder == "simulation":
+		switch extension := path.Ext(name); {
+		case extension == ".md" || folder == "simulation" || name == "LICENSE":
 		case !nested:
-			if top := []string{"pack.yaml", "targets.yaml"}; !slices.Contains(top, name) && name != "LICENSE" {
+			if !slices.Contains(top, name) {
 				r.issues.Add(name, 0, "", "is no file of a pack%s; allowed: %s and the folders %s", nearest(name, top), strings.Join(top, ", "), strings.Join(folders, ", "))
 			}
 		case folder == "reference" && extension != ".csv":
@@ -129,28 +136,26 @@ func (r *reader) read(name string, limit int64) ([]byte, bool) {
 	return data, true
 }
 
-func (r *reader) decoder(name string) *decoder { return &decoder{file: name, issues: &r.issues} }
-
 // one reads a file that is one document.
-func (r *reader) one(name string, into any) bool {
+func (r *reader) one(name string, into any) (place, bool) {
+	d := &decoder{place: place{file: name}, issues: &r.issues}
 	data, ok := r.read(name, maxYAML)
 	if !ok {
-		return false
+		return d.place, false
 	}
-	d := r.decoder(name)
-	roots := d.documents(data)
+	roots, sound := d.documents(data)
 	if len(roots) > 1 {
 		d.add(roots[1].Line, "", "is a second document; this file holds one")
 	}
-	if len(roots) == 0 {
-		return false
+	if !sound || len(roots) == 0 {
+		return d.place, false
 	}
-	d.decode(roots[0], reflect.ValueOf(into).Elem(), "", "")
-	return true
+	d.root(roots[0], into)
+	return d.place, true
 }
 
 // each reads the documents of every YAML file of a folder, in order of their names.
-func (r *reader) each(folder string, fn func(name string, d *decoder, root *yaml.Node)) {
+func (r *reader) each(folder string, fn func(d *decoder, root *yaml.Node)) {
 	var names []string
 	for name := range r.seen {
 		if strings.HasPrefix(name, folder+"/") && path.Ext(name) == ".yaml" {
@@ -159,64 +164,75 @@ func (r *reader) each(folder string, fn func(name string, d *decoder, root *yaml
 	}
 	sort.Strings(names)
 	for _, name := range names {
+		d := &decoder{place: place{file: name}, issues: &r.issues}
 		data, ok := r.read(name, maxYAML)
 		if !ok {
+			r.lost[folder] = true
 			continue
 		}
-		d := r.decoder(name)
-		for _, root := range d.documents(data) {
-			fn(name, d, root)
+		roots, sound := d.documents(data)
+		if !sound {
+			r.lost[folder] = true
+		}
+		for _, root := range roots {
+			fn(d, root)
 		}
 	}
 }
 
-func (r *reader) head(p *Pack) {
+func (r *reader) readHead(p *Pack) {
 	d := &r.declared
-	p.Name, p.Prefix, p.Title, p.Languages, p.Currency = d.Name, d.Prefix, d.Title, d.Languages, d.Currency
-	p.Zone = time.UTC
+	p.Name, p.Prefix, p.Title, p.Currency, p.Zone = d.Name, d.Prefix, d.Title, d.Currency, time.UTC
+	if p.Prefix != "" && !strings.HasSuffix(p.Prefix, ".") {
+		p.Prefix += "." // noted by the decoder; contracts are read as if it stood there
+	}
 	if zone, err := time.LoadLocation(d.Zone); err == nil {
-		p.Zone = zone // a zone that does not exist was noted by the decoder
+		p.Zone = zone // one that does not exist was noted by the decoder
 	}
 	if d.K != nil {
 		p.K = *d.K
 	}
 	if p.K < 5 {
-		r.issues.Add("pack.yaml", d.Line, "k", "is %d; 5 is the least that hides a person", p.K)
+		r.bad(r.head, "k", "is %d; 5 is the least that hides a person", p.K)
 	}
 	for i, tag := range d.Languages {
-		if slices.Contains(d.Languages[:i], tag) {
-			r.issues.Add("pack.yaml", d.Line, "languages", "%s stands twice", tag)
+		switch {
+		case slices.Contains(p.Languages, tag):
+			r.bad(r.head, index("languages", i), "%s stands twice", tag)
+		case forms["language"].holds(tag):
+			p.Languages = append(p.Languages, tag)
 		}
 	}
-	r.titled("pack.yaml", d.Line, "title", d.Title)
+	r.titled(p, r.head, "title", d.Title)
 }
 
 // titled notes the languages that a text lacks, and those that the pack has not.
-func (r *reader) titled(file string, line int, field string, names reference.Names) {
+func (r *reader) titled(p *Pack, at place, field string, names reference.Names) {
 	if len(names) == 0 {
 		return // noted by the decoder where one is needed
 	}
 	var missing []string
-	for _, tag := range r.declared.Languages {
+	for _, tag := range p.Languages {
 		if names[tag] == "" {
 			missing = append(missing, tag)
 		}
 	}
 	if len(missing) > 0 {
-		r.issues.Add(file, line, field, "has no text in %s", strings.Join(missing, ", "))
+		r.bad(at, field, "has no text in %s", strings.Join(missing, ", "))
 	}
-	for tag := range names {
-		if !slices.Contains(r.declared.Languages, tag) {
-			r.issues.Add(file, line, join(field, tag), "is no language of the pack; its languages: %s", strings.Join(r.declared.Languages, ", "))
+	for _, tag := range sortedKeys(names) {
+		if !slices.Contains(p.Languages, tag) {
+			r.bad(at, join(field, tag), "is no language of the pack; its languages: %s", strings.Join(p.Languages, ", "))
 		}
 	}
 }
 
-func (r *reader) csv(file, field string, line int) (io.Reader, string, bool) {
-	name := "reference/" + file
-	if file == "" {
-		return nil, "", false
+// csv opens a file of reference/ that pack.yaml names under a field.
+func (r *reader) csv(field, file string) (in io.Reader, name string, ok bool) {
+	if file == "" || !forms["csv"].holds(file) {
+		return nil, "", false // not told, or noted by the decoder
 	}
+	name = "reference/" + file
 	if !r.seen[name] {
 		var have []string
 		for other := range r.seen {
@@ -225,102 +241,93 @@ func (r *reader) csv(file, field string, line int) (io.Reader, string, bool) {
 			}
 		}
 		sort.Strings(have)
-		r.issues.Add("pack.yaml", line, field, "there is no %s%s", name, nearest(file, have))
-		return nil, "", false
+		r.bad(r.head, field, "there is no %s%s", name, nearest(file, have))
+		return nil, name, false
 	}
 	data, ok := r.read(name, maxCSV)
 	return strings.NewReader(string(data)), name, ok
 }
 
-func (r *reader) reference(p *Pack) {
+func (r *reader) readReference(p *Pack) {
 	var tables []*reference.Table
 	for _, t := range r.declared.Reference {
-		in, name, ok := r.csv(t.File, "reference."+t.Name+".file", t.Line)
+		format := reference.TableFormat{Key: t.Key, History: t.History}
+		var found problem.Issues
+		in, name, ok := r.csv("reference."+t.Name+".file", t.File)
 		if !ok {
-			tables = append(tables, reference.ReadTable(t.Name, t.File, strings.NewReader("code\n"), reference.TableFormat{}, &problem.Issues{}))
-			continue
+			in = strings.NewReader("") // an empty table, so that its name is known
 		}
-		tables = append(tables, reference.ReadTable(t.Name, name, in, reference.TableFormat{Key: t.Key, History: t.History}, &r.issues))
-	}
-	week := map[string]time.Weekday{}
-	for day := time.Sunday; day <= time.Saturday; day++ {
-		week[strings.ToLower(day.String())] = day
+		table := reference.ReadTable(t.Name, name, in, format, &found)
+		if ok {
+			r.issues = append(r.issues, found...)
+		}
+		r.damaged[t.Name] = !ok || len(found) > 0
+		tables = append(tables, table)
 	}
 	calendar := &reference.Calendar{Zone: p.Zone, FiscalMonth: time.January}
-	for _, day := range r.declared.Calendar.Week {
-		calendar.Week = append(calendar.Week, week[day])
+	for _, name := range r.declared.Calendar.Week {
+		for day := time.Sunday; day <= time.Saturday; day++ {
+			if strings.ToLower(day.String()) == name {
+				calendar.Week = append(calendar.Week, day)
+			}
+		}
 	}
 	for month := time.January; month <= time.December; month++ {
 		if strings.ToLower(month.String()) == r.declared.Calendar.Fiscal {
 			calendar.FiscalMonth = month
 		}
 	}
-	if in, name, ok := r.csv(r.declared.Calendar.Holidays, "calendar.holidays", r.declared.Line); ok {
+	if in, name, ok := r.csv("calendar.holidays", r.declared.Calendar.Holidays); ok {
 		calendar.Days = reference.ReadDays(name, in, &r.issues)
 	}
-	if in, name, ok := r.csv(r.declared.Calendar.Quarters, "calendar.quarters", r.declared.Line); ok {
+	if in, name, ok := r.csv("calendar.quarters", r.declared.Calendar.Quarters); ok {
 		calendar.Quarters = reference.ReadQuarters(name, in, &r.issues)
 	}
 	p.Reference = reference.NewSet(calendar, tables...)
 	for _, s := range r.declared.Sources {
 		at := "sources." + s.ID
-		r.titled("pack.yaml", s.Line, at+".title", s.Title)
-		r.owner(p, "pack.yaml", s.Line, at+".owner", s.Owner)
+		r.titled(p, r.head, at+".title", s.Title)
+		r.owner(p, r.head, at+".owner", s.Owner)
 		p.Sources[s.ID] = Source{ID: s.ID, Title: s.Title, Owner: s.Owner, Freshness: s.Freshness, Contact: s.Contact}
 	}
 }
 
-// owner notes an organisation that does not exist. An owner that is not told is
-// noted by the decoder where one is needed.
-func (r *reader) owner(p *Pack, file string, line int, field, code string) {
+// table is the reference table of a name; nil when there is none, which is noted.
+func (r *reader) table(p *Pack, at place, field, name string) *reference.Table {
+	table := p.Reference.Table(name)
+	if table == nil && name != "" {
+		tables := p.Reference.Tables()
+		r.bad(at, field, "there is no reference table %q%s; there are: %s", name, nearest(name, tables), strings.Join(tables, ", "))
+	}
+	return table
+}
+
+// owner notes an organisation that does not exist. One that is not told is noted by
+// the decoder where it is needed.
+func (r *reader) owner(p *Pack, at place, field, code string) {
 	if code == "" {
 		return
 	}
 	table := p.Reference.Table("organisations")
-	if table == nil {
-		r.issues.Add(file, line, field, "names %q, but pack.yaml has no reference table organisations", code)
-		return
-	}
-	if !table.Has(code) {
-		r.issues.Add(file, line, field, "the table organisations has no code %q%s", code, nearest(code, codes(table)))
+	switch {
+	case table == nil:
+		r.bad(at, field, "names %q, but pack.yaml has no reference table organisations", code)
+	case !table.Has(code) && !r.damaged["organisations"]:
+		var codes []string
+		for _, row := range table.Rows() {
+			codes = append(codes, row.Code)
+		}
+		r.bad(at, field, "the table organisations has no code %q%s", code, nearest(code, codes))
 	}
 }
 
-func codes(t *reference.Table) []string {
-	var all []string
-	for _, row := range t.Rows() {
-		all = append(all, row.Code)
-	}
-	return all
-}
-
-func (r *reader) mappings(p *Pack) {
-	r.each("mappings", func(name string, d *decoder, root *yaml.Node) {
-		m := &contract.Mapping{Name: strings.TrimSuffix(path.Base(name), ".yaml"), File: name}
-		literal := &decoder{file: name, literal: true, issues: d.issues}
-		literal.decode(root, reflect.ValueOf(m).Elem(), "", "")
-		r.mapping(p, m)
+func (r *reader) readMappings(p *Pack) {
+	r.each("mappings", func(d *decoder, root *yaml.Node) {
+		m := &contract.Mapping{}
+		literal := &decoder{place: d.place, literal: true, issues: d.issues}
+		literal.root(root, m)
+		m.Name, m.File = strings.TrimSuffix(path.Base(d.file), ".yaml"), d.file
+		r.mapping(p, literal.place, m)
 		p.Mappings = append(p.Mappings, m)
 	})
-}
-
-func (r *reader) kpis(p *Pack) {
-	r.each("kpis", func(name string, d *decoder, root *yaml.Node) {
-		var declared kpiDeclaration
-		d.decode(root, reflect.ValueOf(&declared).Elem(), "", "")
-		p.KPIs = append(p.KPIs, r.kpi(p, name, &declared))
-	})
-	sort.SliceStable(p.KPIs, func(a, b int) bool { return p.KPIs[a].ID < p.KPIs[b].ID })
-}
-
-func (r *reader) targets(p *Pack) {
-	if !r.seen["targets.yaml"] {
-		return
-	}
-	var declared []targetDeclaration
-	if r.one("targets.yaml", &declared) {
-		for i := range declared {
-			p.Targets = append(p.Targets, r.target(p, i, &declared[i]))
-		}
-	}
 }

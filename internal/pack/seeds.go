@@ -22,43 +22,39 @@ type seed struct {
 	active   string
 }
 
-func (r *reader) seeds(p *Pack) {
+func (r *reader) readSeeds(p *Pack) {
 	for i, d := range r.declared.Seed {
-		at := index("seed", i)
+		before := len(r.issues)
 		bad := func(field, format string, args ...any) {
-			r.issues.Add("pack.yaml", d.Line, join(at, field), format, args...)
+			r.bad(r.head, join(index("seed", i), field), format, args...)
 		}
-		table := p.Reference.Table(d.Table)
-		if table == nil && d.Table != "" {
-			tables := p.Reference.Tables()
-			bad("table", "there is no reference table %q%s; there are: %s", d.Table, nearest(d.Table, tables), strings.Join(tables, ", "))
-		}
-		c := r.find(p, "pack.yaml", d.Line, join(at, "contract"), d.Contract)
-		if table == nil || c == nil {
+		table := r.table(p, r.head, join(index("seed", i), "table"), d.Table)
+		c := r.find(p, r.head, join(index("seed", i), "contract"), d.Contract)
+		if table == nil || c == nil || r.damaged[d.Table] {
 			continue
 		}
 		s := seed{table: table, contract: c, key: keyOf(c, d.Table), since: d.Since, active: d.Active}
 		if s.key == "" {
 			bad("contract", "%s has not exactly one required field that refers to %s, which would take the code", c.Name, d.Table)
+			continue
 		}
 		if d.Active != "" {
 			if f := c.Field(d.Active); f == nil || f.Type != contract.Boolean {
 				bad("active", "%s has no boolean field %q", c.Name, d.Active)
+				continue
 			}
 		}
 		for _, f := range c.Fields {
-			if f.Required && f.Name != s.key && f.Name != s.active && !table.HasColumn(f.Name) {
+			if f.Required && f.Name != s.key && f.Name != s.active && f.Default == "" && !table.HasColumn(f.Name) {
 				bad("contract", "%s requires %s, which is no column of %s", c.Name, f.Name, table.Name)
 			}
 		}
-		sound := true
 		for _, row := range table.Rows() {
 			if _, field, err := s.data(row, true); err != nil {
 				r.issues.Add("reference/"+r.tableFile(table.Name), row.Line, field, "%v", err)
-				sound = false
 			}
 		}
-		if sound && s.key != "" {
+		if len(r.issues) == before {
 			p.seeds = append(p.seeds, s)
 		}
 	}
