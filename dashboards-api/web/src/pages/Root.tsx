@@ -1,0 +1,135 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link, Outlet, useSearch } from '@tanstack/react-router'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { get, type Labels } from '../api/client'
+import { useLive } from '../api/live'
+import type { Voice } from '../finding'
+import { localeOf } from '../format'
+import { KeysDialog, SearchDialog } from '../parts/Dialogs'
+import { chooseLanguage, offered, remember, setTheme, themeNow, VoiceContext } from '../voice'
+import { dictionaries, fill, LanguageContext, shortNames, useWords, wordsOf } from '../words'
+
+export function Root() {
+  const search = useSearch({ from: '__root__' })
+  const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
+  const language = chooseLanguage(search.lang, labels.data)
+  useEffect(() => {
+    document.documentElement.lang = language
+    if (search.lang) remember(search.lang)
+  }, [language, search.lang])
+  const voice = useMemo<Voice>(
+    () => ({ language, zone: labels.data?.zone ?? 'UTC', labels: labels.data?.labels[language] ?? {} }),
+    [language, labels.data],
+  )
+  return (
+    <LanguageContext value={language}>
+      <VoiceContext value={voice}>
+        <Frame labels={labels.data} language={language} />
+      </VoiceContext>
+    </LanguageContext>
+  )
+}
+
+function Frame({ labels, language }: { labels: Labels | undefined; language: string }) {
+  const words = useWords()
+  const [said, say] = useState('')
+  const onNews = useCallback(() => say(wordsOf(language).news), [language])
+  const connection = useLive(onNews)
+  const [keysOpen, showKeys] = useState(false)
+  const [searchOpen, showSearch] = useState(false)
+  useKeys(useCallback(() => showSearch(true), []), useCallback(() => showKeys(true), []))
+  const title = labels?.title[language] ?? labels?.title.en ?? ''
+  return (
+    <>
+      <a className="skip" href="#content">{words.skip}</a>
+      <header className="masthead">
+        <Link to="/" search={({ lang }) => ({ lang })} className="brand">
+          <img src="/icon.svg" alt="" width="24" height="24" /> Ombor
+        </Link>
+        {title && title !== 'Ombor' && <span className="pack">{title}</span>}
+        <nav aria-label={words.menu}>
+          <Link id="to-scorecard" to="/" search={({ lang }) => ({ lang })} activeOptions={{ includeSearch: false }}>{words.scorecard}</Link>
+        </nav>
+        <button type="button" className="search" onClick={() => showSearch(true)}>
+          <span>{words.search}</span> <kbd aria-hidden="true">/</kbd>
+        </button>
+        {labels && <Languages language={language} choice={offered(labels.languages)} />}
+        <Theme />
+      </header>
+      {connection.state === 'lost' && (
+        <p className="notice lost" role="status">
+          {fill(words.lost, { time: new Intl.DateTimeFormat(localeOf(language), { hour: '2-digit', minute: '2-digit' }).format(connection.since) })}
+        </p>
+      )}
+      <main id="content" tabIndex={-1}>
+        <Outlet />
+      </main>
+      <footer>
+        <a href="/docs">{words.documentation}</a>
+        <button type="button" className="quiet" onClick={() => showKeys(true)}>{words.keys} <kbd aria-hidden="true">?</kbd></button>
+        {labels?.version && <span>{labels.version}</span>}
+      </footer>
+      <div className="spoken" role="status" aria-live="polite">{said}</div>
+      <KeysDialog open={keysOpen} onClose={() => showKeys(false)} />
+      <SearchDialog open={searchOpen} onClose={() => showSearch(false)} />
+    </>
+  )
+}
+
+function Languages({ language, choice }: { language: string; choice: string[] }) {
+  if (choice.length < 2) return null
+  return (
+    <div className="languages">
+      {choice.map((l) => (
+        <Link key={l} to="." search={(old) => ({ ...old, lang: l })} replace lang={l} aria-current={l === language ? 'true' : undefined}
+          title={dictionaries[l]!.language} activeProps={{}} activeOptions={{ exact: true }}>
+          {shortNames[l]}
+        </Link>
+      ))}
+    </div>
+  )
+}
+
+function Theme() {
+  const words = useWords()
+  const [theme, set] = useState(themeNow)
+  const other = theme === 'dark' ? 'light' : 'dark'
+  return (
+    <button type="button" className="theme" aria-label={`${words.theme}: ${words[other]}`} title={words[other]}
+      onClick={() => {
+        setTheme(other)
+        set(other)
+      }}>
+      <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6.5" fill="none" stroke="currentColor" strokeWidth="1.5" /><path d="M8 1.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" /></svg>
+    </button>
+  )
+}
+
+// useKeys listens for "/", "?" and "g s" outside of fields that take text.
+function useKeys(search: () => void, help: () => void) {
+  const before = useRef('')
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const target = event.target as HTMLElement
+      if (event.ctrlKey || event.metaKey || event.altKey || target.closest('input, select, textarea, dialog')) return
+      if (event.key === '/') {
+        event.preventDefault()
+        search()
+      } else if (event.key === '?') help()
+      else if (event.key === 's' && before.current === 'g') document.getElementById('to-scorecard')?.click()
+      before.current = event.key
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [search, help])
+}
+
+export function NotFound() {
+  const words = useWords()
+  return (
+    <section className="empty">
+      <h1>{words.notFound}</h1>
+      <p><Link to="/" search={({ lang }) => ({ lang })}>{words.backToScorecard}</Link></p>
+    </section>
+  )
+}

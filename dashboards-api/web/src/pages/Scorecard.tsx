@@ -1,0 +1,169 @@
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { Link, useSearch } from '@tanstack/react-router'
+import { useEffect } from 'react'
+import { address, get, type Scorecard, type ScorecardRow } from '../api/client'
+import { Figure, gapText, Spark, Status, TargetBar, TargetLine } from '../parts/Figures'
+import { PeriodFilter, RegionFilter } from '../parts/Filters'
+import { Failure, SimulatedNotice, Skeleton } from '../parts/States'
+import { changeText, coverageText } from '../finding'
+import { day, dayOfMoment, isoDayOfMoment, period } from '../format'
+import { useVoice } from '../voice'
+import { fill, nameIn, useWords } from '../words'
+
+export function ScorecardPage() {
+  const words = useWords()
+  const voice = useVoice()
+  const { from, to, where } = useSearch({ from: '__root__' })
+  const question = { from, to, where }
+  const card = useQuery({
+    queryKey: ['scorecard', question],
+    queryFn: ({ signal }) => get<Scorecard>(address('/v1/scorecard', question), signal),
+    placeholderData: keepPreviousData,
+  })
+  useEffect(() => {
+    document.title = `${words.scorecard} · Ombor`
+  }, [words])
+  const data = card.data
+  const through = data?.data_through
+  const shown = data && (data.from || data.to) ? period(`${data.from ?? ''}/${data.to ?? ''}`, voice.language) : words.latest
+  return (
+    <div className={card.isPlaceholderData ? 'page refreshing' : 'page'} aria-busy={card.isFetching}>
+      <div className="page-head">
+        <div>
+          <h1>{words.scorecard}</h1>
+          {data && <Summary card={data} shown={shown} />}
+        </div>
+        <div className="filters">
+          <PeriodFilter from={from} to={to} through={through ? isoDayOfMoment(through, voice.zone) : new Date().toISOString().slice(0, 10)} open={from || to ? words.latest : shown} />
+          <RegionFilter where={where} />
+        </div>
+      </div>
+      {data?.simulated && <SimulatedNotice />}
+      {card.isPending && <><Skeleton rows={4} kind="card" /><Skeleton rows={8} kind="row" /></>}
+      {card.isError && <Failure error={card.error} again={() => void card.refetch()} />}
+      {data && !card.isError && <Rows card={data} />}
+    </div>
+  )
+}
+
+function Summary({ card, shown }: { card: Scorecard; shown: string }) {
+  const words = useWords()
+  const voice = useVoice()
+  const held = card.rows.flatMap((row) => row.targets?.slice(0, 1) ?? [])
+  const reached = held.filter((t) => t.status === 'reached').length
+  const onCourse = held.filter((t) => t.status === 'on_course').length
+  const parts = [shown]
+  if (held.length) parts.push(fill(words.targetsReached, { n: reached, all: held.length }))
+  if (onCourse) parts.push(fill(words.onCourse, { n: onCourse }))
+  parts.push(card.data_through ? fill(words.through, { day: dayOfMoment(card.data_through, voice.zone, voice.language) }) : words.noData)
+  return <p className="summary">{parts.join(' · ')}</p>
+}
+
+function Rows({ card }: { card: Scorecard }) {
+  const words = useWords()
+  const voice = useVoice()
+  const aimed = card.rows.filter((row) => row.targets?.length)
+  const rest = card.rows.filter((row) => !row.targets?.length)
+  const groups = new Map<string, ScorecardRow[]>()
+  for (const row of rest) groups.set(row.group, [...(groups.get(row.group) ?? []), row])
+  const nothing = card.rows.every((row) => !row.problem && row.cell.state === 'not_provided')
+  if (card.rows.length === 0 || nothing) return <Empty card={card} />
+  return (
+    <>
+      {aimed.length > 0 && (
+        <section aria-labelledby="targets">
+          <h2 id="targets">{words.targets}</h2>
+          <ul className="cards">{aimed.map((row) => <li key={row.kpi}><TargetCard row={row} card={card} /></li>)}</ul>
+        </section>
+      )}
+      {[...groups].map(([group, rows]) => (
+        <section key={group} aria-labelledby={`group-${group}`}>
+          <h2 id={`group-${group}`}>{voice.labels[`group.${group}`] ?? voice.labels[group] ?? (group || words.otherGroup)}</h2>
+          <table className="rows">
+            <thead>
+              <tr>
+                <th scope="col">{words.figure}</th><th scope="col" className="number">{words.value}</th><th scope="col">{words.trend}</th>
+                <th scope="col">{words.change}</th><th scope="col">{words.dataAsOf}</th><th scope="col">{words.owner}</th>
+              </tr>
+            </thead>
+            <tbody>{rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}</tbody>
+          </table>
+        </section>
+      ))}
+    </>
+  )
+}
+
+function Name({ row }: { row: ScorecardRow }) {
+  const { language } = useVoice()
+  return (
+    <Link to="/kpis/$id" params={{ id: row.kpi }} search={({ lang, from, to, where }) => ({ lang, from, to, where })} className="name" preload="intent">
+      {nameIn(row.title, language, row.kpi)}
+    </Link>
+  )
+}
+
+function Trust({ row }: { row: ScorecardRow }) {
+  const words = useWords()
+  const voice = useVoice()
+  const coverage = coverageText(row.cell.coverage, voice)
+  return (
+    <span className="trust">
+      {row.data_through ? fill(words.through, { day: dayOfMoment(row.data_through, voice.zone, voice.language) }) : words.noData}
+      {coverage && <span> · {coverage}</span>}
+      {row.cell.simulated && <span> · {words.simulatedShort}</span>}
+    </span>
+  )
+}
+
+function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
+  const words = useWords()
+  const { language } = useVoice()
+  const target = row.targets![0]!
+  return (
+    <article className="card target-card">
+      <div className="top"><h3><Name row={row} /></h3><Status target={target} /></div>
+      {row.problem ? <p className="problem">{words.cannotCompute}: {row.problem}</p> : (
+        <>
+          <div className="big"><Figure cell={row.cell} unit={row.unit} /><TargetLine target={target} unit={row.unit} /></div>
+          <TargetBar cell={row.cell} target={target} />
+          <div className="under">
+            <Spark cells={row.months ?? []} unit={row.unit} bound={target.value} />
+            <span className="gap">
+              {gapText(target, row.unit, language, words)}
+              <span className="due">{target.due && target.due_stated ? fill(words.due, { day: day(target.due, language) }) : words.dueNotStated}</span>
+            </span>
+          </div>
+        </>
+      )}
+      <p className="foot"><span>{nameIn(card.owners[row.owner], language, row.owner)}</span><Trust row={row} /></p>
+    </article>
+  )
+}
+
+function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
+  const words = useWords()
+  const voice = useVoice()
+  return (
+    <tr>
+      <th scope="row"><Name row={row} /></th>
+      <td className="number">{row.problem ? <span className="problem" title={row.problem}>{words.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
+      <td className="trend"><Spark cells={row.months ?? []} unit={row.unit} /></td>
+      <td className="change">{changeText(row.cell, row.unit, voice)}</td>
+      <td><Trust row={row} /></td>
+      <td className="owner">{nameIn(card.owners[row.owner], voice.language, row.owner)}</td>
+    </tr>
+  )
+}
+
+function Empty({ card }: { card: Scorecard }) {
+  const words = useWords()
+  const voice = useVoice()
+  return (
+    <section className="empty">
+      <h2>{words.emptyTitle}</h2>
+      <p>{card.data_through ? fill(words.emptyHint, { day: dayOfMoment(card.data_through, voice.zone, voice.language) }) : words.emptyFresh}</p>
+      <p><a href="/docs">{words.documentation}</a></p>
+    </section>
+  )
+}

@@ -1,0 +1,103 @@
+import type { Cell, HeldTarget } from '../api/client'
+import { amount, cellText, period } from '../format'
+import { boundText } from '../finding'
+import { useVoice } from '../voice'
+import { fill, useWords } from '../words'
+
+const measured = (cell: Cell) => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
+
+// Figure is a cell said in its state: a number, or why there is none.
+export function Figure({ cell, unit }: { cell: Cell; unit: string }) {
+  const { language, labels } = useVoice()
+  const words = useWords()
+  return (
+    <span className={measured(cell) ? 'figure' : `figure without ${cell.state}`}>
+      {cellText(cell, unit, language, labels)}
+      {cell.open && measured(cell) && <span className="tag" title={words.openLong}>{words.open}</span>}
+    </span>
+  )
+}
+
+const shapes: Record<string, string> = { reached: '●', on_course: '●', at_risk: '▲', off_course: '■', missed: '■', no_judgement: '○' }
+
+// Status says how a target stands by colour, shape and word.
+export function Status({ target }: { target: HeldTarget }) {
+  const words = useWords()
+  return (
+    <span className={`status ${target.status}`}>
+      <span aria-hidden="true">{shapes[target.status]}</span> {words.status[target.status]}
+    </span>
+  )
+}
+
+// TargetLine is the target, when it is due and what is missing.
+export function TargetLine({ target, unit }: { target: HeldTarget; unit: string }) {
+  const voice = useVoice()
+  const words = useWords()
+  return (
+    <span className="target-line" title={`${target.act}: ${target.wording}`}>
+      {words.target}: {boundText(target, unit, voice)}
+    </span>
+  )
+}
+
+export function gapText(target: HeldTarget, unit: string, language: string, words: ReturnType<typeof useWords>): string {
+  if (target.gap === null) return ''
+  if (target.gap <= 0) return words.gapMet
+  const value = unit === 'percent' ? fill(words.points, { value: amount(target.gap, 'percent', language).replace(/\s%$/, '') }) : amount(target.gap, unit, language)
+  return fill(words.gap, { value })
+}
+
+// TargetBar shows the value against the target on an axis from zero.
+export function TargetBar({ cell, target }: { cell: Cell; target: HeldTarget }) {
+  if (!measured(cell) || target.value <= 0) return null
+  const end = Math.max(cell.value!, target.value) * 1.08
+  return (
+    <svg className={`target-bar ${target.status}`} viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+      <rect className="track" x="0" y="2" width="100" height="4" />
+      <rect className="fill" x="0" y="2" width={(100 * Math.max(cell.value!, 0)) / end} height="4" />
+      <rect className="mark" x={(100 * target.value) / end - 0.5} y="0" width="1" height="8" />
+    </svg>
+  )
+}
+
+const width = 120
+const height = 32
+
+// Spark is a line of cells without axes. It breaks where there is no value: a
+// missing month is a gap, never a zero and never a line through it.
+export function Spark({ cells, unit, bound }: { cells: Cell[]; unit: string; bound?: number | undefined }) {
+  const { language, labels } = useVoice()
+  const words = useWords()
+  const known = cells.filter(measured)
+  if (known.length < 2) return <span className="spark-none">{words.trendNone}</span>
+  const values = known.map((c) => c.value!)
+  if (bound !== undefined) values.push(bound)
+  const low = Math.min(...values)
+  const high = Math.max(...values)
+  const x = (i: number) => 3 + (i * (width - 6)) / Math.max(cells.length - 1, 1)
+  const y = (v: number) => (high === low ? height / 2 : height - 4 - ((v - low) * (height - 8)) / (high - low))
+  const runs: { open: boolean; points: string[] }[] = []
+  cells.forEach((cell, i) => {
+    if (!measured(cell)) return
+    const point = `${x(i).toFixed(1)},${y(cell.value!).toFixed(1)}`
+    const before = cells[i - 1]
+    const run = runs[runs.length - 1]
+    if (!before || !measured(before) || !run) runs.push({ open: cell.open, points: [point] })
+    else if (cell.open && !run.open) runs.push({ open: true, points: [run.points[run.points.length - 1]!, point] })
+    else run.points.push(point)
+  })
+  const last = known[known.length - 1]!
+  const first = known[0]!
+  const label = fill(words.trendSpoken, {
+    first: amount(first.value!, unit, language, labels), firstPeriod: period(first.period, language),
+    last: amount(last.value!, unit, language, labels), lastPeriod: period(last.period, language),
+  })
+  return (
+    <svg className="spark" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={label}>
+      {bound !== undefined && <line className="bound" x1="0" x2={width} y1={y(bound)} y2={y(bound)} />}
+      {runs.map((run, i) => <polyline key={i} className={run.open ? 'open' : undefined} points={run.points.join(' ')} />)}
+      <circle cx={x(cells.indexOf(last))} cy={y(last.value!)} r="2.5" />
+    </svg>
+  )
+}

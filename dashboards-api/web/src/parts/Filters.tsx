@@ -1,0 +1,93 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { useId, useState } from 'react'
+import { ApiError, get, type Table } from '../api/client'
+import { period } from '../format'
+import { choices } from '../period'
+import type { Search } from '../search'
+import { useVoice } from '../voice'
+import { fill, nameIn, useWords } from '../words'
+
+// useChange writes parts of the address; undefined takes a part out.
+export function useChange() {
+  const navigate = useNavigate()
+  return (part: Search) => void navigate({ to: '.', search: (old: Search) => ({ ...old, ...part }), resetScroll: false })
+}
+
+// PeriodFilter offers whole years, the last twelve months, quarters, and any days.
+export function PeriodFilter({ from, to, through, open }: { from: string | undefined; to: string | undefined; through: string; open: string }) {
+  const words = useWords()
+  const { language } = useVoice()
+  const change = useChange()
+  const id = useId()
+  const list = choices(through)
+  const current = list.find((c) => c.from === from && c.to === to)
+  const [custom, setCustom] = useState(false)
+  const own = custom || (!current && (from !== undefined || to !== undefined))
+  return (
+    <div className="filter">
+      <label htmlFor={id}>{words.period}</label>
+      <select id={id} value={own ? 'custom' : (current?.key ?? '')}
+        onChange={(event) => {
+          const key = event.target.value
+          setCustom(key === 'custom')
+          if (key === 'custom') return
+          const c = list.find((one) => one.key === key)
+          change({ from: c?.from, to: c?.to })
+        }}>
+        <option value="">{open}</option>
+        {list.map((c) => (
+          <option key={c.key} value={c.key}>
+            {c.kind === 'year' ? fill(words.wholeYear, { year: c.key }) : c.kind === 'last' ? words.lastYear : period(c.key, language)}
+          </option>
+        ))}
+        <option value="custom">{words.custom}</option>
+      </select>
+      {own && (
+        <span className="days">
+          <label>{words.from} <input type="date" defaultValue={from} max={to} onBlur={(e) => change({ from: e.target.value || undefined })} /></label>
+          <label>{words.to} <input type="date" defaultValue={to} min={from} onBlur={(e) => change({ to: e.target.value || undefined })} /></label>
+        </span>
+      )}
+    </div>
+  )
+}
+
+// RegionFilter narrows the scorecard to one region; a pack without regions has none.
+export function RegionFilter({ where }: { where: string[] | undefined }) {
+  const words = useWords()
+  const { language } = useVoice()
+  const change = useChange()
+  const id = useId()
+  const regions = useQuery({
+    queryKey: ['regions'],
+    queryFn: ({ signal }) => get<Table>('/v1/regions', signal),
+    retry: (times, error) => times < 3 && !(error instanceof ApiError && error.status === 404),
+  })
+  if (!regions.data) return null
+  const chosen = where?.find((w) => w.startsWith('region='))?.slice('region='.length) ?? ''
+  const rows = regions.data.rows
+    .map((row) => ({ code: row.code, name: nameIn(row.names, language, row.code) }))
+    .sort((a, b) => a.name.localeCompare(b.name, language))
+  return (
+    <div className="filter">
+      <label htmlFor={id}>{words.region}</label>
+      <select id={id} value={chosen} onChange={(event) => change({ where: event.target.value ? [`region=${event.target.value}`] : undefined })}>
+        <option value="">{words.allRegions}</option>
+        {rows.map((row) => <option key={row.code} value={row.code}>{row.name}</option>)}
+      </select>
+    </div>
+  )
+}
+
+export function Choose({ label, value, options, onChange }: { label: string; value: string; options: [string, string][]; onChange: (value: string) => void }) {
+  const id = useId()
+  return (
+    <div className="filter">
+      <label htmlFor={id}>{label}</label>
+      <select id={id} value={value} onChange={(event) => onChange(event.target.value)}>
+        {options.map(([key, text]) => <option key={key} value={key}>{text}</option>)}
+      </select>
+    </div>
+  )
+}

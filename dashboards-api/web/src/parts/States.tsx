@@ -1,0 +1,30 @@
+import { ApiError } from '../api/client'
+import { useWords } from '../words'
+
+// Skeleton holds the place of what is loading, so that nothing jumps.
+export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 'chart' }) {
+  const words = useWords()
+  return (
+    <div className={`skeleton of-${kind}`} role="status" aria-label={words.loading}>
+      {Array.from({ length: rows }, (_, i) => <div key={i} />)}
+    </div>
+  )
+}
+
+// Failure says what went wrong in the server's own words and offers to try again.
+export function Failure({ error, again }: { error: unknown; again: () => void }) {
+  const words = useWords()
+  const detail = error instanceof ApiError ? error.message : ''
+  return (
+    <section className="failure" role="alert">
+      <h2>{words.errorTitle}</h2>
+      {detail && <p>{detail}</p>}
+      <button type="button" onClick={again}>{words.errorAgain}</button>
+    </section>
+  )
+}
+
+export function SimulatedNotice() {
+  const words = useWords()
+  return <p className="notice simulated"><span aria-hidden="true">◇</span> {words.simulated}</p>
+}
