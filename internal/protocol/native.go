@@ -189,7 +189,7 @@ var binaryTypes = map[byte]*columnType{
 	0x07: fixed("Int8", 1), 0x08: fixed("Int16", 2), 0x09: fixed("Int32", 4), 0x0a: fixed("Int64", 8),
 	0x0b: fixed("Int128", 16), 0x0c: fixed("Int256", 32),
 	0x0d: fixed("Float32", 4), 0x0e: fixed("Float64", 8), 0x31: fixed("BFloat16", 2),
-	0x0f: fixed("Date", 2), 0x10: fixed("Date32", 4), 0x11: fixed("DateTime", 4), 0x33: fixed("Time", 4),
+	0x0f: fixed("Date", 2), 0x10: fixed("Date32", 4), 0x11: fixed("DateTime", 4), 0x32: fixed("Time", 4),
 	0x15: stringType, 0x1d: fixed("UUID", 16), 0x28: fixed("IPv4", 4), 0x29: fixed("IPv6", 16), 0x2d: fixed("Bool", 1),
 }
 
@@ -231,7 +231,7 @@ func (w *walker) takeType() *columnType {
 	case 0x19, 0x1a, 0x1b, 0x1c:
 		precision, scale := w.takeByte(), w.takeByte()
 		return fixed(fmt.Sprintf("Decimal(%d, %d)", precision, scale), 4<<(code-0x19))
-	case 0x32:
+	case 0x36:
 		of, dimension := w.takeType(), w.takeVarint()
 		if of.kind != kindFixed || dimension > 1<<24 {
 			w.fail("QBit of %s", of.name)
