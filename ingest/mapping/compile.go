@@ -75,6 +75,7 @@ const (
 type unpivot struct {
 	pattern *regexp.Regexp
 	headers []string // pairs: wrong, right
+	keep    bool
 }
 
 // measure names the group of unpivot's pattern that names columns.
@@ -234,7 +235,12 @@ func (c *compiler) unpivoting() {
 	if name := twice(pattern.SubexpNames()); name != "" {
 		c.add(line, "unpivot.columns", "names the group %q twice", name)
 	}
-	c.unpivot = &unpivot{pattern: pattern}
+	switch u.Empty {
+	case "", "drop", "keep":
+	default:
+		c.add(line, "unpivot.empty", "%q is neither drop nor keep", u.Empty)
+	}
+	c.unpivot = &unpivot{pattern: pattern, keep: u.Empty == "keep"}
 	for _, wrong := range slices.Sorted(maps.Keys(u.Headers)) {
 		if wrong == "" {
 			c.add(line, "unpivot.headers", "an empty text cannot be found in a header")
@@ -301,7 +307,7 @@ func (c *compiler) values() {
 		known[i] = f.Name
 		v := c.m.Fields[f.Name]
 		if v == nil {
-			if f.Required {
+			if f.Required && f.Default == "" {
 				c.add(c.m.Line, "fields."+f.Name, "is missing: the contract requires the field")
 			}
 			continue
@@ -332,7 +338,7 @@ func (c *compiler) value(name string, d *contract.Value, f *contract.Field) valu
 	}
 	line := cmp.Or(d.Line, c.m.Line)
 	v := value{
-		name: name, line: line, key: append(mustText(name), ':'), typ: f.Type, required: f.Required,
+		name: name, line: line, key: append(mustText(name), ':'), typ: f.Type, required: f.Required && f.Default == "",
 		private: f.Type == contract.Person || f.Class == contract.Personal || f.Class == contract.Special,
 		column:  d.Column, constant: d.Constant, others: cmp.Or(d.Others, othersRefuse), fallback: d.Default,
 	}

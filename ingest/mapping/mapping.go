@@ -141,7 +141,7 @@ type bound struct {
 	compute *computed
 	by      []int
 	found   found
-	key     []byte
+	joined  []byte
 }
 
 // computed is an expression whose columns are found in one file.
@@ -479,11 +479,11 @@ func (r *reader) text(b *bound, cells [][]byte) (text []byte, ok bool, f *fault)
 			return nil, false, f
 		}
 	case b.found != nil:
-		b.key = b.key[:0]
+		b.joined = b.joined[:0]
 		for _, i := range b.by {
-			b.key = joinKey(b.key, trimmed(cells[i], r.reading.Trim))
+			b.joined = joinKey(b.joined, trimmed(cells[i], r.reading.Trim))
 		}
-		cell, ok := b.found[string(b.key)]
+		cell, ok := b.found[string(b.joined)]
 		if !ok && b.fallback == "" {
 			return nil, false, refuse(codeLookup, "no row of %s agrees in %s", b.lookup.File, quoteAll(b.lookup.By))
 		}

@@ -10,7 +10,7 @@ import (
 
 // longRows turns every row of wide into one row for each group of columns. Its columns
 // are those that the pattern does not match, the pattern's groups, and the measures.
-// A group whose cells are all empty gives no row: there is nothing that was reported.
+// A group whose cells are all empty gives no row, unless the declaration keeps it.
 type longRows struct {
 	wide    rows
 	names   []string
@@ -18,6 +18,7 @@ type longRows struct {
 	groups  []longGroup
 	empty   map[string]bool
 	trim    bool
+	keep    bool // also groups whose cells are all empty
 	cells   [][]byte
 	current [][]byte // cells of the wide row being turned; nil: the next has to be read
 	turn    int
@@ -31,7 +32,7 @@ type longGroup struct {
 }
 
 func newLongRows(wide rows, u *unpivot, trim bool, empty []string, file string) (*longRows, error) {
-	l := &longRows{wide: wide, trim: trim, empty: map[string]bool{"": true}}
+	l := &longRows{wide: wide, trim: trim, keep: u.keep, empty: map[string]bool{"": true}}
 	for _, cell := range empty {
 		l.empty[cell] = true
 	}
@@ -131,7 +132,7 @@ func (l *longRows) next(ctx context.Context) ([][]byte, error) {
 			g := &l.groups[l.turn]
 			l.turn++
 			at := len(l.kept) + copy(l.cells[len(l.kept):], g.texts)
-			reported := false
+			reported := l.keep
 			for i, column := range g.measures {
 				l.cells[at+i] = nil
 				if column >= 0 {

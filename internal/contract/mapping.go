@@ -51,6 +51,7 @@ type Read struct {
 type Unpivot struct {
 	Columns string            `yaml:"columns" need:"yes" doc:"Regular expression (RE2) over whole column names: '(?P<from>.+) to (?P<to>.+): (?P<measure>.+)'."`
 	Headers map[string]string `yaml:"headers" doc:"Text found in a wrong header, and what it should say."`
+	Empty   string            `yaml:"empty" one:"drop keep" doc:"A group whose cells are all empty gives no row (drop, the default), or a row without values (keep), where it matters who did not report."`
 
 	Line int `yaml:",line"`
 }
