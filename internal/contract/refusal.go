@@ -56,9 +56,9 @@ type CodeDescription struct{ Code, Means string }
 
 // Refusal says why one event was not taken. It never holds a person's identifier.
 type Refusal struct {
-	Index  int    `json:"index"`           // the event's place in its request, from 0
-	ID     string `json:"id"`              // the event's id; empty when it could not be read
-	Field  string `json:"field,omitempty"` // the field, or the attribute of the envelope
+	Index  int    `json:"index"` // the event's place in its request, from 0
+	ID     string `json:"id"`    // the event's id; empty when it could not be read
+	Field  string `json:"field"` // the field, or the attribute of the envelope; empty: the event as a whole
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
 }
