@@ -1,5 +1,5 @@
 import type { Cell, HeldTarget, Target, Values } from './api/client'
-import { amount, cellText, dayOfMoment, difference, dimensionValue, number, period } from './format'
+import { amount, bound, cellText, dayOfMoment, difference, dimensionValue, number, period } from './format'
 import { fill, nameIn, wordsOf } from './words'
 
 // What a figure says in words: the title of its page and the sentence that people
@@ -63,13 +63,13 @@ export function changeText(cell: Cell, unit: string, voice: Voice): string {
 export function boundText(target: Pick<HeldTarget | Target, 'comparator' | 'value'>, unit: string, voice: Voice): string {
   const words = wordsOf(voice.language)
   const texts: Record<string, string> = { at_least: words.atLeast, at_most: words.atMost, about: words.about, up_to: words.upTo }
-  return fill(texts[target.comparator] ?? '{value}', { value: amount(target.value, unit, voice.language, voice.labels) })
+  return fill(texts[target.comparator] ?? '{value}', { value: bound(target.value, unit, voice.language, voice.labels) })
 }
 
 export function coverageText(coverage: Values['coverage'], voice: Voice): string {
   if (!coverage || coverage.expected === 0) return ''
   const text = fill(wordsOf(voice.language).coverageOf, { n: number(coverage.covered, voice.language), all: number(coverage.expected, voice.language) })
-  return coverage.missing?.length ? `${text} (− ${coverage.missing.join(', ')})` : text
+  return coverage.missing?.length ? `${text}, ${fill(wordsOf(voice.language).without, { names: coverage.missing.join(', ') })}` : text
 }
 
 // sentence tells a figure so that it can be read aloud: value, period, parts,

@@ -4,7 +4,14 @@ import { fill, wordsOf } from './words'
 // Numbers, days and periods as people write them in a language. Pure: the same
 // input gives the same text.
 
-const locales: Record<string, string> = { uz: 'uz-Latn-UZ', ru: 'ru-RU', en: 'en-GB' }
+// Browsers carry no Uzbek: its numbers are written as the Russian ones are (CLDR),
+// its months and magnitudes stand below.
+const locales: Record<string, string> = { uz: 'ru-RU', ru: 'ru-RU', en: 'en-GB' }
+const uzMonths = ['yanvar', 'fevral', 'mart', 'aprel', 'may', 'iyun', 'iyul', 'avgust', 'sentabr', 'oktabr', 'noyabr', 'dekabr']
+const magnitudes: [number, Record<string, string>][] = [
+  [1e12, { uz: 'trln', ru: 'трлн', en: 'trillion' }], [1e9, { uz: 'mlrd', ru: 'млрд', en: 'billion' }],
+  [1e6, { uz: 'mln', ru: 'млн', en: 'million' }], [1e3, { uz: 'ming', ru: 'тыс.', en: 'thousand' }],
+]
 export const localeOf = (language: string) => locales[language] ?? 'en-GB'
 
 const space = '\u00a0' // keeps a number and its unit on one line
@@ -39,13 +46,24 @@ function digitsOf(value: number, unit: string): number {
 export function amount(value: number, unit: string, language: string, labels: Record<string, string> = {}): string {
   const words = wordsOf(language)
   if (unit === 'bytes') return bytes(value, language)
-  const large = Math.abs(value) >= 1e9
-  const text = large
-    ? numberFormat(language, { notation: 'compact', minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(value)
-    : number(value, language, digitsOf(value, unit))
+  const text = Math.abs(value) >= 1e9 ? compact(value, language, 1) : number(value, language, digitsOf(value, unit))
   if (unit === 'count' || unit === 'ratio' || unit === '') return text
   const known = unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? labels[unit] ?? unit)
   return text + space + known
+}
+
+// compact is a large number in words of magnitude: "412.8 billion".
+export function compact(value: number, language: string, digits = 0): string {
+  const found = magnitudes.find(([size]) => Math.abs(value) >= size)
+  if (!found) return number(value, language, digits)
+  const scaled = value / found[0]
+  return number(scaled, language, Number.isInteger(scaled) ? 0 : Math.max(digits, 1)) + space + (found[1][language] ?? found[1].en)
+}
+
+// bound is a published figure with the digits that it was published with.
+export function bound(value: number, unit: string, language: string, labels?: Record<string, string>): string {
+  if (unit === 'percent') return numberFormat(language, { maximumFractionDigits: 2 }).format(value) + space + wordsOf(language).unit.percent
+  return amount(value, unit, language, labels)
 }
 
 function bytes(value: number, language: string): string {
@@ -77,7 +95,15 @@ export function day(iso: string, language: string): string {
 }
 
 function monthName(date: Date, language: string, length: 'long' | 'short'): string {
+  if (language === 'uz') return length === 'long' ? uzMonths[date.getUTCMonth()]! : uzMonths[date.getUTCMonth()]!.slice(0, 3)
   return new Intl.DateTimeFormat(localeOf(language), { month: length, timeZone: 'UTC' }).format(date)
+}
+
+// shortDay is a day where room is scarce: "31 Dec 2024".
+export function shortDay(iso: string, language: string): string {
+  const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
+  if (language === 'uz') return `${Number(iso.slice(8, 10))}-${monthName(date, language, 'short')} ${iso.slice(0, 4)}`
+  return new Intl.DateTimeFormat(localeOf(language), { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' }).format(date).replace(/ г\.$/, '')
 }
 
 // dayOfMoment is the civil day of an instant in the pack's zone.

@@ -1,11 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, Outlet, useSearch } from '@tanstack/react-router'
+import { Link, Outlet, useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { get, type Labels } from '../api/client'
 import { useLive } from '../api/live'
 import type { Voice } from '../finding'
 import { localeOf } from '../format'
 import { KeysDialog, SearchDialog } from '../parts/Dialogs'
+import type { Search } from '../search'
 import { chooseLanguage, offered, remember, setTheme, themeNow, VoiceContext } from '../voice'
 import { dictionaries, fill, LanguageContext, shortNames, useWords, wordsOf } from '../words'
 
@@ -77,14 +78,16 @@ function Frame({ labels, language }: { labels: Labels | undefined; language: str
 }
 
 function Languages({ language, choice }: { language: string; choice: string[] }) {
+  const words = useWords()
+  const navigate = useNavigate()
   if (choice.length < 2) return null
   return (
-    <div className="languages">
+    <div className="languages" role="group" aria-label={words.languages}>
       {choice.map((l) => (
-        <Link key={l} to="." search={(old) => ({ ...old, lang: l })} replace lang={l} aria-current={l === language ? 'true' : undefined}
-          title={dictionaries[l]!.language} activeProps={{}} activeOptions={{ exact: true }}>
+        <button key={l} type="button" lang={l} aria-pressed={l === language} title={dictionaries[l]!.language}
+          onClick={() => void navigate({ to: '.', search: (old: Search) => ({ ...old, lang: l }), replace: true, resetScroll: false })}>
           {shortNames[l]}
-        </Link>
+        </button>
       ))}
     </div>
   )

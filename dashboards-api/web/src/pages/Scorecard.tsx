@@ -6,7 +6,7 @@ import { Figure, gapText, Spark, Status, TargetBar, TargetLine } from '../parts/
 import { PeriodFilter, RegionFilter } from '../parts/Filters'
 import { Failure, SimulatedNotice, Skeleton } from '../parts/States'
 import { changeText, coverageText } from '../finding'
-import { day, dayOfMoment, isoDayOfMoment, period } from '../format'
+import { day, dayOfMoment, isoDayOfMoment, period, shortDay } from '../format'
 import { useVoice } from '../voice'
 import { fill, nameIn, useWords } from '../words'
 
@@ -76,42 +76,48 @@ function Rows({ card }: { card: Scorecard }) {
           <ul className="cards">{aimed.map((row) => <li key={row.kpi}><TargetCard row={row} card={card} /></li>)}</ul>
         </section>
       )}
-      {[...groups].map(([group, rows]) => (
-        <section key={group} aria-labelledby={`group-${group}`}>
-          <h2 id={`group-${group}`}>{voice.labels[`group.${group}`] ?? voice.labels[group] ?? (group || words.otherGroup)}</h2>
-          <table className="rows">
-            <thead>
-              <tr>
-                <th scope="col">{words.figure}</th><th scope="col" className="number">{words.value}</th><th scope="col">{words.trend}</th>
-                <th scope="col">{words.change}</th><th scope="col">{words.dataAsOf}</th><th scope="col">{words.owner}</th>
-              </tr>
-            </thead>
-            <tbody>{rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}</tbody>
-          </table>
-        </section>
-      ))}
+      {groups.size > 0 && (
+        <table className="rows">
+          <thead>
+            <tr>
+              <th scope="col">{words.figure}</th><th scope="col" className="number">{words.value}</th><th scope="col">{words.trend}</th>
+              <th scope="col">{words.change}</th><th scope="col">{words.dataAsOf}</th><th scope="col">{words.owner}</th>
+            </tr>
+          </thead>
+          {[...groups].map(([group, rows]) => (
+            <tbody key={group}>
+              <tr className="group-name"><th scope="rowgroup" colSpan={6}>{voice.labels[`group.${group}`] ?? voice.labels[group] ?? (group || words.otherGroup)}</th></tr>
+              {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
+            </tbody>
+          ))}
+        </table>
+      )}
     </>
   )
 }
 
-function Name({ row }: { row: ScorecardRow }) {
+// Name leads to the KPI's page for the same days, so that it shows the same figure.
+function Name({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const { language } = useVoice()
   return (
-    <Link to="/kpis/$id" params={{ id: row.kpi }} search={({ lang, from, to, where }) => ({ lang, from, to, where })} className="name" preload="intent">
+    <Link to="/kpis/$id" params={{ id: row.kpi }} search={({ lang, where }) => ({ lang, from: card.from ?? undefined, to: card.to ?? undefined, where })} className="name" preload="intent">
       {nameIn(row.title, language, row.kpi)}
     </Link>
   )
 }
 
-function Trust({ row }: { row: ScorecardRow }) {
+// Trust says how far the data behind a figure reach, who is missing, and whether
+// they were simulated when not all figures of the page were.
+function Trust({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const words = useWords()
   const voice = useVoice()
   const coverage = coverageText(row.cell.coverage, voice)
   return (
     <span className="trust">
-      {row.data_through ? fill(words.through, { day: dayOfMoment(row.data_through, voice.zone, voice.language) }) : words.noData}
+      {row.data_through ? <span className="spoken">{words.dataAsOf}: </span> : null}
+      {row.data_through ? shortDay(isoDayOfMoment(row.data_through, voice.zone), voice.language) : words.noData}
       {coverage && <span> · {coverage}</span>}
-      {row.cell.simulated && <span> · {words.simulatedShort}</span>}
+      {row.cell.simulated && !card.simulated && <span> · {words.simulatedShort}</span>}
     </span>
   )
 }
@@ -122,7 +128,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const target = row.targets![0]!
   return (
     <article className="card target-card">
-      <div className="top"><h3><Name row={row} /></h3><Status target={target} /></div>
+      <div className="top"><h3><Name row={row} card={card} /></h3><Status target={target} /></div>
       {row.problem ? <p className="problem">{words.cannotCompute}: {row.problem}</p> : (
         <>
           <div className="big"><Figure cell={row.cell} unit={row.unit} /><TargetLine target={target} unit={row.unit} /></div>
@@ -136,7 +142,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
           </div>
         </>
       )}
-      <p className="foot"><span>{nameIn(card.owners[row.owner], language, row.owner)}</span><Trust row={row} /></p>
+      <p className="foot"><span>{nameIn(card.owners[row.owner], language, row.owner)}</span><Trust row={row} card={card} /></p>
     </article>
   )
 }
@@ -146,11 +152,11 @@ function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const voice = useVoice()
   return (
     <tr>
-      <th scope="row"><Name row={row} /></th>
+      <th scope="row"><Name row={row} card={card} /></th>
       <td className="number">{row.problem ? <span className="problem" title={row.problem}>{words.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
       <td className="trend"><Spark cells={row.months ?? []} unit={row.unit} /></td>
       <td className="change">{changeText(row.cell, row.unit, voice)}</td>
-      <td><Trust row={row} /></td>
+      <td><Trust row={row} card={card} /></td>
       <td className="owner">{nameIn(card.owners[row.owner], voice.language, row.owner)}</td>
     </tr>
   )

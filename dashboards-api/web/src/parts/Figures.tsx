@@ -1,5 +1,5 @@
 import type { Cell, HeldTarget } from '../api/client'
-import { amount, cellText, period } from '../format'
+import { amount, cellText, difference, period } from '../format'
 import { boundText } from '../finding'
 import { useVoice } from '../voice'
 import { fill, useWords } from '../words'
@@ -44,7 +44,7 @@ export function TargetLine({ target, unit }: { target: HeldTarget; unit: string 
 export function gapText(target: HeldTarget, unit: string, language: string, words: ReturnType<typeof useWords>): string {
   if (target.gap === null) return ''
   if (target.gap <= 0) return words.gapMet
-  const value = unit === 'percent' ? fill(words.points, { value: amount(target.gap, 'percent', language).replace(/\s%$/, '') }) : amount(target.gap, unit, language)
+  const value = difference(target.gap, unit, language)
   return fill(words.gap, { value })
 }
 

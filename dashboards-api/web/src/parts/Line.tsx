@@ -5,7 +5,7 @@ import { SVGRenderer } from 'echarts/renderers'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import type { Cell, Target, Values } from '../api/client'
 import { boundText, changeText, type Voice } from '../finding'
-import { amount, cellText, number, period, tick } from '../format'
+import { amount, cellText, compact, number, period, tick } from '../format'
 import { useVoice } from '../voice'
 import { fill, nameIn, useWords, type Words } from '../words'
 
@@ -81,6 +81,7 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
   // The line of what still arrives begins at the last closed point.
   const open = cells.map((cell, i) => (measured(cell) && (cell.open || cells[i + 1]?.open) ? cell.value : null))
   const before = cells.map((cell) => cell.comparison?.value ?? null)
+  const beforeAt = before.findLastIndex((v) => v !== null)
   const asked = target ? cells.map((cell) => (!target.in_force || (cell.to ?? cell.period) >= target.in_force ? target.value : null)) : []
   const few = cells.length <= 31
   const lastAt = cells.findLastIndex(measured)
@@ -93,11 +94,12 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
       markArea: { silent: true, itemStyle: { color: hatch(c.line) }, data: missing },
     },
     {
-      type: 'line', data: open.map((value, i) => (i === lastAt ? { value, label: { show: true } } : value)), connectNulls: false, showSymbol: few, symbol: 'emptyCircle', symbolSize: 5,
+      type: 'line', data: open.map((value, i) => (i === lastAt ? { value, label: { show: true } } : cells[i]?.open ? value : { value, symbol: 'none' })), connectNulls: false, showSymbol: few, symbol: 'emptyCircle', symbolSize: 5,
       lineStyle: { color: c.accent, width: 2, type: [2, 4], opacity: 0.75 }, itemStyle: { color: c.accent }, z: 3,
       label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.muted, fontFamily: font.fontFamily, fontSize: 12 },
     },
-    ...(before.some((v) => v !== null) ? [{ type: 'line', data: before, connectNulls: false, showSymbol: false, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted }, z: 2 }] : []),
+    ...(before.some((v) => v !== null) ? [{ type: 'line', data: before.map((value, i) => (i === beforeAt ? { value, label: { show: true } } : { value, symbol: 'none' })), connectNulls: false, symbol: 'circle', symbolSize: 0.1,
+      label: { show: false, position: 'bottom', align: 'right', formatter: values.compare === 'year' ? words.earlierYear : words.earlierPeriod, color: c.muted, fontFamily: font.fontFamily, fontSize: 12 }, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted }, z: 2 }] : []),
     ...(target ? [{
       type: 'line', data: asked.map((value, i) => (i === asked.length - 1 ? { value, label: { show: true } } : value)), step: 'middle', symbol: 'none', showSymbol: true,
       lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off }, z: 1, silent: true,
@@ -110,7 +112,7 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
   ]
   return {
     animation: false,
-    grid: { left: 8, right: narrow ? 12 : 28, top: 28, bottom: 8, containLabel: true },
+    grid: { left: 8, right: narrow ? 24 : 32, top: 28, bottom: 8, containLabel: true },
     textStyle: { fontFamily: font.fontFamily },
     xAxis: {
       type: 'category', data: cells.map((cell) => cell.period), boundaryGap: cells.length < 2, axisTick: { show: false },
@@ -133,8 +135,6 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
 }
 
 const axisText = (v: number, unit: string, language: string) => (unit === 'percent' ? number(v, language) + '\u00a0%' : unit === 'count' && Math.abs(v) >= 10_000 ? compact(v, language) : amount(v, unit, language))
-
-const compact = (v: number, language: string) => new Intl.NumberFormat(language === 'uz' ? 'uz-Latn' : language, { notation: 'compact' }).format(v)
 
 // tip is built of elements, not of text with styles in it: the page's security
 // policy does not apply styles written in markup.

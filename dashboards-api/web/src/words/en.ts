@@ -1,6 +1,7 @@
 // Every word of the page. {name} is a place for a value.
 export const en = {
   language: 'English',
+  languages: 'Language',
   skip: 'Skip to the content',
   scorecard: 'Scorecard',
   search: 'Search',
@@ -56,6 +57,9 @@ export const en = {
   points: '{value} points',
   coverage: 'Coverage',
   coverageOf: 'reported by {n} of {all}',
+  without: 'without {names}',
+  earlierYear: 'a year earlier',
+  earlierPeriod: 'the period before',
   open: 'still arriving',
   openLong: 'This period is still arriving: the figure may change.',
   copySentence: 'Copy as a sentence',

@@ -2,6 +2,7 @@ import type { Words } from './en'
 
 export const ru: Words = {
   language: 'Русский',
+  languages: 'Язык',
   skip: 'К содержанию',
   scorecard: 'Показатели',
   search: 'Поиск',
@@ -57,6 +58,9 @@ export const ru: Words = {
   points: '{value} п. п.',
   coverage: 'Полнота',
   coverageOf: 'отчитались {n} из {all}',
+  without: 'без: {names}',
+  earlierYear: 'годом ранее',
+  earlierPeriod: 'предыдущий период',
   open: 'ещё поступает',
   openLong: 'Данные за этот период ещё поступают: значение может измениться.',
   copySentence: 'Скопировать предложением',

@@ -2,6 +2,7 @@ import type { Words } from './en'
 
 export const uz: Words = {
   language: 'O‘zbekcha',
+  languages: 'Til',
   skip: 'Mazmunga o‘tish',
   scorecard: 'Ko‘rsatkichlar',
   search: 'Qidirish',
@@ -57,6 +58,9 @@ export const uz: Words = {
   points: '{value} foiz punkt',
   coverage: 'Qamrov',
   coverageOf: '{all} tadan {n} tasi hisobot berdi',
+  without: 'yo‘q: {names}',
+  earlierYear: 'bir yil oldin',
+  earlierPeriod: 'oldingi davr',
   open: 'hali kelmoqda',
   openLong: 'Bu davr ma’lumotlari hali kelmoqda: qiymat o‘zgarishi mumkin.',
   copySentence: 'Gap sifatida nusxalash',
