@@ -323,3 +323,20 @@ func (p *parser) arguments() (arguments []string, starts []int, err error) {
 }
 
 var closing = map[string]byte{"(": ')', "[": ']', "{": '}'}
+
+// String is the term as a formula spells it, with its sign: "+4*sumIf(a, b)".
+func (t Term) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+d*%s", t.Coefficient, t.Func)
+	if t.If != "" {
+		b.WriteString("If")
+	}
+	b.WriteByte('(')
+	b.WriteString(t.Of)
+	if t.Of != "" && t.If != "" {
+		b.WriteString(", ")
+	}
+	b.WriteString(t.If)
+	b.WriteByte(')')
+	return b.String()
+}

@@ -159,11 +159,16 @@ func (t *Table) index(file string, issues *problem.Issues) {
 			issues.Add(file, r.Line, columnParent, "%q stands above itself", r.Code)
 		}
 	}
-	// A code always means itself, an alias one code only; a name that two codes share
-	// means neither.
+	// A code as it stands always means itself, an alias one code only; a name that two
+	// codes share means neither, and neither does a code that differs by case only.
 	aliased := map[string]bool{}
-	for code := range t.spans {
-		t.meaning[Fold(code)] = code
+	for _, r := range t.rows {
+		folded := Fold(r.Code)
+		if other, taken := t.meaning[folded]; taken && other != r.Code {
+			t.meaning[folded] = ""
+		} else {
+			t.meaning[folded] = r.Code
+		}
 	}
 	for _, r := range t.rows {
 		for _, alias := range r.Aliases {

@@ -1,0 +1,159 @@
+package kpi
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+)
+
+func day(t *testing.T, text string) reference.Day {
+	t.Helper()
+	d, err := reference.ParseDay(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func of(n float64) *float64 { return &n }
+
+func TestDivide(t *testing.T) {
+	for _, test := range []struct {
+		numerator   float64
+		denominator *float64
+		unit        Unit
+		want        Value
+	}{
+		{74, of(100), Percent, Value{74, HasValue, ""}},
+		{7, of(10), Percent, Value{70, HasValue, ""}},
+		{3, of(2), Percent, Value{150, HasValue, ""}}, // a finding, never clipped
+		{1, of(4), Ratio, Value{0.25, HasValue, ""}},
+		{-5, of(2), Hours, Value{-2.5, HasValue, ""}},
+		{12, nil, Count, Value{12, HasValue, ""}},
+		{0, nil, Count, Value{0, Zero, ""}},
+		{0, of(9), Percent, Value{0, Zero, ""}},
+		{0, of(0), Percent, Value{0, NotApplicable, NoCases}},
+		{3, of(0), Percent, Value{0, NotApplicable, NoDenominator}},
+	} {
+		if got := Divide(test.numerator, test.denominator, test.unit); got != test.want {
+			t.Errorf("%v ÷ %v in %s: %+v, want %+v", test.numerator, test.denominator, test.unit, got, test.want)
+		}
+	}
+}
+
+func TestStatusOf(t *testing.T) {
+	due := day(t, "2024-12-31")
+	target := func(change func(*Target)) *Target {
+		x := &Target{Kind: Asked, Comparator: AtLeast, Value: 75, Due: due, DueStated: true}
+		change(x)
+		return x
+	}
+	asked := target(func(*Target) {})
+	value := func(n float64) Value { return Value{Number: n, State: HasValue} }
+	for _, test := range []struct {
+		name   string
+		target *Target
+		value  Value
+		today  reference.Day
+		want   Status
+	}{
+		{"equal", asked, value(75), due, Reached},
+		{"above", asked, value(80), due + 100, Reached},
+		{"on the day", asked, value(74.9), due, Behind},
+		{"the day after", asked, value(74.9), due + 1, Missed},
+		{"zero", asked, Value{State: Zero}, due + 1, Missed},
+		{"no report", asked, Value{State: NotProvided}, due + 1, Unmeasured},
+		{"no cases", asked, Value{State: NotApplicable}, due + 1, Unmeasured},
+		{"hidden", asked, Value{State: Suppressed}, due + 1, Unmeasured},
+		{"at most, below", target(func(x *Target) { x.Comparator = AtMost }), value(74), due, Reached},
+		{"at most, above", target(func(x *Target) { x.Comparator = AtMost }), value(76), due + 1, Missed},
+		{"date not stated", target(func(x *Target) { x.DueStated = false }), value(1), due + 1, Open},
+		{"no date", target(func(x *Target) { x.Due = reference.NoDay }), value(1), due + 1, Open},
+		{"claim", target(func(x *Target) { x.Kind = Claim }), value(1), due + 1, NotATarget},
+	} {
+		if got := StatusOf(test.target, test.value, test.today); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestSelect(t *testing.T) {
+	first, second := day(t, "2024-01-01"), day(t, "2025-01-01")
+	k := &KPI{ID: "share", Versions: []Version{
+		{Version: 1, Valid: reference.Span{From: first, To: second - 1}},
+		{Version: 2, Valid: reference.Span{From: second, To: reference.NoDay}},
+		{Version: 1, Variant: "strict", Valid: reference.Span{From: reference.NoDay, To: reference.NoDay}},
+	}}
+	if got := k.Variants(); !slices.Equal(got, []string{"", "strict"}) {
+		t.Errorf("variants %q", got)
+	}
+	for _, test := range []struct {
+		variant string
+		number  int
+		day     reference.Day
+		want    *Version
+		message string
+	}{
+		{"", 0, first, &k.Versions[0], ""},
+		{"", 0, second - 1, &k.Versions[0], ""},
+		{"", 0, second, &k.Versions[1], ""},
+		{"", 0, reference.NoDay, &k.Versions[1], ""},
+		{"", 1, second, &k.Versions[0], ""},
+		{"strict", 0, first, &k.Versions[2], ""},
+		{"", 0, first - 1, nil, "no definition for 2023-12-31; it has: 1 from 2024-01-01 to 2024-12-31, 2 from 2025-01-01"},
+		{"", 3, first, nil, "no version 3"},
+		{"loose", 0, first, nil, `no variant "loose"`},
+	} {
+		got, err := k.Select(test.variant, test.number, test.day)
+		if got != test.want {
+			t.Errorf("%q %d %s: %+v", test.variant, test.number, test.day, got)
+		}
+		if test.message != "" && (problem.KindOf(err) != problem.NotFound || !strings.Contains(err.Error(), test.message)) {
+			t.Errorf("%q %d %s: said %v, want %s", test.variant, test.number, test.day, err, test.message)
+		}
+	}
+}
+
+func TestCatalogue(t *testing.T) {
+	target := func(due string, value float64) *Target {
+		x := &Target{KPI: "a", Kind: Asked, Comparator: AtLeast, Value: value, Due: reference.NoDay}
+		if due != "" {
+			x.Due = day(t, due)
+		}
+		return x
+	}
+	claim := &Target{KPI: "a", Kind: Claim, Due: reference.NoDay}
+	north := target("2024-03-01", 1)
+	north.Where = map[string]string{"region": "north"}
+	c := NewCatalogue([]*KPI{{ID: "b"}, {ID: "a"}},
+		[]*Target{claim, north, target("2025-12-31", 3), target("2024-12-31", 2), target("", 9)})
+	if all := c.All(); len(all) != 2 || all[0].ID != "a" {
+		t.Errorf("order %v", all)
+	}
+	if _, err := c.KPI("c"); problem.KindOf(err) != problem.NotFound || !strings.Contains(err.Error(), "there are: a, b") {
+		t.Errorf("said %v", err)
+	}
+	for text, want := range map[string]float64{"2024-01-01": 2, "2024-12-31": 2, "2025-01-01": 3, "2026-01-01": 9} {
+		if got := c.Target("a", "", day(t, text)); got == nil || got.Value != want {
+			t.Errorf("on %s: %+v, want %v", text, got, want)
+		}
+	}
+	if len(c.Published("a")) != 5 || c.Target("b", "", 0) != nil || c.Target("a", "strict", 0) != nil {
+		t.Error("what was published is not told apart")
+	}
+}
+
+func TestDeclares(t *testing.T) {
+	v := &Version{Rollups: [][]string{{"service", "agency"}, {"region", "processing"}}}
+	for names, want := range map[string]bool{"": true, "service": true, "agency service": true, "service region": false, "colour": false} {
+		if got := v.Declares(strings.Fields(names)); got != want {
+			t.Errorf("%q: %t", names, got)
+		}
+	}
+	if got := v.Dimensions(); !slices.Equal(got, []string{"service", "agency", "region", "processing"}) {
+		t.Errorf("dimensions %v", got)
+	}
+}
