@@ -9,57 +9,58 @@ import (
 	"strings"
 )
 
-// Codes of ClickHouse's errors (ClickHouse, src/Common/ErrorCodes.cpp) that a door
-// raises itself or maps to an HTTP status.
+// Codes of ClickHouse's errors (src/Common/ErrorCodes.cpp) that a door raises or
+// looks for.
 const (
-	CodeCannotParseText        = 6
-	CodeUnknownDatabase        = 81
-	CodeBadArguments           = 36
-	CodeUnknownTable           = 60
-	CodeSyntaxError            = 62
-	CodeUnknownFormat          = 73
-	CodeNotImplemented         = 48
-	CodeTimeoutExceeded        = 159
-	CodeReadonly               = 164
-	CodeTooManySimultaneous    = 202
-	CodeMemoryLimitExceeded    = 241
-	CodeTooManyParts           = 252
-	CodeUnknownType            = 50
-	CodeUnknownFunction        = 46
-	CodeUnknownIdentifier      = 47
-	CodeUnknownSetting         = 115
-	CodeNoDataToInsert         = 108
-	CodeCannotDecompress       = 271
-	CodeUnknownCompression     = 89
-	CodeSessionNotFound        = 372
-	CodeSessionLocked          = 373
-	CodeInvalidSessionTimeout  = 374
-	CodeHTTPLengthRequired     = 381
-	CodeQueryWasCancelled      = 394
-	CodeAccessDenied           = 497
-	CodeAuthenticationFailed   = 516
-	CodeTooBigRequest          = 306
-	CodeSocketTimeout          = 209
-	CodeNetworkError           = 210
-	CodeUnfinished             = 387
-	CodeStdException           = 1001
-	CodeAborted                = 236
-	CodeBadQueryParameter      = 457
-	CodeCannotParseInputAssert = 27
-	CodeIncorrectData          = 117
+	CodeBadArguments          = 36
+	CodeNotImplemented        = 48
+	CodeUnknownTable          = 60
+	CodeSyntaxError           = 62
+	CodeUnknownDatabase       = 81
+	CodeUnknownCompression    = 89
+	CodeUnknownSetting        = 115
+	CodeTimeoutExceeded       = 159
+	CodeReadonly              = 164
+	CodeTooManySimultaneous   = 202
+	CodeNetworkError          = 210
+	CodeQueryIsTooLarge       = 229
+	CodeMemoryLimitExceeded   = 241
+	CodeTooManyParts          = 252
+	CodeCannotDecompress      = 271
+	CodeTooManyBytes          = 307
+	CodeSessionNotFound       = 372
+	CodeSessionLocked         = 373
+	CodeInvalidSessionTimeout = 374
+	CodeQueryWasCancelled     = 394
+	CodeAccessDenied          = 497
+	CodeAuthenticationFailed  = 516
+	CodeStdException          = 1001
 )
 
 var names = map[int]string{
-	CodeBadArguments: "BAD_ARGUMENTS", CodeSyntaxError: "SYNTAX_ERROR", CodeUnknownFormat: "UNKNOWN_FORMAT",
-	CodeNotImplemented: "NOT_IMPLEMENTED", CodeTooManySimultaneous: "TOO_MANY_SIMULTANEOUS_QUERIES",
-	CodeCannotDecompress: "CANNOT_DECOMPRESS", CodeUnknownCompression: "UNKNOWN_COMPRESSION_METHOD",
-	CodeSessionNotFound: "SESSION_NOT_FOUND", CodeSessionLocked: "SESSION_IS_LOCKED",
-	CodeInvalidSessionTimeout: "INVALID_SESSION_TIMEOUT", CodeTooBigRequest: "TOO_LARGE_STRING_SIZE",
-	CodeQueryWasCancelled: "QUERY_WAS_CANCELLED", CodeAborted: "ABORTED", CodeStdException: "STD_EXCEPTION",
-	CodeReadonly: "READONLY", CodeIncorrectData: "INCORRECT_DATA", CodeNetworkError: "NETWORK_ERROR",
-	CodeBadQueryParameter: "BAD_QUERY_PARAMETER", CodeUnknownSetting: "UNKNOWN_SETTING",
-	CodeNoDataToInsert: "NO_DATA_TO_INSERT", CodeAccessDenied: "ACCESS_DENIED",
-	CodeAuthenticationFailed: "AUTHENTICATION_FAILED",
+	CodeBadArguments:          "BAD_ARGUMENTS",
+	CodeNotImplemented:        "NOT_IMPLEMENTED",
+	CodeUnknownTable:          "UNKNOWN_TABLE",
+	CodeSyntaxError:           "SYNTAX_ERROR",
+	CodeUnknownDatabase:       "UNKNOWN_DATABASE",
+	CodeUnknownCompression:    "UNKNOWN_COMPRESSION_METHOD",
+	CodeUnknownSetting:        "UNKNOWN_SETTING",
+	CodeTimeoutExceeded:       "TIMEOUT_EXCEEDED",
+	CodeReadonly:              "READONLY",
+	CodeTooManySimultaneous:   "TOO_MANY_SIMULTANEOUS_QUERIES",
+	CodeNetworkError:          "NETWORK_ERROR",
+	CodeQueryIsTooLarge:       "QUERY_IS_TOO_LARGE",
+	CodeMemoryLimitExceeded:   "MEMORY_LIMIT_EXCEEDED",
+	CodeTooManyParts:          "TOO_MANY_PARTS",
+	CodeCannotDecompress:      "CANNOT_DECOMPRESS",
+	CodeTooManyBytes:          "TOO_MANY_BYTES",
+	CodeSessionNotFound:       "SESSION_NOT_FOUND",
+	CodeSessionLocked:         "SESSION_IS_LOCKED",
+	CodeInvalidSessionTimeout: "INVALID_SESSION_TIMEOUT",
+	CodeQueryWasCancelled:     "QUERY_WAS_CANCELLED",
+	CodeAccessDenied:          "ACCESS_DENIED",
+	CodeAuthenticationFailed:  "AUTHENTICATION_FAILED",
+	CodeStdException:          "STD_EXCEPTION",
 }
 
 // Exception is a ClickHouse error: a code, its name and a message. The zero code
@@ -148,32 +149,36 @@ func ExceptionOf(err error) *Exception {
 	return Exceptionf(CodeStdException, "%v", err)
 }
 
-// Status is the HTTP status that a ClickHouse server answers this exception with
-// (src/Server/HTTPHandler.cpp, exceptionCodeToHTTPStatus).
+// statuses are the HTTP statuses of exceptions that are not 500, as a ClickHouse
+// server has them (src/Server/HTTP/exceptionCodeToHTTPStatus.cpp).
+var statuses = func() map[int]int {
+	m := make(map[int]int)
+	for status, codes := range map[int][]int{
+		http.StatusUnauthorized: {194},
+		http.StatusForbidden:    {192, 193, CodeAccessDenied, 512, CodeAuthenticationFailed},
+		http.StatusBadRequest: {6, 8, 15, 25, 26, 27, CodeBadArguments, 37, 38, 41, 44, 53, CodeSyntaxError, 72, 117, 123,
+			167, 168, 223, 321, 376, 427, 441, 675, 676},
+		http.StatusNotFound:              {46, 47, 50, 56, CodeUnknownTable, 63, 73, 78, CodeUnknownDatabase, CodeUnknownSetting, 152, 336, 511},
+		http.StatusRequestTimeout:        {CodeTimeoutExceeded},
+		http.StatusLengthRequired:        {381},
+		http.StatusRequestEntityTooLarge: {CodeQueryIsTooLarge},
+		http.StatusUnsupportedMediaType:  {779},
+		http.StatusNotImplemented:        {CodeNotImplemented},
+		// A server answers 202 with 500. Here it is what is full for a moment, and
+		// Retry-After says so.
+		http.StatusServiceUnavailable: {76, 209, 439, CodeTooManySimultaneous},
+	} {
+		for _, code := range codes {
+			m[code] = status
+		}
+	}
+	return m
+}()
+
+// Status is the HTTP status that goes with the exception.
 func (e *Exception) Status() int {
-	switch e.Code {
-	case CodeAuthenticationFailed, 192, 193, 194: // unknown user, wrong or missing password
-		return http.StatusUnauthorized
-	case CodeAccessDenied, CodeReadonly:
-		return http.StatusForbidden
-	case CodeHTTPLengthRequired:
-		return http.StatusLengthRequired
-	case CodeTimeoutExceeded:
-		return http.StatusRequestTimeout
-	case CodeCannotParseText, CodeCannotParseInputAssert, 26, 38, 41, 69, 70, 72, CodeSyntaxError, CodeIncorrectData,
-		53, 43, CodeBadQueryParameter, CodeCannotDecompress, CodeUnknownCompression:
-		return http.StatusBadRequest
-	case CodeUnknownTable, CodeUnknownFunction, CodeUnknownIdentifier, CodeUnknownType, 78, CodeUnknownDatabase, CodeUnknownSetting, 16,
-		CodeUnknownFormat, 56, 57, 61, 63, 66, CodeSessionNotFound:
-		return http.StatusNotFound
-	case 128, 130, 131, 133, CodeTooBigRequest: // a part of the query is too large
-		return http.StatusRequestEntityTooLarge
-	case CodeNotImplemented:
-		return http.StatusNotImplemented
-	case CodeSocketTimeout, 425, 209 * 1000:
-		return http.StatusServiceUnavailable
-	case CodeTooManySimultaneous, CodeMemoryLimitExceeded, CodeAborted:
-		return http.StatusServiceUnavailable
+	if status := statuses[e.Code]; status != 0 {
+		return status
 	}
 	return http.StatusInternalServerError
 }

@@ -71,11 +71,9 @@ type Request struct {
 	HTTPEncoding  string // the answer's Content-Encoding; empty when none
 	ReadOnly      bool   // GET and HEAD may not change data
 
-	WaitEnd     bool  // hold the whole answer back until the query has ended
-	Buffer      int64 // bytes of answer to hold back before the status is decided
-	Progress    bool  // send X-ClickHouse-Progress headers while the query runs
-	ProgressGap time.Duration
-	InFormat    bool // write a late exception into the answer's own format
+	WaitEnd  bool  // hold the whole answer back until the query has ended
+	Buffer   int64 // bytes of answer to hold back before the status is decided
+	Progress bool  // send X-ClickHouse-Progress too
 }
 
 const (
@@ -99,7 +97,6 @@ func ParseRequest(r *http.Request, limits Limits) (*Request, error) {
 		DefaultFormat:  r.Header.Get("X-ClickHouse-Format"),
 		User:           r.Header.Get("X-ClickHouse-User"),
 		QuotaKey:       r.Header.Get("X-ClickHouse-Quota"),
-		ProgressGap:    100 * time.Millisecond,
 	}
 	if req.User == "" {
 		req.User, _, _ = r.BasicAuth()
@@ -154,7 +151,7 @@ func readForm(form *multipart.Reader, values url.Values, req *Request, limits Li
 			return Exceptionf(CodeBadArguments, "part %q of the multipart form cannot be read: %v", name, err)
 		}
 		if n > room {
-			return Exceptionf(CodeTooBigRequest, "part %q of the multipart form is larger than %d bytes", name, room)
+			return Exceptionf(CodeQueryIsTooLarge, "part %q of the multipart form is larger than %d bytes", name, room)
 		}
 		if field {
 			values.Set(name, data.String())
@@ -249,26 +246,20 @@ func (req *Request) apply(values url.Values, accept string, limits Limits) error
 			req.Progress = truth(value)
 		case "enable_http_compression":
 			accepted = truth(value)
-		case "http_write_exception_in_output_format":
-			req.InFormat = truth(value)
 		}
 	}
 	if int64(len(req.Query)) > limits.Query {
-		return Exceptionf(CodeTooBigRequest, "the query in the URL is %d bytes; at most %d are allowed, send it as the body", len(req.Query), limits.Query)
+		return Exceptionf(CodeQueryIsTooLarge, "the query in the URL is %d bytes; at most %d are allowed, send it as the body", len(req.Query), limits.Query)
 	}
-	var revision, level, timeout, gap int64
+	var revision, level, timeout int64
 	number("client_protocol_version", &revision)
 	number("network_zstd_compression_level", &level)
-	number("http_headers_progress_interval_ms", &gap)
 	number("http_response_buffer_size", &req.Buffer)
 	number("buffer_size", &req.Buffer)
 	if bad != nil {
 		return bad
 	}
 	req.Revision, req.FrameLevel = uint64(revision), int(level)
-	if gap > 0 {
-		req.ProgressGap = time.Duration(gap) * time.Millisecond
-	}
 	if values.Get("session_timeout") != "" {
 		number("session_timeout", &timeout)
 		if bad != nil || timeout > int64(maxSessionTimeout/time.Second) {

@@ -93,7 +93,7 @@ func (a *Answer) Write(p []byte) (int, error) {
 			return a.held.Write(p)
 		}
 		if a.req != nil && a.req.WaitEnd {
-			return 0, Exceptionf(CodeTooBigRequest, "the answer is larger than the %d bytes that wait_end_of_query can hold back", maxHold)
+			return 0, Exceptionf(CodeTooManyBytes, "the answer is larger than the %d bytes that wait_end_of_query can hold back", maxHold)
 		}
 		if err := a.start(http.StatusOK); err != nil {
 			return 0, err
@@ -105,7 +105,7 @@ func (a *Answer) Write(p []byte) (int, error) {
 func (a *Answer) start(status int) error {
 	a.started = true
 	h := a.w.Header()
-	h.Set("X-ClickHouse-Summary", a.Summary.json())
+	a.total()
 	h.Set("X-ClickHouse-Exception-Tag", a.tag)
 	h.Add("Vary", "Accept-Encoding")
 	a.out = a.w
@@ -134,6 +134,15 @@ func (a *Answer) start(status int) error {
 	return nil
 }
 
+// total sets the headers that count. They go out with the status: what is counted
+// later is not told.
+func (a *Answer) total() {
+	a.w.Header().Set("X-ClickHouse-Summary", a.Summary.json())
+	if a.req != nil && a.req.Progress {
+		a.w.Header().Set("X-ClickHouse-Progress", a.Summary.json())
+	}
+}
+
 // Flush sends on what has been written, unless the status is still open.
 func (a *Answer) Flush() error {
 	if !a.started {
@@ -149,21 +158,12 @@ func (a *Answer) Flush() error {
 	return http.NewResponseController(a.w).Flush()
 }
 
-// Progress sends an X-ClickHouse-Progress header now. It can be called only before
-// the answer starts and works on connections that allow interim headers; elsewhere
-// the last progress goes out with the headers.
-func (a *Answer) Progress(s Summary) {
-	if !a.started {
-		a.w.Header().Add("X-ClickHouse-Progress", s.json())
-	}
-}
-
 // Close ends a good answer.
 func (a *Answer) Close() error {
 	if !a.started {
 		if a.held.Len() == 0 {
 			a.w.Header().Set("Content-Length", "0")
-			a.w.Header().Set("X-ClickHouse-Summary", a.Summary.json())
+			a.total()
 			a.started = true
 			a.w.WriteHeader(http.StatusOK)
 			return nil

@@ -92,6 +92,9 @@ type Statement struct {
 	// the statement's table and columns, up to FormatAt its settings, then its
 	// format and data.
 	SourceAt, FormatAt int
+	// InputAt and InputEnd enclose the word and the opening parenthesis of input(…)
+	// in an INSERT … SELECT that reads its data from there; zero when it does not.
+	InputAt, InputEnd int
 	// Tail are settings that stand behind the format: " SETTINGS a = 1".
 	Tail string
 	// NeedsFormat says that the statement is an INSERT that ends after its
@@ -169,6 +172,11 @@ func Read(text []byte) Statement {
 			s.ClientFile = true
 		case upper == "TEMPORARY" && word <= 5:
 			s.Session = true
+		case s.Verb == "INSERT" && upper == "INPUT" && s.InputAt == 0 && l.opens():
+			s.InputAt = l.pos - len(t.text)
+			l.next()
+			depth++
+			s.InputEnd = l.pos
 		case with && depth == 0 && upper == "INSERT":
 			s.Verb, s.Streams, s.NeedsFormat = "INSERT", false, true
 		case s.Verb == "INSERT" && last != "INTO" && last != "TABLE" &&
@@ -179,7 +187,7 @@ func Read(text []byte) Statement {
 			return s
 		case last == "FORMAT" && depth == 0 && beforeLast != "INTO":
 			s.Format, clause = string(t.text), true
-			if s.Verb == "INSERT" && s.NeedsFormat {
+			if s.Verb == "INSERT" && (s.NeedsFormat || s.InputAt > 0) {
 				s.data(&l, s.Format, settingsAt, formatAt)
 				return s
 			}
@@ -230,6 +238,13 @@ func (s *Statement) data(l *lexer, format string, settingsAt, formatAt int) {
 		at++
 	}
 	s.DataAt = at
+}
+
+// opens says that a parenthesis opens next.
+func (l *lexer) opens() bool {
+	ahead := *l
+	t := ahead.next()
+	return t.kind == tokenSymbol && t.text[0] == '('
 }
 
 // assignments passes name = value, name = value … and returns the offset behind

@@ -49,6 +49,9 @@ type Config struct {
 	Settings map[string]string
 	// MergeTree are defaults of every MergeTree table.
 	MergeTree map[string]string
+	// Ephemeral removes the data folder when the engine ends, even because its parent
+	// has died; it is refused for a folder that holds anything at the start.
+	Ephemeral bool
 	// Command runs the child instead of this program's own `engine` subcommand; the
 	// flags of [Config.Args] are appended. Only [Start] reads it.
 	Command []string
@@ -161,6 +164,9 @@ func (c Config) Args() []string {
 	text("backups", c.Backups)
 	pairs("setting", c.Settings)
 	pairs("merge-tree", c.MergeTree)
+	if c.Ephemeral {
+		args = append(args, "--ephemeral")
+	}
 	return args
 }
 
@@ -177,6 +183,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.QueueSeconds, "queue-seconds", c.QueueSeconds, "`seconds` a statement waits for its turn (default 10)")
 	fs.Int64Var(&c.InsertLimit, "insert-limit", c.InsertLimit, "`bytes` of an INSERT that are committed as one (default 256 MiB)")
 	fs.StringVar(&c.Backups, "backups", c.Backups, "`folder` that BACKUP and RESTORE may use")
+	fs.BoolVar(&c.Ephemeral, "ephemeral", c.Ephemeral, "remove the data folder, which must be empty now, when the engine ends")
 	pairs := func(name, usage string, into *map[string]string) {
 		fs.Func(name, usage, func(s string) error {
 			k, v, ok := strings.Cut(s, "=")

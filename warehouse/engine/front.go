@@ -249,6 +249,9 @@ func (f *front) kill(mark string) bool {
 func (f *front) ask(text string) (string, error) {
 	f.admin.Lock()
 	defer f.admin.Unlock()
+	if f.admin.conn == nil {
+		return "", errors.New("engine: it is stopping")
+	}
 	r, err := f.admin.conn.run([]byte(text), "TabSeparated", nil)
 	if err != nil {
 		return "", err
@@ -377,7 +380,7 @@ func (q *query) external(t protocol.External) error {
 	if len(t.Data) == 0 {
 		return nil
 	}
-	return q.insertData("INSERT INTO "+name+" FROM INFILE", "FORMAT "+t.Format, bytes.NewReader(t.Data))
+	return q.insertData("INSERT INTO "+name+" FROM INFILE ", " FORMAT "+t.Format, bytes.NewReader(t.Data))
 }
 
 func (q *query) params() []parameter {

@@ -46,9 +46,13 @@ func (q *query) insert(head []byte) error {
 		q.count(r.counts())
 		return q.send(r.bytes())
 	}
-	into := string(head[:s.SourceAt]) + " FROM INFILE"
-	with := string(head[s.SourceAt:s.FormatAt]) + s.Tail + " FORMAT " + s.Format
-	return q.insertData(into, with, io.MultiReader(bytes.NewReader(head[s.DataAt:]), q.req.Body))
+	data := io.MultiReader(bytes.NewReader(head[s.DataAt:]), q.req.Body)
+	if s.InputAt > 0 { // INSERT … SELECT … FROM input('…'): the same data as a table function
+		return q.insertData(string(head[:s.InputAt])+"file(",
+			", "+protocol.QuoteString(s.Format)+", "+string(head[s.InputEnd:s.FormatAt])+s.Tail, data)
+	}
+	return q.insertData(string(head[:s.SourceAt])+" FROM INFILE ",
+		" "+string(head[s.SourceAt:s.FormatAt])+s.Tail+" FORMAT "+s.Format, data)
 }
 
 // nameFormat completes an INSERT that ends after its columns.
@@ -68,8 +72,8 @@ func (q *query) nameFormat(head []byte) ([]byte, protocol.Statement) {
 	return text, protocol.Read(text)
 }
 
-// insertData runs into '<file>' with, where the file holds data.
-func (q *query) insertData(into, with string, data io.Reader) error {
+// insertData runs the statement before + '<file>' + after, where the file holds data.
+func (q *query) insertData(before, after string, data io.Reader) error {
 	limit := q.f.config.InsertLimit
 	reserve := limit
 	if q.req.BodySize >= 0 {
@@ -89,12 +93,12 @@ func (q *query) insertData(into, with string, data io.Reader) error {
 		return bodyError(err)
 	}
 	if n < limit {
-		return q.insertFrom(into, with, fd)
+		return q.insertFrom(before, after, fd)
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("engine: hold the data of an INSERT: %w", err)
 	}
-	return q.insertPiped(into, with, io.MultiReader(file, data))
+	return q.insertPiped(before, after, io.MultiReader(file, data))
 }
 
 // copySize is how much of a body is copied at a time.
@@ -103,8 +107,8 @@ const copySize = 256 << 10
 // onlyWriter hides what else a file can do: io.CopyBuffer would not use its buffer.
 type onlyWriter struct{ io.Writer }
 
-func (q *query) insertFrom(into, with string, fd int) error {
-	r, err := q.conn.run(fmt.Appendf(nil, "%s '/proc/self/fd/%d' %s", into, fd, with), "Null", q.params())
+func (q *query) insertFrom(before, after string, fd int) error {
+	r, err := q.conn.run(fmt.Appendf(nil, "%s'/proc/self/fd/%d'%s", before, fd, after), "Null", q.params())
 	if err != nil {
 		return err
 	}
@@ -116,7 +120,7 @@ func (q *query) insertFrom(into, with string, fd int) error {
 // insertPiped gives the engine data as it comes. When the data breaks off, the
 // query is killed before the engine can take the end of the pipe for the end of the
 // data; blocks that were committed before stay.
-func (q *query) insertPiped(into, with string, data io.Reader) error {
+func (q *query) insertPiped(before, after string, data io.Reader) error {
 	for _, p := range oneBlock {
 		if _, ok := q.req.Setting(p.Name); !ok {
 			if err := q.do("SET " + p.Name + " = DEFAULT"); err != nil {
@@ -130,7 +134,7 @@ func (q *query) insertPiped(into, with string, data io.Reader) error {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		err := q.insertFrom(into, with, int(r.Fd()))
+		err := q.insertFrom(before, after, int(r.Fd()))
 		// The engine has closed its own descriptor of the pipe; without ours a writer
 		// that still waits is told that nobody reads.
 		_ = r.Close()

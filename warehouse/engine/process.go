@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -270,8 +271,10 @@ func (p *Process) run(ctx context.Context, serving func()) (served bool, err err
 			_ = cmd.Process.Kill() // likewise
 		}
 	}()
+	told := make(chan struct{})
 	go func() {
-		_ = ready.SetReadDeadline(time.Now().Add(startPatience))
+		defer close(told)
+		_ = ready.SetReadDeadline(time.Now().Add(startPatience)) // a pipe has deadlines
 		line, err := bufio.NewReader(ready).ReadString('\n')
 		if err != nil {
 			_ = cmd.Process.Kill() // it ended, or it hangs: Wait says which
@@ -288,7 +291,7 @@ func (p *Process) run(ctx context.Context, serving func()) (served bool, err err
 	err = cmd.Wait()
 	close(exited)
 	<-stopped
-	_ = ready.SetReadDeadline(time.Now()) // the child has gone: nothing more comes
+	<-told // the pipe has ended with the child
 	<-logged
 
 	p.mu.Lock()
@@ -333,20 +336,42 @@ func (t *tail) text() string {
 	return strings.Join(t.lines, "\n")
 }
 
-// forward logs what the child prints, line by line, until it ends.
+// forward logs what the child prints, line by line, until it ends: its own log is
+// JSON, what the library prints is not.
 func forward(r io.ReadCloser, last *tail) {
 	defer r.Close()
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := in.ReadString('\n')
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			last.add(line)
-			slog.Info("engine: " + line)
+			last.add(logLine(line))
 		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// logLine logs one line of the child and returns its message.
+func logLine(line string) string {
+	var record map[string]any
+	if json.Unmarshal([]byte(line), &record) != nil {
+		slog.Warn("engine: " + line)
+		return line
+	}
+	level := slog.LevelInfo
+	message, _ := record["msg"].(string)
+	if text, ok := record["level"].(string); ok {
+		_ = level.UnmarshalText([]byte(text)) // stays Info
+	}
+	var rest []any
+	for key, value := range record {
+		if key != "msg" && key != "level" && key != "time" {
+			rest = append(rest, slog.Any(key, value))
+		}
+	}
+	slog.Log(context.Background(), level, message, rest...)
+	return message
 }
 
 // residentMemory is how many bytes of memory a process holds, 0 when it has gone.

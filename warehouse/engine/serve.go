@@ -35,6 +35,7 @@ func RunChildIfAsked() {
 	if os.Getenv(childVariable) == "" {
 		return
 	}
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil))) // the parent reads it
 	args := os.Args[1:]
 	for len(args) > 0 && !strings.HasPrefix(args[0], "--path") {
 		args = args[1:] // the subcommand's name
@@ -76,6 +77,12 @@ func Serve(ctx context.Context, config Config) error {
 	child := os.Getenv(childVariable) != ""
 	if child {
 		watchParent(cancel)
+	}
+	if config.Ephemeral {
+		if rest, err := os.ReadDir(config.Path); err == nil && len(rest) > 0 {
+			return problem.New(problem.Conflict, "%s is not empty, and an ephemeral engine would remove it", config.Path).In("ephemeral")
+		}
+		defer os.RemoveAll(config.Path)
 	}
 	f, err := boot(config)
 	if err != nil {
@@ -238,14 +245,26 @@ func boot(config Config) (*front, error) {
 	return f, nil
 }
 
-// shutdown closes every connection and stops the engine for good.
+// shutdown closes every connection and stops the engine for good. Statements that
+// do not end in time keep it open: the end of the process takes it, as kill -9 would.
 func (f *front) shutdown() {
+	patience := time.NewTimer(stopPatience)
+	defer patience.Stop()
+	for range cap(f.turns) {
+		select {
+		case f.turns <- struct{}{}:
+		case <-patience.C:
+			slog.Warn("engine stops while statements still run", "statements", len(f.turns))
+			return
+		}
+	}
 	f.sessions.closeAll()
 	f.admin.Lock()
 	defer f.admin.Unlock()
 	f.admin.conn.close()
-	if len(f.turns) == 0 { // else a connection is open, and its threads must not lose the engine
-		f.lib.shutdown()
+	f.admin.conn = nil
+	if f.lib.shutdown() != 0 {
+		slog.Warn("engine: the library did not stop cleanly")
 	}
 }
 

@@ -74,8 +74,8 @@ var shared struct {
 	err    error
 }
 
-// Shared is one engine for all tests of a package. It ends with the test binary;
-// its folder is left to the next Shared of the same package to remove.
+// Shared is one engine for all tests of a package. It ends with the test binary and
+// takes its folder with it.
 func Shared(t testing.TB) *Engine {
 	t.Helper()
 	shared.Do(func() {
@@ -84,7 +84,7 @@ func Shared(t testing.TB) *Engine {
 			shared.err = err
 			return
 		}
-		p, err := engine.Start(context.Background(), engine.Config{Path: dir})
+		p, err := engine.Start(context.Background(), engine.Config{Path: dir, Ephemeral: true})
 		if err != nil {
 			shared.err = err
 			return
