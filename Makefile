@@ -20,6 +20,14 @@ include dashboards-api/web/web.mk
 
 GO_FILES := $(shell find . -name '*.go' -not -path './dashboards-api/web/node_modules/*' -not -path './.tools/*')
 
+# DuckDB reads the lake in the tests: an engine that is not ours.
+DUCKDB := .tools/duckdb/node_modules/.package-lock.json
+$(DUCKDB): $(wildcard cmd/ombor/testdata/duckdb/*)
+	@echo "== installing DuckDB for the tests"
+	@mkdir -p .tools/duckdb && cp cmd/ombor/testdata/duckdb/* .tools/duckdb/
+	cd .tools/duckdb && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: help run test test-go test-web test-conformance test-server build lint clean bench-ingest bench-kpi
 
 help: ## what can be made
@@ -32,7 +40,7 @@ bin/ombor: $(GO_FILES) go.mod go.sum $(LIBCHDB) $(WEB_STAMP)
 	go build -trimpath -o $@ ./cmd/ombor
 
 run: build ## everything a newcomer needs: install, build, start, load a simulated year, print the address
-	@scripts/run
+	bin/ombor demo --data data
 
 test: test-go test-web test-conformance test-end-to-end ## everything, with real parts
 
@@ -53,8 +61,9 @@ test-go: $(LIBCHDB) $(MINIO) $(WEB_STAMP) lint ## Go tests under the race detect
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
 	go run ./warehouse/engine/conformance
 
-test-end-to-end: bin/ombor $(MINIO) ## the real binary, the real packs, the page in Chromium
+test-end-to-end: bin/ombor $(MINIO) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
 	go test -count=1 -timeout 20m -tags endtoend ./cmd/ombor/...
+
 
 clean: ## remove what was built; keeps .tools
 	rm -rf bin
