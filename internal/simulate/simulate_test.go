@@ -1,0 +1,556 @@
+package simulate_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"ombor/internal/contract"
+	"ombor/internal/pack"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/internal/simulate"
+)
+
+var uz = sync.OnceValue(func() *pack.Pack {
+	files, err := pack.Embedded("uz")
+	if err != nil {
+		panic(err)
+	}
+	p, err := pack.Read(files, pack.Checks{})
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+func day(t testing.TB, text string) reference.Day {
+	t.Helper()
+	d, err := reference.ParseDay(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func run(t testing.TB, o simulate.Options) ([]byte, *simulate.Summary) {
+	t.Helper()
+	g, err := simulate.New(uz(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	s, err := g.WriteTo(context.Background(), &b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes(), s
+}
+
+// sample is the published year at 4 thousandths, with late and repeated deliveries.
+var sample = sync.OnceValue(func() struct {
+	lines   []byte
+	summary *simulate.Summary
+} {
+	g, err := simulate.New(uz(), simulate.Options{Scale: 0.004, Seed: 1, LateShare: 0.02, DuplicateShare: 0.01})
+	if err != nil {
+		panic(err)
+	}
+	var b bytes.Buffer
+	s, err := g.WriteTo(context.Background(), &b, nil)
+	if err != nil {
+		panic(err)
+	}
+	return struct {
+		lines   []byte
+		summary *simulate.Summary
+	}{b.Bytes(), s}
+})
+
+type event struct {
+	ID, Type, Source, Time string
+	Simulated              bool
+	Data                   struct {
+		Request, Service, Region, District, Applicant, Processing, Outcome, Intake, Agency, State string
+		Mobile, Automated, Proactive                                                              bool
+		ProactiveSince                                                                            string `json:"proactive_since"`
+		WindowFrom                                                                                string `json:"window_from"`
+		WindowTo                                                                                  string `json:"window_to"`
+		Numerator, Denominator                                                                    int
+	}
+	at time.Time
+}
+
+// once are the events of the sample, each once.
+var once = sync.OnceValue(func() []event {
+	var events []event
+	seen := map[string]bool{}
+	for line := range bytes.Lines(sample().lines) {
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			panic(err)
+		}
+		if seen[e.ID] {
+			continue
+		}
+		seen[e.ID] = true
+		e.at, _ = time.Parse(time.RFC3339, e.Time)
+		events = append(events, e)
+	}
+	return events
+})
+
+const decided, submitted, changed, figure = "uz.gov.request.decided.v1", "uz.gov.request.submitted.v1", "uz.gov.service.changed.v1", "uz.gov.figure.reported.v1"
+
+func isCertificate(service string) bool {
+	row, _ := uz().Reference.Table("services").Get(service)
+	return row.Value("kind") == "certificate"
+}
+
+// The bytes for a seed are pinned: a change of them is a change of what everybody
+// has loaded and must be meant. They do not depend on the number of processors.
+func TestBytesArePinned(t *testing.T) {
+	const want = "c354ab689e62634b9e369aa8842229387898ca1536e62db3bd89a4da758ccc04"
+	o := simulate.Options{Events: 20_000, Seed: 7, From: day(t, "2024-03-01"), To: day(t, "2024-04-30"), LateShare: 0.05, DuplicateShare: 0.03}
+	for _, processors := range []int{1, 4} {
+		before := runtime.GOMAXPROCS(processors)
+		lines, _ := run(t, o)
+		runtime.GOMAXPROCS(before)
+		sum := sha256.Sum256(lines)
+		if got := hex.EncodeToString(sum[:]); got != want {
+			t.Errorf("with %d processors the bytes have SHA-256 %s, want %s", processors, got, want)
+		}
+	}
+	o.Seed = 8
+	lines, _ := run(t, o)
+	if sum := sha256.Sum256(lines); hex.EncodeToString(sum[:]) == want {
+		t.Error("another seed gives the same bytes")
+	}
+}
+
+// Every event passes its contract at the door: none refused, none held, no warning.
+func TestEventsPassTheirContracts(t *testing.T) {
+	b := contract.NewChecker(uz().Set, contract.NewKeys(), contract.Limits{}).NewBatch()
+	n := 0
+	for line := range bytes.Lines(sample().lines) {
+		if refusal := b.Add(n, line); refusal != nil {
+			t.Fatalf("refused: %+v\n%s", refusal, line)
+		}
+		if n++; n%5000 == 0 {
+			b.Parts()
+		}
+	}
+	for _, h := range b.Held() {
+		t.Fatalf("held: %s\n%s", h.Reason, h.Event)
+	}
+	for _, w := range b.Warnings() {
+		t.Errorf("warned: %+v", w)
+	}
+	if int64(n) != sample().summary.Events {
+		t.Errorf("%d lines, the summary says %d", n, sample().summary.Events)
+	}
+}
+
+// At a scale of 0.004 the published 8,300,000 and 74.0 % are 33,200 and 24,568.
+func TestPublishedFiguresAreMet(t *testing.T) {
+	all, online := 0, 0
+	for _, e := range once() {
+		if e.Type == decided && isCertificate(e.Data.Service) {
+			if all++; e.Data.Processing != "offline" {
+				online++
+			}
+			if e.Data.Outcome == "withdrawn" {
+				t.Fatalf("%s is a certificate and withdrawn", e.ID)
+			}
+		}
+	}
+	if all != 33_200 || online != 24_568 {
+		t.Errorf("%d decided requests for certificates, %d online; want 33,200 and 24,568", all, online)
+	}
+	if s := sample().summary; s.Certificates != int64(all) || s.CertificatesOnline != int64(online) {
+		t.Errorf("the summary says %d and %d, the events %d and %d", s.Certificates, s.CertificatesOnline, all, online)
+	}
+}
+
+func TestSummaryCounts(t *testing.T) {
+	byType := map[string]int64{}
+	for _, e := range once() {
+		byType[e.Type]++
+		if !e.Simulated || !strings.HasPrefix(e.Source, "simulation/") {
+			t.Fatalf("%s does not say that it is simulated", e.ID)
+		}
+	}
+	s := sample().summary
+	total := s.Duplicates
+	for _, c := range s.ByType {
+		if byType[c.Type] != c.Count {
+			t.Errorf("%s: %d events, the summary says %d", c.Type, byType[c.Type], c.Count)
+		}
+		total += c.Count
+	}
+	if total != s.Events || len(s.ByType) != 5 {
+		t.Errorf("the parts are %d, the whole %d", total, s.Events)
+	}
+	text := s.String()
+	for _, part := range []string{"seed 1", "scale 0.004", "33200", "74.00 %", "not scaled", fmt.Sprintf("late: %d", s.Late)} {
+		if !strings.Contains(text, part) {
+			t.Errorf("the summary does not say %q:\n%s", part, text)
+		}
+	}
+}
+
+// Regions have their share of the population, evenly: not a few standard deviations
+// off, as a draw would be, but a handful of requests.
+func TestRegionsByPopulation(t *testing.T) {
+	count, n := map[string]int{}, 0
+	for _, e := range once() {
+		if e.Type == decided {
+			count[e.Data.Region]++
+			n++
+			if !strings.HasPrefix(e.Data.District, e.Data.Region) {
+				t.Fatalf("%s: district %s is not in region %s", e.ID, e.Data.District, e.Data.Region)
+			}
+		}
+	}
+	people := map[string]float64{}
+	total := 0.0
+	for _, row := range uz().Reference.Table("regions").Rows() {
+		var p float64
+		if _, err := fmt.Sscan(row.Value("population"), &p); err != nil {
+			t.Fatal(err)
+		}
+		people[row.Code] = p
+		total += p
+	}
+	for code, p := range people {
+		if want := float64(n) * p / total; math.Abs(float64(count[code])-want) > 10 {
+			t.Errorf("region %s has %d requests, its population gives %.1f", code, count[code], want)
+		}
+	}
+}
+
+// Offices do not decide on Sundays and holidays, people ask by day more than by night.
+func TestDaysAndHours(t *testing.T) {
+	var officer, automatic [7]int
+	var hours [24]int
+	holidays, all := 0, 0
+	calendar := uz().Reference.Calendar()
+	for _, e := range once() {
+		switch {
+		case e.Type == submitted:
+			hours[e.at.Hour()]++
+		case e.Type == decided && e.Data.Processing == "automatic":
+			automatic[e.at.Weekday()]++
+		case e.Type == decided:
+			officer[e.at.Weekday()]++
+			all++
+			if calendar.Days[reference.DayOf(e.at)] == reference.Holiday {
+				holidays++
+			}
+		}
+	}
+	// Weights of nation.json: 3 of 620 on Sundays in offices, 58 of 700 in life.
+	if share := float64(officer[0]) / float64(all); share > 0.015 {
+		t.Errorf("%.1f %% of officers' decisions fall on Sundays", 100*share)
+	}
+	if automatic[0]*5 < automatic[2] {
+		t.Errorf("the system decided %d on Sundays, %d on Tuesdays: people ask on Sundays too", automatic[0], automatic[2])
+	}
+	if holidays*200 > all {
+		t.Errorf("%d of %d decisions of officers fall on holidays", holidays, all)
+	}
+	if hours[3]*10 > hours[10] {
+		t.Errorf("%d requests at three in the morning, %d at ten", hours[3], hours[10])
+	}
+}
+
+// At the end of 2024 the catalogue is the one that simulation/README.md describes.
+func TestCatalogueOfTheYear(t *testing.T) {
+	last := map[string]event{}
+	for _, e := range once() {
+		if e.Type == changed && !e.at.Before(last[e.Data.Service].at) {
+			last[e.Data.Service] = e
+		}
+	}
+	var mobile, automated, made int
+	for _, e := range last {
+		if e.Data.Mobile {
+			mobile++
+		}
+		if e.Data.Automated {
+			automated++
+		}
+		if e.Data.Proactive && e.Data.ProactiveSince >= "2024-01-01" {
+			made++
+		}
+	}
+	if len(last) != 683 || mobile != 402 || automated != 280 || made != 11 {
+		t.Errorf("%d services, %d mobile, %d automated, %d made proactive; want 683, 402, 280, 11", len(last), mobile, automated, made)
+	}
+	for _, e := range once() {
+		if e.Type == decided {
+			if _, ok := last[e.Data.Service]; !ok {
+				t.Fatalf("%s is for service %s, which is not in the catalogue", e.ID, e.Data.Service)
+			}
+		}
+	}
+}
+
+// What agencies report is what their events give, save for the one that is silent.
+func TestReportsAgreeWithEvents(t *testing.T) {
+	type sum struct{ online, all int }
+	counted := map[string]sum{}
+	zone := uz().Zone
+	for _, e := range once() {
+		if e.Type == decided && isCertificate(e.Data.Service) {
+			row, _ := uz().Reference.Table("services").Get(e.Data.Service)
+			at := e.at.In(zone)
+			key := fmt.Sprintf("%d-%02d-01 %s", at.Year(), (int(at.Month())-1)/3*3+1, row.Value("agency"))
+			s := counted[key]
+			if s.all++; e.Data.Processing != "offline" {
+				s.online++
+			}
+			counted[key] = s
+		}
+	}
+	states := map[string]int{}
+	for _, e := range once() {
+		if e.Type != figure {
+			continue
+		}
+		states[e.Data.State]++
+		s := counted[e.Data.WindowFrom+" "+e.Data.Agency]
+		if e.Data.State == "value" && (e.Data.Numerator != s.online || e.Data.Denominator != s.all) {
+			t.Errorf("%s reports %d of %d for %s, its events give %d of %d", e.Data.Agency, e.Data.Numerator, e.Data.Denominator, e.Data.WindowFrom, s.online, s.all)
+		}
+	}
+	if states["not_provided"] != 4 || states["value"] < 40 {
+		t.Errorf("states of the reports: %v; one agency a quarter is silent", states)
+	}
+}
+
+// Repeated lines are the same bytes, later; events that are late come after events
+// that happened after them.
+func TestLateAndRepeated(t *testing.T) {
+	seen := map[string][]byte{}
+	var repeated, late int64
+	newest, n := time.Time{}, int64(0)
+	for line := range bytes.Lines(sample().lines) {
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		if first, ok := seen[e.ID]; ok {
+			if repeated++; !bytes.Equal(first, line) {
+				t.Fatalf("%s comes again with other bytes:\n%s%s", e.ID, first, line)
+			}
+			continue
+		}
+		seen[e.ID] = line
+		n++
+		at, err := time.Parse(time.RFC3339, e.Time)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == changed { // the catalogue's past comes on the first day and is not late
+			continue
+		}
+		if newest.Sub(at) > 5*time.Hour { // late is six hours at the least
+			late++
+		}
+		if at.After(newest) {
+			newest = at
+		}
+	}
+	s := sample().summary
+	if repeated != s.Duplicates {
+		t.Errorf("%d lines come again, the summary says %d", repeated, s.Duplicates)
+	}
+	near := func(what string, got int64, share float64) {
+		want := share * float64(n)
+		if math.Abs(float64(got)-want) > 5*math.Sqrt(want) { // five standard deviations
+			t.Errorf("%d events of %d are %s; %.0f are asked for", got, n, what, want)
+		}
+	}
+	near("repeated", repeated, 0.01)
+	near("late", s.Late, 0.02)
+	if late < s.Late*9/10 || late > s.Late*11/10 {
+		t.Errorf("%d events arrive after later ones, the summary says %d are late", late, s.Late)
+	}
+}
+
+// A shorter range is a cut of a longer one.
+func TestRangesAreCuts(t *testing.T) {
+	whole, _ := run(t, simulate.Options{Scale: 0.001, Seed: 3})
+	march, _ := run(t, simulate.Options{Scale: 0.001, Seed: 3, From: day(t, "2024-03-01"), To: day(t, "2024-03-31")})
+	of := func(lines []byte) map[string]bool {
+		set := map[string]bool{}
+		for line := range bytes.Lines(lines) {
+			if text := string(line); strings.Contains(text, `"time":"2024-03-`) && !strings.Contains(text, figure) {
+				set[text] = true
+			}
+		}
+		return set
+	}
+	all, cut := of(whole), of(march)
+	if len(cut) < 1000 || len(all) != len(cut) {
+		t.Errorf("March alone has %d events, March of the whole year %d", len(cut), len(all))
+	}
+	for line := range cut {
+		if !all[line] {
+			t.Fatalf("the whole year does not have\n%s", line)
+		}
+	}
+}
+
+// A range may cross years and lie before or after the published one.
+func TestOtherYears(t *testing.T) {
+	count := func(from, to string) int64 {
+		_, s := run(t, simulate.Options{Scale: 0.001, From: day(t, from), To: day(t, to)})
+		return s.Certificates
+	}
+	before, published, after := count("2023-01-01", "2023-12-31"), count("2024-01-01", "2024-12-31"), count("2025-01-01", "2025-12-31")
+	if published != 8300 || after != 9545 || before != 7217 { // 1.15 a year
+		t.Errorf("certificates at 0.001: %d, %d, %d", before, published, after)
+	}
+	if two := count("2023-12-01", "2024-01-31"); two >= published || two == 0 {
+		t.Errorf("two months over the turn of the year have %d", two)
+	}
+}
+
+func TestEventsSetTheScale(t *testing.T) {
+	for _, n := range []int{5_000, 60_000} {
+		_, s := run(t, simulate.Options{Events: n, LateShare: simulate.UsualLateShare, DuplicateShare: simulate.UsualDuplicateShare})
+		if math.Abs(float64(s.Events)-float64(n)) > 0.03*float64(n) {
+			t.Errorf("asked for %d events, got %d", n, s.Events)
+		}
+	}
+}
+
+func TestPersons(t *testing.T) {
+	persons, requests := map[string]bool{}, 0
+	for _, e := range once() {
+		if e.Type != decided {
+			continue
+		}
+		requests++
+		persons[e.Data.Applicant] = true
+		if len(e.Data.Applicant) != 14 || e.Data.Applicant[0] != '9' {
+			t.Fatalf("%s: %q is not an invented identifier", e.ID, e.Data.Applicant)
+		}
+	}
+	// 42,800 requests of 40,000 users: about 40,000 × (1 − e^(−1.07)) are different.
+	if len(persons) < 25_000 || len(persons) > 28_500 {
+		t.Errorf("%d persons made %d requests", len(persons), requests)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	g, err := simulate.New(uz(), simulate.Options{Events: 30_000, DuplicateShare: 0.01})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last, total int64
+	s, err := g.WriteTo(context.Background(), io.Discard, func(done, of int64) {
+		if done < last || of < done {
+			t.Errorf("progress went from %d to %d of %d", last, done, of)
+		}
+		last, total = done, of
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last != s.Events || float64(total) > 1.05*float64(last) {
+		t.Errorf("progress ended at %d of %d, %d were written", last, total, s.Events)
+	}
+}
+
+type brokenWriter struct{ left int }
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
+}
+
+func TestStops(t *testing.T) {
+	g, err := simulate.New(uz(), simulate.Options{Scale: 0.05})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := g.WriteTo(context.Background(), &brokenWriter{left: 5 << 20}, nil); !errors.Is(err, io.ErrClosedPipe) || s != nil {
+		t.Errorf("a broken writer gives %v, %v", s, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := g.WriteTo(ctx, io.Discard, func(done, _ int64) {
+		if done > 10_000 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || s != nil {
+		t.Errorf("a cancelled context gives %v, %v", s, err)
+	}
+	cancel()
+}
+
+func TestBadOptions(t *testing.T) {
+	for message, o := range map[string]simulate.Options{
+		"the last day 2024-01-01 is before the first day 2024-06-01":                      {From: day(t, "2024-06-01"), To: day(t, "2024-01-01")},
+		"2050-01-01 is more than ten years from 2024, the published year":                 {To: day(t, "2050-01-01")},
+		"the share of late events is 1.5; a share is between 0 and 1":                     {LateShare: 1.5},
+		"the share of duplicate events is -1; a share is between 0 and 1":                 {DuplicateShare: -1},
+		"10 events are too few: the catalogue of services alone takes 1073":               {Events: 10},
+		"the number of events must not be negative, the scale must lie between 0 and 100": {Scale: -1},
+	} {
+		_, err := simulate.New(uz(), o)
+		if problem.KindOf(err) != problem.BadInput || err == nil || err.Error() != message {
+			t.Errorf("%+v: %v\nwant %s", o, err, message)
+		}
+	}
+	p := *uz()
+	p.Files = fstest.MapFS{}
+	if _, err := simulate.New(&p, simulate.Options{}); problem.KindOf(err) != problem.NotFound {
+		t.Errorf("a pack without numbers gives %v", err)
+	}
+	p.Files = fstest.MapFS{"simulation/nation.json": {Data: []byte(`{"published": {"yaer": 2024}}`)}}
+	if _, err := simulate.New(&p, simulate.Options{}); problem.KindOf(err) != problem.BadInput || !strings.Contains(err.Error(), `unknown field "yaer"`) {
+		t.Errorf("a mistyped key gives %v", err)
+	}
+}
+
+// One op is 1,000,000 events, written to nowhere.
+func BenchmarkWriteTo(b *testing.B) {
+	g, err := simulate.New(uz(), simulate.Options{Events: 1_000_000, Seed: 1, LateShare: simulate.UsualLateShare, DuplicateShare: simulate.UsualDuplicateShare})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	var events int64
+	for b.Loop() {
+		w := &counter{}
+		s, err := g.WriteTo(context.Background(), w, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		events += s.Events
+		b.SetBytes(w.n)
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds()/float64(runtime.GOMAXPROCS(0)), "events/s/core")
+}
+
+type counter struct{ n int64 }
+
+func (c *counter) Write(p []byte) (int, error) { c.n += int64(len(p)); return len(p), nil }
