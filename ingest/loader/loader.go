@@ -1,0 +1,739 @@
+// Package loader carries events from the journal into the warehouse and the lake,
+// each exactly once.
+//
+// # The first-seen rule
+//
+// An event counts when its id was not seen before. The index ([ombor/ingest/loader],
+// index.go) maps every id ever accepted to the sequence at which it was first seen, a
+// digest of its content and its revision; it forgets nothing. The same id with the same
+// content is a duplicate and is counted; with other content it is a conflict, kept in
+// quarantine. What a row's decision depends on are the accepted rows before it, so
+// the journal can be processed again from any point with the same result, and index and
+// warehouse need no common commit.
+//
+// # Corrections
+//
+// The highest revision of an event stands, in whatever order revisions arrive. A row
+// that replaces another adds two rows to the ledger: a copy of the old one with sign
+// −1 and the new one with +1, both with the correction's own day of receipt. A
+// withdrawal adds the −1 alone. Events whose sender said that other content corrects
+// (_correct) are numbered here. A revision that comes after a higher one, and a
+// withdrawal itself, are accepted without a row in the warehouse; the lake keeps them
+// with sign 0. A correction that arrives before its root stands in for it.
+//
+// # Plans
+//
+// Messages are gathered into plans: small ones at once when little comes, so that an
+// event is visible within a second, and up to MaxRows under load, so that inserts
+// are few and large. All messages of a plan were received on one day, so that each
+// insert is one part of one partition. While one plan is being carried out the
+// next is being gathered; there are never more than two.
+//
+// A plan is carried out in this order, and a kill between any two steps is repaired
+// at the next start:
+//
+//  1. index: the new ids are logged and synced. It may be ahead: a row's own entry does not count
+//     when the row is decided again.
+//  2. ledger: the plan is written down: first and last message, rows of each contract,
+//     and the rows that it takes back, which cannot be asked for later.
+//  3. warehouse: one insert for each contract. After an unknown outcome, or a crash, the table is
+//     asked how many rows of the batch it has: all or none, since an insert is whole.
+//     Then the rollups, which know what has been applied to them.
+//  4. lake, at the same time: files and manifest, put if absent.
+//  5. quarantine: conflicts. A crash right after may hold them twice.
+//  6. ledger: the plan is done, with the outcome of every part of every message.
+//
+// Warehouse and lake may be away: the plan is tried again, with pauses of up to 15
+// seconds, nothing more is read from the journal meanwhile, and Status says why.
+package loader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"golang.org/x/sync/errgroup"
+
+	"ombor/ingest/journal"
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+	"ombor/warehouse/lake"
+)
+
+// Config of a loader. Journal, Warehouse, Lake, Set and Dir are required.
+type Config struct {
+	Journal   *journal.Journal
+	Warehouse *warehouse.Warehouse // migrated
+	Lake      *lake.Lake
+	Set       *contract.Set
+	Dir       string        // for the index and the ledger; owned by this loader
+	Interval  time.Duration // between inserts when little comes; 0 is 1 s
+	MaxRows   int           // events of a plan; 0 is 250,000
+	MaxBytes  int           // of a plan's messages; 0 is 32 MB
+	Keep      time.Duration // how long the journal keeps what warehouse and lake hold; 0 is 72 h, negative for ever
+	Logger    *slog.Logger
+}
+
+// Loader is the one writer of warehouse and lake. Its methods but Run are safe for
+// concurrent use.
+type Loader struct {
+	cfg    Config
+	log    *slog.Logger
+	index  *index
+	ledger *ledger
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when loaded moves or the state changes
+	read    uint64        // last message taken into a plan
+	rows    uint64        // events of the messages from loaded+1 to read
+	seen    uint64        // events read since the start, and their messages
+	seenMsg uint64
+	oldest  time.Time // when the oldest message that is read and not loaded was received
+	trouble string    // what is wrong now, for people; "" when nothing is
+	since   time.Time
+	plans   uint64
+	stopped error // why Run ended
+}
+
+// New opens the loader's index and ledger. Nothing is loaded until Run.
+func New(cfg Config) (*Loader, error) {
+	if cfg.Journal == nil || cfg.Warehouse == nil || cfg.Lake == nil || cfg.Set == nil || cfg.Dir == "" {
+		return nil, problem.New(problem.Internal, "loader: journal, warehouse, lake, contracts and a folder are required")
+	}
+	if cfg.Interval == 0 {
+		cfg.Interval = time.Second
+	}
+	if cfg.MaxRows == 0 {
+		cfg.MaxRows = 250_000
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 32 << 20
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = 72 * time.Hour
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	led, err := openLedger(filepath.Join(cfg.Dir, "ledger"))
+	if err != nil {
+		return nil, err
+	}
+	x, err := openIndex(filepath.Join(cfg.Dir, "index"), cfg.Logger)
+	if err != nil {
+		led.close()
+		return nil, err
+	}
+	return &Loader{cfg: cfg, log: cfg.Logger, index: x, ledger: led, read: led.loaded, changed: make(chan struct{})}, nil
+}
+
+// Close closes index and ledger; call it after Run has returned.
+func (l *Loader) Close() error { return errors.Join(l.index.close(), l.ledger.close()) }
+
+// failpoint is called between the steps of a plan; tests put crashes there.
+var failpoint = func(step string) {}
+
+// Run loads until ctx ends, and then returns nil. What can pass (parts away, full disks) is
+// tried again for ever. An error means that going on would break the promise, a
+// gap in the journal for one: nothing more is loaded, Status says why, the journal
+// goes on accepting.
+func (l *Loader) Run(ctx context.Context) error {
+	err := l.run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	l.mu.Lock()
+	l.stopped, l.trouble, l.since = err, "loading has stopped: "+err.Error(), time.Now()
+	l.wake()
+	l.mu.Unlock()
+	return err
+}
+
+func (l *Loader) run(ctx context.Context) error {
+	if err := l.prepare(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	messages := make(chan journal.Message, 2)
+	plans := make(chan *plan)       // to be carried out; unbuffered: accepted when the one before is done
+	free := make(chan *plan, 2)     // to be filled
+	idle := make(chan struct{}, 1) // a plan was carried out
+	free <- newPlan()
+	free <- newPlan()
+	begun := l.ledger.open
+	group.Go(func() error { return l.follow(ctx, messages) })
+	group.Go(func() error { return l.gather(ctx, messages, plans, free, idle, begun) })
+	group.Go(func() error {
+		for {
+			select {
+			case p := <-plans:
+				if err := l.carryOut(ctx, p, begun); err != nil {
+					return err
+				}
+				begun = nil
+				p.reset()
+				free <- p
+				select {
+				case idle <- struct{}{}:
+				default:
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	group.Go(func() error { return l.purge(ctx) })
+	return group.Wait()
+}
+
+// prepare makes the index complete: when it lags behind the ledger it was lost, and is
+// rebuilt from the lake.
+func (l *Loader) prepare(ctx context.Context) error {
+	if l.ledger.loaded == 0 && l.ledger.open == nil {
+		// A new loader must not begin on a lake that another one filled: it would load again
+		// what the journal still has.
+		return l.patiently(ctx, "lake", func() error {
+			files, err := l.cfg.Lake.Files(ctx)
+			if err == nil && len(files) > 0 {
+				return fatal{problem.New(problem.Conflict, "the lake %s holds plans up to message %d, of which the loader in %s knows nothing; restore its folder", l.cfg.Lake, files[len(files)-1].Last, l.cfg.Dir)}
+			}
+			return err
+		})
+	}
+	if l.index.through >= l.ledger.loaded {
+		return nil
+	}
+	l.log.Warn("loader: the first-seen index is not complete; rebuilding it from the lake", "through", l.index.through, "loaded", l.ledger.loaded)
+	return l.patiently(ctx, "lake", func() error { return l.rebuildIndex(ctx) })
+}
+
+func (l *Loader) rebuildIndex(ctx context.Context) error {
+	files, err := l.cfg.Lake.Files(ctx)
+	if err != nil {
+		return err
+	}
+	byType := map[string]*contract.Contract{}
+	for _, c := range l.cfg.Set.All() {
+		byType[c.Type] = c
+	}
+	for _, f := range files {
+		c := byType[f.Contract]
+		if c == nil {
+			return fatal{problem.New(problem.Conflict, "the lake has events of type %s, which this pack does not know", f.Contract)}
+		}
+		var entries []entry
+		if err := l.cfg.Lake.Read(ctx, f, c, func(rec arrow.Record) error {
+			entries = append(entries, entriesOf(rec)...)
+			return nil
+		}); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			l.index.add(e)
+		}
+		// A crash on the way begins again: through is set at the end.
+		if err := l.index.log(entries, 0); err != nil {
+			return err
+		}
+		if err := l.index.turn(); err != nil {
+			return err
+		}
+	}
+	return l.index.log(nil, l.ledger.loaded)
+}
+
+// entriesOf are the index entries of the lake's rows: those that were accepted.
+func entriesOf(rec arrow.Record) []entry {
+	column := func(name string) arrow.Array { return rec.Column(rec.Schema().FieldIndices(name)[0]) } // the lake's schema has them
+	id := column(contract.ColumnID).(*array.FixedSizeBinary)
+	digest := column(contract.ColumnDigest).(*array.Uint64)
+	rev := column(contract.ColumnRev).(*array.Uint32)
+	withdrawn := column(contract.ColumnWithdrawn).(*array.Boolean)
+	sign := column(lake.ColumnSign).(*array.Int8)
+	seq := column(lake.ColumnSeq).(*array.Uint64)
+	var entries []entry
+	for i := range int(rec.NumRows()) {
+		if sign.Value(i) < 0 {
+			continue
+		}
+		e := entry{id: [16]byte(id.Value(i)), seq: seq.Value(i), digest: digest.Value(i), rev: rev.Value(i)}
+		if withdrawn.Value(i) {
+			e.flags = flagWithdrawn
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// follow reads the journal into messages.
+func (l *Loader) follow(ctx context.Context, messages chan<- journal.Message) error {
+	next := l.ledger.loaded + 1
+	if l.ledger.loaded == 0 {
+		next = 0
+	}
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		err := l.cfg.Journal.Replay(ctx, next, func(m journal.Message) error {
+			pause = minPause
+			l.clear("journal")
+			select {
+			case messages <- m:
+				next = m.Seq + 1
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if k := problem.KindOf(err); k != problem.Unavailable && k != problem.Busy {
+			return err
+		}
+		l.say("journal", err)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// gather fills plans and hands them over when they are due and the one before is done.
+func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, plans chan<- *plan, free <-chan *plan, idle <-chan struct{}, begun *planned) error {
+	p := <-free
+	var handed time.Time // when the last plan was handed over
+	var waiting *journal.Message
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		// A plan that a crash interrupted must have the same messages as before.
+		closed := !p.empty() && (p.rows >= l.cfg.MaxRows || p.bytes >= l.cfg.MaxBytes || len(p.held) >= 10_000 || waiting != nil)
+		if begun != nil {
+			closed = !p.empty() && p.last >= begun.Last
+		}
+		due := closed
+		if !closed && !p.empty() && begun == nil {
+			wait := time.Until(handed.Add(l.cfg.Interval))
+			due = wait <= 0
+			timer.Reset(max(wait, 0))
+		}
+		in, out := messages, plans
+		if closed {
+			in = nil
+		}
+		if !due || p.empty() {
+			out = nil
+		}
+		select {
+		case m := <-in:
+			cut := reference.DayOf(m.Received.In(l.cfg.Set.Zone()))
+			if !p.empty() && cut != p.cut && begun == nil {
+				waiting = &m
+				continue
+			}
+			if err := l.takeMessage(p, m, cut); err != nil {
+				return err
+			}
+		case out <- p:
+			handed, begun = time.Now(), nil
+			if err := l.index.turn(); err != nil {
+				return err
+			}
+			select {
+			case p = <-free:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if waiting != nil {
+				m := *waiting
+				waiting = nil
+				if err := l.takeMessage(p, m, reference.DayOf(m.Received.In(l.cfg.Set.Zone()))); err != nil {
+					return err
+				}
+			}
+		case <-timer.C:
+		case <-idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *Loader) takeMessage(p *plan, m journal.Message, cut reference.Day) error {
+	before := p.rows
+	if err := p.take(m, cut, l.index); err != nil {
+		return err
+	}
+	for _, d := range m.Damage {
+		l.log.Error("loader: damage in the journal, set aside", "damage", d.String())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.read = m.Seq
+	l.rows += uint64(p.rows - before)
+	l.seen += uint64(p.rows - before)
+	l.seenMsg++
+	if l.oldest.IsZero() {
+		l.oldest = m.Received
+	}
+	return nil
+}
+
+// fatal marks an error that no later attempt can mend.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
+
+const (
+	minPause = 200 * time.Millisecond
+	maxPause = 15 * time.Second
+)
+
+// patiently does a step until it succeeds, fails for good, or ctx ends.
+func (l *Loader) patiently(ctx context.Context, part string, step func() error) error {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		err := step()
+		if err == nil {
+			l.clear(part)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var f fatal
+		if errors.As(err, &f) {
+			return f.error
+		}
+		l.say(part, err)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// carryOut brings a plan into warehouse and lake. begun is what the ledger knows of
+// it when a crash interrupted it.
+func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
+	starts := map[*contract.Contract]int{} // first row taken back from the warehouse
+	if begun != nil {
+		if begun.First != p.first || begun.Last != p.last || begun.Cut != p.cut {
+			return problem.New(problem.Internal, "the plan of messages %d to %d was begun, and the journal now gives %d to %d", begun.First, begun.Last, p.first, p.last)
+		}
+		if err := l.restore(p, begun); err != nil {
+			return err
+		}
+	} else if len(p.takeBack) > 0 {
+		if err := l.patiently(ctx, "warehouse", func() error { return l.fetch(ctx, p, starts) }); err != nil {
+			return err
+		}
+	}
+	parts := make([]contract.Part, 0, len(p.order))
+	inserts := make([]contract.Part, 0, len(p.order))
+	note := &planned{First: p.first, Last: p.last, Cut: p.cut, Rows: map[string]uint64{}}
+	for _, c := range p.order {
+		t := p.tables[c]
+		if t.rows() == 0 {
+			continue
+		}
+		rec := t.record(p.cut, p.first, false)
+		parts = append(parts, contract.Part{Contract: c, Record: rec})
+		if t.silent > 0 {
+			rec = t.record(p.cut, p.first, true)
+		}
+		note.Rows[c.Type] = uint64(rec.NumRows())
+		if rec.NumRows() > 0 {
+			inserts = append(inserts, contract.Part{Contract: c, Record: rec})
+		}
+	}
+	if begun != nil {
+		for eventType, rows := range begun.Rows {
+			if note.Rows[eventType] != rows {
+				return problem.New(problem.Internal, "the plan of messages %d to %d had %d rows of %s when it was begun, and has %d now", p.first, p.last, rows, eventType, note.Rows[eventType])
+			}
+		}
+	} else {
+		var err error
+		if note.Retracted, err = retracted(p, starts); err != nil {
+			return problem.Wrap(err, problem.Internal, "loader: plan", "the rows taken back cannot be written down")
+		}
+	}
+
+	failpoint("index")
+	if err := l.patiently(ctx, "index", func() error { return l.index.log(p.entries, p.last) }); err != nil {
+		return err
+	}
+	failpoint("plan")
+	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.begin(note) }); err != nil {
+		return err
+	}
+	failpoint("begun")
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for _, part := range inserts {
+			if err := l.insert(inner, p, part, begun != nil); err != nil {
+				return err
+			}
+		}
+		failpoint("inserted")
+		for _, part := range inserts {
+			if err := l.patiently(inner, "warehouse", func() error {
+				return l.cfg.Warehouse.ApplyRollups(inner, part.Contract, p.cut, p.first)
+			}); err != nil {
+				return err
+			}
+		}
+		failpoint("rolled up")
+		return nil
+	})
+	group.Go(func() error {
+		failpoint("before lake")
+		err := l.patiently(inner, "lake", func() error {
+			_, err := l.cfg.Lake.Write(inner, lake.Plan{First: p.first, Last: p.last, Cut: p.cut}, parts)
+			if err != nil && problem.KindOf(err) == problem.Conflict {
+				return fatal{err}
+			}
+			return err
+		})
+		failpoint("in the lake")
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if len(p.held) > 0 {
+		if err := l.patiently(ctx, "journal", func() error { return l.cfg.Journal.Hold(ctx, p.held) }); err != nil {
+			return err
+		}
+	}
+	failpoint("held")
+	end := done{First: p.first, Last: p.last}
+	for key, o := range p.counts {
+		end.Counts = append(end.Counts, Count{key.source, key.contract, *o})
+	}
+	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.finish(end, p.outcomes) }); err != nil {
+		return err
+	}
+	failpoint("done")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.plans++
+	l.rows -= uint64(p.rows)
+	if l.oldest = time.Time{}; l.read > p.last {
+		l.oldest = time.Now() // of the next plan; it was received about now
+	}
+	l.wake()
+	return nil
+}
+
+// insert puts one contract's rows into the warehouse, once. With ask, or after an
+// error, the table is asked first.
+func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) error {
+	want := uint64(part.Record.NumRows())
+	var stream bytes.Buffer
+	return l.patiently(ctx, "warehouse", func() error {
+		if ask {
+			have, err := l.cfg.Warehouse.BatchRows(ctx, part.Contract, p.cut, p.first)
+			if err != nil {
+				return err
+			}
+			if have == want {
+				return nil
+			}
+			if have != 0 {
+				return fatal{problem.New(problem.Internal, "the warehouse has %d of %d rows of %s from messages %d to %d: an insert was not whole", have, want, part.Contract.Type, p.first, p.last)}
+			}
+		}
+		if stream.Len() == 0 {
+			if err := facts(&stream, part.Record); err != nil {
+				return fatal{problem.Wrap(err, problem.Internal, "loader: insert", "the rows of %s cannot be written", part.Contract.Type)}
+			}
+		}
+		ask = true
+		return l.cfg.Warehouse.InsertFacts(ctx, part.Contract, bytes.NewReader(stream.Bytes()))
+	})
+}
+
+// fetch asks the warehouse for the rows that corrections take back and appends
+// them with sign −1. starts gets the first such row of each table.
+func (l *Loader) fetch(ctx context.Context, p *plan, starts map[*contract.Contract]int) error {
+	for c, start := range starts { // an attempt before this one failed half way
+		p.tables[c].cut(start)
+		delete(starts, c)
+	}
+	type want struct {
+		seq, old uint64
+	}
+	byID := map[[16]byte]want{}
+	var own []*contract.Contract
+	from := ^uint64(0)
+	for _, b := range p.takeBack {
+		byID[b.old.id] = want{b.seq, b.old.seq}
+		from = min(from, b.old.seq)
+		own = append(own, b.contract)
+	}
+	ask := append(own, l.cfg.Set.All()...) // the row may be of an earlier major version
+	asked := map[*contract.Contract]bool{}
+	for _, c := range ask {
+		if asked[c] || len(byID) == 0 {
+			continue
+		}
+		asked[c] = true
+		ids := make([][16]byte, 0, len(byID))
+		for id := range byID {
+			ids = append(ids, id)
+		}
+		rows, err := l.cfg.Warehouse.FactRows(ctx, c, ids, from)
+		if err != nil {
+			return err
+		}
+		err = readArrow(rows, func(rec arrow.Record) error {
+			at := rec.Schema().FieldIndices(contract.ColumnID)
+			seqAt := rec.Schema().FieldIndices(lake.ColumnSeq)
+			if len(at) != 1 || len(seqAt) != 1 {
+				return fatal{problem.New(problem.Internal, "the warehouse's rows have no _id or _seq: %s", rec.Schema())}
+			}
+			id, ok := rec.Column(at[0]).(*array.FixedSizeBinary)
+			if !ok {
+				return fatal{problem.New(problem.Internal, "the warehouse's _id is %s", rec.Schema().Field(at[0]).Type)}
+			}
+			for i := range int(rec.NumRows()) {
+				key := [16]byte(id.Value(i))
+				w, wanted := byID[key]
+				seq, _ := integer(rec.Column(seqAt[0]), i)
+				if !wanted || uint64(seq) != w.old {
+					return fatal{problem.New(problem.Internal, "the warehouse gives row %d for id %x where row %d stands", seq, key, w.old)}
+				}
+				t := p.table(c)
+				if _, ok := starts[c]; !ok {
+					starts[c] = t.rows()
+				}
+				if err := t.take(rec, i, w.seq); err != nil {
+					return fatal{problem.Wrap(err, problem.Internal, "loader: correction", "a row of %s cannot be taken back", c.Type)}
+				}
+				delete(byID, key)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for id, w := range byID {
+		return fatal{problem.New(problem.Internal, "the warehouse does not have the row %d of id %x that row %d replaces (and %d more)", w.old, id, w.seq, len(byID)-1)}
+	}
+	return nil
+}
+
+// restore appends the rows taken back as the ledger holds them.
+func (l *Loader) restore(p *plan, begun *planned) error {
+	for eventType, data := range begun.Retracted {
+		c := l.cfg.Set.ByType(eventType)
+		if c == nil {
+			return problem.New(problem.Conflict, "the ledger has events of type %s, which this pack does not know", eventType)
+		}
+		t := p.table(c)
+		err := readArrow(io.NopCloser(bytes.NewReader(data)), func(rec arrow.Record) error {
+			at := rec.Schema().FieldIndices(lake.ColumnSeq)
+			if len(at) != 1 {
+				return fmt.Errorf("no _seq in %s", rec.Schema())
+			}
+			for i := range int(rec.NumRows()) {
+				seq, _ := integer(rec.Column(at[0]), i)
+				if err := t.take(rec, i, uint64(seq)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return problem.Wrap(err, problem.Internal, "loader: ledger", "the rows that a plan takes back cannot be read")
+		}
+	}
+	return nil
+}
+
+// cut removes the rows from start on.
+func (t *table) cut(start int) {
+	for _, c := range t.columns {
+		c.cut(start)
+	}
+	t.sign, t.seq = t.sign[:start], t.seq[:start]
+}
+
+func readArrow(in io.ReadCloser, fn func(arrow.Record) error) error {
+	defer in.Close()
+	r, err := ipc.NewReader(in)
+	if errors.Is(err, io.EOF) {
+		return nil // no rows, and no schema either
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Release()
+	for r.Next() {
+		if err := fn(r.Record()); err != nil {
+			return err
+		}
+	}
+	return r.Err()
+}
+
+// purge removes from the journal what warehouse and lake have held for Keep.
+func (l *Loader) purge(ctx context.Context) error {
+	if l.cfg.Keep < 0 {
+		return nil
+	}
+	type mark struct {
+		at     time.Time
+		loaded uint64
+	}
+	var marks []mark
+	tick := time.NewTicker(min(l.cfg.Keep, time.Hour))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-tick.C:
+			l.ledger.mu.Lock()
+			marks = append(marks, mark{now, l.ledger.loaded})
+			l.ledger.mu.Unlock()
+			old := -1
+			for i, m := range marks {
+				if now.Sub(m.at) >= l.cfg.Keep {
+					old = i
+				}
+			}
+			if old < 0 {
+				continue
+			}
+			if err := l.cfg.Journal.Purge(ctx, marks[old].loaded+1); err != nil {
+				l.say("journal", err) // the next hour tries again
+				continue
+			}
+			marks = marks[old+1:]
+		}
+	}
+}
