@@ -290,6 +290,10 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflec
 	}
 	m := reflect.MakeMapWithSize(v.Type(), len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i+1].Tag == "!!null" && n.Style&yaml.FlowStyle != 0 && !d.literal {
+			d.add(n.Content[i].Line, path, "%s", commaInText(n.Content[i].Value))
+			continue
+		}
 		value := reflect.New(v.Type().Elem()).Elem()
 		d.lines[join(path, n.Content[i].Value)] = n.Content[i].Line
 		d.decode(n.Content[i+1], value, join(path, n.Content[i].Value), tag)
@@ -325,6 +329,10 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 		d.lines[here] = key.Line
 		at, ok := fields.index[key.Value]
 		if !ok {
+			if value.Tag == "!!null" && n.Style&yaml.FlowStyle != 0 {
+				d.add(key.Line, path, "%s", commaInText(key.Value))
+				continue
+			}
 			d.add(key.Line, here, "unknown key%s; allowed: %s", nearest(key.Value, fields.keys), strings.Join(fields.keys, ", "))
 			continue
 		}
@@ -346,6 +354,11 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 			d.add(valueOf(n, key).Line, join(path, key), "is empty: %s", lowerFirst(field.Tag.Get("doc")))
 		}
 	}
+}
+
+// commaInText explains {en: Of them, some}, where the comma ends the text.
+func commaInText(key string) string {
+	return fmt.Sprintf("%q stands alone: a text with a comma inside { } is written in quotes", key)
 }
 
 func valueOf(n *yaml.Node, key string) *yaml.Node {
@@ -405,7 +418,7 @@ func kindOf(n *yaml.Node) string {
 	return "text"
 }
 
-// free reads whatever stands there: text, bool, int64, float64, list, mapping.
+// free reads whatever stands there: text, bool, int64, float64, list, mapping, nil.
 func (d *decoder) free(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -422,6 +435,8 @@ func (d *decoder) free(n *yaml.Node) any {
 		return list
 	}
 	switch n.Tag {
+	case "!!null":
+		return nil
 	case "!!bool":
 		return strings.EqualFold(n.Value, "true")
 	case "!!int":

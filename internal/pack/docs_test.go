@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ombor/internal/contract"
+	"ombor/internal/problem"
 	"ombor/internal/reference"
 )
 
@@ -143,4 +144,40 @@ func kindOfValue(t reflect.Type, tag reflect.StructTag) string {
 		return "list"
 	}
 	panic("docs: no word for " + t.String())
+}
+
+// TestDocsExamplesDecode reads the YAML of docs/packs.md as the files that they show.
+func TestDocsExamplesDecode(t *testing.T) {
+	text, err := os.ReadFile("../../docs/packs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{"pack.yaml": "pack", "A contract": "contract", "A mapping": "mapping", "A KPI": "kpi", "Targets": "targets"}
+	found := 0
+	for section := range strings.SplitSeq(string(text), "\n## ") {
+		title, body, _ := strings.Cut(section, "\n")
+		_, example, ok := strings.Cut(body, "```yaml\n")
+		if !ok || sections[title] == "" {
+			continue
+		}
+		example, _, _ = strings.Cut(example, "```")
+		found++
+		for _, k := range schemaKinds {
+			if k.name != sections[title] {
+				continue
+			}
+			var issues problem.Issues
+			d := &decoder{place: place{file: title}, literal: k.literal, issues: &issues}
+			roots, _ := d.documents([]byte(example))
+			if len(roots) == 1 {
+				d.root(roots[0], reflect.New(k.of).Interface())
+			}
+			if err := issues.Err(); err != nil || len(roots) != 1 {
+				t.Errorf("%d documents, %v", len(roots), err)
+			}
+		}
+	}
+	if found != len(sections) {
+		t.Errorf("%d of %d sections have an example", found, len(sections))
+	}
 }

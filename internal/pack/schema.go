@@ -114,6 +114,14 @@ func (w schemaWriter) structural(t reflect.Type, tag reflect.StructTag) object {
 		properties[name] = property
 		if field.Tag.Get("need") == "yes" {
 			required = append(required, name)
+			switch property["type"] {
+			case "string":
+				property["minLength"] = 1
+			case "array":
+				property["minItems"] = 1
+			case "object":
+				property["minProperties"] = 1
+			}
 		}
 	}
 	s := object{"type": "object", "additionalProperties": false, "properties": properties}
