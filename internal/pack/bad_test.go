@@ -2,11 +2,14 @@ package pack
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"ombor/internal/problem"
 )
 
 // load reads a folder of the file system into memory.
@@ -113,4 +116,44 @@ func TestBadFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzRead puts anything in the place of one file of a whole pack: it is read, or
+// refused as bad input, and nothing else happens.
+func FuzzRead(f *testing.F) {
+	names := []string{"pack.yaml", "contracts/request.yaml", "kpis/web-share.yaml", "mappings/desk.yaml", "targets.yaml",
+		"labels/en.yaml", "reference/services.csv", "reference/holidays.csv", "reference/quarters.csv"}
+	base := fstest.MapFS{}
+	for i, name := range names {
+		data, err := os.ReadFile(filepath.Join("testdata/whole", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(i, data)
+	}
+	for i, text := range []string{"{}", "[]", "a", "- {}", "versions: [{}]", "fields: {a: }", "seed: [{}]", "--- !!binary a", "? [a]\n: b", "a: &a [*a]"} {
+		f.Add(i, []byte(text))
+	}
+	for _, name := range []string{"pack.yaml", "contracts/request.yaml", "contracts/service.yaml", "contracts/figure.yaml", "kpis/web-share.yaml",
+		"kpis/services.yaml", "mappings/desk.yaml", "targets.yaml", "labels/en.yaml", "labels/uz.yaml",
+		"reference/organisations.csv", "reference/services.csv", "reference/holidays.csv", "reference/quarters.csv"} {
+		data, err := os.ReadFile(filepath.Join("testdata/whole", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		base[name] = &fstest.MapFile{Data: data}
+	}
+	f.Fuzz(func(t *testing.T, which int, data []byte) {
+		files := maps.Clone(base)
+		files[names[uint(which)%uint(len(names))]] = &fstest.MapFile{Data: data}
+		p, err := Read(files, Checks{})
+		if err == nil {
+			for range p.Seeds() {
+			}
+			return
+		}
+		if problem.KindOf(err) != problem.BadInput || len(problem.IssuesOf(err)) == 0 {
+			t.Fatalf("said %v", err)
+		}
+	})
 }

@@ -56,6 +56,13 @@ func (r *reader) readContracts(p *Pack) {
 	p.Set = set
 }
 
+// readHistories notes tables whose history is no contract.
+func (r *reader) readHistories(p *Pack) {
+	for _, t := range r.declared.Reference {
+		r.find(p, r.head, "reference."+t.Name+".history", t.History)
+	}
+}
+
 // follows says whether a problem with a field only comes from a table that lost rows.
 func (r *reader) follows(issue problem.Issue) bool {
 	for _, c := range r.contracts {
@@ -127,31 +134,43 @@ func (r *reader) find(p *Pack, at place, field, name string) *contract.Contract 
 	if name == "" {
 		return nil
 	}
+	c, known := r.lookup(p, name)
+	if !known {
+		var all []string
+		for _, c := range r.contracts {
+			all = append(all, c.Name)
+		}
+		slices.Sort(all)
+		all = slices.Compact(all)
+		short, _ := splitVersion(strings.TrimPrefix(name, p.Prefix))
+		r.bad(at, field, "there is no contract %q%s; there are: %s", name, nearest(short, all), strings.Join(all, ", "))
+	}
+	return c
+}
+
+// lookup is the contract that a name means; nil when it cannot be used, known when
+// that is told elsewhere.
+func (r *reader) lookup(p *Pack, name string) (c *contract.Contract, known bool) {
 	short, major := splitVersion(strings.TrimPrefix(name, p.Prefix))
 	var best *declaredContract
-	var all []string
 	for i := range r.contracts {
 		c := &r.contracts[i]
-		all = append(all, c.Name)
 		if c.Name == short && (c.Major == major || major == 0 && (best == nil || c.Major > best.Major)) {
 			best = c
 		}
 	}
-	switch {
-	case best == nil && !r.lost["contracts"]:
-		slices.Sort(all)
-		all = slices.Compact(all)
-		r.bad(at, field, "there is no contract %q%s; there are: %s", name, nearest(short, all), strings.Join(all, ", "))
-		return nil
-	case best == nil || !best.sound:
-		return nil
+	if best == nil {
+		return nil, r.lost["contracts"]
 	}
-	return best.Contract
+	if !best.sound {
+		return nil, true
+	}
+	return best.Contract, true
 }
 
 func (r *reader) mapping(p *Pack, at place, m *contract.Mapping) {
-	if p.Mapping(m.Name) != nil {
-		r.bad(at, "", "is a second mapping in one file; each has a file of its own, whose name is its name")
+	if other := p.Mapping(m.Name); other != nil {
+		r.bad(at, "", "is a second mapping called %q, after %s; each has a file of its own, whose name is its name", m.Name, other.File)
 	}
 	c := r.find(p, at, "for", m.For)
 	if c == nil {

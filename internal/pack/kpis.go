@@ -197,9 +197,9 @@ func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v
 		r.bad(at, field, "the table %s has no history; name the contract that changes it in pack.yaml, reference.%s.history", table.Name, table.Name)
 		return nil
 	}
-	c := r.find(p, r.head, "reference."+table.Name+".history", table.History)
+	c, _ := r.lookup(p, table.History)
 	if c == nil {
-		return nil
+		return nil // told by readHistories
 	}
 	v.From, v.Table = []string{table.History}, table.Name
 	if v.Key = keyOf(c, table.Name); v.Key == "" {
@@ -391,9 +391,32 @@ func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Tar
 	for _, dimension := range sortedKeys(d.Where) {
 		if len(k.Versions) > 0 && !slices.ContainsFunc(k.Versions, func(v kpi.Version) bool { return slices.Contains(v.Dimensions(), dimension) }) {
 			bad("where."+dimension, "no rollup of %s has this dimension", k.ID)
+			continue
 		}
+		r.where(p, k, dimension, d.Where[dimension], func(format string, args ...any) { bad("where."+dimension, format, args...) })
 	}
 	return t
+}
+
+// where notes a value that the field of a dimension cannot have.
+func (r *reader) where(p *Pack, k *kpi.KPI, dimension, value string, bad func(string, ...any)) {
+	for _, v := range k.Versions {
+		for _, name := range v.From {
+			c, _ := r.lookup(p, name)
+			if c == nil || c.Field(dimension) == nil {
+				continue
+			}
+			f := c.Field(dimension)
+			if table := p.Reference.Table(f.To); f.Type == contract.Ref && table != nil && !table.Has(value) && !r.damaged[f.To] {
+				bad("the table %s has no code %q", f.To, value)
+				return
+			}
+			if f.Type == contract.Enum && !slices.Contains(f.Values, value) {
+				bad("%q is none of the values: %s", value, strings.Join(f.Values, ", "))
+				return
+			}
+		}
+	}
 }
 
 // named lists variants for people: the default has no name.

@@ -21,6 +21,7 @@ const (
 	maxYAML  = 1 << 20
 	maxCSV   = 64 << 20
 	maxFiles = 10_000
+	maxTotal = 256 << 20 // of all files that are read
 )
 
 // reader is one reading of one pack. A problem is told once, where it is: what only
@@ -31,6 +32,7 @@ type reader struct {
 	issues problem.Issues
 
 	seen      map[string]bool // the pack's files
+	total     int             // bytes read
 	declared  packDeclaration
 	head      place // pack.yaml
 	contracts []declaredContract
@@ -59,6 +61,7 @@ func (r *reader) pack() *Pack {
 	r.readHead(p)
 	r.readReference(p)
 	r.readContracts(p)
+	r.readHistories(p)
 	r.readMappings(p)
 	r.readKPIs(p)
 	r.readTargets(p)
@@ -131,6 +134,10 @@ func (r *reader) read(name string, limit int64) ([]byte, bool) {
 	}
 	if int64(len(data)) > limit {
 		r.issues.Add(name, 0, "", "is larger than %d MB", limit>>20)
+		return nil, false
+	}
+	if r.total += len(data); r.total > maxTotal {
+		r.issues.Add(name, 0, "", "is too much: a pack has at most %d MB in all", maxTotal>>20)
 		return nil, false
 	}
 	return data, true
