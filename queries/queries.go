@@ -1,6 +1,33 @@
 // Package queries turns a KPI and its parameters into bound SQL over the smallest
-// table that fits, and what comes back into cells with a state, coverage,
-// freshness and a comparison.
+// table that fits, and what comes back into cells with a state, coverage, freshness and
+// a comparison.
+//
+//	q := queries.New(w, p.KPIs, p.Reference, queries.Options{Targets: p.Targets, K: p.K})
+//	result, err := q.Values(ctx, queries.Request{KPI: "online-processing-share", From: from, To: to,
+//		Grain: queries.Month, By: []string{"region"}, Compare: queries.YearBefore})
+//
+// # What stands on what
+//
+// A KPI on events is summed from a rollup, or from facts where none fits; the choice
+// and the SQL are in [Result.Plan]. Ratios are divided last: the value of any cell is Σ
+// numerator ÷ Σ denominator of its rows. Quantiles come from buckets, within ±1 %. Minimum,
+// maximum and distinct counts are read from facts.
+//
+// A stock is counted on a day: the latest description of each key up to the end of that
+// day. The value of a period is the one at its end, or today's while it has not ended.
+//
+// Reported figures keep their windows. A period is answered by the windows inside it:
+// added up when they follow each other without gap or overlap, else one cell for each.
+//
+// # Nothing and zero
+//
+// Periods without rows are there. When no source sent anything for a period its state
+// is not_provided; when some did, a count is zero and a ratio not_applicable (no_cases).
+//
+// # Few persons
+//
+// Where a definition names its persons, package disclosure decides which cells are
+// hidden; a hidden cell has no numbers at all, and no comparison.
 package queries
 
 import (
@@ -8,84 +35,51 @@ import (
 	"time"
 
 	"ombor/internal/kpi"
-	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/warehouse"
 )
 
 // Options are what a pack and the operator decide. The zero value works.
 type Options struct {
+	Targets  []*kpi.Target    // what was published about the KPIs
 	K        int              // distinct persons that a cell needs to be shown; 0 is 10, less than 5 is 5
 	Now      func() time.Time // nil is time.Now
 	MaxCells int              // cells of one answer; 0 is 100,000
 }
 
 // Queries answers for the KPIs of one pack. It is safe for concurrent use.
-type Queries struct{}
+type Queries struct {
+	warehouse *warehouse.Warehouse
+	catalogue *kpi.Catalogue
+	refs      *reference.Set
+	calendar  calendar
+	k         int
+	now       func() time.Time
+	maxCells  int
+}
 
-// New makes the answers of a pack: its KPIs are those that w was opened with. A
-// nil refs has no reference tables.
+// New makes the answers of a pack. kpis are those that w was opened with, so that their
+// rollups are there. A nil refs has no reference tables. A K above the warehouse's
+// [warehouse.Config.Persons] is lowered to it: rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
-	return &Queries{}
-}
-
-// Values answers one request. An unknown KPI is NotFound; an unknown dimension,
-// value, grain, version or a period that cannot be is BadInput, names the
-// parameter and lists what is allowed.
-func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
-	return nil, problem.New(problem.Internal, "queries: being built")
-}
-
-// ScorecardRequest asks for every KPI at once.
-type ScorecardRequest struct {
-	From, To reference.Day       // as in Request
-	Where    map[string][]string // KPIs without one of the dimensions are left out
-	KnownOn  reference.Day
-}
-
-// Scorecard is every KPI with its value, its last 13 months, and its owner.
-type Scorecard struct {
-	DataThrough *time.Time `json:"data_through"`
-	Simulated   bool       `json:"simulated"`
-	Rows        []Row      `json:"rows"`
-}
-
-// Row is one KPI of a scorecard.
-type Row struct {
-	KPI         string          `json:"kpi"`
-	Group       string          `json:"group"`
-	Title       reference.Names `json:"title"`
-	Unit        string          `json:"unit"`
-	Direction   string          `json:"direction"`
-	Owner       string          `json:"owner"`
-	Basis       string          `json:"basis"`
-	Cell        Cell            `json:"cell"`   // the whole period, compared with the one before
-	Months      []Cell          `json:"months"` // the last 13 months, the oldest first; none for windows
-	Targets     []Target        `json:"targets"`
-	DataThrough *time.Time      `json:"data_through"`
-	Problem     string          `json:"problem,omitempty"` // why there is no figure, when the KPI could not be computed
-}
-
-// Target is a published target held against the figure.
-type Target struct {
-	Comparator string   `json:"comparator"` // "at_least" or "at_most"
-	Value      float64  `json:"value"`
-	Due        Date     `json:"due"`
-	DueStated  bool     `json:"due_stated"`
-	Act        string   `json:"act"`
-	Wording    string   `json:"wording"`
-	Owner      string   `json:"owner"`
-	Gap        *float64 `json:"gap"`    // what is missing, in the KPI's unit; 0 or less: met
-	Status     string   `json:"status"` // "on_course", "off_course", "reached", "missed", "no_judgement"
-}
-
-// Scorecard answers for every KPI. One KPI that fails does not spoil the others:
-// its row says why.
-func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard, error) {
-	return nil, problem.New(problem.Internal, "queries: being built")
+	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells}
+	days := *refs.Calendar()
+	days.Zone = w.Zone()
+	q.calendar = calendar{&days}
+	if q.k == 0 {
+		q.k = 10
+	}
+	q.k = min(max(q.k, 5), w.PersonsLimit())
+	if q.now == nil {
+		q.now = time.Now
+	}
+	if q.maxCells == 0 {
+		q.maxCells = 100_000
+	}
+	return q
 }
 
 // Status is what the warehouse holds.
 func (q *Queries) Status(ctx context.Context) (*warehouse.Status, error) {
-	return nil, problem.New(problem.Internal, "queries: being built")
+	return q.warehouse.Status(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"ombor/internal/kpi"
 	"ombor/internal/reference"
 )
 
@@ -82,7 +83,7 @@ type Cell struct {
 	Denominator Number
 	Value       *float64
 	State       State
-	Reason      string     // "no_cases" with NotApplicable
+	Reason      string     // with NotApplicable: "no_cases" (0 ÷ 0) or "no_denominator" (something ÷ 0)
 	Cases       *int64     // rows behind the cell, corrections settled; nil when suppressed
 	Quantiles   []Quantile // of a distribution
 	Open        bool       // still arriving: the period has not ended, or data do not yet reach its end
@@ -95,14 +96,14 @@ type Cell struct {
 type Dim struct{ Name, Value string }
 
 // State says what a cell without a number means; none is ever turned into another.
-type State string
+type State = kpi.State
 
 const (
-	HasValue      State = "value"
-	Zero          State = "zero"
-	NotApplicable State = "not_applicable" // 0 ÷ 0 (reason no_cases), or said so by the sender
-	NotProvided   State = "not_provided"   // no report received
-	Suppressed    State = "suppressed"     // hidden to protect people
+	HasValue      = kpi.HasValue
+	Zero          = kpi.Zero
+	NotApplicable = kpi.NotApplicable // 0 ÷ 0 (reason no_cases), or said so by the sender
+	NotProvided   = kpi.NotProvided   // no report received
+	Suppressed    = kpi.Suppressed    // hidden to protect people
 )
 
 // Quantile is one point of a distribution.

@@ -1,0 +1,495 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+)
+
+// statement is SQL with its bound values, and what its columns are.
+type statement struct {
+	sql     string
+	params  map[string]string
+	columns []columnOf
+	table   string
+	why     string
+	exact   bool // persons are not in it: they are counted from facts
+}
+
+// columnOf says what a column of a statement's result is, so that a row can be read.
+type columnOf uint8
+
+const (
+	colPeriod      columnOf = iota // Date: first day of the period
+	colHour                        // UInt8
+	colFrom                        // Date: first day of a window
+	colTo                          // Date: last day of a window
+	colBy                          // String
+	colNumerator                   // Nullable(String): exact decimal
+	colDenominator                 // Nullable(String)
+	colBuckets                     // Map(Int32, Int64)
+	colN                           // Int64: rows, corrections settled
+	colRetracted                   // Int64: rows of sign −1
+	colSimulated                   // Int64
+	colPersons                     // UInt64
+	colCovered                     // Int64
+	colExpected                    // Int64
+	colStates                      // String: distinct states told by senders, by comma
+)
+
+// part is one column of a SELECT: what it is called, its expression over one contract's
+// table, and how the contracts' results are put together.
+type part struct {
+	is    columnOf
+	name  string
+	inner string
+	join  string // aggregate over the contracts' rows; "" groups by it
+}
+
+func quote(s string) string { return "`" + strings.ReplaceAll(s, "`", "\\`") + "`" }
+
+// array writes values as ClickHouse reads the text of an Array(String) parameter.
+func array(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'", "\n", "\\n", "\t", "\\t", "\x00", "\\0").Replace(v) + "'"
+	}
+	return "[" + strings.Join(quoted, ",") + "]"
+}
+
+// linearSQL is a formula as SQL, each aggregate through column.
+func linearSQL(f *kpi.Formula, column func(kpi.Term) string) string {
+	var b strings.Builder
+	for i, t := range f.Terms {
+		coefficient := t.Coefficient
+		switch {
+		case i > 0 && coefficient < 0:
+			b.WriteString(" - ")
+			coefficient = -coefficient
+		case i > 0:
+			b.WriteString(" + ")
+		}
+		if coefficient != 1 {
+			fmt.Fprintf(&b, "%d * ", coefficient)
+		}
+		b.WriteString(column(t))
+	}
+	return b.String()
+}
+
+// periodSQL is the first day of the grain's period around a day.
+func (q *Queries) periodSQL(g Grain, day string) string {
+	switch g {
+	case Week:
+		return "toMonday(" + day + ")"
+	case Month:
+		return "toStartOfMonth(" + day + ")"
+	case Quarter:
+		return "toStartOfQuarter(" + day + ")"
+	case Year:
+		return "toStartOfYear(" + day + ")"
+	case Fiscal:
+		if shift := int(q.calendar.FiscalMonth) - 1; shift > 0 {
+			return fmt.Sprintf("addMonths(toStartOfYear(addMonths(%s, -%d)), %d)", day, shift, shift)
+		}
+		return "toStartOfYear(" + day + ")"
+	}
+	return day
+}
+
+// bind collects the values of a statement.
+type bind map[string]string
+
+func (b bind) day(name string, d reference.Day) string {
+	b[name] = d.String()
+	return "{" + name + ":Date}"
+}
+
+// conditions are the parts of WHERE that every table shares.
+func (qn *question) conditions(params bind, day string, dimension func(string) string) []string {
+	var list []string
+	if qn.from != reference.NoDay {
+		list = append(list, day+" >= "+params.day("from", qn.from))
+	}
+	if qn.to != reference.NoDay {
+		list = append(list, day+" <= "+params.day("to", qn.to))
+	}
+	list = append(list, qn.filters(params, dimension)...)
+	return append(list, qn.known(params)...)
+}
+
+func (qn *question) filters(params bind, dimension func(string) string) []string {
+	var list []string
+	for i, f := range qn.where {
+		name := fmt.Sprintf("where%d", i+1)
+		params[name] = array(f.values)
+		list = append(list, dimension(f.dimension)+" IN {"+name+":Array(String)}")
+	}
+	return list
+}
+
+func (qn *question) known(params bind) []string {
+	if qn.knownOn == reference.NoDay {
+		return nil
+	}
+	return []string{"_cut <= " + params.day("known_on", qn.knownOn)}
+}
+
+func and(conditions []string) string {
+	if len(conditions) == 0 {
+		return ""
+	}
+	return strings.Join(conditions, " AND ")
+}
+
+func whereSQL(conditions []string) string {
+	if len(conditions) == 0 {
+		return ""
+	}
+	return "\nWHERE " + and(conditions)
+}
+
+// events compiles a question on events: for each contract over its smallest rollup that
+// has everything, or over its facts.
+func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) {
+	s := &statement{params: bind{}}
+	var parts []part
+	var selects []string
+	for _, c := range qn.contracts {
+		r, rows, err := q.fitting(ctx, qn, c)
+		if err != nil {
+			return nil, err
+		}
+		joined := len(qn.contracts) > 1
+		var sql string
+		if r != nil {
+			parts, sql = q.overRollup(qn, r, s.params, joined)
+			s.table, s.why = q.warehouse.Table(r), fmt.Sprintf("the smallest rollup by %s that holds the measures: %d rows", strings.Join(r.Dims, ", "), rows)
+		} else {
+			parts, sql = q.overFacts(qn, c, s.params)
+			s.exact = qn.version.Persons != ""
+			s.table, s.why = q.warehouse.Facts(c), q.whyFacts(qn)
+		}
+		selects = append(selects, sql)
+	}
+	if len(selects) == 1 {
+		s.sql = selects[0]
+	} else {
+		if s.exact { // one side counts persons from facts: then both do
+			for i := range parts {
+				if parts[i].is == colPersons {
+					parts = slices.Delete(parts, i, i+1)
+					break
+				}
+			}
+		}
+		var columns, group []string
+		for _, p := range parts {
+			if p.join == "" {
+				columns, group = append(columns, p.name), append(group, p.name)
+				continue
+			}
+			expr := p.join + "(" + p.name + ")"
+			if p.is == colNumerator || p.is == colDenominator {
+				expr = "toString(" + expr + ")"
+			}
+			columns = append(columns, expr+" AS Total"+p.name)
+		}
+		s.sql = "SELECT " + strings.Join(columns, ", ") + "\nFROM (\n" + strings.Join(selects, "\nUNION ALL\n") + "\n)" + groupSQL(group)
+	}
+	for _, p := range parts {
+		s.columns = append(s.columns, p.is)
+	}
+	s.sql += orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
+	return s, nil
+}
+
+func groupSQL(group []string) string {
+	if len(group) == 0 {
+		return ""
+	}
+	return "\nGROUP BY " + strings.Join(group, ", ")
+}
+
+func orderSQL(parts []part) string {
+	var order []string
+	for _, p := range parts {
+		if p.join == "" {
+			order = append(order, p.name)
+		}
+	}
+	if len(order) == 0 {
+		return ""
+	}
+	return "\nORDER BY " + strings.Join(order, ", ")
+}
+
+func (q *Queries) whyFacts(qn *question) string {
+	v := qn.version
+	switch {
+	case v.Distinct != nil:
+		return "exact distinct counts are made from facts"
+	case v.Numerator != nil && !v.Numerator.Retractable() || v.Denominator != nil && !v.Denominator.Retractable():
+		return "minimum and maximum are read from facts"
+	}
+	return "no rollup has the dimensions " + strings.Join(qn.needed(), ", ")
+}
+
+// needed are the dimensions that a table must have.
+func (qn *question) needed() []string {
+	list := slices.Clone(qn.by)
+	for _, f := range qn.where {
+		if !slices.Contains(list, f.dimension) {
+			list = append(list, f.dimension)
+		}
+	}
+	return list
+}
+
+// fitting is the contract's smallest rollup that has the dimensions, the grain and
+// every measure, with its number of rows; nil when there is none.
+func (q *Queries) fitting(ctx context.Context, qn *question, c *contract.Contract) (*warehouse.Rollup, uint64, error) {
+	v := qn.version
+	if v.Distinct != nil {
+		return nil, 0, nil
+	}
+	var best *warehouse.Rollup
+	var least uint64
+	for _, r := range q.warehouse.Rollups(c) {
+		if r.At != qn.at || qn.grain == Hour && !r.Hourly || !q.holds(r, qn) {
+			continue
+		}
+		rows, err := q.warehouse.Rows(ctx, q.warehouse.Table(r))
+		if err != nil {
+			return nil, 0, err
+		}
+		if best == nil || rows < least || rows == least && len(r.Dims) < len(best.Dims) {
+			best, least = r, rows
+		}
+	}
+	return best, least, nil
+}
+
+func (q *Queries) holds(r *warehouse.Rollup, qn *question) bool {
+	v := qn.version
+	for _, d := range qn.needed() {
+		if !slices.Contains(r.Dims, d) {
+			return false
+		}
+	}
+	for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
+		if f == nil {
+			continue
+		}
+		for _, t := range f.Terms {
+			if _, ok := r.Column(t); !ok {
+				return false
+			}
+		}
+	}
+	if v.Distribution != nil {
+		if _, ok := r.BucketsColumn(v.Distribution); !ok {
+			return false
+		}
+	}
+	if v.Persons != "" {
+		if _, ok := q.warehouse.PersonsColumn(r, v); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// grouping are the columns that an answer is grouped by.
+func (q *Queries) grouping(qn *question, day, hour string, dimension func(string) string) []part {
+	var parts []part
+	if qn.grain != Whole {
+		parts = append(parts, part{colPeriod, "Period", q.periodSQL(qn.grain, day), ""})
+	}
+	if qn.grain == Hour {
+		parts = append(parts, part{colHour, "Hour", hour, ""})
+	}
+	for i, d := range qn.by {
+		parts = append(parts, part{colBy, fmt.Sprintf("By%d", i+1), "toString(" + dimension(d) + ")", ""})
+	}
+	return parts
+}
+
+func (q *Queries) overRollup(qn *question, r *warehouse.Rollup, params bind, joined bool) ([]part, string) {
+	v := qn.version
+	parts := q.grouping(qn, "_day", "_hour", quote)
+	column := func(t kpi.Term) string {
+		name, _ := r.Column(t) // holds made sure
+		return "sum(" + name + ")"
+	}
+	parts = append(parts, formulaParts(v, joined, func(f *kpi.Formula) string { return linearSQL(f, column) })...)
+	if v.Distribution != nil {
+		name, _ := r.BucketsColumn(v.Distribution)
+		parts = append(parts, part{colBuckets, "Buckets", "sumMap(" + name + ")", "sumMap"})
+	}
+	parts = append(parts,
+		part{colN, "Cases", "sum(_n)", "sum"},
+		part{colRetracted, "Retracted", "sum(_retracted)", "sum"},
+		part{colSimulated, "Simulated", "sum(_simulated)", "sum"})
+	if v.Persons != "" {
+		name, _ := q.warehouse.PersonsColumn(r, v)
+		merge, k := "uniqUpToMerge", q.warehouse.PersonsLimit()
+		if joined {
+			merge = "uniqUpToMergeState"
+		}
+		parts = append(parts, part{colPersons, "Persons", fmt.Sprintf("%s(%d)(%s)", merge, k, name), fmt.Sprintf("uniqUpToMerge(%d)", k)})
+	}
+	return parts, selectSQL(parts, q.warehouse.Table(r)+whereSQL(qn.conditions(params, "_day", quote)))
+}
+
+// formulaParts are the numerator and the denominator. The texts that leave the engine
+// are exact decimals.
+func formulaParts(v *kpi.Version, joined bool, sql func(*kpi.Formula) string) []part {
+	var parts []part
+	add := func(is columnOf, name string, f *kpi.Formula) {
+		if f == nil {
+			return
+		}
+		join := "sum"
+		if len(f.Terms) == 1 && (f.Terms[0].Func == kpi.Min || f.Terms[0].Func == kpi.Max) {
+			join = f.Terms[0].Func.String()
+		}
+		expr := sql(f)
+		if !joined {
+			expr = "toString(" + expr + ")"
+		}
+		parts = append(parts, part{is, name, expr, join})
+	}
+	add(colNumerator, "Numerator", v.Numerator)
+	add(colDenominator, "Denominator", v.Denominator)
+	return parts
+}
+
+func selectSQL(parts []part, from string) string {
+	var columns, group []string
+	for _, p := range parts {
+		columns = append(columns, p.inner+" AS "+p.name)
+		if p.join == "" {
+			group = append(group, p.name)
+		}
+	}
+	return "SELECT " + strings.Join(columns, ",\n    ") + "\nFROM " + from + groupSQL(group)
+}
+
+// live is the condition that a row of facts stands: it was not taken back by what is
+// known on the day asked for.
+func (q *Queries) live(c *contract.Contract, qn *question, params bind) string {
+	conditions := append([]string{"_sign < 0"}, qn.known(params)...)
+	return "_sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + q.warehouse.Facts(c) + " WHERE " + and(conditions) + ")"
+}
+
+func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]part, string) {
+	v := qn.version
+	joined := len(qn.contracts) > 1
+	dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
+	day, hour := q.warehouse.DayOf(c, qn.at), q.warehouse.HourOf(c, qn.at)
+	conditions := qn.conditions(params, day, dimension)
+	if dated := warehouse.Dated(c, qn.at); dated != "" {
+		conditions = append([]string{dated}, conditions...)
+	}
+	expressions := v.Expressions()
+	counts := []part{
+		{colN, "Cases", "sum(toInt64(_sign))", "sum"},
+		{colRetracted, "Retracted", "toInt64(countIf(_sign < 0))", "sum"},
+		{colSimulated, "Simulated", "sumIf(toInt64(_sign), _simulated)", "sum"},
+	}
+	if v.Distinct != nil {
+		// A value counts while its signs add up to more than nothing.
+		inner := q.grouping(qn, day, hour, dimension)
+		value := quote(v.Distinct.Of)
+		conditions = append(conditions, present(c, v.Distinct.Of))
+		inner = append(inner, part{colBy, "Value", value, ""}, counts[0], counts[1], counts[2])
+		parts := append(q.grouping(qn, day, hour, dimension),
+			part{colNumerator, "Numerator", "toString(count())", "sum"})
+		for i := range parts {
+			if parts[i].join == "" {
+				parts[i].inner = parts[i].name
+			}
+		}
+		if joined {
+			parts[len(parts)-1].inner = "toInt64(count())"
+		}
+		parts = append(parts, part{colN, "Cases", "sum(Cases)", "sum"}, part{colRetracted, "Retracted", "sum(Retracted)", "sum"}, part{colSimulated, "Simulated", "sum(Simulated)", "sum"})
+		for i := range parts { // the outer names must not hide the inner columns
+			if parts[i].join != "" && parts[i].is != colNumerator {
+				parts[i].inner = strings.Replace(parts[i].inner, "(", "(counted.", 1)
+			}
+		}
+		return parts, selectSQL(parts, "(\n"+selectSQL(inner, q.warehouse.From(c, and(conditions), expressions...))+"\nHAVING Cases > 0\n) AS counted")
+	}
+	parts := q.grouping(qn, day, hour, dimension)
+	if !v.Numerator.Retractable() || v.Denominator != nil && !v.Denominator.Retractable() {
+		conditions = append(conditions, q.live(c, qn, params))
+	}
+	parts = append(parts, formulaParts(v, joined, func(f *kpi.Formula) string { return linearSQL(f, onFacts) })...)
+	if v.Distribution != nil {
+		parts = append(parts, part{colBuckets, "Buckets", warehouse.Buckets(v.Distribution), "sumMap"})
+	}
+	return append(parts, counts...), selectSQL(append(parts, counts...), q.warehouse.From(c, and(conditions), expressions...))
+}
+
+// onFacts is a term over facts: a sum of nothing is 0, the least of nothing is null.
+func onFacts(t kpi.Term) string {
+	switch t.Func {
+	case kpi.Min, kpi.Max:
+		if t.If != "" {
+			return t.Func.String() + "OrNullIf(" + t.Of + ", " + t.If + ")"
+		}
+		return t.Func.String() + "OrNull(" + t.Of + ")"
+	case kpi.Sum:
+		return "ifNull(" + warehouse.Signed(t) + ", 0)"
+	}
+	return warehouse.Signed(t)
+}
+
+// present is the condition that a field is told.
+func present(c *contract.Contract, field string) string {
+	if f := c.Field(field); f != nil && f.EmptyIsAbsent() {
+		return "notEmpty(" + quote(field) + ")"
+	}
+	return "isNotNull(" + quote(field) + ")"
+}
+
+// persons counts the distinct persons of each cell exactly, from facts: those with
+// a row that stands.
+func (q *Queries) persons(qn *question) *statement {
+	s := &statement{params: bind{}}
+	v := qn.version
+	person := warehouse.Persons(v)
+	if v.Distinct != nil && v.Distinct.Of == v.Persons {
+		person = "toNullable(" + quote(v.Persons) + ")"
+	}
+	var selects []string
+	var parts []part
+	for _, c := range qn.contracts {
+		dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
+		day := q.warehouse.DayOf(c, qn.at)
+		conditions := qn.conditions(s.params, day, dimension)
+		if dated := warehouse.Dated(c, qn.at); dated != "" {
+			conditions = append([]string{dated}, conditions...)
+		}
+		parts = q.grouping(qn, day, q.warehouse.HourOf(c, qn.at), dimension)
+		selects = append(selects, selectSQL(append(slices.Clone(parts), part{colBy, "Person", person, ""}, part{colN, "Cases", "sum(toInt64(_sign))", "sum"}),
+			q.warehouse.From(c, and(conditions), v.Expressions()...)))
+	}
+	var group []string
+	for _, p := range parts {
+		s.columns = append(s.columns, p.is)
+		group = append(group, p.name)
+	}
+	s.columns = append(s.columns, colPersons)
+	s.sql = "SELECT " + strings.Join(append(slices.Clone(group), "uniqExact(Person) AS Persons"), ", ") +
+		"\nFROM (\n" + strings.Join(selects, "\nUNION ALL\n") + "\n)\nWHERE Cases > 0 AND isNotNull(Person)" + groupSQL(group) + orderSQL(parts)
+	return s
+}

@@ -1,0 +1,156 @@
+package queries
+
+import (
+	"fmt"
+	"time"
+
+	"ombor/internal/reference"
+)
+
+// period is one column of the calendar in an answer.
+type period struct {
+	from, to reference.Day // inclusive; the first and last of an answer may be cut short
+	hour     int           // 0 to 23 with Hour, else 0
+	label    string
+}
+
+// calendar cuts days into periods.
+type calendar struct{ *reference.Calendar }
+
+// start is the first day of the period of a grain in which the day lies.
+func (c calendar) start(g Grain, d reference.Day) reference.Day {
+	t := d.Time()
+	switch g {
+	case Week:
+		return d - reference.Day((int(t.Weekday())+6)%7)
+	case Month:
+		return d - reference.Day(t.Day()-1)
+	case Quarter:
+		return reference.DayOf(time.Date(t.Year(), (t.Month()-1)/3*3+1, 1, 0, 0, 0, 0, time.UTC))
+	case Year:
+		return reference.DayOf(time.Date(t.Year(), 1, 1, 0, 0, 0, 0, time.UTC))
+	case Fiscal:
+		return c.FiscalSpan(c.FiscalYear(d)).From
+	}
+	return d
+}
+
+// after is the first day of the period that follows the one beginning on a day.
+func (c calendar) after(g Grain, start reference.Day) reference.Day {
+	t := start.Time()
+	switch g {
+	case Week:
+		return start + 7
+	case Month:
+		return reference.DayOf(t.AddDate(0, 1, 0))
+	case Quarter:
+		return reference.DayOf(t.AddDate(0, 3, 0))
+	case Year, Fiscal:
+		return reference.DayOf(t.AddDate(1, 0, 0))
+	}
+	return start + 1
+}
+
+// label names a period by its grain and first whole day.
+func (c calendar) label(g Grain, from, to reference.Day, hour int) string {
+	start := c.start(g, from)
+	t := start.Time()
+	switch g {
+	case Hour:
+		return fmt.Sprintf("%sT%02d", start, hour)
+	case Day:
+		return start.String()
+	case Week:
+		year, week := t.ISOWeek()
+		return fmt.Sprintf("%d-W%02d", year, week)
+	case Month:
+		return t.Format("2006-01")
+	case Quarter:
+		return fmt.Sprintf("%d-Q%d", t.Year(), (int(t.Month())-1)/3+1)
+	case Year:
+		return t.Format("2006")
+	case Fiscal:
+		span := c.FiscalSpan(c.FiscalYear(from))
+		return span.From.String() + "/" + span.To.String()
+	}
+	return from.String() + "/" + to.String()
+}
+
+// periods cuts the days from..to by a grain, at most limit+1 of them.
+func (c calendar) periods(g Grain, from, to reference.Day, limit int) []period {
+	if g == Whole || g == Window {
+		return []period{{from: from, to: to, label: c.label(Whole, from, to, 0)}}
+	}
+	var list []period
+	for d := from; d <= to && len(list) <= limit; {
+		next := c.after(g, c.start(g, d))
+		last := min(next-1, to)
+		if g == Hour {
+			for hour := range 24 {
+				list = append(list, period{d, d, hour, c.label(g, d, d, hour)})
+			}
+		} else {
+			list = append(list, period{d, last, 0, c.label(g, d, last, 0)})
+		}
+		d = next
+	}
+	return list
+}
+
+// yearBefore is the same day of the year before; 29 February becomes the 28th.
+func yearBefore(d reference.Day) reference.Day {
+	t := d.Time()
+	if t.Month() == time.February && t.Day() == 29 {
+		return reference.DayOf(time.Date(t.Year()-1, 2, 28, 0, 0, 0, 0, time.UTC))
+	}
+	return reference.DayOf(t.AddDate(-1, 0, 0))
+}
+
+// earlier is the period that p is held against.
+func (c calendar) earlier(g Grain, how Compare, p period) period {
+	e := period{hour: p.hour}
+	switch {
+	case g == Whole && how == Previous:
+		e.from, e.to = c.before(p.from, p.to)
+	case g == Whole || g == Window && how == YearBefore:
+		e.from, e.to = yearBefore(p.from), yearBefore(p.to)
+		if c.lastOfMonth(p.to) {
+			e.to = c.after(Month, c.start(Month, e.to)) - 1
+		}
+	case g == Window:
+		e.from, e.to = c.before(p.from, p.to)
+	case g == Hour && how == Previous:
+		if e.from, e.hour = p.from, p.hour-1; e.hour < 0 {
+			e.from, e.hour = p.from-1, 23
+		}
+		e.to = e.from
+	case how == Previous:
+		e.to = c.start(g, p.from) - 1
+		e.from = c.start(g, e.to)
+	case g == Week:
+		e.from = c.start(g, p.from) - 364
+		e.to = e.from + 6
+	default:
+		e.from = c.start(g, yearBefore(c.start(g, p.from)))
+		e.to = c.after(g, e.from) - 1
+	}
+	label := g
+	if g == Window {
+		label = Whole
+	}
+	e.label = c.label(label, e.from, e.to, e.hour)
+	return e
+}
+
+func (c calendar) lastOfMonth(d reference.Day) bool { return (d + 1).Time().Day() == 1 }
+
+// before is the span of the same length just before: of as many whole months when
+// the days are whole months, else of as many days.
+func (c calendar) before(from, to reference.Day) (reference.Day, reference.Day) {
+	if from.Time().Day() == 1 && c.lastOfMonth(to) {
+		a, b := from.Time(), to.Time()
+		months := (b.Year()-a.Year())*12 + int(b.Month()-a.Month()) + 1
+		return reference.DayOf(a.AddDate(0, -months, 0)), from - 1
+	}
+	return from - (to - from + 1), from - 1
+}

@@ -1,0 +1,329 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+)
+
+// question is a request that was checked: everything in it exists.
+type question struct {
+	kpi       *kpi.KPI
+	version   *kpi.Version
+	contracts []*contract.Contract
+	at        string
+	grain     Grain
+	by        []string
+	where     []filter
+	from, to  reference.Day // NoDay while open
+	knownOn   reference.Day // NoDay: everything received
+	compare   Compare
+	today     reference.Day
+}
+
+// filter keeps rows whose dimension has one of the values.
+type filter struct {
+	dimension string
+	values    []string
+}
+
+func (qn *question) filtered(dimension string) []string {
+	for _, f := range qn.where {
+		if f.dimension == dimension {
+			return f.values
+		}
+	}
+	return nil
+}
+
+func bad(field, format string, args ...any) error {
+	return problem.New(problem.BadInput, format, args...).In(field)
+}
+
+// open is a day of a request: 0 and NoDay are none.
+func open(d reference.Day) reference.Day {
+	if d == 0 {
+		return reference.NoDay
+	}
+	return d
+}
+
+const maxBy = 4
+
+// question checks a request against the pack.
+func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
+	k, err := q.catalogue.KPI(r.KPI)
+	if err != nil {
+		return nil, err
+	}
+	qn := &question{kpi: k, grain: r.Grain, from: open(r.From), to: open(r.To), knownOn: open(r.KnownOn), compare: r.Compare,
+		today: q.calendar.Today(q.now())}
+	if qn.from != reference.NoDay && qn.to != reference.NoDay && qn.to < qn.from {
+		return nil, bad("to", "the last day, %s, is before the first, %s", qn.to, qn.from)
+	}
+	if qn.from != reference.NoDay && qn.from > qn.today {
+		return nil, bad("from", "the period begins on %s, which is after today, %s", qn.from, qn.today)
+	}
+	if qn.knownOn > qn.today {
+		return nil, bad("known_on", "%s is after today, %s", qn.knownOn, qn.today)
+	}
+	if err := q.selectVersion(qn, r); err != nil {
+		return nil, err
+	}
+	v := qn.version
+	for _, from := range v.From {
+		c := q.warehouse.Contract(from)
+		if c == nil {
+			return nil, problem.New(problem.Internal, "queries: %s reads the contract %s, which does not exist", k.ID, from)
+		}
+		qn.contracts = append(qn.contracts, c)
+	}
+	if qn.at = v.At; qn.at == "" {
+		qn.at = "time"
+	}
+	switch r.Compare {
+	case NoComparison, Previous, YearBefore:
+	default:
+		return nil, bad("compare", "%q is no comparison; allowed: previous, year", r.Compare)
+	}
+	if err := qn.checkGrain(); err != nil {
+		return nil, err
+	}
+	return qn, q.dimensions(ctx, qn, r)
+}
+
+// selectVersion finds the version that the request means.
+func (q *Queries) selectVersion(qn *question, r Request) error {
+	k := qn.kpi
+	on := qn.to
+	if on == reference.NoDay || on > qn.today {
+		on = qn.today
+	}
+	variant := r.Variant
+	switch kpi.Basis(r.Basis) {
+	case "":
+	case kpi.Events, kpi.Reported, kpi.Stock:
+		if !slices.ContainsFunc(k.Versions, func(v kpi.Version) bool {
+			return string(v.Basis) == r.Basis && (r.Variant == "" || v.Variant == r.Variant)
+		}) {
+			have := map[string]bool{}
+			for _, v := range k.Versions {
+				have[string(v.Basis)] = true
+			}
+			return bad("basis", "%s does not stand on %s; it stands on %s", k.ID, r.Basis, strings.Join(slices.Sorted(maps.Keys(have)), ", "))
+		}
+		if variant == "" {
+			for _, v := range k.Versions {
+				if string(v.Basis) == r.Basis {
+					variant = v.Variant
+					break
+				}
+			}
+		}
+	default:
+		return bad("basis", "%q is no basis; allowed: events, reported, stock", r.Basis)
+	}
+	v, err := k.Select(variant, r.Version, on)
+	if err != nil && r.Version == 0 && slices.Contains(k.Variants(), cmp(variant, k.Versions)) {
+		// No version is valid on that day: the figure is still asked for, so the newest
+		// answers, and a note says so.
+		v, err = k.Select(variant, 0, reference.NoDay)
+	}
+	if err != nil {
+		if problem.KindOf(err) == problem.NotFound {
+			field := "version"
+			if !slices.Contains(k.Variants(), cmp(variant, k.Versions)) {
+				field = "variant"
+			}
+			return bad(field, "%s", problem.DocumentOf(err).Detail)
+		}
+		return err
+	}
+	if r.Basis != "" && string(v.Basis) != r.Basis {
+		return bad("basis", "version %d of %s stands on %s, not on %s", v.Version, k.ID, v.Basis, r.Basis)
+	}
+	qn.version = v
+	return nil
+}
+
+func cmp(variant string, versions []kpi.Version) string {
+	if variant == "" && len(versions) > 0 {
+		return versions[0].Variant
+	}
+	return variant
+}
+
+// checkGrain refuses a grain that the version cannot answer.
+func (qn *question) checkGrain() error {
+	allowed := []Grain{Day, Week, Month, Quarter, Year, Fiscal}
+	v := qn.version
+	switch {
+	case v.Distinct != nil:
+		allowed = nil
+		for _, g := range v.Distinct.Grains {
+			allowed = append(allowed, Grain(g))
+		}
+	case v.Basis == kpi.Reported:
+		allowed = []Grain{Window, Month, Quarter, Year, Fiscal}
+	case v.Basis == kpi.Events && v.Grain == "hour":
+		allowed = append([]Grain{Hour}, allowed...)
+	}
+	if qn.grain == Whole || slices.Contains(allowed, qn.grain) {
+		return nil
+	}
+	list := make([]string, len(allowed))
+	for i, g := range allowed {
+		list[i] = string(g)
+	}
+	return bad("grain", "%s cannot be told by %q; allowed: %s", qn.kpi.ID, qn.grain, strings.Join(list, ", "))
+}
+
+// dimensions checks By and Where: names against every contract of the version, values
+// against the enumeration, the reference table, or what has been received.
+func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error {
+	allowed := warehouse.Dimensions(qn.contracts[0])
+	for _, c := range qn.contracts[1:] {
+		allowed = slices.DeleteFunc(allowed, func(d string) bool { return !warehouse.Dimension(c, d) })
+	}
+	known := func(parameter, d string) error {
+		if !slices.Contains(allowed, d) {
+			return bad(parameter, "%s has no dimension %q; allowed: %s", qn.kpi.ID, d, strings.Join(allowed, ", "))
+		}
+		return nil
+	}
+	for i, d := range r.By {
+		if err := known("by", d); err != nil {
+			return err
+		}
+		if slices.Contains(r.By[:i], d) {
+			return bad("by", "the dimension %q is named twice", d)
+		}
+	}
+	if len(r.By) > maxBy {
+		return bad("by", "an answer is broken down by at most %d dimensions, not %d", maxBy, len(r.By))
+	}
+	qn.by = slices.Clone(r.By)
+	for _, d := range slices.Sorted(maps.Keys(r.Where)) {
+		if err := known("where", d); err != nil {
+			return err
+		}
+		f := filter{dimension: d}
+		for _, text := range r.Where[d] {
+			value, err := q.value(ctx, qn, d, text)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(f.values, value) {
+				f.values = append(f.values, value)
+			}
+		}
+		if len(f.values) == 0 {
+			return bad("where", "the dimension %q has no value", d)
+		}
+		sort.Strings(f.values)
+		qn.where = append(qn.where, f)
+	}
+	return nil
+}
+
+// value is the stored value that a text of a filter means.
+func (q *Queries) value(ctx context.Context, qn *question, dimension, text string) (string, error) {
+	c := qn.contracts[0]
+	f := c.Field(dimension)
+	if f != nil && !f.Required && text == "" {
+		return "", nil // rows that do not tell it
+	}
+	var allowed []string
+	switch {
+	case f != nil && f.Type == contract.Enum:
+		for _, c := range qn.contracts {
+			for _, v := range c.Field(dimension).Values {
+				if !slices.Contains(allowed, v) {
+					allowed = append(allowed, v)
+				}
+			}
+		}
+	case f != nil && f.Type == contract.Boolean:
+		allowed = []string{"true", "false"}
+	case f != nil && f.Type == contract.Ref:
+		table := q.refs.Table(f.To)
+		if table == nil {
+			return text, nil
+		}
+		if code, ok := table.Resolve(text); ok {
+			return code, nil
+		}
+		for _, row := range table.Rows() {
+			if len(allowed) == 0 || allowed[len(allowed)-1] != row.Code {
+				allowed = append(allowed, row.Code)
+			}
+		}
+	default:
+		var err error
+		if allowed, err = q.received(ctx, qn, dimension); err != nil {
+			return "", err
+		}
+	}
+	if slices.Contains(allowed, text) {
+		return text, nil
+	}
+	if len(allowed) == 0 {
+		return "", bad("where", "%s has no value %q: nothing has been received yet", dimension, text)
+	}
+	return "", bad("where", "%s has no value %q; allowed: %s", dimension, text, shorten(allowed))
+}
+
+const maxListed = 30
+
+func shorten(list []string) string {
+	if len(list) > maxListed {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxListed], ", "), len(list)-maxListed)
+	}
+	return strings.Join(list, ", ")
+}
+
+// received lists the values of a dimension in the data, from the smallest table that
+// has it.
+func (q *Queries) received(ctx context.Context, qn *question, dimension string) ([]string, error) {
+	var values []string
+	for _, c := range qn.contracts {
+		table, expr := q.warehouse.Facts(c), warehouse.DimensionOf(c, dimension)
+		least, err := q.warehouse.Rows(ctx, table)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range q.warehouse.Rollups(c) {
+			if !slices.Contains(r.Dims, dimension) {
+				continue
+			}
+			n, err := q.warehouse.Rows(ctx, q.warehouse.Table(r))
+			if err != nil {
+				return nil, err
+			}
+			if n <= least {
+				least, table, expr = n, q.warehouse.Table(r), quote(dimension)
+			}
+		}
+		err = q.warehouse.Each(ctx, "SELECT DISTINCT "+expr+" AS value FROM "+table+" ORDER BY value LIMIT 100000", nil, func(scan warehouse.Scan) error {
+			var v string
+			err := scan(&v)
+			if !slices.Contains(values, v) {
+				values = append(values, v)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}

@@ -1,0 +1,867 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/big"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/queries/disclosure"
+	"ombor/warehouse"
+)
+
+// Values answers one request. An unknown KPI is NotFound; an unknown dimension,
+// value, grain, version or a period that cannot be is BadInput, names the parameter and
+// lists what is allowed.
+func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
+	qn, err := q.question(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	src, err := q.sources(ctx, qn)
+	if err != nil {
+		return nil, err
+	}
+	result := q.describe(qn, r)
+	if !src.through.IsZero() {
+		through := src.through.In(q.warehouse.Zone())
+		result.DataThrough = &through
+	}
+	if !src.loaded.IsZero() {
+		loaded := src.loaded.In(q.warehouse.Zone())
+		result.Loaded = &loaded
+	}
+	a, err := q.answer(ctx, qn, src)
+	if err != nil {
+		return nil, err
+	}
+	if qn.compare != NoComparison && len(a.cells) > 0 {
+		if err := q.compared(ctx, qn, src, a); err != nil {
+			return nil, err
+		}
+	}
+	result.Cells, result.Notes = a.cells, append(result.Notes, a.notes...)
+	if result.Cells == nil {
+		result.Cells = []Cell{}
+	}
+	result.From, result.To = Date{}, Date{}
+	for i, c := range a.cells {
+		if i == 0 || c.From < result.From.Day {
+			result.From = dateOf(c.From)
+		}
+		if i == 0 || c.To > result.To.Day {
+			result.To = dateOf(c.To)
+		}
+		result.Simulated = result.Simulated || c.Simulated
+	}
+	result.Coverage = a.coverage
+	if valid := qn.version.Valid; result.From.Set && valid.From != reference.NoDay && result.From.Day < valid.From {
+		result.Notes = append(result.Notes, fmt.Sprintf("Version %d of the definition is valid from %s; earlier periods are told by the same formula.", qn.version.Version, valid.From))
+	}
+	if result.Simulated {
+		result.Notes = append(result.Notes, "Some rows behind these figures are simulated.")
+	}
+	result.Names = q.names(qn, a.cells)
+	if r.Plan {
+		result.Plan = a.plan
+	}
+	return result, nil
+}
+
+func (q *Queries) describe(qn *question, r Request) *Result {
+	k, v := qn.kpi, qn.version
+	result := &Result{
+		KPI: k.ID, Title: k.Title, Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner, Basis: string(v.Basis),
+		Version: v.Version, Variant: v.Variant, Grain: qn.grain, By: qn.by, Where: map[string][]string{}, Compare: qn.compare,
+		KnownOn:    dateOf(qn.knownOn),
+		Definition: Definition{About: k.About, From: v.From, At: qn.at, Source: v.Source, ValidFrom: dateOf(v.Valid.From), ValidTo: dateOf(v.Valid.To), Exact: true},
+	}
+	if result.By == nil {
+		result.By = []string{}
+	}
+	for _, f := range qn.where {
+		result.Where[f.dimension] = f.values
+	}
+	d := &result.Definition
+	if v.Numerator != nil {
+		d.Numerator = v.Numerator.Text
+	}
+	if v.Denominator != nil {
+		d.Denominator = v.Denominator.Text
+	}
+	if v.Distribution != nil {
+		d.Of, d.Quantiles, d.Exact, d.Error = v.Distribution.Of, v.Distribution.Quantiles, false, warehouse.RelativeError
+	}
+	if v.Distinct != nil {
+		d.Of = v.Distinct.Of
+	}
+	return result
+}
+
+// names are those of the reference codes in the cells.
+func (q *Queries) names(qn *question, cells []Cell) map[string]map[string]reference.Names {
+	all := map[string]map[string]reference.Names{}
+	for i, dimension := range qn.by {
+		f := qn.contracts[0].Field(dimension)
+		if f == nil || f.Type != contract.Ref {
+			continue
+		}
+		table := q.refs.Table(f.To)
+		if table == nil {
+			continue
+		}
+		all[dimension] = map[string]reference.Names{}
+		for _, c := range cells {
+			if row, ok := table.Get(c.Dims[i].Value); ok {
+				all[dimension][c.Dims[i].Value] = row.Names
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+// answer is the cells of a question, without comparison.
+type answer struct {
+	cells    []Cell
+	coverage *Coverage
+	plan     *Plan
+	notes    []string
+}
+
+func (q *Queries) answer(ctx context.Context, qn *question, src *sources) (*answer, error) {
+	switch qn.version.Basis {
+	case kpi.Reported:
+		return q.answerReported(ctx, qn)
+	case kpi.Stock:
+		return q.answerStock(ctx, qn, src)
+	}
+	return q.answerEvents(ctx, qn, src)
+}
+
+func (q *Queries) planOf(ctx context.Context, s *statement) (*Plan, error) {
+	rows, err := q.warehouse.Rows(ctx, s.table)
+	return &Plan{Table: strings.ReplaceAll(s.table, "`", ""), Rows: rows, Why: s.why, SQL: s.sql, Bindings: s.params}, err
+}
+
+// span closes the open ends of a question with the days of the data. It answers false
+// when there is nothing to ask about.
+func (qn *question) span(src *sources) bool {
+	if qn.from == reference.NoDay {
+		qn.from = src.first
+		if qn.to != reference.NoDay && qn.from > qn.to {
+			qn.from = qn.to
+		}
+	}
+	if qn.from == reference.NoDay {
+		return false
+	}
+	if qn.to == reference.NoDay {
+		qn.to = max(src.last, qn.from)
+	}
+	return true
+}
+
+func (q *Queries) answerEvents(ctx context.Context, qn *question, src *sources) (*answer, error) {
+	if !qn.span(src) {
+		return &answer{coverage: src.coverage(nil, qn.today), notes: []string{"Nothing has been received yet."}}, nil
+	}
+	if err := q.checkDistinct(qn); err != nil {
+		return nil, err
+	}
+	periods := q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
+	if len(periods) > q.maxCells {
+		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
+	}
+	s, err := q.events(ctx, qn)
+	if err != nil {
+		return nil, err
+	}
+	found, err := q.read(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.readPeriods(ctx, qn, src); err != nil {
+		return nil, err
+	}
+	a := &answer{}
+	if a.plan, err = q.planOf(ctx, s); err != nil {
+		return nil, err
+	}
+	if qn.version.Persons != "" {
+		if err := q.countPersons(ctx, qn, s, found); err != nil {
+			return nil, err
+		}
+	}
+	tuples := tuplesOf(qn, found)
+	if len(tuples)*len(periods) > q.maxCells {
+		return nil, bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
+	}
+	money := q.minorUnits(qn)
+	var persons []disclosure.Cell
+	anySeen := map[string]bool{}
+	for _, p := range periods {
+		k := key{hour: p.hour}
+		seenKey := key{}
+		if qn.grain != Whole {
+			k.from = q.calendar.start(qn.grain, p.from)
+			seenKey.from = k.from
+		}
+		seen := src.seen[seenKey]
+		maps.Copy(anySeen, seen)
+		coverage := src.coverage(seen, p.to)
+		for _, by := range tuples {
+			k.by = by
+			c := q.cell(qn, p, by)
+			c.Coverage, c.Open = coverage, q.isOpen(qn, src, p.to)
+			sum := found[k]
+			if sum == nil {
+				sum = &sums{numerator: "0", denominator: "0"}
+			}
+			q.fill(qn, &c, sum, len(seen) > 0, money)
+			a.cells = append(a.cells, c)
+			persons = append(persons, disclosure.Cell{Key: append([]string{p.label}, split(by, len(qn.by))...), Persons: sum.persons, Size: sum.cases})
+		}
+	}
+	a.coverage = src.coverage(anySeen, qn.to)
+	if qn.version.Persons != "" {
+		for i, hidden := range disclosure.Inside(persons, q.k) {
+			if hidden {
+				a.cells[i].suppress()
+			}
+		}
+	}
+	return a, nil
+}
+
+// isOpen says whether a period may still change by rows that have yet to arrive.
+func (q *Queries) isOpen(qn *question, src *sources, to reference.Day) bool {
+	return to >= qn.today || src.through.IsZero() || to > q.calendar.Today(src.through)
+}
+
+// suppress leaves nothing of a cell but its place.
+func (c *Cell) suppress() {
+	c.Numerator, c.Denominator, c.Value, c.Cases, c.Quantiles, c.Reason, c.State = "", "", nil, nil, nil, "", Suppressed
+}
+
+func (q *Queries) cell(qn *question, p period, by string) Cell {
+	c := Cell{Period: p.label, From: p.from, To: p.to}
+	for i, value := range split(by, len(qn.by)) {
+		c.Dims = append(c.Dims, Dim{qn.by[i], value})
+	}
+	return c
+}
+
+// fill divides. provided says whether anybody reported for the period.
+func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int64) {
+	v := qn.version
+	c.Simulated = s.simulated > 0
+	cases := s.cases
+	if !provided && cases == 0 {
+		c.State = NotProvided
+		return
+	}
+	c.Cases = &cases
+	if d := v.Distribution; d != nil {
+		values, n := warehouse.Quantiles(s.buckets, d.Quantiles)
+		c.Cases = &n
+		if n == 0 {
+			c.State, c.Reason = NotApplicable, kpi.NoCases
+			return
+		}
+		for i, value := range values {
+			c.Quantiles = append(c.Quantiles, Quantile{d.Quantiles[i], value})
+		}
+		c.Value, c.State = &values[0], HasValue
+		if values[0] == 0 {
+			c.State = Zero
+		}
+		return
+	}
+	c.Numerator = s.numerator
+	numerator, ok := s.numerator.Float()
+	if !ok { // the least of no rows
+		c.State, c.Reason = NotApplicable, kpi.NoCases
+		return
+	}
+	var denominator *float64
+	if v.Denominator != nil {
+		c.Denominator = s.denominator
+		d, ok := s.denominator.Float()
+		if !ok {
+			c.State, c.Reason = NotApplicable, kpi.NoCases
+			return
+		}
+		denominator = &d
+	}
+	value := kpi.Divide(numerator/float64(minor), denominator, qn.kpi.Unit)
+	c.State, c.Reason = value.State, value.Reason
+	if value.State == HasValue || value.State == Zero {
+		c.Value = &value.Number
+	}
+}
+
+// tuplesOf are the combinations of dimension values in an answer, in order; the one
+// empty combination without dimensions. Values that a filter names are there even when
+// no row has them.
+func tuplesOf(qn *question, found map[key]*sums) []string {
+	if len(qn.by) == 0 {
+		return []string{""}
+	}
+	set := map[string]bool{}
+	for k := range found {
+		set[k.by] = true
+	}
+	if len(qn.by) == 1 {
+		for _, value := range qn.filtered(qn.by[0]) {
+			set[value] = true
+		}
+	}
+	tuples := slices.Collect(maps.Keys(set))
+	sort.Strings(tuples)
+	return tuples
+}
+
+var currency = regexp.MustCompile(`^[A-Z]{3}$`)
+
+// minorUnits is how many minor units make one of the KPI's unit: money fields hold
+// minor units (ISO 4217), a KPI in a currency is told in the currency itself. 1 for
+// every other KPI.
+func (q *Queries) minorUnits(qn *question) int64 {
+	if !currency.MatchString(string(qn.kpi.Unit)) || qn.version.Numerator == nil {
+		return 1
+	}
+	for _, t := range qn.version.Numerator.Terms {
+		for _, column := range kpi.Columns(t.Of) {
+			for _, c := range qn.contracts {
+				if f := c.Field(column); f != nil && f.Type == contract.Money {
+					return minor(string(qn.kpi.Unit))
+				}
+			}
+		}
+	}
+	return 1
+}
+
+// minor is ISO 4217's exponent as a factor.
+func minor(code string) int64 {
+	switch code {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 1
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 1000
+	}
+	return 100
+}
+
+// checkDistinct holds an exact distinct count to its declared calendar periods.
+func (q *Queries) checkDistinct(qn *question) error {
+	d := qn.version.Distinct
+	if d == nil {
+		return nil
+	}
+	grains := make([]Grain, len(d.Grains))
+	for i, g := range d.Grains {
+		grains[i] = Grain(g)
+	}
+	if qn.grain == Whole {
+		for _, g := range grains {
+			if start := q.calendar.start(g, qn.from); start == qn.from && q.calendar.after(g, start)-1 == qn.to {
+				return nil
+			}
+		}
+		return bad("grain", "%s counts distinct values, which cannot be added up: ask for one whole %s, or give one of these as the grain", qn.kpi.ID, strings.Join(d.Grains, ", "))
+	}
+	return nil
+}
+
+// countPersons settles how many distinct persons stand behind each cell. From a rollup
+// the count is right unless a row of the cell was taken back; then those days count
+// whose rows all stand; and where these are not enough, or no rollup was read, facts do.
+func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, found map[key]*sums) error {
+	doubt := s.exact
+	for _, c := range found {
+		if !s.exact && c.retracted > 0 && c.persons > 0 {
+			doubt = true
+		}
+	}
+	if !doubt {
+		return nil
+	}
+	if !s.exact {
+		settled, err := q.untouched(ctx, qn)
+		if err != nil {
+			return err
+		}
+		doubt = false
+		for k, c := range found {
+			if c.retracted == 0 {
+				continue
+			}
+			if c.persons = 0; settled[k] != nil {
+				c.persons = settled[k].persons
+			}
+			doubt = doubt || c.persons < q.k
+		}
+		if !doubt {
+			return nil
+		}
+	}
+	exact, err := q.read(ctx, q.persons(qn))
+	if err != nil {
+		return err
+	}
+	for k, c := range found {
+		if s.exact || c.retracted > 0 && c.persons < q.k {
+			c.persons = 0
+			if exact[k] != nil {
+				c.persons = exact[k].persons
+			}
+		}
+	}
+	return nil
+}
+
+// untouched counts, from rollups, the persons of rows by day and dimensions of which
+// none was taken back: never more than there are.
+func (q *Queries) untouched(ctx context.Context, qn *question) (map[key]*sums, error) {
+	s := &statement{params: bind{}}
+	var selects []string
+	var parts []part
+	k := q.warehouse.PersonsLimit()
+	for _, c := range qn.contracts {
+		r, _, err := q.fitting(ctx, qn, c)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil {
+			return nil, problem.New(problem.Internal, "queries: %s has no rollup any more", qn.kpi.ID)
+		}
+		column, _ := q.warehouse.PersonsColumn(r, qn.version)
+		parts = q.grouping(qn, "_day", "_hour", quote)
+		fine := []string{"_day"}
+		for _, d := range r.Dims {
+			fine = append(fine, quote(d))
+		}
+		if r.Hourly {
+			fine = append(fine, "_hour")
+		}
+		columns, group := "", ""
+		for _, p := range parts {
+			columns += p.inner + " AS " + p.name + ", "
+			group += p.name + ", "
+		}
+		selects = append(selects, fmt.Sprintf("SELECT %suniqUpToMergeState(%d)(%s) AS Standing\nFROM %s%s\nGROUP BY %s%s\nHAVING sum(_retracted) = 0",
+			columns, k, column, q.warehouse.Table(r), whereSQL(qn.conditions(s.params, "_day", quote)), group, strings.Join(fine, ", ")))
+	}
+	var names []string
+	for _, p := range parts {
+		s.columns = append(s.columns, p.is)
+		names = append(names, p.name)
+	}
+	s.columns = append(s.columns, colPersons)
+	s.sql = "SELECT " + strings.Join(append(slices.Clone(names), fmt.Sprintf("uniqUpToMerge(%d)(Standing) AS Persons", k)), ", ") +
+		"\nFROM (\n" + strings.Join(selects, "\nUNION ALL\n") + "\n)" + groupSQL(names)
+	return q.read(ctx, s)
+}
+
+func (q *Queries) answerStock(ctx context.Context, qn *question, src *sources) (*answer, error) {
+	var periods []period
+	if qn.grain == Whole {
+		to := qn.to
+		if to == reference.NoDay {
+			to = qn.today
+		}
+		periods = []period{{from: to, to: to, label: to.String()}}
+	} else {
+		if qn.to == reference.NoDay {
+			qn.to = qn.today
+		}
+		if qn.from == reference.NoDay {
+			qn.from = min(src.first, qn.to)
+		}
+		if qn.from == reference.NoDay {
+			return &answer{coverage: src.coverage(nil, qn.today), notes: []string{"Nothing has been received yet."}}, nil
+		}
+		periods = q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
+	}
+	if len(periods) > q.maxCells {
+		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
+	}
+	days := make([]reference.Day, len(periods))
+	for i, p := range periods {
+		days[i] = min(p.to, qn.today) // a period that has not ended is told as it stands today
+	}
+	s, err := q.stock(qn, slices.Compact(slices.Clone(days)))
+	if err != nil {
+		return nil, err
+	}
+	found, err := q.read(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{}
+	if a.plan, err = q.planOf(ctx, s); err != nil {
+		return nil, err
+	}
+	money := q.minorUnits(qn)
+	begun := func(day reference.Day) map[string]bool {
+		seen := map[string]bool{}
+		for _, x := range src.list {
+			if x.first <= day {
+				seen[x.name] = true
+			}
+		}
+		return seen
+	}
+	for i, p := range periods {
+		seen := begun(days[i])
+		coverage := src.coverage(seen, days[i])
+		for _, by := range tuplesOf(qn, found) {
+			c := q.cell(qn, p, by)
+			c.Coverage, c.Open = coverage, p.to >= qn.today
+			sum := found[key{from: days[i], by: by}]
+			if sum == nil {
+				sum = &sums{numerator: "0", denominator: "0"}
+			}
+			q.fill(qn, &c, sum, len(seen) > 0, money)
+			a.cells = append(a.cells, c)
+		}
+		a.coverage = coverage
+	}
+	return a, nil
+}
+
+// window is one window with its figures by combination of dimensions.
+type window struct {
+	from, to reference.Day
+	sums     map[string]*sums
+}
+
+func (q *Queries) answerReported(ctx context.Context, qn *question) (*answer, error) {
+	c := qn.contracts[0]
+	latest := qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay
+	s := q.reported(qn, c, bind{})
+	found, err := q.read(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{}
+	if a.plan, err = q.planOf(ctx, s); err != nil {
+		return nil, err
+	}
+	var windows []window
+	for k, sum := range found {
+		i := slices.IndexFunc(windows, func(w window) bool { return w.from == k.from && w.to == k.to })
+		if i < 0 {
+			i = len(windows)
+			windows = append(windows, window{k.from, k.to, map[string]*sums{}})
+		}
+		windows[i].sums[k.by] = sum
+	}
+	sort.Slice(windows, func(a, b int) bool {
+		if windows[a].to != windows[b].to {
+			return windows[a].to < windows[b].to
+		}
+		return windows[a].from < windows[b].from
+	})
+	if latest && len(windows) > 1 {
+		windows = windows[len(windows)-1:]
+	}
+	tuples := tuplesOf(qn, found)
+	money := q.minorUnits(qn)
+	add := func(w window, label string) {
+		for _, by := range tuples {
+			cell := q.cell(qn, period{from: w.from, to: w.to, label: label}, by)
+			cell.Open = w.to >= qn.today
+			q.fillReported(qn, &cell, w.sums[by], money)
+			a.cells = append(a.cells, cell)
+		}
+	}
+	whole := func(w window) string { return q.calendar.label(Whole, w.from, w.to, 0) }
+	one := func(windows []window, from, to reference.Day, label string) {
+		if joined, ok := tile(windows); ok && (label == "" || joined.from == from && joined.to == to) {
+			if label == "" {
+				label = whole(joined)
+			}
+			add(joined, label)
+			return
+		}
+		for _, w := range windows {
+			add(w, whole(w))
+		}
+		if len(windows) > 1 {
+			a.notes = append(a.notes, "The reported windows overlap or leave gaps; each is told by itself and they are not added up.")
+		}
+	}
+	switch {
+	case qn.grain == Window:
+		for _, w := range windows {
+			add(w, whole(w))
+		}
+	case qn.grain == Whole:
+		if len(windows) == 0 && !latest {
+			from, to := qn.from, qn.to
+			if from == reference.NoDay {
+				from = to
+			}
+			if to == reference.NoDay {
+				to = max(from, qn.today)
+			}
+			for _, by := range tuples {
+				cell := q.cell(qn, period{from: from, to: to, label: q.calendar.label(Whole, from, to, 0)}, by)
+				cell.State, cell.Open = NotProvided, to >= qn.today
+				a.cells = append(a.cells, cell)
+			}
+			break
+		}
+		one(windows, 0, 0, "")
+	default:
+		from, to := qn.from, qn.to
+		for _, w := range windows {
+			if from == reference.NoDay || qn.from == reference.NoDay && w.from < from {
+				from = w.from
+			}
+			to = max(to, w.to)
+		}
+		if from == reference.NoDay {
+			break
+		}
+		rest := windows
+		for _, p := range q.calendar.periods(qn.grain, from, to, q.maxCells) {
+			start := q.calendar.start(qn.grain, p.from)
+			end := q.calendar.after(qn.grain, start) - 1
+			var inside []window
+			rest = slices.DeleteFunc(slices.Clone(rest), func(w window) bool {
+				in := w.from >= start && w.to <= end
+				if in {
+					inside = append(inside, w)
+				}
+				return in
+			})
+			if len(inside) == 0 {
+				add(window{p.from, p.to, nil}, p.label)
+				continue
+			}
+			one(inside, start, end, p.label)
+		}
+		if len(rest) > 0 {
+			a.notes = append(a.notes, fmt.Sprintf("%d reported windows lie across periods of a %s and are left out; ask for the grain window.", len(rest), qn.grain))
+		}
+	}
+	a.notes = slices.Compact(a.notes)
+	var covered, expected int64
+	for _, cell := range a.cells {
+		if cell.Coverage != nil {
+			covered, expected = covered+cell.Coverage.Covered, expected+cell.Coverage.Expected
+		}
+	}
+	if expected > 0 {
+		a.coverage = &Coverage{Covered: covered, Expected: expected, Share: share(covered, expected), Words: words(covered, expected, "unit")}
+	}
+	return a, nil
+}
+
+// tile joins windows that follow each other day by day; false when they do not.
+func tile(windows []window) (window, bool) {
+	if len(windows) == 0 {
+		return window{}, false
+	}
+	joined := window{windows[0].from, windows[0].to, map[string]*sums{}}
+	for i, w := range windows {
+		if i > 0 {
+			if w.from != joined.to+1 {
+				return window{}, false
+			}
+			joined.to = w.to
+		}
+		for by, s := range w.sums {
+			if joined.sums[by] == nil {
+				joined.sums[by] = &sums{}
+			}
+			joined.sums[by].add(s)
+		}
+	}
+	return joined, true
+}
+
+func (s *sums) add(o *sums) {
+	s.numerator, s.denominator = plus(s.numerator, o.numerator), plus(s.denominator, o.denominator)
+	s.cases += o.cases
+	s.simulated += o.simulated
+	s.covered += o.covered
+	s.expected += o.expected
+	if o.states != "" && !strings.Contains(s.states, o.states) {
+		s.states = strings.Trim(s.states+","+o.states, ",")
+	}
+}
+
+// plus adds exact decimals; none is neither.
+func plus(a, b Number) Number {
+	if a == "" {
+		return b
+	}
+	if b == "" {
+		return a
+	}
+	x, okX := new(big.Rat).SetString(string(a))
+	y, okY := new(big.Rat).SetString(string(b))
+	if !okX || !okY {
+		return ""
+	}
+	digits := 0
+	for _, n := range []Number{a, b} {
+		if _, fraction, ok := strings.Cut(string(n), "."); ok {
+			digits = max(digits, len(fraction))
+		}
+	}
+	return Number(x.Add(x, y).FloatString(digits))
+}
+
+// fillReported divides a reported figure. Nobody's figure is not provided; what a
+// sender says of a figure without numbers is taken as said.
+func (q *Queries) fillReported(qn *question, c *Cell, s *sums, minor int64) {
+	if s == nil || s.cases == 0 {
+		c.State = NotProvided
+		return
+	}
+	cases := s.cases
+	c.Cases, c.Simulated = &cases, s.simulated > 0
+	if qn.version.Covered != nil && qn.version.Expected != nil {
+		c.Coverage = &Coverage{Covered: s.covered, Expected: s.expected, Share: share(s.covered, s.expected), Words: words(s.covered, s.expected, "unit")}
+	}
+	if s.numerator == "" || qn.version.Denominator != nil && s.denominator == "" {
+		c.Numerator, c.Denominator = s.numerator, s.denominator
+		switch said := strings.Split(s.states, ","); {
+		case slices.Contains(said, string(Suppressed)):
+			c.suppress()
+		case slices.Contains(said, string(NotProvided)), s.states == "", !slices.Contains(said, string(NotApplicable)):
+			c.State = NotProvided
+		default:
+			c.State = NotApplicable
+		}
+		return
+	}
+	q.fill(qn, c, s, true, minor)
+}
+
+// compared gives every cell its comparison with the earlier period.
+func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *answer) error {
+	earlier := make([]period, len(a.cells))
+	before := *qn
+	before.compare = NoComparison
+	before.from, before.to = reference.NoDay, reference.NoDay
+	for i, c := range a.cells {
+		p := period{from: c.From, to: c.To, label: c.Period}
+		grain := qn.grain
+		switch {
+		case grain == Hour:
+			p.hour = hourOf(c.Period)
+		case strings.Contains(c.Period, "/") && grain != Fiscal:
+			grain = Window
+			if qn.grain == Whole && qn.version.Basis != kpi.Reported {
+				grain = Whole
+			}
+		case qn.version.Basis == kpi.Stock && grain == Whole:
+			grain = Day
+		}
+		if grain == Window && qn.compare == Previous && qn.version.Basis == kpi.Reported {
+			earlier[i].from, earlier[i].to = q.calendar.before(p.from, p.to)
+			earlier[i].label = q.calendar.label(Whole, earlier[i].from, earlier[i].to, 0)
+		} else {
+			earlier[i] = q.calendar.earlier(grain, qn.compare, p)
+		}
+		if i == 0 || earlier[i].from < before.from {
+			before.from = earlier[i].from
+		}
+		before.to = max(before.to, earlier[i].to)
+	}
+	if qn.version.Basis == kpi.Reported {
+		before.grain = Window
+	}
+	if qn.version.Basis == kpi.Stock && qn.grain == Whole {
+		before.grain = Day
+		before.from = before.to
+	}
+	srcBefore := *src
+	srcBefore.seen = map[key]map[string]bool{}
+	b, err := q.answer(ctx, &before, &srcBefore)
+	if err != nil {
+		return err
+	}
+	type place struct {
+		from, to reference.Day // to only of windows: periods may be cut short
+		hour     int
+		by       string
+	}
+	placeOf := func(from, to reference.Day, hour int, dims []Dim) place {
+		p := place{from: from, hour: hour}
+		if before.grain == Window {
+			p.to = to
+		}
+		for _, d := range dims {
+			p.by += d.Value + separator
+		}
+		return p
+	}
+	index := map[place]*Cell{}
+	for i := range b.cells {
+		c := &b.cells[i]
+		index[placeOf(c.From, c.To, hourIf(before.grain, c.Period), c.Dims)] = c
+	}
+	for i := range a.cells {
+		c := &a.cells[i]
+		e := earlier[i]
+		old := index[placeOf(e.from, e.to, e.hour, c.Dims)]
+		comparison := &Comparison{Period: e.label, State: NotProvided}
+		c.Comparison = comparison
+		if old == nil {
+			continue
+		}
+		comparison.State = old.State
+		if c.State == Suppressed || old.Value == nil {
+			if c.State == Suppressed { // the old value beside a hidden one tells too much of it
+				comparison.State = Suppressed
+			}
+			continue
+		}
+		value := *old.Value
+		comparison.Value = &value
+		if c.Value == nil {
+			continue
+		}
+		difference := *c.Value - value
+		comparison.Difference = &difference
+		if value != 0 {
+			change := 100 * difference / value
+			comparison.Change = &change
+		}
+	}
+	return nil
+}
+
+func hourIf(g Grain, label string) int {
+	if g == Hour {
+		return hourOf(label)
+	}
+	return 0
+}
+
+// hourOf reads the hour back from a label such as 2024-03-05T14.
+func hourOf(label string) int {
+	var hour int
+	if _, text, ok := strings.Cut(label, "T"); ok {
+		_, _ = fmt.Sscanf(text, "%d", &hour) // made by calendar.label
+	}
+	return hour
+}
