@@ -114,9 +114,10 @@ func (r *reading) openStream(name string) (s *stream, err error) {
 	counted := &countedFile{File: file}
 	base := filepath.Base(name)
 	s = &stream{name: base, inner: base, counted: func() int64 { return counted.n }, closers: []io.Closer{file}}
+	made := s
 	defer func() {
 		if err != nil {
-			s.close()
+			made.close()
 		}
 	}()
 	info, err := file.Stat()
