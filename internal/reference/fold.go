@@ -4,7 +4,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -51,8 +50,8 @@ func Fold(text string) string {
 	var b strings.Builder
 	b.Grow(len(text))
 	space := false
-	// Case folding may undo NFC (ΐ folds to three runes), so normalise after it.
-	for _, r := range norm.NFC.String(cases.Fold().String(norm.NFC.String(text))) {
+	// Folding a letter may let it compose with the mark behind it, so normalise again.
+	for _, r := range norm.NFC.String(strings.Map(foldRune, norm.NFC.String(text))) {
 		if unicode.IsSpace(r) {
 			space = b.Len() > 0
 			continue
@@ -67,6 +66,16 @@ func Fold(text string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// foldRune is one form of all letters that differ by case only: the small letter of
+// the first of them. (cases.Fold of golang.org/x/text is not idempotent for Cherokee.)
+func foldRune(r rune) rune {
+	first := r
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		first = min(first, other)
+	}
+	return unicode.ToLower(first)
 }
 
 func plain(text string) bool {
