@@ -174,6 +174,21 @@ func (s *server) routes() []route {
 }
 
 func (s *server) handler() (http.Handler, error) {
+	page, err := s.page()
+	if err != nil {
+		return nil, err
+	}
+	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{
+		"text/event-stream", "font/woff2", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream",
+		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}))
+	if err != nil {
+		return nil, fmt.Errorf("dashboards: compression: %w", err)
+	}
+	return compress(s.engine(page)), nil
+}
+
+// engine holds every route; page answers for the addresses of the application.
+func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
@@ -202,10 +217,6 @@ func (s *server) handler() (http.Handler, error) {
 	get("/metrics", s.getMetrics)
 	get("/healthz", s.getHealth)
 	get("/readyz", s.getReady)
-	page, err := s.page()
-	if err != nil {
-		return nil, err
-	}
 	get("/", page)
 	get("/assets/*file", s.asset)
 	get("/icon.svg", s.asset)
@@ -221,13 +232,7 @@ func (s *server) handler() (http.Handler, error) {
 		c.Writer.Header().Set("Content-Type", "application/problem+json")
 		writeMethodNotAllowed(c)
 	})
-	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{
-		"text/event-stream", "font/woff2", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream",
-		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}))
-	if err != nil {
-		return nil, fmt.Errorf("dashboards: compression: %w", err)
-	}
-	return compress(engine), nil
+	return engine
 }
 
 // Server is an HTTP server with limits for an API that slow or hostile clients

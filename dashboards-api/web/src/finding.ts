@@ -11,13 +11,21 @@ export interface Voice {
   labels: Record<string, string>
 }
 
+// scopedTitle is the KPI's name with the filters that hold: a part is never taken
+// for the whole.
+export function scopedTitle(values: Values, voice: Voice): string {
+  const title = nameIn(values.title, voice.language, values.kpi)
+  const scope = Object.entries(values.where ?? {}).map(([by, codes]) => codes.map((code) => partName(values, by, code, voice)).join(', '))
+  return scope.length ? `${title} (${scope.join('; ')})` : title
+}
+
 const measured = (cell: Cell) => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
 
 // finding is a title that says what was found: in how many parts the figure rose,
 // else how far apart the parts are, else the figure itself.
 export function finding(whole: Values, parts: Values | undefined, by: string, voice: Voice): string {
   const words = wordsOf(voice.language)
-  const title = nameIn(whole.title, voice.language, whole.kpi)
+  const title = scopedTitle(parts ?? whole, voice)
   const cell = whole.cells[0]
   if (!cell) return title
   const value = cellText(cell, whole.unit, voice.language, voice.labels)
@@ -77,7 +85,7 @@ export function coverageText(coverage: Values['coverage'], voice: Voice): string
 export function sentence(whole: Values, targets: Target[], voice: Voice): string {
   const words = wordsOf(voice.language)
   const cell = whole.cells[0]
-  const title = nameIn(whole.title, voice.language, whole.kpi)
+  const title = scopedTitle(whole, voice)
   if (!cell) return title
   let first = fill(words.sentence, { title, period: period(cell.period, voice.language), value: cellText(cell, whole.unit, voice.language, voice.labels) })
   if (measured(cell) && cell.numerator !== null && cell.denominator !== null) {

@@ -85,7 +85,7 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
   const asked = target ? cells.map((cell) => (!target.in_force || (cell.to ?? cell.period) >= target.in_force ? target.value : null)) : []
   const few = cells.length <= 31
   const lastAt = cells.findLastIndex(measured)
-  const missing = cells.flatMap((cell, i) => (measured(cell) || cell.state === 'not_applicable' ? [] : [[{ xAxis: i === 0 ? cell.period : i - 0.5 }, { xAxis: i + 0.5 }]]))
+  const missing = gaps(cells).map(([first, last]) => [{ xAxis: Math.max(first - 1, 0) }, { xAxis: Math.min(last + 1, cells.length - 1) }])
   const series = [
     {
       type: 'line', name: nameIn(values.title, voice.language), data: closed.map((value, i) => (i === lastAt ? { value, label: { show: true } } : value)), connectNulls: false, showSymbol: few, symbol: 'circle', symbolSize: 5,
@@ -101,9 +101,9 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
     ...(before.some((v) => v !== null) ? [{ type: 'line', data: before.map((value, i) => (i === beforeAt ? { value, label: { show: true } } : { value, symbol: 'none' })), connectNulls: false, symbol: 'circle', symbolSize: 0.1,
       label: { show: false, position: 'bottom', align: 'right', formatter: values.compare === 'year' ? words.earlierYear : words.earlierPeriod, color: c.muted, fontFamily: font.fontFamily, fontSize: 12 }, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted }, z: 2 }] : []),
     ...(target ? [{
-      type: 'line', data: asked.map((value, i) => (i === asked.length - 1 ? { value, label: { show: true } } : value)), step: 'middle', symbol: 'none', showSymbol: true,
+      type: 'line', data: asked.map((value, i) => (i === asked.length - 1 ? { value, label: { show: true } } : { value, symbol: 'none' })), step: 'middle', symbol: 'circle', symbolSize: 0.1,
       lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off }, z: 1, silent: true,
-      label: { show: false, position: 'left', distance: 0, offset: [0, -9], formatter: `${words.target}: ${boundText(target, values.unit, voice)}`, color: c.off, fontFamily: font.fontFamily, fontSize: 12 },
+      label: { show: false, position: 'top', align: 'right', formatter: `${words.target}: ${boundText(target, values.unit, voice)}`, color: c.off, fontFamily: font.fontFamily, fontSize: 12 },
     }] : []),
     {
       type: 'scatter', symbol: 'diamond', symbolSize: 9, itemStyle: { color: c.muted }, z: 5,
@@ -132,6 +132,18 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
     },
     series,
   }
+}
+
+// gaps are the runs of cells for which no report was received, as first and last index.
+function gaps(cells: Cell[]): [number, number][] {
+  const runs: [number, number][] = []
+  cells.forEach((cell, i) => {
+    if (cell.state !== 'not_provided') return
+    const run = runs.at(-1)
+    if (run && run[1] === i - 1) run[1] = i
+    else runs.push([i, i])
+  })
+  return runs
 }
 
 const axisText = (v: number, unit: string, language: string) => (unit === 'percent' ? number(v, language) + '\u00a0%' : unit === 'count' && Math.abs(v) >= 10_000 ? compact(v, language) : amount(v, unit, language))
