@@ -54,7 +54,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,6 +102,7 @@ type Loader struct {
 	seen    uint64        // events read since the start, and their messages
 	seenMsg uint64
 	oldest  time.Time // when the oldest message that is read and not loaded was received
+	second  time.Time // the same for the plan that is being gathered
 	trouble string    // what is wrong now, for people; "" when nothing is
 	since   time.Time
 	plans   uint64
@@ -168,8 +171,8 @@ func (l *Loader) run(ctx context.Context) error {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	messages := make(chan journal.Message, 2)
-	plans := make(chan *plan)       // to be carried out; unbuffered: accepted when the one before is done
-	free := make(chan *plan, 2)     // to be filled
+	plans := make(chan *plan)      // to be carried out; unbuffered: accepted when the one before is done
+	free := make(chan *plan, 2)    // to be filled
 	idle := make(chan struct{}, 1) // a plan was carried out
 	free <- newPlan()
 	free <- newPlan()
@@ -384,6 +387,9 @@ func (l *Loader) takeMessage(p *plan, m journal.Message, cut reference.Day) erro
 	l.rows += uint64(p.rows - before)
 	l.seen += uint64(p.rows - before)
 	l.seenMsg++
+	if p.first == m.Seq {
+		l.second = m.Received
+	}
 	if l.oldest.IsZero() {
 		l.oldest = m.Received
 	}
@@ -540,8 +546,9 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 	defer l.mu.Unlock()
 	l.plans++
 	l.rows -= uint64(p.rows)
-	if l.oldest = time.Time{}; l.read > p.last {
-		l.oldest = time.Now() // of the next plan; it was received about now
+	l.oldest = time.Time{}
+	if l.read > p.last {
+		l.oldest = l.second
 	}
 	l.wake()
 	return nil
@@ -575,6 +582,9 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 	})
 }
 
+// idsPerQuery keeps a statement that lists ids below ClickHouse's max_query_size, 256 KB.
+const idsPerQuery = 2000
+
 // fetch asks the warehouse for the rows that corrections take back and appends
 // them with sign −1. starts gets the first such row of each table.
 func (l *Loader) fetch(ctx context.Context, p *plan, starts map[*contract.Contract]int) error {
@@ -600,15 +610,7 @@ func (l *Loader) fetch(ctx context.Context, p *plan, starts map[*contract.Contra
 			continue
 		}
 		asked[c] = true
-		ids := make([][16]byte, 0, len(byID))
-		for id := range byID {
-			ids = append(ids, id)
-		}
-		rows, err := l.cfg.Warehouse.FactRows(ctx, c, ids, from)
-		if err != nil {
-			return err
-		}
-		err = readArrow(rows, func(rec arrow.Record) error {
+		take := func(rec arrow.Record) error {
 			at := rec.Schema().FieldIndices(contract.ColumnID)
 			seqAt := rec.Schema().FieldIndices(lake.ColumnSeq)
 			if len(at) != 1 || len(seqAt) != 1 {
@@ -635,9 +637,16 @@ func (l *Loader) fetch(ctx context.Context, p *plan, starts map[*contract.Contra
 				delete(byID, key)
 			}
 			return nil
-		})
-		if err != nil {
-			return err
+		}
+		ids := slices.SortedFunc(maps.Keys(byID), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+		for some := range slices.Chunk(ids, idsPerQuery) {
+			rows, err := l.cfg.Warehouse.FactRows(ctx, c, some, from)
+			if err == nil {
+				err = readArrow(rows, take)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	for id, w := range byID {
