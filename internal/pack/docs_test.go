@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ombor/internal/contract"
+	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 )
@@ -179,5 +180,35 @@ func TestDocsExamplesDecode(t *testing.T) {
 	}
 	if found != len(sections) {
 		t.Errorf("%d of %d sections have an example", found, len(sections))
+	}
+}
+
+var formulaLine = regexp.MustCompile(`(?m)^ *(?:numerator|denominator|covered|expected): (.+)$`)
+
+// TestDocsFormulaeParse reads the formulae and the whole example of docs/kpis.md.
+func TestDocsFormulaeParse(t *testing.T) {
+	text, err := os.ReadFile("../../docs/kpis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	formulae := formulaLine.FindAllSubmatch(text, -1)
+	if len(formulae) < 8 {
+		t.Errorf("%d formulae found", len(formulae))
+	}
+	for _, f := range formulae {
+		if _, err := kpi.ParseFormula(string(f[1])); err != nil {
+			t.Errorf("%s: %v", f[1], err)
+		}
+	}
+	_, example, _ := strings.Cut(string(text), "   ```yaml\n")
+	example, _, _ = strings.Cut(example, "   ```")
+	var issues problem.Issues
+	d := &decoder{place: place{file: "docs/kpis.md"}, issues: &issues}
+	roots, _ := d.documents([]byte(strings.ReplaceAll(example, "\n   ", "\n")[3:]))
+	if len(roots) == 1 {
+		d.root(roots[0], &kpiDeclaration{})
+	}
+	if err := issues.Err(); err != nil || len(roots) != 1 {
+		t.Errorf("%d documents, %v", len(roots), err)
 	}
 }
