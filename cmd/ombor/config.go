@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+
+	"ombor/internal/problem"
+)
+
+// config is everything that 'ombor serve' can be told. Each key is a flag
+// (--memory-limit), an environment variable (OMBOR_MEMORY_LIMIT) and a key of the
+// file that --config names (memory-limit: …); a flag beats the environment, the
+// environment beats the file. An unknown key in the file is an error.
+type config struct {
+	Data        string `koanf:"data"`         // folder of the journal, the engine, the lake and the keys
+	Listen      string `koanf:"listen"`       // address of the API and the page
+	Pack        string `koanf:"pack"`         // folder or zip of a pack; empty: the embedded pack uz
+	Journal     string `koanf:"journal"`      // nats://…; empty: embedded
+	Warehouse   string `koanf:"warehouse"`    // https://user@host:8443/db; empty: the embedded engine
+	Lake        string `koanf:"lake"`         // s3://bucket/prefix?endpoint=…; empty: a folder under data
+	MemoryLimit int64  `koanf:"memory-limit"` // bytes the embedded engine may use; 0: 2 GiB or half of the machine
+}
+
+// settings are the keys of config that may stand in the file, in the order of --help.
+var settings = []string{"data", "listen", "pack", "journal", "warehouse", "lake", "memory-limit"}
+
+func serveFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.String("data", defaultData(), "folder that holds everything")
+	f.String("listen", "127.0.0.1:8080", "address of the API and the page; loopback only")
+	f.String("pack", "", "folder or zip of a country's pack; by default the embedded pack uz")
+	f.String("journal", "", "nats://HOST:4222; by default embedded")
+	f.String("warehouse", "", "https://USER@HOST:8443/DB, a ClickHouse server; by default embedded")
+	f.String("lake", "", "s3://BUCKET/PREFIX?endpoint=HOST:PORT, object storage; by default a folder under --data")
+	f.Int64("memory-limit", 0, "bytes that the embedded engine may use; 0 means 2 GiB or half of the machine, the smaller")
+	f.String("config", "", "YAML file with the same keys as these flags")
+}
+
+// readConfig merges the file, the environment and the flags, and checks them all.
+func readConfig(c *cobra.Command) (config, error) {
+	var cfg config
+	k := koanf.New(".")
+	if name, _ := c.Flags().GetString("config"); name != "" {
+		if err := k.Load(file.Provider(name), yaml.Parser()); err != nil {
+			return cfg, problem.Wrap(err, problem.BadInput, "", "cannot read the configuration %s", name)
+		}
+		var issues problem.Issues
+		for _, key := range k.Keys() {
+			if !slices.Contains(settings, key) {
+				issues.Add(name, 0, key, "unknown key; allowed are %s", strings.Join(settings, ", "))
+			}
+		}
+		if err := issues.Err(); err != nil {
+			return cfg, err
+		}
+	}
+	environment := env.Provider(".", env.Opt{Prefix: "OMBOR_", TransformFunc: func(name, value string) (string, any) {
+		key := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "OMBOR_"), "_", "-"))
+		if !slices.Contains(settings, key) {
+			return "", nil // OMBOR_URL and others belong to other commands
+		}
+		return key, value
+	}})
+	if err := k.Load(environment, nil); err != nil {
+		return cfg, err
+	}
+	if err := k.Load(posflag.Provider(c.Flags(), ".", k), nil); err != nil {
+		return cfg, err
+	}
+	if err := k.UnmarshalWithConf("", &cfg, koanf.UnmarshalConf{Tag: "koanf"}); err != nil {
+		return cfg, problem.Wrap(err, problem.BadInput, "", "the configuration has a value of the wrong type")
+	}
+	return cfg, cfg.check()
+}
+
+func (cfg *config) check() error {
+	absolute, err := filepath.Abs(cfg.Data)
+	if err != nil {
+		return err
+	}
+	cfg.Data = absolute
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return problem.New(problem.BadInput, "--listen %q: want HOST:PORT, for instance 127.0.0.1:8080", cfg.Listen)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return problem.New(problem.BadInput, "--listen %q: only loopback addresses are served, because everybody who reaches the address may read and write; use 127.0.0.1:PORT behind a proxy that signs people in", cfg.Listen)
+	}
+	for _, want := range []struct{ flag, value, schemes string }{
+		{"journal", cfg.Journal, "nats tls"}, {"warehouse", cfg.Warehouse, "http https"}, {"lake", cfg.Lake, "s3 file"},
+	} {
+		if want.value == "" {
+			continue
+		}
+		u, err := url.Parse(want.value)
+		if err != nil || !slices.Contains(strings.Fields(want.schemes), u.Scheme) {
+			return problem.New(problem.BadInput, "--%s: want an address that begins with %s://", want.flag, strings.ReplaceAll(want.schemes, " ", ":// or "))
+		}
+	}
+	return nil
+}
+
+func (cfg config) String() string {
+	return fmt.Sprintf("data %s, listen %s", cfg.Data, cfg.Listen)
+}

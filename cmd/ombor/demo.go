@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ombor/ingest/mapping"
+	"ombor/internal/simulate"
+)
+
+// demoFile marks a data folder that already holds the simulated year.
+const demoFile = "demo.txt"
+
+func newDemo() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Start a server with a simulated year in it, and print the KPIs",
+		Long: `Starts a server, streams a simulated year of Uzbekistan through its door, prints the
+KPIs, and serves until it is stopped. The second time the year is already there.
+Every figure says that it is simulated.`,
+		Example: `  ombor demo
+  ombor demo --scale 0.01 --data /tmp/small`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := readConfig(c)
+			if err != nil {
+				return err
+			}
+			p, err := openProgram(c.Context(), cfg, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			if err := fillDemo(c, p); err != nil {
+				return err
+			}
+			out := c.OutOrStdout()
+			server := &client{url: p.url()}
+			if err := printScorecard(c.Context(), out, server, "en", "2024-01-01", "2024-12-31"); err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "\nOpen %s  (Ctrl-C stops; 'ombor kpi --data %s' asks from another terminal)\n", p.url(), cfg.Data)
+			return p.wait(c.Context())
+		},
+	}
+	serveFlags(c)
+	simulateFlags(c)
+	return c
+}
+
+// fillDemo sends the simulated year through the door, unless the folder has it.
+func fillDemo(c *cobra.Command, p *program) error {
+	marker := filepath.Join(p.config.Data, demoFile)
+	generator, err := newGenerator(c)
+	if err != nil {
+		return err
+	}
+	if text, err := os.ReadFile(marker); err == nil {
+		fmt.Fprintf(c.ErrOrStderr(), "the simulated year is already here:\n%s\n", text)
+		return nil
+	}
+	bar := newProgress(c.ErrOrStderr(), "simulating and loading", "events")
+	refused := &refusals{}
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	s := newSender(ctx, &client{url: p.url()}, false, refused.add, func(int) {})
+	reader, writer := io.Pipe()
+	made := make(chan error, 1)
+	var summary *simulate.Summary
+	go func() {
+		var err error
+		buffered := bufio.NewWriterSize(writer, 1<<20)
+		summary, err = generator.WriteTo(ctx, buffered, func(done, total int64) {
+			bar.set(float64(done)/float64(max(total, 1)), done)
+		})
+		if err == nil {
+			err = buffered.Flush()
+		}
+		_ = writer.CloseWithError(err) // always nil
+		made <- err
+	}()
+	err = readLines(ctx, reader, func(event []byte, at mapping.Place) error {
+		return s.add(event, place{file: "simulation", row: at.Line})
+	})
+	cancelled := reader.CloseWithError(err)
+	if finish := s.finish(); err == nil {
+		err = finish
+	}
+	bar.end()
+	if makeErr := <-made; err == nil {
+		err = makeErr
+	}
+	if err == nil {
+		fmt.Fprintln(c.ErrOrStderr(), "waiting until every event is in the warehouse and in the lake")
+		err = s.settle(func(int, int) {})
+	}
+	refused.print(c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if cancelled != nil {
+		return cancelled
+	}
+	fmt.Fprintln(c.ErrOrStderr(), summary)
+	return os.WriteFile(marker, []byte(summary.String()+"\n"), 0o644)
+}
+
+// printScorecard writes every KPI with its figure for a period.
+func printScorecard(ctx context.Context, out io.Writer, server *client, language, from, to string) error {
+	var card struct {
+		Simulated bool `json:"simulated"`
+		Rows      []struct {
+			KPI     string         `json:"kpi"`
+			Title   names          `json:"title"`
+			Unit    string         `json:"unit"`
+			Cell    map[string]any `json:"cell"`
+			Targets []struct {
+				Comparator string  `json:"comparator"`
+				Value      float64 `json:"value"`
+				Status     string  `json:"status"`
+			} `json:"targets"`
+			Problem string `json:"problem"`
+		} `json:"rows"`
+	}
+	if err := server.get(ctx, "/v1/scorecard", url.Values{"from": {from}, "to": {to}}, &card); err != nil {
+		return err
+	}
+	simulated := ""
+	if card.Simulated {
+		simulated = ", SIMULATED"
+	}
+	fmt.Fprintf(out, "KPIs, %s to %s%s\n\n", from, to, simulated)
+	rows := [][]string{{"KPI", "", "value", "", "target"}}
+	for _, r := range card.Rows {
+		drawn := ""
+		if v, ok := r.Cell["value"].(float64); ok && r.Unit == "percent" {
+			drawn = bar(v/100, 20)
+		}
+		target := ""
+		for _, t := range r.Targets {
+			sign := "≥"
+			if t.Comparator == "at_most" {
+				sign = "≤"
+			}
+			target = fmt.Sprintf("%s %g %s", sign, t.Value, words(t.Status))
+		}
+		value := r.Problem
+		if value == "" {
+			value = valueText(r.Cell, r.Unit)
+		}
+		rows = append(rows, []string{r.Title.in(language), r.KPI, value, drawn, target})
+	}
+	printTable(out, rows, map[int]bool{2: true})
+	return nil
+}
+
+// words makes a status readable: off_course is "off course".
+func words(status string) string {
+	out := []rune(status)
+	for i, r := range out {
+		if r == '_' {
+			out[i] = ' '
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,200 @@
+//go:build endtoend
+
+// End-to-end tests: the real binary on real data. They are run by
+// 'make test-end-to-end', which builds the binary and installs what they need.
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// root is the project's folder.
+var root = func() string {
+	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+var binary = filepath.Join(root, "bin", "ombor")
+
+// shared is a file of the real data, which is read in place.
+func shared(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv("OMBOR_SHARED")
+	if dir == "" {
+		dir = filepath.Join(root, "..", "shared")
+	}
+	full := filepath.Join(dir, "data", name)
+	if _, err := os.Stat(full); err != nil {
+		t.Fatalf("the real data are not here: %v\nSet OMBOR_SHARED to the folder that holds data/ (see docs/packs.md)", err)
+	}
+	return full
+}
+
+// result is what a finished command left.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// ombor runs one command line of the binary to its end.
+func ombor(t testing.TB, arguments ...string) result {
+	t.Helper()
+	return run(t, nil, binary, arguments...)
+}
+
+func run(t testing.TB, stdin []byte, name string, arguments ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, name, arguments...)
+	command.Dir = root
+	var stdout, stderr bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(stdin), &stdout, &stderr
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s %v: %v", name, arguments, err)
+	}
+	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// server is a running 'ombor serve'.
+type server struct {
+	t       testing.TB
+	data    string
+	url     string
+	command *exec.Cmd
+	log     bytes.Buffer
+	exited  chan struct{}
+}
+
+// serve starts the binary on a free port and waits until it is ready.
+func serve(t testing.TB, data string, arguments ...string) *server {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	s := &server{t: t, data: data, url: "http://" + address, exited: make(chan struct{})}
+	s.command = exec.Command(binary, append([]string{"serve", "--data", data, "--listen", address}, arguments...)...)
+	s.command.Dir = root
+	s.command.Stdout, s.command.Stderr = &s.log, &s.log
+	if err := s.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.command.Wait(); close(s.exited) }()
+	t.Cleanup(s.stop)
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		select {
+		case <-s.exited:
+			t.Fatalf("serve ended: %s", s.log.String())
+		default:
+		}
+		if response, err := http.Get(s.url + "/readyz"); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return s
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("serve is not ready: %s", s.log.String())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (s *server) stop() {
+	_ = s.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(time.Minute):
+		_ = s.command.Process.Kill()
+		<-s.exited
+		s.t.Errorf("serve did not stop on SIGTERM: %s", s.log.String())
+	}
+}
+
+type loaded struct {
+	Accepted, Duplicate, Rejected, Conflict int64
+}
+
+// load sends a file and returns what became of it, with the exit code.
+func (s *server) load(arguments ...string) (loaded, result) {
+	s.t.Helper()
+	r := ombor(s.t, append([]string{"load", "--data", s.data, "--wait", "--format", "json"}, arguments...)...)
+	var l loaded
+	if err := json.Unmarshal([]byte(lastLine(r.stdout)), &l); err != nil {
+		s.t.Fatalf("load %v: exit %d, not JSON at the end: %q\n%s\n%s", arguments, r.code, r.stdout, r.stderr, s.log.String())
+	}
+	return l, r
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+type cell map[string]any
+
+// kpi asks for a KPI through the command line.
+func (s *server) kpi(id string, arguments ...string) []cell {
+	s.t.Helper()
+	r := ombor(s.t, append([]string{"kpi", id, "--data", s.data, "--format", "json"}, arguments...)...)
+	if r.code != 0 {
+		s.t.Fatalf("kpi %s %v: exit %d: %s\n%s", id, arguments, r.code, r.stderr, s.log.String())
+	}
+	var answer struct {
+		KPI   string
+		Cells []cell
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &answer); err != nil {
+		s.t.Fatalf("kpi %s: %v: %s", id, err, r.stdout)
+	}
+	if answer.KPI != id {
+		s.t.Fatalf("kpi %s answered for %q", id, answer.KPI)
+	}
+	return answer.Cells
+}
+
+// figure is a number of a cell, sent as a JSON number or, for decimals, a string.
+func figure(v any) (float64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case string:
+		f, err := strconv.ParseFloat(v, 64)
+		return f, err == nil
+	}
+	return 0, false
+}
+
+func mustContain(t testing.TB, what, text string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(text, w) {
+			t.Errorf("%s does not say %q:\n%s", what, w, text)
+		}
+	}
+}
+
+var _ = fmt.Sprint

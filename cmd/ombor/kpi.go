@@ -1,0 +1,339 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+)
+
+func newKPI() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "kpi [ID]",
+		Short: "Print a KPI, or the catalogue of all",
+		Long: `Prints one KPI: one figure for the whole period, or a row for each period of a
+grain and each value of a dimension. Without an id, the catalogue.
+
+Periods are days, both inclusive, in the time zone of the pack. Ratios are divided
+last, at every grain. A value that is missing says why: no cases, no report
+received, hidden to protect people.`,
+		Example: `  ombor kpi
+  ombor kpi online-processing-share --from 2024-01-01 --to 2024-12-31 --grain month
+  ombor kpi certificate-online-share --by region --where service_kind=certificate
+  ombor kpi requests --by agency --compare year --format csv`,
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, ids []string) error {
+			format, err := formatFlag(c, "table", "json", "csv")
+			if err != nil {
+				return err
+			}
+			server, err := dial(c)
+			if err != nil {
+				return err
+			}
+			language, _ := c.Flags().GetString("language")
+			path, query := "/v1/kpis", url.Values{}
+			if len(ids) == 1 {
+				path += "/" + url.PathEscape(ids[0]) + "/values"
+				for _, name := range []string{"from", "to", "grain", "compare", "basis", "version", "variant", "known-on"} {
+					if value, _ := c.Flags().GetString(name); value != "" {
+						query.Set(strings.ReplaceAll(name, "-", "_"), value)
+					}
+				}
+				for _, name := range []string{"by", "where"} {
+					if values, _ := c.Flags().GetStringArray(name); len(values) > 0 {
+						query[name] = values
+					}
+				}
+				if plan, _ := c.Flags().GetBool("plan"); plan {
+					query.Set("plan", "true")
+				}
+			}
+			if language != "" {
+				query.Set("language", language)
+			}
+			if format != "table" {
+				query.Set("format", format)
+				body, err := server.raw(c.Context(), path, query)
+				if err != nil {
+					return err
+				}
+				defer body.Close()
+				_, err = io.Copy(c.OutOrStdout(), body)
+				return err
+			}
+			if len(ids) == 0 {
+				var list catalogue
+				if err := server.get(c.Context(), path, query, &list); err != nil {
+					return err
+				}
+				list.print(c.OutOrStdout(), language)
+				return nil
+			}
+			var result kpiResult
+			if err := server.get(c.Context(), path, query, &result); err != nil {
+				return err
+			}
+			result.print(c.OutOrStdout(), language)
+			return nil
+		},
+	}
+	clientFlags(c)
+	f := c.Flags()
+	f.String("from", "", "first day, YYYY-MM-DD")
+	f.String("to", "", "last day, YYYY-MM-DD")
+	f.String("grain", "", "a row for each hour, day, week, month, quarter, year or window")
+	f.StringArray("by", nil, "a row for each value of a dimension; may be given again")
+	f.StringArray("where", nil, "only a part: dimension=value[,value]; may be given again")
+	f.String("compare", "", "beside each figure, that of the 'previous' period or the 'year' before")
+	f.String("basis", "", "events, reported or stock, where a KPI has several")
+	f.String("version", "", "a version of the definition; by default the one in force")
+	f.String("variant", "", "a rival definition of the same name")
+	f.String("known-on", "", "what was known on that day, YYYY-MM-DD")
+	f.Bool("plan", false, "print which table answers, and the SQL")
+	f.String("language", "en", "language of names")
+	f.String("format", "table", "table, json or csv")
+	return c
+}
+
+// formatFlag is the value of --format when it is one of the allowed.
+func formatFlag(c *cobra.Command, allowed ...string) (string, error) {
+	format, _ := c.Flags().GetString("format")
+	if !slices.Contains(allowed, format) {
+		return "", usage{fmt.Errorf("--format %q: want one of %s", format, strings.Join(allowed, ", "))}
+	}
+	return format, nil
+}
+
+// names is a text by language as the API sends it.
+type names map[string]string
+
+func (n names) in(language string) string {
+	for _, tag := range []string{language, "en", "uz"} {
+		if s := n[tag]; s != "" {
+			return s
+		}
+	}
+	for _, s := range n {
+		return s
+	}
+	return ""
+}
+
+type catalogue struct {
+	KPIs []struct {
+		ID    string `json:"id"`
+		Title names  `json:"title"`
+		Unit  string `json:"unit"`
+		Owner string `json:"owner"`
+	} `json:"kpis"`
+}
+
+func (l catalogue) print(out io.Writer, language string) {
+	rows := [][]string{{"id", "title", "unit", "owner"}}
+	for _, k := range l.KPIs {
+		rows = append(rows, []string{k.ID, k.Title.in(language), k.Unit, k.Owner})
+	}
+	printTable(out, rows, nil)
+}
+
+// kpiResult is the part of a KPI's answer that the terminal shows.
+type kpiResult struct {
+	KPI         string                      `json:"kpi"`
+	Title       names                       `json:"title"`
+	Unit        string                      `json:"unit"`
+	From        string                      `json:"from"`
+	To          string                      `json:"to"`
+	By          []string                    `json:"by"`
+	DataThrough *time.Time                  `json:"data_through"`
+	Simulated   bool                        `json:"simulated"`
+	Coverage    *struct{ Words string }     `json:"coverage"`
+	Names       map[string]map[string]names `json:"names"`
+	Notes       []string                    `json:"notes"`
+	Plan        *struct {
+		Table string `json:"table"`
+		Rows  uint64 `json:"rows"`
+		Why   string `json:"why"`
+		SQL   string `json:"sql"`
+	} `json:"plan"`
+	Cells []map[string]any `json:"cells"`
+}
+
+func (r kpiResult) print(out io.Writer, language string) {
+	period := ""
+	if r.From != "" || r.To != "" {
+		period = ", " + r.From + " to " + r.To
+	}
+	fmt.Fprintf(out, "%s (%s)%s\n", r.Title.in(language), r.KPI, period)
+	if r.Simulated {
+		fmt.Fprintln(out, "SIMULATED: these figures come from a simulation, not from a government.")
+	}
+	header := append([]string{"period"}, r.By...)
+	header = append(header, "numerator", "denominator", "value", "")
+	right := map[int]bool{}
+	for i := 1 + len(r.By); i < len(header)-1; i++ {
+		right[i] = true
+	}
+	greatest := 0.0
+	for _, cell := range r.Cells {
+		if v, ok := cell["value"].(float64); ok {
+			greatest = math.Max(greatest, math.Abs(v))
+		}
+	}
+	if r.Unit == "percent" {
+		greatest = math.Max(greatest, 100)
+	}
+	rows := [][]string{header}
+	for _, cell := range r.Cells {
+		row := []string{text(cell["period"])}
+		for _, dimension := range r.By {
+			code := text(cell[dimension])
+			name := r.Names[dimension][code].in(language)
+			switch {
+			case name != "":
+				row = append(row, name)
+			case code == "":
+				row = append(row, "(not told)")
+			default:
+				row = append(row, code)
+			}
+		}
+		drawn := ""
+		if v, ok := cell["value"].(float64); ok && greatest > 0 {
+			drawn = bar(math.Abs(v)/greatest, 20)
+		}
+		row = append(row, number(cell["numerator"]), number(cell["denominator"]), valueText(cell, r.Unit), strings.TrimSpace(drawn+"  "+marks(cell)))
+		rows = append(rows, row)
+	}
+	printTable(out, rows, right)
+	var under []string
+	if r.DataThrough != nil {
+		under = append(under, "Data through "+r.DataThrough.Format("2 January 2006 15:04 MST")+".")
+	}
+	if r.Coverage != nil && r.Coverage.Words != "" {
+		under = append(under, "Coverage: "+r.Coverage.Words+".")
+	}
+	under = append(under, r.Notes...)
+	if r.Plan != nil {
+		under = append(under, fmt.Sprintf("Read from %s (%s rows): %s\n%s", r.Plan.Table, grouped(int64(r.Plan.Rows)), r.Plan.Why, r.Plan.SQL))
+	}
+	for _, line := range under {
+		fmt.Fprintln(out, line)
+	}
+}
+
+// text is a cell's label.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func number(v any) string {
+	f, ok := v.(float64)
+	if !ok {
+		return text(v) // decimals travel as strings so that no digit is lost
+	}
+	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
+		return grouped(int64(f))
+	}
+	return strconv.FormatFloat(f, 'f', -1, 64)
+}
+
+// valueText is the value with its unit, or the words of its state.
+func valueText(cell map[string]any, unit string) string {
+	v, ok := cell["value"].(float64)
+	if !ok {
+		switch state, reason := text(cell["state"]), text(cell["reason"]); {
+		case reason == "no_cases":
+			return "no cases"
+		case state == "not_applicable":
+			return "does not apply"
+		case state == "not_provided":
+			return "no report received"
+		case state == "suppressed":
+			return "hidden to protect people"
+		}
+		return text(cell["value"])
+	}
+	switch unit {
+	case "percent":
+		return strconv.FormatFloat(v, 'f', 1, 64) + " %"
+	case "count":
+		return grouped(int64(v))
+	}
+	digits := 2
+	if math.Abs(v) >= 1000 {
+		digits = 0
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
+}
+
+// marks says in words what a reader must know beside a figure.
+func marks(cell map[string]any) string {
+	var said []string
+	if quantiles, ok := cell["quantiles"].([]any); ok {
+		for _, q := range quantiles {
+			if point, ok := q.(map[string]any); ok {
+				at, _ := point["q"].(float64)
+				value, _ := point["value"].(float64)
+				said = append(said, fmt.Sprintf("p%.0f %.2f", 100*at, value))
+			}
+		}
+	}
+	if comparison, ok := cell["comparison"].(map[string]any); ok {
+		if difference, ok := comparison["difference"].(float64); ok {
+			said = append(said, fmt.Sprintf("%+.1f since %s", difference, text(comparison["period"])))
+		}
+	}
+	if open, _ := cell["open"].(bool); open {
+		said = append(said, "still arriving")
+	}
+	return strings.Join(said, ", ")
+}
+
+// printTable aligns rows in columns; the first row is the header, right names the
+// columns of numbers.
+func printTable(out io.Writer, rows [][]string, right map[int]bool) {
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for n, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if right[i] {
+				cell = pad + cell
+			} else {
+				cell += pad
+			}
+			if i > 0 {
+				line.WriteString("  ")
+			}
+			line.WriteString(cell)
+		}
+		fmt.Fprintln(out, strings.TrimRight(line.String(), " "))
+		if n == 0 {
+			total := 2 * (len(width) - 1)
+			for _, w := range width {
+				total += w
+			}
+			fmt.Fprintln(out, strings.Repeat("─", total))
+		}
+	}
+}

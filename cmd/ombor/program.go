@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	dashboards "ombor/dashboards-api"
+	"ombor/ingest"
+	"ombor/ingest/journal"
+	"ombor/ingest/loader"
+	"ombor/internal/contract"
+	"ombor/internal/objects"
+	"ombor/internal/pack"
+	"ombor/internal/problem"
+	"ombor/internal/stream"
+	"ombor/queries"
+	"ombor/warehouse"
+	"ombor/warehouse/engine"
+	"ombor/warehouse/lake"
+)
+
+// program is a running server: every room, wired. openProgram starts it, close
+// stops it in the opposite order.
+type program struct {
+	config  config
+	pack    *pack.Pack
+	address net.Addr
+
+	engine    *engine.Process // nil with a warehouse elsewhere
+	stream    *stream.Conn
+	journal   *journal.Journal
+	warehouse *warehouse.Warehouse
+	loader    *loader.Loader
+	door      *ingest.Door
+	server    *http.Server
+
+	started time.Time
+	stop    context.CancelFunc // ends the loader
+	running sync.WaitGroup
+	failed  chan error // the first part that ended by itself
+	closers []func() error
+}
+
+// openProgram starts everything and returns once requests are served. When a part
+// cannot start, those before it are stopped and its error says what to do.
+func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
+	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			_ = p.close() // the error that stopped us is the one to tell
+			p = nil
+		}
+	}()
+	say := func(format string, a ...any) { fmt.Fprintf(out, format+"\n", a...) }
+
+	lock, err := stream.Lock(cfg.Data)
+	if err != nil {
+		return p, err
+	}
+	p.closing(func() error { lock.Release(); return nil })
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return p, problem.Wrap(err, problem.Unavailable, "", "--listen %s: the address cannot be used; another program may have it", cfg.Listen)
+	}
+	p.address = listener.Addr()
+	p.closing(func() error {
+		if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	keys, err := contract.OpenKeys(filepath.Join(cfg.Data, "keys.json"))
+	if err != nil {
+		return p, err
+	}
+	place, err := p.startEngine(ctx)
+	if err != nil {
+		return p, err
+	}
+	if err := p.readPack(ctx, place); err != nil {
+		return p, err
+	}
+	if p.warehouse, err = warehouse.Open(ctx, place, p.pack.Set, p.pack.KPIs); err != nil {
+		return p, err
+	}
+	p.closing(p.warehouse.Close)
+	if err := p.warehouse.Migrate(ctx); err != nil {
+		return p, err
+	}
+	if err := p.openJournal(ctx); err != nil {
+		return p, err
+	}
+	if err := p.startLoader(ctx); err != nil {
+		return p, err
+	}
+	checker := contract.NewChecker(p.pack.Set, keys, contract.Limits{})
+	if p.door, err = ingest.New(ingest.Config{
+		Checker: checker, Journal: p.journal, SigningKey: keys.Derive("receipts"), Outcome: p.outcome,
+	}); err != nil {
+		return p, err
+	}
+	handler, err := p.api()
+	if err != nil {
+		return p, err
+	}
+	p.serve(listener, handler)
+	if err := p.seed(ctx, checker); err != nil {
+		return p, err
+	}
+	note := running{URL: p.url(), PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
+	if p.engine != nil {
+		note.Engine = p.engine.Socket()
+	}
+	if note.Pack != "" {
+		if note.Pack, err = filepath.Abs(note.Pack); err != nil {
+			return p, err
+		}
+	}
+	if err := note.write(cfg.Data); err != nil {
+		return p, problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be written", cfg.Data)
+	}
+	p.closing(func() error { return os.Remove(filepath.Join(cfg.Data, runningFile)) })
+	say("%s, pack %s, ready in %d ms: %s", p.pack.Title.In("en"), p.pack.Name, time.Since(p.started).Milliseconds(), p.url())
+	return p, nil
+}
+
+func (p *program) closing(f func() error) { p.closers = append(p.closers, f) }
+
+func (p *program) url() string { return "http://" + p.address.String() }
+
+// startEngine starts the embedded engine, or names the one elsewhere.
+func (p *program) startEngine(ctx context.Context) (warehouse.Config, error) {
+	if p.config.Warehouse != "" {
+		return warehouse.Config{URL: p.config.Warehouse, Persons: 0}, nil
+	}
+	process, err := engine.Start(ctx, engine.Config{Path: filepath.Join(p.config.Data, "engine"), MemoryLimit: p.config.MemoryLimit})
+	if err != nil {
+		return warehouse.Config{}, err
+	}
+	p.engine = process
+	p.closing(process.Close)
+	return warehouse.Config{Socket: process.Socket()}, nil
+}
+
+// readPack reads the pack and proves its formulae with the engine that will run them.
+func (p *program) readPack(ctx context.Context, place warehouse.Config) error {
+	asker, err := warehouse.Open(ctx, place, noContracts{}, nil)
+	if err != nil {
+		return err
+	}
+	defer asker.Close()
+	p.pack, err = readPack(p.config.Pack, func(sql string, columns []string) error { return asker.Check(ctx, sql, columns) })
+	return err
+}
+
+func (p *program) openJournal(ctx context.Context) error {
+	var err error
+	if p.stream, err = stream.Open(ctx, stream.Options{URL: p.config.Journal, Dir: filepath.Join(p.config.Data, "journal")}); err != nil {
+		return err
+	}
+	p.closing(p.stream.Close)
+	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set}); err != nil {
+		return err
+	}
+	p.closing(p.journal.Close)
+	return nil
+}
+
+// close stops everything, the last started first, and returns every failure.
+func (p *program) close() error {
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i]())
+	}
+	p.closers = nil
+	return errors.Join(errs...)
+}
+
+// wait returns when ctx ends (nil) or when a part has failed.
+func (p *program) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.failed:
+		return err
+	}
+}
+
+// serve answers on the listener until close.
+func (p *program) serve(listener net.Listener, handler http.Handler) {
+	p.server = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	p.running.Go(func() {
+		if err := p.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			p.failed <- problem.Wrap(err, problem.Unavailable, "serve", "the address %s is no longer served", p.address)
+		}
+	})
+	p.closing(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := p.server.Shutdown(ctx); err != nil {
+			_ = p.server.Close() // live streams do not end by themselves
+		}
+		return nil
+	})
+}
+
+// seed sends the pack's reference tables through the journal, where they are new
+// or changed. The ids are the same each time, so that repeating it changes nothing;
+// the marker saves the work.
+func (p *program) seed(ctx context.Context, checker *contract.Checker) error {
+	batch := checker.NewBatch()
+	hash := newSeedHash()
+	index := 0
+	for event := range p.pack.Seeds() {
+		hash.add(event)
+		if refusal := batch.Add(index, event); refusal != nil {
+			return problem.New(problem.BadInput, "the pack's own event %s is refused: %s: %s", refusal.ID, refusal.Field, refusal.Reason)
+		}
+		index++
+	}
+	marker := filepath.Join(p.config.Data, "seeded.txt")
+	if known, err := os.ReadFile(marker); err == nil && string(known) == hash.String() {
+		return nil
+	}
+	parts := batch.Parts()
+	defer release(parts)
+	if _, err := p.journal.Append(ctx, parts); err != nil {
+		return err
+	}
+	if held := batch.Held(); len(held) > 0 {
+		if err := p.journal.Hold(ctx, held); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(marker, []byte(hash.String()), 0o644)
+}
+
+func release(parts []contract.Part) {
+	for _, part := range parts {
+		part.Record.Release()
+	}
+}
+
+func (p *program) api() (http.Handler, error) {
+	options := queries.Options{K: p.pack.K}
+	return dashboards.New(dashboards.Config{
+		Queries: queries.New(p.warehouse, p.pack.KPIs, p.pack.Reference, options),
+		Pack: dashboards.Facts{
+			Name: p.pack.Name, Title: p.pack.Title, Languages: p.pack.Languages, Zone: p.pack.Zone, Currency: p.pack.Currency,
+			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,
+		},
+		Events: p.door.Events(), Receipts: p.door.Receipts(),
+		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Version: version,
+	})
+}
+
+// openLake opens the lake's place: a folder under the data, or an object store.
+func (p *program) openLake(ctx context.Context) (*lake.Lake, error) {
+	where := p.config.Lake
+	if where == "" {
+		where = filepath.Join(p.config.Data, "lake")
+	}
+	store, err := objects.Open(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	return lake.Open(store), nil
+}
