@@ -94,6 +94,15 @@ func TestBadFiles(t *testing.T) {
 			f["reference/holidays.csv"] = &fstest.MapFile{Data: make([]byte, maxCSV+1)}
 		},
 			"reference/holidays.csv: is larger than 64 MB"},
+		"very many": {func(f fstest.MapFS) {
+			f["reference/holidays.csv"] = &fstest.MapFile{Data: []byte("date\n" + strings.Repeat("never\n", 1000))}
+		},
+			"reference/holidays.csv:51: date: \"never\" is not a date; write YYYY-MM-DD\nreference/holidays.csv:51: and 950 problems more in this file"},
+		"no pack at all": {func(f fstest.MapFS) {
+			clear(f)
+			f["passwd"], f["fonts/a.conf"] = &fstest.MapFile{}, &fstest.MapFile{}
+		},
+			"1 problem:\npack.yaml: is missing"},
 		"file outside": {func(f fstest.MapFS) {
 			text := strings.Replace(string(f["pack.yaml"].Data), "file: services.csv", "file: ../pack.csv", 1)
 			f["pack.yaml"] = &fstest.MapFile{Data: []byte(text)}

@@ -141,7 +141,7 @@ func inner(archive *zip.ReadCloser, folder string) (fs.FS, error) {
 func Read(files fs.FS, checks Checks) (*Pack, error) {
 	r := &reader{files: files, checks: checks}
 	p := r.pack()
-	if err := r.issues.Err(); err != nil {
+	if err := r.told().Err(); err != nil {
 		return nil, err
 	}
 	return p, nil

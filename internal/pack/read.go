@@ -22,6 +22,7 @@ const (
 	maxCSV   = 64 << 20
 	maxFiles = 10_000
 	maxTotal = 256 << 20 // of all files that are read
+	maxTold  = 50        // problems of one file
 )
 
 // reader is one reading of one pack. A problem is told once, where it is: what only
@@ -41,6 +42,25 @@ type reader struct {
 	lost    map[string]bool // folders with a file whose names are not known, because it could not be read
 }
 
+// told is every problem, but of a file with very many only the first, so that a table
+// of a million wrong rows is not a million lines.
+func (r *reader) told() problem.Issues {
+	var told problem.Issues
+	count, last := map[string]int{}, map[string]int{}
+	for _, issue := range r.issues {
+		if count[issue.File]++; count[issue.File] <= maxTold {
+			told = append(told, issue)
+			last[issue.File] = max(last[issue.File], issue.Line)
+		}
+	}
+	for _, file := range sortedKeys(count) {
+		if more := count[file] - maxTold; more > 0 {
+			told.Add(file, last[file], "", "and %d problems more in this file", more)
+		}
+	}
+	return told
+}
+
 // bad notes a problem with a field of a document.
 func (r *reader) bad(at place, field, format string, args ...any) {
 	r.issues.Add(at.file, at.line(field), field, format, args...)
@@ -51,7 +71,10 @@ func (r *reader) pack() *Pack {
 	r.seen, r.damaged, r.lost = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	r.survey()
 	if !r.seen["pack.yaml"] {
-		r.issues.Add("pack.yaml", 0, "", "is missing: a pack is a folder with a pack.yaml")
+		if _, err := fs.Lstat(r.files, "pack.yaml"); err != nil {
+			r.issues = nil // not a pack: what else is in the folder says nothing
+			r.issues.Add("pack.yaml", 0, "", "is missing: a pack is a folder with a pack.yaml")
+		}
 		return p
 	}
 	var ok bool
