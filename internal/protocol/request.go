@@ -251,6 +251,12 @@ func (req *Request) apply(values url.Values, accept string, limits Limits) error
 	if int64(len(req.Query)) > limits.Query {
 		return Exceptionf(CodeQueryIsTooLarge, "the query in the URL is %d bytes; at most %d are allowed, send it as the body", len(req.Query), limits.Query)
 	}
+	if req.Compress {
+		if _, err := NewFrameWriter(io.Discard, req.FrameMethod, 0); err != nil {
+			req.Compress = false // or this could not be said
+			return err
+		}
+	}
 	var revision, level, timeout int64
 	number("client_protocol_version", &revision)
 	number("network_zstd_compression_level", &level)

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -201,10 +202,12 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	pairs("merge-tree", "default `name=value` of every MergeTree table; may be repeated", &c.MergeTree)
 }
 
-// ParseArgs reads the engine command's flags.
+// ParseArgs reads the engine command's flags. The error is [flag.ErrHelp] in its
+// chain when -h or --help was given.
 func ParseArgs(args []string) (Config, error) {
 	var c Config
 	fs := flag.NewFlagSet("engine", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the error says it
 	c.Flags(fs)
 	if err := fs.Parse(args); err != nil {
 		return c, problem.Wrap(err, problem.BadInput, "engine", "the engine's flags are wrong")

@@ -306,8 +306,11 @@ func (p *Process) run(ctx context.Context, serving func()) (served bool, err err
 		p.up = make(chan struct{})
 	default:
 	}
-	if text := last.text(); !served && text != "" {
-		return served, problem.Wrap(fmt.Errorf("%s: %s", reason, text), problem.Unavailable, "engine: start", "the engine could not start")
+	if !served {
+		if text := last.text(); text != "" {
+			reason += ": " + text
+		}
+		return served, problem.Wrap(errors.New(reason), problem.Unavailable, "engine: start", "the engine could not start")
 	}
 	return served, problem.Wrap(errors.New(reason), problem.Unavailable, "engine", "the engine ended")
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,6 +37,7 @@ func RunChildIfAsked() {
 		return
 	}
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil))) // the parent reads it
+	signal.Ignore(syscall.SIGPIPE)                                 // and may die before the child has stopped
 	args := os.Args[1:]
 	for len(args) > 0 && !strings.HasPrefix(args[0], "--path") {
 		args = args[1:] // the subcommand's name
@@ -51,6 +53,14 @@ func RunChildIfAsked() {
 // or SIGINT.
 func Command(args []string) error {
 	config, err := ParseArgs(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fs := flag.NewFlagSet("engine", flag.ContinueOnError)
+		fs.SetOutput(os.Stdout)
+		config.Flags(fs)
+		fmt.Println("Serve ClickHouse's HTTP interface over the embedded engine.\n\nFlags:")
+		fs.PrintDefaults()
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -263,8 +273,10 @@ func (f *front) shutdown() {
 	defer f.admin.Unlock()
 	f.admin.conn.close()
 	f.admin.conn = nil
+	// Closing the last connection has shut the tables down. What remains is to join
+	// idle threads, which the end of the process does as well: chdb.h calls it safe.
 	if f.lib.shutdown() != 0 {
-		slog.Warn("engine: the library did not stop cleanly")
+		slog.Debug("engine: the library leaves threads to the end of the process")
 	}
 }
 
