@@ -66,7 +66,7 @@ func (s *slowReader) Read(p []byte) (int, error) {
 	if len(s.rest) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(p[:min(len(p), 3)], s.rest)
+	n := copy(p[:min(len(p), max(3, len(s.rest)/4))], s.rest)
 	s.rest = s.rest[n:]
 	return n, nil
 }
