@@ -403,12 +403,12 @@ func (w *Warehouse) create(r *Rollup, table, hash string) string {
 		column{"_last", "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))", codecNumber, "time of the latest event"},
 		column{"_through", "SimpleAggregateFunction(max, UInt64)", codecNumber, "highest batch in the row"},
 		column{"_loaded", "SimpleAggregateFunction(max, DateTime)", codecNumber, "when it was last written"})
-	summed := []string{"_n", "_retracted", "_simulated"}
+	// A merge keeps the first value of every column that is not listed here, also of
+	// aggregate functions: _through and the buckets must be listed with the sums.
+	merged := []string{"_n", "_retracted", "_simulated", "_last", "_through", "_loaded"}
 	for _, m := range r.measures {
 		columns = append(columns, column{m.column, m.kind, codecPlain, m.about})
-		if m.summed {
-			summed = append(summed, m.column)
-		}
+		merged = append(merged, m.column)
 	}
 	var lines []string
 	for _, c := range columns {
@@ -416,7 +416,7 @@ func (w *Warehouse) create(r *Rollup, table, hash string) string {
 	}
 	return fmt.Sprintf("CREATE TABLE %s.%s\n(\n%s\n)\nENGINE = SummingMergeTree((%s))\nPARTITION BY toYYYYMM(_cut)\nORDER BY (%s)\n"+
 		"SETTINGS fsync_after_insert = 1, fsync_part_directory = 1\nCOMMENT %s",
-		name(w.databases.rollups), name(table), strings.Join(lines, ",\n"), names(summed), names(r.key()),
+		name(w.databases.rollups), name(table), strings.Join(lines, ",\n"), names(merged), names(r.key()),
 		literal(fmt.Sprintf("%s by %s of %s and %s; definition %s", r.Contract.Type, map[bool]string{false: "day", true: "hour"}[r.Hourly],
 			r.At, strings.Join(r.Dims, ", "), hash)))
 }
