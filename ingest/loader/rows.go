@@ -269,7 +269,7 @@ func newColumn(f arrow.Field) column {
 	case *arrow.FixedSizeBinaryType:
 		return &wide{typ: t, nulls: nulls{on: f.Nullable}, width: t.ByteWidth}
 	case *arrow.DictionaryType:
-		return &labels{typ: t, known: map[string]int32{}}
+		return &labels{typ: t, known: map[string]int32{}, dict: texts{ends: []int32{0}}}
 	case *arrow.StringType:
 		return &texts{ends: []int32{0}}
 	case *arrow.BooleanType:
@@ -703,9 +703,6 @@ func (c *labels) code(s []byte) int32 {
 	if code, ok := c.known[string(s)]; ok {
 		return code
 	}
-	if len(c.dict.ends) == 0 {
-		c.dict.ends = []int32{0}
-	}
 	code := int32(len(c.known))
 	c.known[string(s)] = code
 	c.dict.append(s)
@@ -745,9 +742,6 @@ func (c *labels) take(src arrow.Array, row int) error {
 }
 
 func (c *labels) build(perm []int32) arrow.Array {
-	if len(c.dict.ends) == 0 {
-		c.dict.ends = []int32{0}
-	}
 	dict := c.dict.build(nil)
 	v := gather(c.v, perm)
 	index := array.NewData(c.typ.IndexType, len(v), []*memory.Buffer{nil, memory.NewBufferBytes(asBytes(v))}, nil, 0, 0)
