@@ -235,10 +235,16 @@ func (q *Queries) whyFacts(qn *question) string {
 	switch {
 	case v.Distinct != nil:
 		return "exact distinct counts are made from facts"
-	case v.Numerator != nil && !v.Numerator.Retractable() || v.Denominator != nil && !v.Denominator.Retractable():
+	case !retractable(v):
 		return "minimum and maximum are read from facts"
 	}
 	return "no rollup has the dimensions " + strings.Join(qn.needed(), ", ")
+}
+
+// retractable says whether sums of signs answer the version; a least or greatest value
+// needs the rows that stand.
+func retractable(v *kpi.Version) bool {
+	return (v.Numerator == nil || v.Numerator.Retractable()) && (v.Denominator == nil || v.Denominator.Retractable())
 }
 
 // needed are the dimensions that a table must have.
@@ -429,7 +435,7 @@ func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]
 		return parts, selectSQL(parts, "(\n"+selectSQL(inner, q.warehouse.From(c, and(conditions), expressions...))+"\nHAVING Cases > 0\n) AS counted")
 	}
 	parts := q.grouping(qn, day, hour, dimension)
-	if !v.Numerator.Retractable() || v.Denominator != nil && !v.Denominator.Retractable() {
+	if !retractable(v) {
 		conditions = append(conditions, q.live(c, qn, params))
 	}
 	parts = append(parts, formulaParts(v, joined, func(f *kpi.Formula) string { return linearSQL(f, onFacts) })...)

@@ -226,7 +226,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, src *sources) 
 			c.Coverage, c.Open = coverage, q.isOpen(qn, src, p.to)
 			sum := found[k]
 			if sum == nil {
-				sum = &sums{numerator: "0", denominator: "0"}
+				sum = qn.nothing()
 			}
 			q.fill(qn, &c, sum, len(seen) > 0, money)
 			a.cells = append(a.cells, c)
@@ -242,6 +242,18 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, src *sources) 
 		}
 	}
 	return a, nil
+}
+
+// nothing is what the formulae give for no rows: sums are 0, a least or greatest value
+// does not exist.
+func (qn *question) nothing() *sums {
+	of := func(f *kpi.Formula) Number {
+		if f != nil && !f.Retractable() {
+			return ""
+		}
+		return "0"
+	}
+	return &sums{numerator: of(qn.version.Numerator), denominator: of(qn.version.Denominator)}
 }
 
 // isOpen says whether a period may still change by rows that have yet to arrive.
@@ -532,7 +544,7 @@ func (q *Queries) answerStock(ctx context.Context, qn *question, src *sources) (
 			c.Coverage, c.Open = coverage, p.to >= qn.today
 			sum := found[key{from: days[i], by: by}]
 			if sum == nil {
-				sum = &sums{numerator: "0", denominator: "0"}
+				sum = qn.nothing()
 			}
 			q.fill(qn, &c, sum, len(seen) > 0, money)
 			a.cells = append(a.cells, c)
