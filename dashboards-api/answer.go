@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,19 +74,38 @@ func (s *server) serve(r route) gin.HandlerFunc {
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(c.Request.Context(), handlerTimeout)
-		defer cancel()
-		a, err := r.handle(ctx, &query{path: c.Param, values: values})
+		render := func(ctx context.Context) (*rendered, error) {
+			ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+			defer cancel()
+			a, err := r.handle(ctx, &query{path: c.Param, values: values})
+			if err != nil {
+				return nil, err
+			}
+			return render(a, format)
+		}
+		var out *rendered
+		if r.fresh {
+			out, err = render(c.Request.Context())
+		} else {
+			key := c.Request.URL.Path + "?" + url.Values(asList(values)).Encode() + "#" + format.name
+			out, err = s.kept.answer(c.Request.Context(), h.Get("ETag"), key, render)
+		}
 		if err != nil {
 			h.Del("ETag")
 			h.Set("Cache-Control", "no-store")
 			s.fail(c.Writer, c.Request, err)
 			return
 		}
-		if err := write(c.Writer, a, format); err != nil {
-			s.fail(c.Writer, c.Request, err)
-		}
+		out.write(c.Writer, format)
 	}
+}
+
+func asList(values map[string]string) map[string][]string {
+	list := make(map[string][]string, len(values))
+	for name, value := range values {
+		list[name] = []string{value}
+	}
+	return list
 }
 
 // fail renders an error: the person gets the problem document, the operator the
@@ -103,33 +123,45 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, err)
 }
 
-// write renders an answer completely before the first byte leaves, so that an
+// rendered is an answer in its bytes.
+type rendered struct {
+	body []byte
+	file string // name for Content-Disposition; empty: shown, not saved
+}
+
+// render encodes an answer completely before the first byte leaves, so that an
 // error never follows a 200.
-func write(w http.ResponseWriter, a *answer, f *format) error {
+func render(a *answer, f *format) (*rendered, error) {
 	var buf bytes.Buffer
-	if f.name == "json" {
+	if f.encode == nil {
 		encoder := json.NewEncoder(&buf)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(a.body); err != nil {
-			return fmt.Errorf("api: encode: %w", err)
+			return nil, fmt.Errorf("api: encode: %w", err)
 		}
-	} else {
-		t, err := a.table()
-		if err != nil {
-			return err
-		}
-		if err := f.encode(&buf, t); err != nil {
-			return fmt.Errorf("api: %s: %w", f.name, err)
-		}
-		w.Header().Set("Content-Disposition", `attachment; filename="`+a.name+"."+f.name+`"`)
+		return &rendered{body: buf.Bytes()}, nil
 	}
-	w.Header().Set("Content-Type", f.media)
-	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
+	t, err := a.table()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.encode(&buf, t); err != nil {
+		return nil, fmt.Errorf("api: %s: %w", f.name, err)
+	}
+	return &rendered{body: buf.Bytes(), file: a.name + "." + f.name}, nil
+}
+
+func (o *rendered) write(w http.ResponseWriter, f *format) {
+	h := w.Header()
+	if o.file != "" {
+		h.Set("Content-Disposition", `attachment; filename="`+o.file+`"`)
+	}
+	h.Set("Content-Type", f.media)
+	h.Set("Content-Length", strconv.Itoa(len(o.body)))
 	w.WriteHeader(http.StatusOK)
-	if _, err := buf.WriteTo(w); err != nil {
+	if _, err := w.Write(o.body); err != nil {
 		slog.Debug("the reader left", "error", err)
 	}
-	return nil
 }
 
 // readParams refuses unknown and repeated query parameters, naming those that

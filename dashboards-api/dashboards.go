@@ -120,6 +120,7 @@ type server struct {
 	definitions uint64 // hash of the pack's facts, for ETags
 	document    *document
 	counters    counters
+	kept        kept
 }
 
 // New makes the handler. It fails when the Config lacks a needed part or the

@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ombor/internal/kpi"
@@ -96,20 +97,24 @@ func (s *server) scorecardTable(body scorecardBody) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("numerator"), number("denominator"), number("value"),
 		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("coverage_percent"), text("data_through"), flag("simulated"))
 	for _, row := range body.Rows {
-		cells := []any{row.KPI, row.Title.In(s.language()), row.Group, row.Owner, row.Cell.Period, decimal(row.Cell.Numerator), decimal(row.Cell.Denominator),
-			pointed(row.Cell.Value), row.Unit, string(row.Cell.State)}
-		if len(row.Targets) > 0 {
-			target := row.Targets[0]
-			cells = append(cells, target.Value, target.Comparator, target.Due.String(), target.Status, pointed(target.Gap))
+		cell := row.Cell
+		if cell == nil {
+			cell = &queries.Cell{State: queries.NotProvided}
+		}
+		cells := []any{row.KPI, row.Title.In(s.language()), row.Group, row.Owner, cell.Period, decimal(cell.Numerator), decimal(cell.Denominator),
+			pointed(cell.Value), row.Unit, string(cell.State)}
+		if i := slices.IndexFunc(row.Targets, func(t queries.TargetStatus) bool { return t.Kind == kpi.Asked }); i >= 0 {
+			target := row.Targets[i]
+			cells = append(cells, target.Value, string(target.Comparator), target.Due.String(), string(target.Status), pointed(target.Gap))
 		} else {
 			cells = append(cells, nil, nil, nil, nil, nil)
 		}
-		if row.Cell.Coverage != nil {
-			cells = append(cells, row.Cell.Coverage.Share)
+		if cell.Coverage != nil {
+			cells = append(cells, cell.Coverage.Share)
 		} else {
 			cells = append(cells, nil)
 		}
-		t.add(append(cells, stamp(s.pointedMoment(row.DataThrough)), row.Cell.Simulated)...)
+		t.add(append(cells, stamp(s.pointedMoment(row.DataThrough)), row.Simulated)...)
 	}
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/queries"
@@ -23,7 +24,35 @@ func (s *server) getValues(ctx context.Context, q *query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.nameFilters(result)
 	return &answer{body: result, name: result.KPI, table: func() (*table, error) { return s.cellTable(result), nil }}, nil
+}
+
+// nameFilters adds the names of the codes that the answer is narrowed to.
+func (s *server) nameFilters(r *queries.Result) {
+	i := slices.IndexFunc(s.config.Pack.KPIs, func(k *kpi.KPI) bool { return k.ID == r.KPI })
+	if i < 0 || len(r.Where) == 0 {
+		return
+	}
+	for _, d := range s.describe(s.config.Pack.KPIs[i]).Dimensions {
+		t := s.config.Pack.Reference.Table(d.To)
+		if t == nil {
+			continue
+		}
+		for _, code := range r.Where[d.Name] {
+			row, ok := t.Get(code)
+			if !ok {
+				continue
+			}
+			if r.Names == nil {
+				r.Names = map[string]map[string]reference.Names{}
+			}
+			if r.Names[d.Name] == nil {
+				r.Names[d.Name] = map[string]reference.Names{}
+			}
+			r.Names[d.Name][code] = names(row.Names)
+		}
+	}
 }
 
 func valueRequest(q *query) (*queries.Request, error) {
