@@ -3,9 +3,9 @@ package simulate
 import (
 	"cmp"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -40,7 +40,7 @@ type service struct {
 	users       string // citizen, legal, both or empty
 	weight      uint64
 	term        int   // working days; 0 when it is decided at once
-	fee         int64 // tiyin; 0 free, -1 not known
+	fee         int64 // minor units of the currency; 0 free, -1 not known
 	paid        string
 	minutes     string
 	factually   string // automated in the table: "true", "false" or empty
@@ -54,12 +54,6 @@ type service struct {
 func (s *service) automatedOn(d reference.Day) bool { return d >= s.automated }
 func (s *service) existsOn(d reference.Day) bool    { return d >= s.electronic }
 func (s *service) signatureOn(d reference.Day) bool { return s.signature && d < s.freed }
-
-var (
-	days  = regexp.MustCompile(`(\d+)(?:-(\d+))?\s*(?:ish )?kun`)
-	month = regexp.MustCompile(`(?i)bir oy`)
-	soums = regexp.MustCompile(`(\d[\d ]*\d)\s*soʻm`)
-)
 
 func (g *Generator) readServices() error {
 	table := g.pack.Reference.Table("services")
@@ -78,8 +72,8 @@ func (g *Generator) readServices() error {
 			s.weight = w
 		}
 		s.weight = max(s.weight, inv.UnknownWeight)
-		s.term = termOf(row.Value("term_text"), s.factually == "true", inv.Duration.DefaultTermDays)
-		s.fee = feeOf(row.Value("fee_text"), inv.Fee)
+		s.term = inv.termOf(row.Value("term_text"), s.factually == "true")
+		s.fee = inv.feeOf(row.Value("fee_text"))
 		g.services = append(g.services, s)
 	}
 	// The portal numbers services as they come, so that the number is their age.
@@ -105,42 +99,38 @@ func hash(text string) uint64 { // FNV-1a
 	return h
 }
 
-func termOf(text string, automated bool, usual int) int {
-	if m := days.FindStringSubmatch(text); m != nil {
-		digits := m[1]
-		if m[2] != "" {
-			digits = m[2]
-		}
-		if n, err := strconv.Atoi(digits); err == nil {
+// termOf is the number of working days that a published term means; 0 for what is
+// decided at once.
+func (v *invented) termOf(text string, automated bool) int {
+	if m := v.Terms.Days.find(text); len(m) == 3 {
+		if n, err := strconv.Atoi(cmp.Or(m[2], m[1])); err == nil {
 			return min(max(n, 1), maxTerm)
 		}
 	}
 	switch {
-	case month.MatchString(text):
+	case v.Terms.Month.find(text) != nil:
 		return 22 // working days of a month
 	case automated:
 		return 0
 	}
-	return usual
+	return v.Duration.DefaultTermDays
 }
 
-func feeOf(text string, usual int64) int64 {
+// feeOf is the fee that a published text means, in minor units; -1 when there is no
+// text.
+func (v *invented) feeOf(text string) int64 {
 	switch text {
 	case "":
 		return -1
-	case "Bepul":
+	case v.Fees.Free:
 		return 0
 	}
-	if m := soums.FindStringSubmatch(text); m != nil {
-		n := int64(0)
-		for _, c := range m[1] {
-			if c >= '0' && c <= '9' && n < 1e12 {
-				n = n*10 + int64(c-'0')
-			}
+	if m := v.Fees.Amount.find(text); len(m) == 2 {
+		if n, err := strconv.ParseInt(strings.ReplaceAll(m[1], " ", ""), 10, 32); err == nil {
+			return n * v.Fees.MinorUnits
 		}
-		return n * 100
 	}
-	return usual * 100
+	return v.Fees.Usual * v.Fees.MinorUnits
 }
 
 // layOut draws the days on which services became electronic, automated, mobile,

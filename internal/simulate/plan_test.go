@@ -85,17 +85,35 @@ func TestApportion(t *testing.T) {
 }
 
 func TestTermAndFee(t *testing.T) {
+	files, err := pack.Embedded("uz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := readNation(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &n.Invented
 	for text, want := range map[string]int{"3 ish kuni mobaynida": 3, "22-30 ish kuni": 30, "Bir oy mobaynida": 22, "30 kun": 30, "": 10, "90 kun": maxTerm} {
-		if got := termOf(text, false, 10); got != want {
+		if got := v.termOf(text, false); got != want {
 			t.Errorf("the term %q is %d working days, want %d", text, got, want)
 		}
 	}
-	if got := termOf("Avtomatik tarzda", true, 10); got != 0 {
+	if got := v.termOf("Avtomatik tarzda", true); got != 0 {
 		t.Errorf("an automatic answer has a term of %d", got)
 	}
 	for text, want := range map[string]int64{"Bepul": 0, "": -1, "370800 soʻm (0.9 BHM)": 37_080_000, "16 875 soʻm; 187500 soʻm": 1_687_500, "Shartnoma asosida": 3_750_000} {
-		if got := feeOf(text, 37_500); got != want {
+		if got := v.feeOf(text); got != want {
 			t.Errorf("the fee %q is %d tiyin, want %d", text, got, want)
 		}
+	}
+	id := v.Identifiers.Person
+	seen := map[string]bool{}
+	for person := range uint64(20_000) {
+		text := string(id.append(nil, person*501)) // up to ten million
+		if len(text) != 14 || text[0] != '9' || seen[text] {
+			t.Fatalf("person %d is %s", person*501, text)
+		}
+		seen[text] = true
 	}
 }

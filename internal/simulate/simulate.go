@@ -42,9 +42,8 @@
 // durations (log-normal, by way of processing and legal term), outcomes, deliveries,
 // documents, signatures and fees are invented.
 //
-// Persons are invented too. Their identifiers have 14 digits and begin with 9, those
-// of companies have 9 digits and begin with 9; no real one does. As everywhere they
-// are pseudonymised at the door.
+// Persons and companies are invented too, with identifiers that no real one has
+// (nation.json says which). As everywhere they are pseudonymised at the door.
 //
 // # Guarantees
 //
@@ -59,6 +58,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -278,8 +278,19 @@ type invented struct {
 		DaysAfter int `json:"days_after"`
 	}
 	UnknownWeight uint64 `json:"unknown_weight"` // of a service that shows no applications
-	Companies     uint64
-	Catalogue     struct {
+	Terms         struct {
+		Days  pattern // a number of working days, or a range of them, as its first and second group
+		Month pattern
+	}
+	Fees struct {
+		Free       string
+		Amount     pattern // the amount as its first group
+		MinorUnits int64   `json:"minor_units"`
+		Usual      int64   // where a fee is told and its amount is not
+	}
+	Identifiers struct{ Person, Company identifier }
+	Companies   uint64
+	Catalogue   struct {
 		Opens       string
 		Start, End  catalogueCount // at the opening; at the end of the published year
 		GrowthUntil string         `json:"growth_until"` // by then the whole catalogue is electronic
@@ -310,12 +321,37 @@ type invented struct {
 	Account   byProcessing      `json:"account_permille"`
 	Tilt      map[string]uint64 `json:"offline_tilt_permille"` // by region: more is more often offline
 	Discount  int64             `json:"discount_permille"`
-	Fee       int64             `json:"default_fee_soum"`
+	Closes    int64             `json:"office_closes_hour"`
 	LateDays  uint64            `json:"late_days"`
 	AgainDays uint64            `json:"duplicate_days"`
 	Platforms map[string]uint64 `json:"platforms_permille"`
 	Languages map[string]uint64 `json:"languages_permille"`
 	Versions  []string
+}
+
+// identifier is the form of invented identifiers: a prefix that no real one has, a
+// number of so many digits, and a check digit by weights when there are any.
+type identifier struct {
+	Prefix string
+	Digits int
+	Check  []int
+}
+
+// pattern is a regular expression of the pack; the zero value matches nothing.
+type pattern struct{ *regexp.Regexp }
+
+// UnmarshalText compiles the expression.
+func (p *pattern) UnmarshalText(text []byte) (err error) {
+	p.Regexp, err = regexp.Compile(string(text))
+	return err
+}
+
+// find is the match of the expression and its groups, or nil.
+func (p pattern) find(text string) []string {
+	if p.Regexp == nil {
+		return nil
+	}
+	return p.FindStringSubmatch(text)
 }
 
 type catalogueCount struct{ Electronic, Automated, Mobile, Proactive, Signature int }
@@ -365,6 +401,10 @@ func readNation(files fs.FS) (*nation, error) {
 	check(i.Duration.MostDays > 0 && i.Duration.MostDays <= 60, "invented.duration_seconds.most_days", "lies between 1 and 60")
 	check(i.Duration.DefaultTermDays > 0 && i.Duration.DefaultTermDays <= maxTerm, "invented.duration_seconds.default_term_days", "lies between 1 and 60")
 	check(i.LateDays > 0 && i.LateDays <= 60 && i.AgainDays > 0 && i.AgainDays <= 60, "invented.late_days", "and duplicate_days lie between 1 and 60")
+	check(i.Fees.MinorUnits > 0 && i.Fees.Usual >= 0 && i.Closes >= 0 && i.Closes < 24, "invented.fees", "needs minor_units; usual is not negative, office_closes_hour is an hour")
+	for _, id := range []identifier{i.Identifiers.Person, i.Identifiers.Company} {
+		check(id.Digits >= 6 && id.Digits <= 12, "invented.identifiers", "have 6 to 12 digits after the prefix")
+	}
 	check(len(i.Versions) > 0, "invented.versions", "names one version at least")
 	for _, sum := range []struct {
 		field string

@@ -127,10 +127,10 @@ func (g *Generator) writeRequest(b []byte, q *request, k kind) []byte {
 	b = append(b, `","data":{"request":"`...)
 	b = g.appendKey(b, q)
 	b = append(b, `","applicant":"`...)
-	b = appendPerson(b, a.person)
+	b = g.nation.Invented.Identifiers.Person.append(b, a.person)
 	if a.company != noCompany {
-		b = append(b, `","company":"9`...)
-		b = appendDigits(b, (a.company*5764801+27182818)%1e8, 8)
+		b = append(b, `","company":"`...)
+		b = g.nation.Invented.Identifiers.Company.append(b, a.company)
 		b = append(b, `","applicant_kind":"legal_entity"`...)
 	} else {
 		b = append(b, `","applicant_kind":"citizen"`...)
@@ -313,7 +313,7 @@ func (g *Generator) attributes(q *request) attributes {
 
 func dayOfYearStart(year int) reference.Day { return dayOf(year, 1, 1) }
 
-// deadline is the end of office hours, 18:00, on the day that is so many working days
+// deadline is the end of office hours on the day that is so many working days
 // after a request was made.
 func (g *Generator) deadline(submitted int64, term int) int64 {
 	t := &g.text
@@ -355,7 +355,7 @@ func (g *Generator) writeSession(b []byte, d reference.Day, i uint32) []byte {
 	b = append(b, b[key:end]...)
 	if lot.permille(820) { // the others did not sign in
 		b = append(b, `","user":"`...)
-		b = appendPerson(b, person)
+		b = g.nation.Invented.Identifiers.Person.append(b, person)
 	}
 	b = append(b, `","platform":"`...)
 	b = append(b, platforms[platform]...)
@@ -381,19 +381,23 @@ func (g *Generator) writeSession(b []byte, d reference.Day, i uint32) []byte {
 	return append(b, "}}\n"...)
 }
 
-// appendPerson writes the identifier of a person: 9, twelve digits that are different
-// for every person, and a check digit by the weights 7, 3, 1.
-func appendPerson(b []byte, person uint64) []byte {
+// append writes the identifier of the n-th person or company. The factor is a power of
+// 3, so that different n below 10 to the power of Digits give different digits.
+func (id *identifier) append(b []byte, n uint64) []byte {
 	at := len(b)
-	b = append(b, '9')
-	b = appendDigits(b, (person*387420489+314159265358)%1e12, 12)
+	b = append(b, id.Prefix...)
+	b = appendDigits(b, n*387420489+314159265358, id.Digits)
+	if len(id.Check) == 0 {
+		return b
+	}
 	sum := 0
 	for i, c := range b[at:] {
-		sum += int(c-'0') * [...]int{7, 3, 1}[i%3]
+		sum += int(c-'0') * id.Check[i%len(id.Check)]
 	}
 	return append(b, byte('0'+sum%10))
 }
 
+// appendDigits writes the last digits of n.
 func appendDigits(b []byte, n uint64, digits int) []byte {
 	var buffer [20]byte
 	for i := digits - 1; i >= 0; i-- {
