@@ -126,7 +126,6 @@ func (b *body) Read(p []byte) (int, error) {
 
 func (b *body) close() {
 	b.release()
-	b.idle.disarm()
 	b.door.memory.Add(-b.held)
 	b.door.counts.bytes.Add(uint64(b.n))
 }
@@ -199,8 +198,9 @@ func (d *deadline) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// disarm lifts the deadline: what follows is the door's own time, and the server
-// watches the connection meanwhile.
+// disarm lifts the deadline after the whole body: what follows is the door's own time,
+// and the server watches the connection meanwhile. After a failure it stays, because
+// the server reads on a little before it closes the connection.
 func (d *deadline) disarm() {
 	if !d.armed.IsZero() {
 		_ = d.control.SetReadDeadline(time.Time{})

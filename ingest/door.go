@@ -78,7 +78,7 @@ type Outcome struct {
 // Limits bound what one request, and all requests together, can take. Zero fields
 // have the defaults.
 type Limits struct {
-	Body     int64         // bytes of a request as sent; 32 MiB
+	Body     int64         // bytes of a request as sent; 64 MiB
 	Text     int64         // bytes of a request after decompression; 64 MiB
 	Ratio    int64         // decompressed bytes for each compressed one, beyond the first MiB; 200
 	Events   int           // events of a request; 100,000
@@ -93,7 +93,7 @@ func (l Limits) withDefaults() Limits {
 			*v = otherwise
 		}
 	}
-	set(&l.Body, 32<<20)
+	set(&l.Body, 64<<20)
 	set(&l.Text, 64<<20)
 	set(&l.Ratio, 200)
 	set(&l.Memory, 256<<20)
@@ -218,10 +218,7 @@ func write(w http.ResponseWriter, body any) {
 // refuse answers a request that stored nothing. Its body may be unread, so the
 // connection is not used again.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
-		return // the client has gone
-	}
-	if kind := problem.KindOf(err); kind == problem.Internal {
+	if problem.KindOf(err) == problem.Internal && r.Context().Err() == nil { // else the client has gone
 		d.log.Error("a request failed", "route", r.Method+" "+r.URL.Path, "cause", err)
 	}
 	if r.Body != http.NoBody {

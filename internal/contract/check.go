@@ -992,13 +992,13 @@ func (b *Batch) applyRules() {
 		if b.facts.verdict(r) {
 			continue
 		}
-		reason := fmt.Sprintf("the rule %s does not hold: %s", r.ID, r.Check)
+		const reason = "the rule %s does not hold: %s"
 		switch r.Severity {
 		case Refuse:
-			b.fault, b.field = fault{RuleBroken, reason}, r.field // weighs more than being held
+			b.fault, b.field = fault{RuleBroken, fmt.Sprintf(reason, r.ID, r.Check)}, r.field // weighs more than being held
 			return
 		case Quarantine:
-			b.fail(heldRule, r.field, "%s", reason)
+			b.fail(heldRule, r.field, reason, r.ID, r.Check)
 		case Warn:
 			t.warned[i]++
 		}
