@@ -19,8 +19,7 @@ type sources struct {
 	list            []source // by name
 	total           int64
 	through, loaded time.Time
-	first, last     reference.Day           // days of the first and last row; NoDay when there is none
-	seen            map[key]map[string]bool // period → sources with rows
+	first, last     reference.Day // days of the first and last row; NoDay when there is none
 }
 
 type source struct {
@@ -32,7 +31,7 @@ type source struct {
 // sources reads the rollups by source: who sent how much, since when, and in which
 // periods.
 func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
-	s := &sources{first: reference.NoDay, last: reference.NoDay, seen: map[key]map[string]bool{}}
+	s := &sources{first: reference.NoDay, last: reference.NoDay}
 	for _, c := range qn.contracts {
 		r := q.bySource(c, qn.at)
 		params := bind{}
@@ -85,8 +84,10 @@ func (q *Queries) bySource(c *contract.Contract, at string) *warehouse.Rollup {
 	return best
 }
 
-// readPeriods notes which sources have rows in which period of the question.
-func (q *Queries) readPeriods(ctx context.Context, qn *question, s *sources) error {
+// reporting says which sources have rows in which period of the question, by the
+// period's first whole day (0 for the whole).
+func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[string]bool, error) {
+	all := map[key]map[string]bool{}
 	for _, c := range qn.contracts {
 		r := q.bySource(c, qn.at)
 		bare := &question{from: qn.from, to: qn.to, knownOn: qn.knownOn}
@@ -108,17 +109,17 @@ func (q *Queries) readPeriods(ctx context.Context, qn *question, s *sources) err
 				return err
 			}
 			k := key{from: reference.DayOf(day)}
-			if s.seen[k] == nil {
-				s.seen[k] = map[string]bool{}
+			if all[k] == nil {
+				all[k] = map[string]bool{}
 			}
-			s.seen[k][name] = true
+			all[k][name] = true
 			return nil
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // coverage of a period: the sources that had begun by its end and those of them that

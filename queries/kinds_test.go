@@ -179,8 +179,8 @@ func TestKinds(t *testing.T) {
 						continue
 					}
 					n++
-					if p := r.Data["applicant"]; p != nil && (r.Data["mobile"] == true || r.Data["processing"] == "automatic") {
-						set[p] = true
+					if r.Data["mobile"] == true || r.Data["processing"] == "automatic" {
+						set[r.Data["applicant"]] = true // those not told are one person together
 					}
 				}
 				cell := disclosure.Cell{Key: []string{c.Period}, Persons: min(len(set), 11), Size: n}
@@ -315,7 +315,7 @@ func TestKinds(t *testing.T) {
 
 // TestTwoMajorVersions reads two contracts as one series.
 func TestTwoMajorVersions(t *testing.T) {
-	f := pack(t)
+	f := country(t)
 	second := *f.decided
 	second.Type, second.Major, second.Fields = "t.request.decided.v2", 2, slices.Clone(f.decided.Fields)
 	first := *f.decided

@@ -124,8 +124,8 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "Simulated", "toInt64(countIf(_simulated))", "sum"})
 	if v.Covered != nil && v.Expected != nil {
 		parts = append(parts,
-			part{colCovered, "Covered", "toInt64(" + linearSQL(v.Covered, unsigned) + ")", "sum"},
-			part{colExpected, "Expected", "toInt64(" + linearSQL(v.Expected, unsigned) + ")", "sum"})
+			part{colCovered, "Covered", linearSQL(v.Covered, unsigned), "sum"},
+			part{colExpected, "Expected", linearSQL(v.Expected, unsigned), "sum"})
 	}
 	if f := c.Field("state"); f != nil && f.Type == contract.Enum {
 		parts = append(parts, part{colStates, "States", "arrayStringConcat(arraySort(groupUniqArray(state)), ',')", "any"})

@@ -10,6 +10,8 @@ import (
 	"sort"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
@@ -26,9 +28,33 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := q.sources(ctx, qn)
-	if err != nil {
-		return nil, err
+	asked := *qn // answering closes the open ends
+	var src *sources
+	var a *answer
+	if qn.version.Basis == kpi.Events && qn.from != reference.NoDay && qn.to != reference.NoDay {
+		// Nothing of the answer hangs on the sources before the end: ask for both at once.
+		group, ctx := errgroup.WithContext(ctx)
+		var failed error
+		done := make(chan struct{})
+		group.Go(func() error {
+			src, failed = q.sources(ctx, &asked)
+			close(done)
+			return failed
+		})
+		group.Go(func() (err error) {
+			a, err = q.answerEvents(ctx, qn, func() (*sources, error) { <-done; return src, failed })
+			return err
+		})
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+	} else {
+		if src, err = q.sources(ctx, qn); err != nil {
+			return nil, err
+		}
+		if a, err = q.answer(ctx, qn, src); err != nil {
+			return nil, err
+		}
 	}
 	result := q.describe(qn, r)
 	if !src.through.IsZero() {
@@ -38,10 +64,6 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if !src.loaded.IsZero() {
 		loaded := src.loaded.In(q.warehouse.Zone())
 		result.Loaded = &loaded
-	}
-	a, err := q.answer(ctx, qn, src)
-	if err != nil {
-		return nil, err
 	}
 	if qn.compare != NoComparison && len(a.cells) > 0 {
 		if err := q.compared(ctx, qn, src, a); err != nil {
@@ -146,7 +168,10 @@ func (q *Queries) answer(ctx context.Context, qn *question, src *sources) (*answ
 	case kpi.Stock:
 		return q.answerStock(ctx, qn, src)
 	}
-	return q.answerEvents(ctx, qn, src)
+	if !qn.span(src) {
+		return &answer{coverage: src.coverage(nil, qn.today), notes: []string{"Nothing has been received yet."}}, nil
+	}
+	return q.answerEvents(ctx, qn, func() (*sources, error) { return src, nil })
 }
 
 func (q *Queries) planOf(ctx context.Context, s *statement) (*Plan, error) {
@@ -172,10 +197,9 @@ func (qn *question) span(src *sources) bool {
 	return true
 }
 
-func (q *Queries) answerEvents(ctx context.Context, qn *question, src *sources) (*answer, error) {
-	if !qn.span(src) {
-		return &answer{coverage: src.coverage(nil, qn.today), notes: []string{"Nothing has been received yet."}}, nil
-	}
+// answerEvents answers for days that both are given. wait gives the sources, which may
+// still be read.
+func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*sources, error)) (*answer, error) {
 	if err := q.checkDistinct(qn); err != nil {
 		return nil, err
 	}
@@ -187,21 +211,29 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, src *sources) 
 	if err != nil {
 		return nil, err
 	}
-	found, err := q.read(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	if err := q.readPeriods(ctx, qn, src); err != nil {
-		return nil, err
-	}
 	a := &answer{}
 	if a.plan, err = q.planOf(ctx, s); err != nil {
 		return nil, err
 	}
-	if qn.version.Persons != "" {
-		if err := q.countPersons(ctx, qn, s, found); err != nil {
-			return nil, err
+	var found map[key]*sums
+	var reporting map[key]map[string]bool
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if found, err = q.read(ctx, s); err == nil && qn.version.Persons != "" {
+			err = q.countPersons(ctx, qn, s, found)
 		}
+		return err
+	})
+	group.Go(func() (err error) {
+		reporting, err = q.reporting(ctx, qn)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	src, err := wait()
+	if err != nil {
+		return nil, err
 	}
 	tuples := tuplesOf(qn, found)
 	if len(tuples)*len(periods) > q.maxCells {
@@ -217,7 +249,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, src *sources) 
 			k.from = q.calendar.start(qn.grain, p.from)
 			seenKey.from = k.from
 		}
-		seen := src.seen[seenKey]
+		seen := reporting[seenKey]
 		maps.Copy(anySeen, seen)
 		coverage := src.coverage(seen, p.to)
 		for _, by := range tuples {
@@ -805,9 +837,7 @@ func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *a
 		before.grain = Day
 		before.from = before.to
 	}
-	srcBefore := *src
-	srcBefore.seen = map[key]map[string]bool{}
-	b, err := q.answer(ctx, &before, &srcBefore)
+	b, err := q.answer(ctx, &before, src)
 	if err != nil {
 		return err
 	}

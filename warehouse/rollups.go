@@ -61,8 +61,9 @@ func Signed(t kpi.Term) string {
 }
 
 // Persons is the expression of the person behind a row as far as the row is in the
-// figure, null otherwise: a row that no aggregate of the version takes is nobody's.
-// It is "" when the version declares none.
+// figure, null otherwise: a row that no aggregate of the version takes is nobody's. Rows
+// whose person is not told are one person together, so that a cell of a few of them is
+// a cell of few. It is "" when the version declares none.
 func Persons(v *kpi.Version) string {
 	if v.Persons == "" {
 		return ""
@@ -74,6 +75,7 @@ func Persons(v *kpi.Version) string {
 		}
 		return condition != ""
 	}
+	person := "ifNull(" + name(v.Persons) + ", toUUID('00000000-0000-0000-0000-000000000000'))"
 	all := false
 	for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
 		if f == nil {
@@ -90,9 +92,9 @@ func Persons(v *kpi.Version) string {
 		all = true
 	}
 	if all || len(conditions) == 0 {
-		return "toNullable(" + name(v.Persons) + ")"
+		return "toNullable(" + person + ")"
 	}
-	return "if((" + strings.Join(conditions, ") OR (") + "), toNullable(" + name(v.Persons) + "), NULL)"
+	return "if((" + strings.Join(conditions, ") OR (") + "), " + person + ", NULL)"
 }
 
 // linear says whether a formula consists of sums and counts, which a rollup can keep.

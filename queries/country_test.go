@@ -62,8 +62,8 @@ func formula(t testing.TB, text string) *kpi.Formula {
 
 var always = reference.Span{From: reference.NoDay, To: reference.NoDay}
 
-// pack is a small country with a KPI of every kind.
-func pack(t testing.TB) *fixture {
+// country is a small one, with a KPI of every kind.
+func country(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{}
 	var issues problem.Issues
@@ -262,7 +262,7 @@ func figureRows() []warehousetest.Row {
 // loaded is a country with data and the queries over it.
 func loaded(t testing.TB, n int) (*fixture, *warehouse.Warehouse, *queries.Queries, []warehousetest.Row) {
 	t.Helper()
-	f := pack(t)
+	f := country(t)
 	w := warehousetest.Open(t, f.set, f.kpis)
 	rows := pooled(decidedRows(n, 1))
 	warehousetest.Insert(t, w, f.decided, rows)

@@ -1,0 +1,12 @@
+SELECT toString(`region`) AS By1,
+    sumMap(b_52545bf46e) AS Buckets,
+    sum(_n) AS Cases,
+    sum(_retracted) AS Retracted,
+    sum(_simulated) AS Simulated
+FROM `rollups`.`request_decided_v1__time__region`
+WHERE _day >= {from:Date} AND _day <= {to:Date}
+GROUP BY By1
+ORDER BY By1
+LIMIT 100001
+-- {from} = 2024-01-01
+-- {to} = 2024-12-31

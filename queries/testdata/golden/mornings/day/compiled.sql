@@ -1,0 +1,12 @@
+SELECT _day AS Period,
+    toString(sum(m_6f52796a6c)) AS Numerator,
+    sum(_n) AS Cases,
+    sum(_retracted) AS Retracted,
+    sum(_simulated) AS Simulated
+FROM `rollups`.`request_decided_v1__time__source`
+WHERE _day >= {from:Date} AND _day <= {to:Date}
+GROUP BY Period
+ORDER BY Period
+LIMIT 100001
+-- {from} = 2024-02-01
+-- {to} = 2024-02-07

@@ -1,0 +1,19 @@
+SELECT Day AS Period,
+    toString(`kind`) AS By1,
+    toString(toInt64(countIf(active))) AS Numerator,
+    toInt64(count()) AS Cases,
+    toInt64(countIf(Simulated)) AS SimulatedCases
+FROM (
+SELECT Day, tupleElement(State, 1) AS `service`, tupleElement(State, 2) AS `active`, tupleElement(State, 3) AS `kind`, tupleElement(State, 4) AS Simulated
+FROM (
+SELECT Day, argMax(tuple(`service`, `active`, `kind`, _simulated), tuple(time, _seq)) AS State
+FROM `facts`.`service_changed_v1`
+ARRAY JOIN CAST({days:Array(String)}, 'Array(Date)') AS Day
+WHERE _day <= Day AND _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM `facts`.`service_changed_v1` WHERE _sign < 0)
+GROUP BY Day, `service`
+)
+)
+GROUP BY Period, By1
+ORDER BY Period, By1
+LIMIT 100001
+-- {days} = ['2024-03-31','2024-06-30','2024-09-30','2024-12-10']

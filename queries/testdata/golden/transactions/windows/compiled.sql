@@ -1,0 +1,12 @@
+SELECT toDate(assumeNotNull(`window_from`)) AS WindowFrom,
+    toDate(assumeNotNull(`window_to`)) AS WindowTo,
+    toString(`service`) AS By1,
+    toString(sumOrNull(volume)) AS Numerator,
+    toInt64(count()) AS Cases,
+    toInt64(countIf(_simulated)) AS Simulated,
+    arrayStringConcat(arraySort(groupUniqArray(state)), ',') AS States
+FROM `facts`.`figure_v1`
+WHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM `facts`.`figure_v1` WHERE _sign < 0)
+GROUP BY WindowFrom, WindowTo, By1
+ORDER BY WindowFrom, WindowTo, By1
+LIMIT 100001

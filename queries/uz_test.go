@@ -1,0 +1,54 @@
+package queries_test
+
+import (
+	"context"
+	"testing"
+
+	"ombor/internal/pack"
+	"ombor/queries"
+	"ombor/warehouse"
+	"ombor/warehouse/warehousetest"
+)
+
+// TestUzbekistan opens the embedded pack: every expression passes the check, every
+// rollup can be made, every KPI answers over empty tables.
+func TestUzbekistan(t *testing.T) {
+	files, err := pack.Embedded("uz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pack.Read(files, pack.Checks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := warehousetest.Open(t, p.Set, p.KPIs)
+	for _, k := range p.KPIs {
+		for i := range k.Versions {
+			v := &k.Versions[i]
+			for _, from := range v.From {
+				c := w.Contract(from)
+				if c == nil {
+					t.Fatalf("%s reads %q, which does not exist", k.ID, from)
+				}
+				for _, e := range v.Expressions() {
+					if err := w.Check(context.Background(), e, warehouse.Columns(c)); err != nil {
+						t.Errorf("%s: %v", k.ID, err)
+					}
+				}
+			}
+		}
+	}
+	q := queries.New(w, p.KPIs, p.Reference, queries.Options{Targets: p.Targets, K: p.K})
+	card, err := q.Scorecard(context.Background(), queries.ScorecardRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(card.Rows) != len(p.KPIs) {
+		t.Errorf("%d rows for %d KPIs", len(card.Rows), len(p.KPIs))
+	}
+	for _, r := range card.Rows {
+		if r.Problem != "" {
+			t.Errorf("%s: %s", r.KPI, r.Problem)
+		}
+	}
+}
