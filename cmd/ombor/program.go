@@ -257,7 +257,7 @@ func release(parts []contract.Part) {
 }
 
 func (p *program) api() (http.Handler, error) {
-	options := queries.Options{K: p.pack.K}
+	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets}
 	return dashboards.New(dashboards.Config{
 		Queries: queries.New(p.warehouse, p.pack.KPIs, p.pack.Reference, options),
 		Pack: dashboards.Facts{
