@@ -457,6 +457,23 @@ func TestPersons(t *testing.T) {
 	}
 }
 
+// A generator can be asked again.
+func TestWritesAgain(t *testing.T) {
+	g, err := simulate.New(uz(), simulate.Options{Events: 5_000, LateShare: 0.1, DuplicateShare: 0.1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, second bytes.Buffer
+	s1, err1 := g.WriteTo(context.Background(), &first, nil)
+	s2, err2 := g.WriteTo(context.Background(), &second, nil)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if !bytes.Equal(first.Bytes(), second.Bytes()) || s1.String() != s2.String() {
+		t.Error("the second time gives other bytes than the first")
+	}
+}
+
 func TestProgress(t *testing.T) {
 	g, err := simulate.New(uz(), simulate.Options{Events: 30_000, DuplicateShare: 0.01})
 	if err != nil {
