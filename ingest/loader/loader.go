@@ -328,8 +328,9 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 		due := closed
 		if !closed && !p.empty() && begun == nil {
 			wait := time.Until(handed.Add(l.cfg.Interval))
-			due = wait <= 0
-			timer.Reset(max(wait, 0))
+			if due = wait <= 0; !due {
+				timer.Reset(wait)
+			}
 		}
 		in, out := messages, plans
 		if closed {
