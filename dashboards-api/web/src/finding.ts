@@ -1,4 +1,4 @@
-import type { Cell, HeldTarget, Target, Values } from './api/client'
+import type { Cell, HeldTarget, Kpi, Target, Values } from './api/client'
 import { amount, bound, cellText, dayOfMoment, difference, dimensionValue, number, period } from './format'
 import { fill, nameIn, wordsOf } from './words'
 
@@ -49,20 +49,26 @@ export function finding(whole: Values, parts: Values | undefined, by: string, vo
   return fill(words.findingPlain, { title, value })
 }
 
+// dimensionName is what a dimension is called: by its contract, by a word of the
+// pack ("dimension.region"), or as it stands.
+export function dimensionName(kpi: Pick<Kpi, 'dimensions'>, by: string, voice: Voice): string {
+  return nameIn(kpi.dimensions.find((d) => d.name === by)?.title, voice.language, voice.labels[`dimension.${by}`] ?? by)
+}
+
 // partName is what a value of a dimension is called: by its reference table, by a
-// word of the pack ("processing.automatic", then "automatic"), or as it stands.
+// word of the pack ("value.processing.automatic"), or as it stands.
 export function partName(values: Values, by: string, code: string, voice: Voice): string {
   if (code === '') return wordsOf(voice.language).notTold
   const known = values.names?.[by]?.[code]
   if (known) return nameIn(known, voice.language, code)
-  return voice.labels[`${by}.${code}`] ?? voice.labels[code] ?? code
+  return voice.labels[`value.${by}.${code}`] ?? code
 }
 
 export function changeText(cell: Cell, unit: string, voice: Voice): string {
   const words = wordsOf(voice.language)
   const c = cell.comparison
   if (!c || c.difference === null) return ''
-  const before = period(c.period, voice.language)
+  const before = fill(/^\d{4}-\d{2}-\d{2}$/.test(c.period) ? words.onDay : words.inPeriod, { period: period(c.period, voice.language) })
   if (c.difference === 0) return fill(words.same, { period: before })
   const value = difference(c.difference, unit, voice.language, voice.labels)
   return fill(c.difference > 0 ? words.more : words.less, { value, period: before })
@@ -75,7 +81,7 @@ export function boundText(target: Pick<HeldTarget | Target, 'comparator' | 'valu
 }
 
 export function coverageText(coverage: Values['coverage'], voice: Voice): string {
-  if (!coverage || coverage.expected === 0) return ''
+  if (!coverage || coverage.expected < 2) return '' // of one source there is no part
   const text = fill(wordsOf(voice.language).coverageOf, { n: number(coverage.covered, voice.language), all: number(coverage.expected, voice.language) })
   return coverage.missing?.length ? `${text}, ${fill(wordsOf(voice.language).without, { names: coverage.missing.join(', ') })}` : text
 }

@@ -46,9 +46,12 @@ function digitsOf(value: number, unit: string): number {
 export function amount(value: number, unit: string, language: string, labels: Record<string, string> = {}): string {
   const words = wordsOf(language)
   if (unit === 'bytes') return bytes(value, language)
+  // Less than an hour is told in minutes, less than a minute in seconds.
+  if (unit === 'hours' && value !== 0 && Math.abs(value) < 1) return amount(value * 60, 'minutes', language)
+  if (unit === 'minutes' && value !== 0 && Math.abs(value) < 1) return number(value * 60, language) + space + words.unit.seconds
   const text = Math.abs(value) >= 1e9 ? compact(value, language, 1) : number(value, language, digitsOf(value, unit))
   if (unit === 'count' || unit === 'ratio' || unit === '') return text
-  const known = unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? labels[unit] ?? unit)
+  const known = unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? unit)
   return text + space + known
 }
 

@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import { address, ApiError, get, type Kpi, type Values, valuesPath } from '../api/client'
-import { boundText, changeText, coverageText, finding, partName, sentence } from '../finding'
+import { boundText, changeText, coverageText, dimensionName, finding, partName, sentence } from '../finding'
 import { cellText, day, dayOfMoment, isoDayOfMoment, number, period, signed } from '../format'
 import { Bars } from '../parts/Bars'
 import { Figure } from '../parts/Figures'
@@ -43,7 +43,7 @@ function Page({ kpi }: { kpi: Kpi }) {
   const { from, to, where } = search
   const version = kpi.versions[kpi.versions.length - 1]
   const reported = version?.basis === 'reported'
-  const by = search.by ?? kpi.dimensions.find((d) => d.name === 'region')?.name ?? kpi.dimensions[0]?.name ?? ''
+  const by = kpi.dimensions.find((d) => d.name === search.by)?.name ?? kpi.dimensions.find((d) => d.name === 'region')?.name ?? kpi.dimensions[0]?.name ?? ''
   const grain = search.grain ?? (reported ? 'window' : version?.grains[0] ?? stepFor({ from, to }))
   const compare = search.compare
   const whole = useValues(kpi.id, { from, to, where, compare })
@@ -69,7 +69,7 @@ function Page({ kpi }: { kpi: Kpi }) {
       {whole.isPending && <Skeleton rows={1} kind="row" />}
       {whole.isError && <Failure error={whole.error} again={() => void whole.refetch()} />}
       {data && !whole.isError && <Head kpi={kpi} whole={data} />}
-      <section aria-labelledby="over-time" className="card">
+      {!whole.isError && <section aria-labelledby="over-time" className="card">
         <div className="section-head">
           <h2 id="over-time">{words.overTime}</h2>
           <Choose label={words.grain} value={grain} options={grains.map((g) => [g, words.grains[g as keyof typeof words.grains] ?? g])} onChange={(v) => change({ grain: v })} />
@@ -83,12 +83,12 @@ function Page({ kpi }: { kpi: Kpi }) {
             <Caption values={series.data} />
           </>
         )}
-      </section>
-      <section aria-labelledby="where" className="card">
+      </section>}
+      {!whole.isError && <section aria-labelledby="where" className="card">
         <div className="section-head">
           <h2 id="where">{words.breakdown}</h2>
           {kpi.dimensions.length > 0 && (
-            <Choose label={words.by} value={by} options={kpi.dimensions.map((d) => [d.name, nameIn(d.title, voice.language, voice.labels[d.name] ?? d.name)])} onChange={(v) => change({ by: v })} />
+            <Choose label={words.by} value={by} options={kpi.dimensions.map((d) => [d.name, dimensionName(kpi, d.name, voice)])} onChange={(v) => change({ by: v })} />
           )}
         </div>
         {by === '' ? <p>{words.noDimension}</p> : parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !parts.data ? <Skeleton rows={8} kind="row" /> : (
@@ -97,7 +97,7 @@ function Page({ kpi }: { kpi: Kpi }) {
             <Caption values={parts.data} />
           </>
         )}
-      </section>
+      </section>}
       <DefinitionCard kpi={kpi} values={data} />
     </div>
   )
@@ -114,7 +114,7 @@ function Chips({ kpi, values }: { kpi: Kpi; values: Values | undefined }) {
   return (
     <ul className="chips">
       {list.map((f) => {
-        const dimension = nameIn(kpi.dimensions.find((d) => d.name === f.name)?.title, voice.language, voice.labels[f.name] ?? f.name)
+        const dimension = dimensionName(kpi, f.name, voice)
         const name = `${dimension}: ${values ? partName(values, f.name, f.value, voice) : f.value}`
         return (
           <li key={f.text}>
@@ -185,7 +185,6 @@ function Caption({ values }: { values: Values }) {
       {values.data_through ? fill(words.through, { day: dayOfMoment(values.data_through, voice.zone, voice.language) }) : words.noData}
       {coverage && <> · {coverage}</>}
       {values.simulated && <> · {words.simulatedShort}</>}
-      {values.notes?.map((note) => <span key={note}> · {note}</span>)}
     </p>
   )
 }
@@ -237,6 +236,7 @@ function DefinitionCard({ kpi, values }: { kpi: Kpi; values: Values | undefined 
       <h2 id="definition">{words.definition}</h2>
       <p>{nameIn(kpi.about, voice.language)}</p>
       {values && !values.definition.exact && <p>{fill(words.approximate, { error: `±${values.definition.error ?? 1}` })}</p>}
+      {voice.language === 'en' && values?.notes?.map((note) => <p key={note}>{note}</p>)}
       <dl className="definition">
         {rows.filter(([, text]) => text).map(([name, text]) => (
           <div key={name}><dt>{name}</dt><dd>{name === words.formula ? <code>{text}</code> : text}</dd></div>

@@ -24,7 +24,7 @@ export function ScorecardPage() {
     document.title = `${words.scorecard} · Ombor`
   }, [words])
   const data = card.data
-  const through = data?.data_through
+  const through = reach(data)
   const shown = data && (data.from || data.to) ? period(`${data.from ?? ''}/${data.to ?? ''}`, voice.language) : words.latest
   return (
     <div className={card.isPlaceholderData ? 'page refreshing' : 'page'} aria-busy={card.isFetching}>
@@ -46,27 +46,36 @@ export function ScorecardPage() {
   )
 }
 
+// askedOf is the target that an act asks for; results and claims are not targets.
+const askedOf = (row: ScorecardRow) => row.targets.find((t) => t.kind === 'target')
+
+// reach is how far events reach; the catalogue, which tells of coming days too, is
+// asked only when no figure counts events.
+function reach(card: Scorecard | undefined): string | null {
+  const days = (card?.rows ?? []).filter((row) => row.basis === 'events').map((row) => row.data_through).filter((d) => d !== null)
+  return days.length ? days.reduce((a, b) => (Date.parse(a) > Date.parse(b) ? a : b)) : (card?.data_through ?? null)
+}
+
 function Summary({ card, shown }: { card: Scorecard; shown: string }) {
   const words = useWords()
   const voice = useVoice()
-  const held = card.rows.flatMap((row) => row.targets?.slice(0, 1) ?? [])
+  const held = card.rows.flatMap((row) => askedOf(row) ?? [])
   const reached = held.filter((t) => t.status === 'reached').length
-  const onCourse = held.filter((t) => t.status === 'on_course').length
   const parts = [shown]
   if (held.length) parts.push(fill(words.targetsReached, { n: reached, all: held.length }))
-  if (onCourse) parts.push(fill(words.onCourse, { n: onCourse }))
-  parts.push(card.data_through ? fill(words.through, { day: dayOfMoment(card.data_through, voice.zone, voice.language) }) : words.noData)
+  const through = reach(card)
+  parts.push(through ? fill(words.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : words.noData)
   return <p className="summary">{parts.join(' · ')}</p>
 }
 
 function Rows({ card }: { card: Scorecard }) {
   const words = useWords()
   const voice = useVoice()
-  const aimed = card.rows.filter((row) => row.targets?.length)
-  const rest = card.rows.filter((row) => !row.targets?.length)
+  const aimed = card.rows.filter(askedOf)
+  const rest = card.rows.filter((row) => !askedOf(row))
   const groups = new Map<string, ScorecardRow[]>()
   for (const row of rest) groups.set(row.group, [...(groups.get(row.group) ?? []), row])
-  const nothing = card.rows.every((row) => !row.problem && row.cell.state === 'not_provided')
+  const nothing = card.rows.every((row) => row.cell?.state === 'not_provided')
   if (card.rows.length === 0 || nothing) return <Empty card={card} />
   return (
     <>
@@ -86,7 +95,7 @@ function Rows({ card }: { card: Scorecard }) {
           </thead>
           {[...groups].map(([group, rows]) => (
             <tbody key={group}>
-              <tr className="group-name"><th scope="rowgroup" colSpan={6}>{voice.labels[`group.${group}`] ?? voice.labels[group] ?? (group || words.otherGroup)}</th></tr>
+              <tr className="group-name"><th scope="rowgroup" colSpan={6}>{voice.labels[`group.${group}`] ?? (group || words.otherGroup)}</th></tr>
               {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
             </tbody>
           ))}
@@ -111,13 +120,13 @@ function Name({ row, card }: { row: ScorecardRow; card: Scorecard }) {
 function Trust({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const words = useWords()
   const voice = useVoice()
-  const coverage = coverageText(row.cell.coverage, voice)
+  const coverage = coverageText(row.cell?.coverage ?? null, voice)
   return (
     <span className="trust">
       {row.data_through ? <span className="spoken">{words.dataAsOf}: </span> : null}
       {row.data_through ? shortDay(isoDayOfMoment(row.data_through, voice.zone), voice.language) : words.noData}
       {coverage && <span> · {coverage}</span>}
-      {row.cell.simulated && !card.simulated && <span> · {words.simulatedShort}</span>}
+      {row.simulated && !card.simulated && <span> · {words.simulatedShort}</span>}
     </span>
   )
 }
@@ -125,16 +134,16 @@ function Trust({ row, card }: { row: ScorecardRow; card: Scorecard }) {
 function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const words = useWords()
   const { language } = useVoice()
-  const target = row.targets![0]!
+  const target = askedOf(row)!
   return (
     <article className="card target-card">
       <div className="top"><h3><Name row={row} card={card} /></h3><Status target={target} /></div>
-      {row.problem ? <p className="problem">{words.cannotCompute}: {row.problem}</p> : (
+      {!row.cell ? <p className="problem">{words.cannotCompute}: {row.problem}</p> : (
         <>
           <div className="big"><Figure cell={row.cell} unit={row.unit} /><TargetLine target={target} unit={row.unit} /></div>
           <TargetBar cell={row.cell} target={target} />
           <div className="under">
-            <Spark cells={row.months ?? []} unit={row.unit} bound={target.value} />
+            <Spark cells={row.months} unit={row.unit} bound={target.value} />
             <span className="gap">
               {gapText(target, row.unit, language, words)}
               <span className="due">{target.due && target.due_stated ? fill(words.due, { day: day(target.due, language) }) : words.dueNotStated}</span>
@@ -153,9 +162,9 @@ function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   return (
     <tr>
       <th scope="row"><Name row={row} card={card} /></th>
-      <td className="number">{row.problem ? <span className="problem" title={row.problem}>{words.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
-      <td className="trend"><Spark cells={row.months ?? []} unit={row.unit} /></td>
-      <td className="change">{changeText(row.cell, row.unit, voice)}</td>
+      <td className="number">{!row.cell ? <span className="problem" title={row.problem}>{words.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
+      <td className="trend"><Spark cells={row.months} unit={row.unit} /></td>
+      <td className="change">{row.cell && changeText(row.cell, row.unit, voice)}</td>
       <td><Trust row={row} card={card} /></td>
       <td className="owner">{nameIn(card.owners[row.owner], voice.language, row.owner)}</td>
     </tr>
@@ -168,7 +177,7 @@ function Empty({ card }: { card: Scorecard }) {
   return (
     <section className="empty">
       <h2>{words.emptyTitle}</h2>
-      <p>{card.data_through ? fill(words.emptyHint, { day: dayOfMoment(card.data_through, voice.zone, voice.language) }) : words.emptyFresh}</p>
+      <p>{reach(card) ? fill(words.emptyHint, { day: dayOfMoment(reach(card)!, voice.zone, voice.language) }) : words.emptyFresh}</p>
       <p><a href="/docs">{words.documentation}</a></p>
     </section>
   )

@@ -1,6 +1,6 @@
 import { Link, useSearch } from '@tanstack/react-router'
 import type { Cell, Kpi, Values } from '../api/client'
-import { partName } from '../finding'
+import { dimensionName, partName } from '../finding'
 import { amount, dimensionValue, number, signed } from '../format'
 import { type Search, withFilter } from '../search'
 import { useVoice } from '../voice'
@@ -32,7 +32,7 @@ export function Bars({ values, by, kpi, whole }: { values: Values; by: string; k
         <table className="bars">
           <thead>
             <tr>
-              <th scope="col">{kpi.dimensions.find((d) => d.name === by)?.title[voice.language] ?? voice.labels[by] ?? by}</th>
+              <th scope="col">{dimensionName(kpi, by, voice)}</th>
               <th scope="col" className="number">{words.value}</th><th scope="col" aria-hidden="true" />
               {compared && <th scope="col" className="number">{words.difference}</th>}
               {ratio && <th scope="col" className="number parts">{words.parts}</th>}

@@ -18,7 +18,7 @@ export function Figure({ cell, unit }: { cell: Cell; unit: string }) {
   )
 }
 
-const shapes: Record<string, string> = { reached: '●', on_course: '●', at_risk: '▲', off_course: '■', missed: '■', no_judgement: '○' }
+const shapes: Record<string, string> = { reached: '●', behind: '▲', open: '▲', missed: '■', unmeasured: '○', published: '○' }
 
 // Status says how a target stands by colour, shape and word.
 export function Status({ target }: { target: HeldTarget }) {

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import { amount, bound, compact, day, period, shortDay, signed, tick } from './format'
+import { choices, lastDay, stepFor } from './period'
+import { readSearch, withoutFilter, writeSearch } from './search'
+import { fold } from './parts/Dialogs'
+import { dictionaries, fill } from './words'
+
+const s = '\u00a0'
+
+describe('amount', () => {
+  it('writes numbers as each language does', () => {
+    expect(amount(8300000, 'count', 'en')).toBe('8,300,000')
+    expect(amount(8300000, 'count', 'ru')).toBe(`8${s}300${s}000`)
+    expect(amount(74.04, 'percent', 'uz')).toBe(`74,0${s}%`)
+    expect(amount(412833100200, 'UZS', 'uz', { 'unit.UZS': 'so‘m' })).toBe(`412,8${s}mlrd${s}so‘m`)
+    expect(amount(1234567, 'bytes', 'en')).toBe(`1.2${s}MB`)
+    expect(amount(0, 'count', 'en')).toBe('0')
+    expect(amount(-0.5, 'ratio', 'en')).toBe('-0.50')
+  })
+  it('tells short times in smaller units', () => {
+    expect(amount(31.4, 'hours', 'en')).toBe(`31.4${s}h`)
+    expect(amount(0.5, 'hours', 'en')).toBe(`30${s}min`)
+    expect(amount(28 / 3600, 'hours', 'en')).toBe(`28${s}s`)
+    expect(amount(0, 'hours', 'en')).toBe(`0${s}h`)
+  })
+  it('keeps the digits of what was published', () => {
+    expect(bound(75, 'percent', 'en')).toBe(`75${s}%`)
+    expect(bound(99.95, 'percent', 'ru')).toBe(`99,95${s}%`)
+  })
+  it('marks the sign with a true minus', () => {
+    expect(signed(-3.14, 'percent', 'en')).toBe('−3.1')
+    expect(signed(3.14, 'percent', 'en')).toBe('+3.1')
+    expect(signed(0, 'percent', 'en')).toBe('0.0')
+  })
+  it('is compact on axes', () => {
+    expect(compact(5e6, 'en')).toBe(`5${s}million`)
+    expect(compact(12, 'en')).toBe('12')
+  })
+})
+
+describe('periods', () => {
+  it.each([
+    ['2024-01-01/2024-12-31', 'en', '2024'], ['2024-01-01/2024-12-31', 'uz', '2024-yil'], ['2024-01-01/2025-12-31', 'en', '1 January 2024 – 31 December 2025'],
+    ['2024-03', 'en', 'March 2024'], ['2024-03', 'ru', 'март 2024'], ['2024-03', 'uz', '2024-yil mart'], ['2024-Q2', 'en', 'Q2 2024'], ['2024-03-05', 'en', '5 March 2024'], ['2024-W10', 'en', '2024-W10'],
+  ])('%s in %s is %s', (text, language, want) => expect(period(text, language)).toBe(want))
+  it('writes days without the browser’s Uzbek, which has none', () => {
+    expect(day('2024-12-31', 'uz')).toBe('2024-yil 31-dekabr')
+    expect(shortDay('2024-12-31', 'uz')).toBe('31-dek 2024')
+    expect(day('2024-12-31', 'ru')).toBe('31 декабря 2024')
+  })
+  it('names the year once on an axis', () => {
+    expect([tick('2024-01', 'en'), tick('2024-02', 'en')]).toEqual(['Jan 2024', 'Feb'])
+  })
+  it('offers years, twelve months and the quarters that have data', () => {
+    const list = choices('2024-08-20')
+    expect(list.map((c) => c.key)).toEqual(['2024', '2023', '2022', 'last', '2024-Q3', '2024-Q2', '2024-Q1'])
+    expect(list[3]).toMatchObject({ from: '2023-09-01', to: '2024-08-31' })
+  })
+  it('knows February', () => expect([lastDay(2024, 2), lastDay(2023, 2)]).toEqual(['2024-02-29', '2023-02-28']))
+  it('chooses a step that can be read', () => {
+    expect([stepFor({ from: '2024-01-01', to: '2024-01-31' }), stepFor({ from: '2024-01-01', to: '2024-12-31' }), stepFor({})]).toEqual(['day', 'month', 'month'])
+  })
+})
+
+describe('the address', () => {
+  it('comes back as it was', () => {
+    const text = '?lang=ru&from=2024-01-01&by=region&where=a%3Db%26c&where=d%3De'
+    expect(writeSearch(readSearch(text))).toBe(text)
+  })
+  it('leaves out what it does not understand', () => {
+    expect(readSearch('?from=yesterday&where=nonsense&colour=red&show=picture')).toEqual({})
+  })
+  it('takes one filter away', () => {
+    expect(withoutFilter({ where: ['a=b', 'c=d'] }, 'a=b')).toEqual(['c=d'])
+    expect(withoutFilter({ where: ['a=b'] }, 'a=b')).toBeUndefined()
+  })
+})
+
+describe('words', () => {
+  const flat = (o: object, path = ''): [string, string][] =>
+    Object.entries(o).flatMap(([k, v]) => (typeof v === 'string' ? [[path + k, v] as [string, string]] : flat(v as object, path + k + '.')))
+  const places = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort()
+  it.each(['uz', 'ru'])('%s has every text with the same places', (language) => {
+    const theirs = new Map(flat(dictionaries[language]!))
+    for (const [key, text] of flat(dictionaries.en!)) {
+      expect(theirs.get(key), key).toBeTruthy()
+      expect(places(theirs.get(key)!), key).toEqual(places(text))
+    }
+  })
+  it('Uzbek uses one apostrophe for oʻ and gʻ', () => {
+    for (const [key, text] of flat(dictionaries.uz!)) expect(text, key).not.toMatch(/['ʻʼ`]/)
+  })
+  it('shows a place that was not filled', () => expect(fill('{a} of {b}', { a: 1 })).toBe('1 of {b}'))
+  it('finds a name whatever its apostrophes', () => expect(fold('Fargʻona')).toBe(fold("farg'ONA")))
+})
