@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -183,8 +184,9 @@ func filler(col arrow.Array) (func(values []parquet.Value, row int), error) {
 		}, nil
 	case *array.String:
 		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.ByteArrayValue([]byte(a.Value(row + i)))
+			for i := range values { // the writer copies the bytes
+				s := a.Value(row + i)
+				values[i] = parquet.ByteArrayValue(unsafe.Slice(unsafe.StringData(s), len(s)))
 			}
 		}, nil
 	case *array.Timestamp:
@@ -316,7 +318,9 @@ func decodeGroup(f *parquet.File, group parquet.RowGroup, schema *arrow.Schema) 
 		leaf, ok := f.Schema().Lookup(field.Name)
 		if !ok { // the contract got this optional field later
 			for range rows {
-				appendAbsent(b.Field(i), field.Nullable)
+				if err := appendAbsent(b.Field(i), field.Nullable); err != nil {
+					return nil, err
+				}
 			}
 			continue
 		}
@@ -330,12 +334,16 @@ func decodeGroup(f *parquet.File, group parquet.RowGroup, schema *arrow.Schema) 
 	return b.NewRecord(), nil
 }
 
-func appendAbsent(b array.Builder, nullable bool) {
-	if nullable {
+func appendAbsent(b array.Builder, nullable bool) error {
+	switch d, label := b.(*array.BinaryDictionaryBuilder); {
+	case nullable:
 		b.AppendNull()
-	} else {
+	case label: // an empty value of a dictionary would be an index of nothing
+		return d.AppendString("")
+	default:
 		b.AppendEmptyValue()
 	}
+	return nil
 }
 
 func readColumn(column parquet.ColumnChunk, b array.Builder, field arrow.Field) error {
@@ -371,8 +379,7 @@ func readColumn(column parquet.ColumnChunk, b array.Builder, field arrow.Field) 
 
 func appendValue(b array.Builder, v parquet.Value, field arrow.Field) error {
 	if v.IsNull() {
-		appendAbsent(b, field.Nullable)
-		return nil
+		return appendAbsent(b, field.Nullable)
 	}
 	switch b := b.(type) {
 	case *array.FixedSizeBinaryBuilder:
