@@ -13,7 +13,7 @@
 // ("2023-04-01..2024-03-31"). dimension is "" (the whole; its key is "") or the name of a
 // field; the key "" of a field means that the row has no value. A cell has numerator,
 // denominator (null for counts) and value (null for 0 ÷ 0), and covered and expected where
-// coverage is defined. A cell of quantiles has n and, for each quantile, the two values
+// coverage is defined. A sum of reported figures of which none was reported is null, not 0. A cell of quantiles has n and, for each quantile, the two values
 // between which every definition of a quantile lies: {n, "0.5": [low, high], "0.9": […]}.
 
 import { readFileSync } from 'node:fs';
@@ -80,17 +80,20 @@ class Kpi {
 		for (const [dimension, key] of Object.entries({ '': '', ...dimensions })) {
 			const sum = ((cells[dimension] ??= {})[key] ??= {});
 			for (const [part, of] of Object.entries(this.f)) {
-				if (of) sum[part] = (sum[part] ?? 0n) + BigInt(of(row) ?? 0);
+				if (!of) continue;
+				const value = of(row);
+				sum[part] = value === null ? sum[part] ?? null : (sum[part] ?? 0n) + BigInt(value);
 			}
 		}
 	}
 	result() {
 		return map3(this.cells, (s) => {
 			const unit = 10 ** this.scale;
-			const cell = { numerator: Number(s.numerator) / unit, denominator: null };
-			if (this.f.denominator) cell.denominator = Number(s.denominator);
+			const number = (n) => (n === null ? null : Number(n));
+			const cell = { numerator: s.numerator === null ? null : Number(s.numerator) / unit, denominator: null };
+			if (this.f.denominator) cell.denominator = number(s.denominator);
 			cell.value = !this.f.denominator ? cell.numerator
-				: cell.denominator === 0 ? null : (this.percent ? 100 : 1) * cell.numerator / cell.denominator;
+				: cell.numerator === null || !cell.denominator ? null : (this.percent ? 100 : 1) * cell.numerator / cell.denominator;
 			if (this.f.covered) Object.assign(cell, { covered: Number(s.covered), expected: Number(s.expected) });
 			return cell;
 		});
@@ -188,13 +191,13 @@ const packs = {
 		};
 		const expected = () => 1;
 		const kpis = {
-			transactions: new Kpi({ numerator: (r) => r.volume, covered: has('volume'), expected }),
+			transactions: new Kpi({ numerator: (r) => (has('volume')(r) ? r.volume : null), covered: has('volume'), expected }),
 			'digital-take-up': new Kpi({
-				numerator: (r) => (has('volume', 'digital')(r) ? r.digital : 0),
-				denominator: (r) => (has('volume', 'digital')(r) ? r.volume : 0),
+				numerator: (r) => (has('volume', 'digital')(r) ? r.digital : null),
+				denominator: (r) => (has('volume', 'digital')(r) ? r.volume : null),
 				covered: has('volume', 'digital'), expected, percent: true,
 			}),
-			cost: new Kpi({ numerator: (r) => (has('volume', 'cost')(r) ? BigInt(r.volume) * hundredThousandths(r.cost) : 0), covered: has('volume', 'cost'), expected, scale: 5 }),
+			cost: new Kpi({ numerator: (r) => (has('volume', 'cost')(r) ? BigInt(r.volume) * hundredThousandths(r.cost) : null), covered: has('volume', 'cost'), expected, scale: 5 }),
 		};
 		const services = new Set();
 		let figures = 0;
@@ -216,8 +219,7 @@ const packs = {
 		const outward = (scope) => scope.includes('EXTERN') || scope.includes('ENTERPRISE');
 		const channels = ['phone', 'online', 'in_person', 'mail', 'email', 'fax', 'other'].map((c) => (c === 'online' || c === 'in_person' ? `num_applications_${c}` : `num_applications_by_${c}`));
 		const withCalls = [...channels, 'num_phone_enquiries'];
-		const number = (cell) => (cell === 'NA' || cell === 'ND' || cell === '' ? 0n : BigInt(cell));
-		const sum = (columns) => (r) => columns.reduce((n, c) => n + number(r[c]), 0n);
+		const sum = (columns) => (r) => columns.filter((c) => reported(r[c])).reduce((n, c) => (n ?? 0n) + BigInt(r[c]), null);
 		const count = (columns, is) => (r) => columns.filter((c) => is(r[c])).length;
 		const reported = (cell) => cell !== 'NA' && cell !== 'ND' && cell !== '';
 		const applies = (cell) => cell !== 'NA';
