@@ -74,7 +74,7 @@ func (d *Door) open(w http.ResponseWriter, r *http.Request) (*body, error) {
 		return nil, d.tooLarge()
 	}
 	b := &body{door: d, release: func() {}}
-	b.idle = &deadline{body: r.Body, control: http.NewResponseController(w), limit: d.limits.Idle}
+	b.idle = &deadline{body: r.Body, control: http.NewResponseController(w), idle: d.limits.Idle, end: time.Now().Add(d.limits.Reading)}
 	b.raw = &counter{r: b.idle, limit: d.limits.Body}
 	switch coding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); coding {
 	case "", "identity":
@@ -177,18 +177,23 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// deadline gives up on a sender that sends nothing for too long.
+// deadline gives up on a sender that sends nothing for too long, or too slowly.
 type deadline struct {
 	body    io.Reader
 	control *http.ResponseController
-	limit   time.Duration
+	idle    time.Duration
+	end     time.Time // of the whole body
 	armed   time.Time
 }
 
 func (d *deadline) Read(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(d.armed) > d.limit/4 {
+	if now := time.Now(); now.Sub(d.armed) > d.idle/4 {
+		until := now.Add(d.idle + d.idle/4)
+		if until.After(d.end) {
+			until = d.end
+		}
 		// A writer without deadlines (a test's recorder) has no slow senders either.
-		_ = d.control.SetReadDeadline(now.Add(d.limit + d.limit/4))
+		_ = d.control.SetReadDeadline(until)
 		d.armed = now
 	}
 	n, err := d.body.Read(p)

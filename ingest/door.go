@@ -85,6 +85,7 @@ type Limits struct {
 	Requests int           // requests under way; 64
 	Memory   int64         // decompressed bytes of all requests under way; 256 MiB
 	Idle     time.Duration // the longest wait for the next bytes of a body; 30 s
+	Reading  time.Duration // the longest time for a whole body; 5 min
 }
 
 func (l Limits) withDefaults() Limits {
@@ -105,6 +106,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Idle == 0 {
 		l.Idle = 30 * time.Second
+	}
+	if l.Reading == 0 {
+		l.Reading = 5 * time.Minute
 	}
 	return l
 }

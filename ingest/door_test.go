@@ -639,6 +639,12 @@ func TestConnections(t *testing.T) {
 	if n := g.rows(t); n != 2 {
 		t.Errorf("%d rows, want the 2 accepted", n)
 	}
+	// One that would take for ever, too.
+	slow := newRig(t, ingest.Limits{Reading: 50 * time.Millisecond})
+	response, _, _ = dial(t, slow.url, head(len(body)+10, "")+body)
+	if a := read(t, response); a.Status != 400 {
+		t.Errorf("%s", a.Text)
+	}
 }
 
 // The raw identifier is in no answer, no log and no byte on disk.

@@ -2,7 +2,9 @@ package contract
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // BenchmarkAdd checks events of a contract with twelve fields, two of them
@@ -29,6 +31,7 @@ func BenchmarkAdd(b *testing.B) {
 			b.SetBytes(int64(bytes / len(events)))
 			b.ReportAllocs()
 			b.ResetTimer()
+			begin := cpuTime(b)
 			for i := range b.N {
 				if r := batch.Add(i, events[i%len(events)]); r != nil {
 					b.Fatal(r)
@@ -37,7 +40,17 @@ func BenchmarkAdd(b *testing.B) {
 					batch.Parts()
 				}
 			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.N)/(cpuTime(b)-begin).Seconds(), "events/core-s")
 		})
 	}
+}
+
+// cpuTime is what the process has computed, collection of garbage included: what a
+// core gives, also on a machine that has others to serve.
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

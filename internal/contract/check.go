@@ -439,6 +439,13 @@ func (b *Batch) attribute(key []byte, v *fastjson.Value) {
 			return
 		}
 	}
+	if v.Type() == fastjson.TypeNumber { // fastjson takes NaN and 1-2 for numbers
+		b.scratch = v.MarshalTo(b.scratch[:0])
+		if _, wrong := parseFixed(b.scratch, 0); wrong == notNumber {
+			b.fail(BadJSON, shown(string(key)), "%s", wrong)
+			return
+		}
+	}
 	if t := v.Type(); len(key) == 0 || t == fastjson.TypeObject || t == fastjson.TypeArray || len(b.envelope.extra) > maxExtensions {
 		b.fail(UnknownField, shown(string(key)), "is no extension attribute of CloudEvents 1.0: a text, number or boolean, and not more than %d of them; fields of the contract belong in data", maxExtensions)
 	}

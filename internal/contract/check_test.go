@@ -192,6 +192,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown field", data(`{"txt":"a"}`), UnknownField, "txt", "did you mean text"},
 		{"unknown far field", data(`{"completely_other":"a"}`), UnknownField, "completely_other", "it has text, code"},
 		{"field beside data", replace(good, `"id"`, `"Service":"a","id"`), UnknownField, "Service", "belong in data"},
+		{"no number as extension", replace(good, `"id"`, `"trace":1-2,"id"`), BadJSON, "trace", ""},
 		{"object as extension", replace(good, `"id"`, `"trace":{},"id"`), UnknownField, "trace", "belong in data"},
 		{"missing", replace(good, `"outcome":"approved",`, ``), MissingField, "outcome", "approved, rejected"},
 		{"null", replace(good, `"approved"`, `null`), MissingField, "outcome", ""},
