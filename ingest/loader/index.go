@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/FastFilter/xorfilter"
@@ -83,13 +84,14 @@ func entriesAsBytes(e []entry) []byte {
 //
 // find and add are for one goroutine; log may be called from another.
 type index struct {
-	dir     string
-	logger  *slog.Logger
-	active  *memtable
-	found   []entry // find's answer
-	through uint64  // last message whose entries are durable here
+	dir    string
+	logger *slog.Logger
+	active *memtable
+	found  []entry // find's answer
+	count  atomic.Int64
 
 	mu         sync.Mutex // guards what follows
+	through    uint64     // last message whose entries are durable here
 	segments   []*segment // newest last
 	frozen     []*memtable
 	retired    *memtable // written as a segment; turn uses it again
@@ -211,6 +213,11 @@ func openIndex(dir string, logger *slog.Logger) (*index, error) {
 		x.unmap()
 		return nil, problem.Wrap(err, problem.Internal, "loader: index", "the first-seen index in %s cannot be read", dir)
 	}
+	n := len(x.active.entries)
+	for _, s := range x.segments {
+		n += len(s.entries)
+	}
+	x.count.Store(int64(n))
 	go x.background()
 	return x, nil
 }
@@ -400,7 +407,10 @@ func (x *index) find(id *[16]byte) []entry {
 }
 
 // add remembers an entry in memory; log makes it durable.
-func (x *index) add(e entry) { x.active.add(e) }
+func (x *index) add(e entry) {
+	x.active.add(e)
+	x.count.Add(1)
+}
 
 // log makes a plan's entries durable; through is its last message. An error of
 // writing leaves the log torn at its end, which a later load passes by: the plan
@@ -517,19 +527,9 @@ func (x *index) toMerge() []*segment {
 	return nil
 }
 
-// len is the number of entries, counting those twice that a crash wrote twice.
-func (x *index) len() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	n := len(x.active.entries)
-	for _, m := range x.frozen {
-		n += len(m.entries)
-	}
-	for _, s := range x.segments {
-		n += len(s.entries)
-	}
-	return n
-}
+// len is the number of entries; those that a crash wrote twice count twice until
+// they are merged.
+func (x *index) len() int { return int(x.count.Load()) }
 
 // close ends the background work. What is not in segments is in the logs.
 func (x *index) close() error {

@@ -27,6 +27,7 @@ import (
 	"ombor/internal/reference"
 	"ombor/internal/stream"
 	"ombor/warehouse"
+	"ombor/warehouse/engine"
 	"ombor/warehouse/engine/enginetest"
 	"ombor/warehouse/lake"
 	"ombor/warehouse/warehousetest"
@@ -199,6 +200,25 @@ func (w *world) wait(seq uint64) {
 	defer cancel()
 	if err := w.loader.WaitLoaded(ctx, seq); err != nil {
 		w.t.Fatalf("message %d is not loaded: %v; %+v", seq, err, w.loader.Status())
+	}
+}
+
+// troubled waits until the loader says that a part is away.
+func (w *world) troubled(part string) {
+	w.t.Helper()
+	end := time.After(60 * time.Second)
+	for {
+		w.loader.mu.Lock()
+		changed, trouble := w.loader.changed, w.loader.trouble
+		w.loader.mu.Unlock()
+		if strings.HasPrefix(trouble, part) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end:
+			w.t.Fatalf("no trouble with the %s: %q", part, trouble)
+		}
 	}
 }
 
@@ -598,15 +618,7 @@ func TestLakeAway(t *testing.T) {
 	w.wait(w.send(event("a", "", root)).Last.Seq)
 	m.Stop()
 	r := w.send(event("b", "", root))
-	for {
-		w.loader.mu.Lock()
-		changed := w.loader.trouble
-		w.loader.mu.Unlock()
-		if strings.Contains(changed, "lake") {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	w.troubled("lake")
 	if s := w.loader.Status(); s.Lag.Messages != 1 || s.Lag.Events != 1 || s.Lag.Seconds <= 0 || s.Since == nil {
 		t.Errorf("%+v", s)
 	}
@@ -617,6 +629,45 @@ func TestLakeAway(t *testing.T) {
 	}
 	if got := w.check(); len(got) != 2 {
 		t.Error(got)
+	}
+}
+
+// The engine goes away in the middle and comes back on its own data.
+func TestWarehouseAway(t *testing.T) {
+	dir := t.TempDir()
+	first, err := engine.Start(t.Context(), engine.Config{Path: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, "")
+	if w.wh, err = warehouse.Open(t.Context(), warehouse.Config{Socket: first.Socket()}, w.set, testKPIs(t)); err != nil {
+		t.Fatal(err)
+	}
+	defer w.wh.Close()
+	if err := w.wh.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.wait(w.send(event("a", "", root)).Last.Seq)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := w.send(event("b", "", root), event("a1", `,"corrects":"a","revision":1`, `{"service":"s1","fee":2}`))
+	w.troubled("warehouse")
+	second, err := engine.Start(t.Context(), engine.Config{Path: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	w.wait(r.Last.Seq)
+	if s, err := w.wh.Status(t.Context()); err != nil || s.Rows != 4 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if differences, err := w.wh.Verify(t.Context()); err != nil || len(differences) > 0 {
+		t.Error(differences, err)
+	}
+	if err := w.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

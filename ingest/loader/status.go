@@ -111,6 +111,7 @@ func (l *Loader) say(part string, err error) {
 			l.since = time.Now()
 		}
 		l.trouble = words
+		l.wake()
 	}
 }
 
