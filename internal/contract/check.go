@@ -822,7 +822,7 @@ func (b *Batch) readString(i int, x *value, f *Field, s []byte) (code, reason st
 func (b *Batch) resolve(i int, x *value, f *Field) {
 	t := b.row.table
 	refs := t.tables[i]
-	if refs.Has(string(x.s)) {
+	if x.known = refs.Has(string(x.s)); x.known {
 		return // the code itself
 	}
 	key := spelling{t.index<<16 | i, ""}
@@ -834,7 +834,7 @@ func (b *Batch) resolve(i int, x *value, f *Field) {
 			b.spellings[key] = code
 		}
 	}
-	x.code = code
+	x.code, x.known = code, code != ""
 }
 
 // guardPersons refuses an event that repeats a person's identifier in a value that is
@@ -965,7 +965,7 @@ func (b *Batch) fillDefaults() {
 			cell, _ = table.Resolve(cell)
 		}
 		if cell != "" {
-			to.code, to.set = cell, true
+			to.code, to.set, to.known = cell, true, true
 		}
 	}
 }
@@ -981,8 +981,7 @@ func (b *Batch) requireFields() {
 		}
 	}
 	for i, refs := range t.tables {
-		v := &b.row.values[i]
-		if refs != nil && v.set && v.code == "" && !refs.Has(string(v.s)) {
+		if v := &b.row.values[i]; refs != nil && v.set && !v.known {
 			b.fail(UnknownReference, t.contract.Fields[i].Name, "is in no row of table %s, as a code, a name or another spelling", refs.Name)
 			return
 		}

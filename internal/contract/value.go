@@ -9,14 +9,15 @@ import (
 
 // value is one field of the event that is being checked.
 type value struct {
-	seen bool // the field was in the event, null included
-	set  bool // it has a value
-	i    int64
-	f    float64
-	s    []byte   // text, label, or a person's identifier in canonical form
-	raw  []byte   // a person's identifier as it was sent
-	code string   // Ref: the code that s means; also what a default gave
-	p    [16]byte // Person: the pseudonym
+	seen  bool // the field was in the event, null included
+	set   bool // it has a value
+	known bool // Ref: the table has it
+	i     int64
+	f     float64
+	s     []byte   // text, label, or a person's identifier in canonical form
+	raw   []byte   // a person's identifier as it was sent
+	code  string   // Ref: the code that s means, when it is another; also what a default gave
+	p     [16]byte // Person: the pseudonym
 }
 
 var pow10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
