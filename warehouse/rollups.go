@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
@@ -486,16 +488,20 @@ func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut 
 	if err != nil {
 		return err
 	}
+	// Two at a time: one waits for the disk while the other sums.
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2)
 	for _, r := range rollups {
-		if done := through[r.Name]; done >= batch {
+		done := through[r.Name]
+		if done >= batch {
 			continue
 		}
-		where := fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d", month, through[r.Name], batch)
-		if err := w.exec(ctx, "warehouse: apply "+r.Name, wholeBlock, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where)); err != nil {
-			return err
-		}
+		group.Go(func() error {
+			where := fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d", month, done, batch)
+			return w.exec(ctx, "warehouse: apply "+r.Name, wholeBlock, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where))
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // through is the highest batch in each rollup in a month of receipt.

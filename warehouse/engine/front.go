@@ -152,7 +152,11 @@ func readHead(req *protocol.Request) ([]byte, error) {
 	if req.Query != "" {
 		head = append(append(head, req.Query...), '\n')
 	}
-	buf := make([]byte, headSize)
+	size := int64(headSize)
+	if req.BodySize >= 0 {
+		size = min(size, req.BodySize+1) // one more, to see the end
+	}
+	buf := make([]byte, size)
 	n, err := io.ReadFull(req.Body, buf)
 	head = append(head, buf[:n]...)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -396,9 +400,8 @@ func (q *query) params() []parameter {
 func (q *query) read(ctx context.Context, text []byte) error {
 	q.began = time.Now()
 	q.answer.Format(q.format)
-	continuation, streams := continuations[strings.ToLower(q.format)]
-	if q.statement.Streams && streams {
-		done, err := q.stream(ctx, text, continuation)
+	if form, ok := streamed[strings.ToLower(q.format)]; ok && q.statement.Streams && !q.wholeOnly(text) {
+		done, err := q.stream(ctx, text, form)
 		if done || err != nil {
 			return err
 		}
@@ -412,9 +415,23 @@ func (q *query) read(ctx context.Context, text []byte) error {
 	return q.send(r.bytes())
 }
 
+// wholeOnly says that the answer has something at its end or around all of it,
+// which its chunks would each have.
+func (q *query) wholeOnly(text []byte) bool {
+	if q.statement.Totals {
+		return true
+	}
+	for _, name := range []string{"extremes", "output_format_json_array_of_rows"} {
+		if _, ok := q.req.Setting(name); ok || bytes.Contains(text, []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
 // stream sends an answer on while the engine makes it. done is false when the
 // engine does not stream this statement: then nothing has been sent.
-func (q *query) stream(ctx context.Context, text []byte, continuation func([]byte) []byte) (done bool, err error) {
+func (q *query) stream(ctx context.Context, text []byte, form chunks) (done bool, err error) {
 	c := q.conn
 	handle := c.call(c.lib.streamQuery, text, q.format, q.params())
 	if handle == nil {
@@ -454,10 +471,12 @@ func (q *query) stream(ctx context.Context, text []byte, continuation func([]byt
 		if len(data) == 0 {
 			chunk.free()
 			open = false
-			return true, nil
+			return true, q.send(form.end)
 		}
-		if !first {
-			data = continuation(data)
+		if first {
+			data = form.first(data)
+		} else {
+			data = form.next(data)
 		}
 		err := q.send(data)
 		chunk.free()

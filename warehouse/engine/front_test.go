@@ -650,3 +650,30 @@ func TestSlowStopEndsInTime(t *testing.T) {
 		t.Errorf("Wait after Close: %v", err)
 	}
 }
+
+// An answer that goes out in chunks is the same as one that is made as a whole.
+func TestStreamedFormatsAreOneDocument(t *testing.T) {
+	e := enginetest.Shared(t)
+	const query = "SELECT number AS `a\n\"b`, toString(number) AS s FROM numbers(150000)"
+	for _, format := range []string{"TSV", "TSVWithNames", "TSVWithNamesAndTypes", "CSV", "CSVWithNames", "CSVWithNamesAndTypes", "JSONEachRow",
+		"JSONCompactEachRow", "JSONCompactEachRowWithNames", "JSONCompactEachRowWithNamesAndTypes", "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "TSKV"} {
+		// A query that names extremes is never streamed.
+		streamed := post(t, e, "max_threads=1", query+" FORMAT "+format).body
+		whole := post(t, e, "max_threads=1&extremes=0", query+" FORMAT "+format).body
+		if streamed != whole || len(streamed) < 1000000 {
+			t.Errorf("%s: %d bytes streamed, %d as a whole", format, len(streamed), len(whole))
+		}
+	}
+	db := e.Database(t)
+	e.Exec(t, "CREATE TABLE "+db+".t (a UInt64, s LowCardinality(String)) ENGINE = MergeTree ORDER BY a")
+	for _, dictionary := range []string{"0", "1"} {
+		arrow := post(t, e, "output_format_arrow_low_cardinality_as_dictionary="+dictionary, "SELECT number AS a, toLowCardinality(toString(number)) AS s FROM numbers(150000) FORMAT ArrowStream").body
+		post(t, e, "query=INSERT+INTO+t+FORMAT+ArrowStream&database="+db, arrow).want(t, "")
+		if got := e.Exec(t, "SELECT count(), sum(a), sum(toUInt64(s)), uniqExact(s) FROM "+db+".t"); got != "150000\t11249925000\t11249925000\t150000\n" {
+			t.Errorf("an Arrow stream (dictionary %s) came back as %q", dictionary, got)
+		}
+		e.Exec(t, "TRUNCATE TABLE "+db+".t")
+	}
+	post(t, e, "default_format=CSV", "SELECT number % 2 AS n, count() FROM numbers(10) GROUP BY n WITH TOTALS ORDER BY n").want(t, "0,5\n1,5\n\n0,10\n")
+	post(t, e, "default_format=JSONEachRow&output_format_json_array_of_rows=1", "SELECT number FROM numbers(2)").want(t, "[\n{\"number\":0},\n{\"number\":1}\n]\n")
+}

@@ -2,6 +2,10 @@ package queries_test
 
 import (
 	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"ombor/internal/pack"
@@ -10,13 +14,29 @@ import (
 	"ombor/warehouse/warehousetest"
 )
 
-// TestUzbekistan opens the embedded pack: every expression passes the check, every
-// rollup can be made, every KPI answers over empty tables.
-func TestUzbekistan(t *testing.T) {
+// TestPacks opens the embedded pack and those that tests of other rooms stand on: every
+// expression passes the check, every rollup can be made, every KPI answers over empty
+// tables.
+func TestPacks(t *testing.T) {
+	folders, err := filepath.Glob(filepath.Join("..", "internal", "pack", "testdata", "*", "pack.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := pack.Embedded("uz")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("uz", func(t *testing.T) { testPack(t, files) })
+	for _, f := range folders {
+		name := filepath.Base(filepath.Dir(f))
+		if strings.HasPrefix(name, "bad") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) { testPack(t, os.DirFS(filepath.Dir(f))) })
+	}
+}
+
+func testPack(t *testing.T, files fs.FS) {
 	p, err := pack.Read(files, pack.Checks{})
 	if err != nil {
 		t.Fatal(err)
