@@ -102,6 +102,8 @@ type Statement struct {
 	NeedsFormat bool
 	// More says that another statement follows the first.
 	More bool
+	// Totals says that the word TOTALS occurs: the answer may have totals at its end.
+	Totals bool
 	// ClientFile says that the statement names a file of the client (INTO OUTFILE,
 	// FROM INFILE), which an HTTP door does not have.
 	ClientFile bool
@@ -168,6 +170,8 @@ func Read(text []byte) Statement {
 		}
 		word++
 		switch {
+		case upper == "TOTALS" && last == "WITH":
+			s.Totals = true
 		case upper == "OUTFILE" && last == "INTO" || upper == "INFILE" && last == "FROM":
 			s.ClientFile = true
 		case upper == "TEMPORARY" && word <= 5:
