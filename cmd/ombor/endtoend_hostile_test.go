@@ -198,8 +198,8 @@ func TestBadFiles(t *testing.T) {
 		mustContain(t, "load", r.stderr, "ragged.csv:3")
 	})
 	t.Run("quotes, BOM and CRLF", func(t *testing.T) {
-		text := "\ufeff" + strings.ReplaceAll(caseHeader+"q1,2011-08-01 10:00:00,,,ONTIME,\"PW, \"\"D\"\"\",\"Rox\nbury\",Self Service\n"+row("q2"), "\n", "\r\n")
-		l, r := s.load("--mapping", "cases", write("quotes.csv", text))
+		cases := "\ufeff" + strings.ReplaceAll(caseHeader+"q1,2011-08-01 10:00:00,,,ONTIME,\"PW, \"\"D\"\"\",\"Rox\nbury\",Self Service\n"+row("q2"), "\n", "\r\n")
+		l, r := s.load("--mapping", "cases", write("quotes.csv", cases))
 		if l.Accepted != 2 || l.Rejected != 0 || r.code != 0 {
 			t.Errorf("%+v, exit %d, want 2 accepted\n%s", l, r.code, r.stderr)
 		}

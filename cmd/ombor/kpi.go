@@ -56,9 +56,6 @@ received, hidden to protect people.`,
 					query.Set("plan", "true")
 				}
 			}
-			if language != "" {
-				query.Set("language", language)
-			}
 			if format != "table" {
 				query.Set("format", format)
 				body, err := server.raw(c.Context(), path, query)
