@@ -194,7 +194,7 @@ function SeriesTable({ values }: { values: Values }) {
   const { language } = useVoice()
   const compared = values.cells.some((c) => c.comparison)
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-labelledby="over-time">
+    <div className="scroll" tabIndex={0} role="group" aria-labelledby="over-time">
       <table className="plain">
         <thead>
           <tr>

@@ -28,7 +28,7 @@ export function Bars({ values, by, kpi, whole }: { values: Values; by: string; k
   const average = values.unit === 'percent' ? whole?.cells[0]?.value : undefined
   return (
     <>
-      <div className="scroll" tabIndex={0} role="region" aria-labelledby="where">
+      <div className="scroll" tabIndex={0} role="group" aria-labelledby="where">
         <table className="bars">
           <thead>
             <tr>

@@ -67,7 +67,9 @@ function Finder({ onClose }: { onClose: () => void }) {
   return (
     <div className="finder">
       <input type="search" role="combobox" aria-expanded={hits.length > 0} aria-controls={list} aria-autocomplete="list" aria-label={words.searchAll}
-        aria-activedescendant={hits[chosen] ? `${list}-${hits[chosen].id}` : undefined} value={text} autoFocus
+        aria-activedescendant={hits[chosen] ? `${list}-${hits[chosen].id}` : undefined} value={text}
+        // React takes autoFocus for itself; showModal looks for the attribute.
+        ref={(input) => input?.setAttribute('autofocus', '')}
         onChange={(event) => {
           setText(event.target.value)
           setAt(0)
