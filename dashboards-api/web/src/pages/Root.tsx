@@ -52,6 +52,7 @@ function Frame({ labels, language }: { labels: Labels | undefined; language: str
           <Link id="to-scorecard" to="/" search={({ lang }) => ({ lang })} activeOptions={{ includeSearch: false }}>{words.scorecard}</Link>
         </nav>
         <button type="button" className="search" onClick={() => showSearch(true)}>
+          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="7" cy="7" r="4.75" fill="none" stroke="currentColor" strokeWidth="1.5" /><path d="m10.5 10.5 4 4" stroke="currentColor" strokeWidth="1.5" strokeLinecap="round" /></svg>
           <span>{words.search}</span> <kbd aria-hidden="true">/</kbd>
         </button>
         {labels && <Languages language={language} choice={offered(labels.languages)} />}
