@@ -62,6 +62,7 @@ type Request struct {
 	// SessionTimeout is how long an idle session lives.
 	SessionTimeout time.Duration
 	SessionCheck   bool // the session must exist already
+	SessionClose   bool // the session ends with this request
 
 	DefaultFormat string // the client's wish; empty means TabSeparated
 	Revision      uint64 // client_protocol_version; 0 when not given
@@ -236,6 +237,8 @@ func (req *Request) apply(values url.Values, accept string, limits Limits) error
 			req.SessionID = value
 		case "session_check":
 			req.SessionCheck = truth(value)
+		case "close_session":
+			req.SessionClose = truth(value)
 		case "compress":
 			req.Compress = truth(value)
 		case "network_compression_method":

@@ -42,13 +42,16 @@ type Config struct {
 	QueueSeconds int
 	// InsertLimit is how many bytes of an INSERT's data, after decompression, are
 	// given to the engine as one piece. Larger ones are streamed in pieces, which
-	// are committed one by one. 0 means 256 MiB.
+	// are committed one by one. Twice as much is held in memory for all INSERTs
+	// together, beside MemoryLimit; more waits on disk. 0 means 256 MiB.
 	InsertLimit int64
 	// Backups is a folder that BACKUP and RESTORE may use; empty means none.
 	Backups string
 	// Settings are defaults of every query, over those of the engine.
 	Settings map[string]string
-	// MergeTree are defaults of every MergeTree table.
+	// MergeTree are defaults of every MergeTree table. Deduplication of INSERTs
+	// (non_replicated_deduplication_window) is best left to a table: where it is on,
+	// equal blocks without a token are dropped too.
 	MergeTree map[string]string
 	// Ephemeral removes the data folder when the engine ends, even because its parent
 	// has died; it is refused for a folder that holds anything at the start.
@@ -72,12 +75,6 @@ var defaultSettings = map[string]string{
 	"async_insert": "0",
 }
 
-// defaultMergeTree makes insert_deduplication_token work on plain MergeTree tables
-// (26.7 defaults to a window of 0).
-var defaultMergeTree = map[string]string{
-	"non_replicated_deduplication_window": "1000",
-}
-
 func (c Config) withDefaults() Config {
 	if c.MemoryLimit == 0 {
 		c.MemoryLimit = defaultMemoryLimit
@@ -99,7 +96,6 @@ func (c Config) withDefaults() Config {
 		c.InsertLimit = defaultInsertLimit
 	}
 	c.Settings = merged(defaultSettings, c.Settings)
-	c.MergeTree = merged(defaultMergeTree, c.MergeTree)
 	return c
 }
 

@@ -240,10 +240,30 @@ func TestInsertIsOneBlockUpToTheLimit(t *testing.T) {
 	}
 }
 
+// Many large INSERTs at once are held on disk when memory is used up.
+func TestManyInsertsAtOnce(t *testing.T) {
+	e := enginetest.StartWith(t, engine.Config{InsertLimit: 4 << 20}) // 8 MB in memory
+	e.Exec(t, "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
+	data := post(t, e, "", "SELECT number FROM numbers(500000) FORMAT RowBinary").body // 4 MB, less than the limit
+	var group sync.WaitGroup
+	for range 12 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			// Without a length, as clickhouse-go sends a batch.
+			send(t, e, http.MethodPost, "query=INSERT+INTO+t+FORMAT+RowBinary", io.MultiReader(strings.NewReader(data))).want(t, "")
+		}()
+	}
+	group.Wait()
+	if got := e.Exec(t, "SELECT count(), sum(a) FROM t"); got != "6000000\t1499997000000\n" {
+		t.Errorf("the table holds %q", got)
+	}
+}
+
 func TestDeduplicationToken(t *testing.T) {
 	e := enginetest.Shared(t)
 	db := e.Database(t)
-	e.Exec(t, "CREATE TABLE "+db+".t (a UInt64) ENGINE = MergeTree ORDER BY a")
+	e.Exec(t, "CREATE TABLE "+db+".t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 10")
 	for range 2 {
 		post(t, e, "query=INSERT+INTO+t+FORMAT+CSV&insert_deduplication_token=x&database="+db, "1\n2\n").want(t, "")
 	}
@@ -388,6 +408,12 @@ func TestSessions(t *testing.T) {
 	post(t, e, s+"database=system", "SELECT currentDatabase()").want(t, "system\n")
 	post(t, e, s, "SELECT currentDatabase()").want(t, db+"\n")
 	post(t, e, s, "USE default").want(t, "")
+
+	post(t, e, "session_id=short", "CREATE TEMPORARY TABLE mine (a UInt8)").want(t, "")
+	post(t, e, "session_id=short&close_session=1", "SELECT count() FROM mine").want(t, "0\n")
+	waitFor(t, "the end of a closed session", func() bool {
+		return post(t, e, "session_id=short&session_check=1", "SELECT 1").header.Get("X-ClickHouse-Exception-Code") == "372"
+	})
 
 	// One request at a time.
 	ctx, cancel := context.WithCancel(context.Background())
@@ -618,7 +644,7 @@ func TestBackup(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	e := enginetest.StartWith(t, engine.Config{Settings: map[string]string{"max_execution_time": "33"}, MergeTree: map[string]string{"fsync_after_insert": "1"}, Threads: 1})
+	e := enginetest.StartWith(t, engine.Config{Settings: map[string]string{"max_execution_time": "33"}, MergeTree: map[string]string{"fsync_after_insert": "1", "non_replicated_deduplication_window": "1000"}, Threads: 1})
 	if got := e.Exec(t, "SELECT getSetting('async_insert'), getSetting('max_execution_time'), getSetting('max_threads'), timezone()"); got != "false\t33\t1\tUTC\n" {
 		t.Errorf("settings: %q", got)
 	}

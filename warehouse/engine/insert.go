@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -75,30 +77,113 @@ func (q *query) nameFormat(head []byte) ([]byte, protocol.Statement) {
 // insertData runs the statement before + '<file>' + after, where the file holds data.
 func (q *query) insertData(before, after string, data io.Reader) error {
 	limit := q.f.config.InsertLimit
-	reserve := limit
-	if q.req.BodySize >= 0 {
-		reserve = min(limit, q.req.BodySize+headSize)
+	held, err := q.f.hold(io.LimitReader(data, limit))
+	if err != nil {
+		return err
 	}
-	held := q.f.inserts.take(reserve)
-	defer q.f.inserts.give(held)
+	defer held.free()
+	if held.size < limit {
+		return q.insertFrom(before, after, held.file)
+	}
+	if _, err := held.file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("engine: hold the data of an INSERT: %w", err)
+	}
+	return q.insertPiped(before, after, io.MultiReader(held.file, data))
+}
 
+// holding is the data of an INSERT, complete: in memory, or on disk when all
+// INSERTs together hold as much in memory as they may.
+type holding struct {
+	file   *os.File // without a name
+	size   int64
+	memory int64 // bytes to give back to budget
+	budget *budget
+}
+
+func (h *holding) free() {
+	_ = h.file.Close() // it is not wanted any more
+	h.budget.give(h.memory)
+}
+
+// hold reads data to its end.
+func (f *front) hold(data io.Reader) (*holding, error) {
 	fd, err := unix.MemfdCreate("ombor-insert", unix.MFD_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("engine: hold the data of an INSERT: %w", err)
+		return nil, fmt.Errorf("engine: hold the data of an INSERT: %w", err)
 	}
-	file := os.NewFile(uintptr(fd), "ombor-insert")
-	defer file.Close()
-	n, err := io.CopyBuffer(onlyWriter{file}, io.LimitReader(data, limit), make([]byte, copySize))
+	h := &holding{file: os.NewFile(uintptr(fd), "ombor-insert"), budget: f.inserts}
+	buf := make([]byte, copySize)
+	for onDisk := false; ; {
+		n, err := io.ReadFull(data, buf)
+		if n > 0 && !onDisk && !f.inserts.take(int64(n)) {
+			if err := f.spill(h); err != nil {
+				h.free()
+				return nil, err
+			}
+			onDisk = true
+		}
+		if n > 0 && !onDisk {
+			h.memory += int64(n)
+		}
+		if _, failed := h.file.Write(buf[:n]); failed != nil {
+			h.free()
+			return nil, fmt.Errorf("engine: hold the data of an INSERT: %w", failed)
+		}
+		h.size += int64(n)
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return h, nil
+		}
+		if err != nil {
+			h.free()
+			return nil, bodyError(err)
+		}
+	}
+}
+
+// spill moves what h holds to a file on disk that has no name.
+func (f *front) spill(h *holding) error {
+	disk, err := os.CreateTemp(filepath.Join(f.config.Path, "ombor"), "insert-")
 	if err != nil {
-		return bodyError(err)
+		return fmt.Errorf("engine: hold the data of an INSERT on disk: %w", err)
 	}
-	if n < limit {
-		return q.insertFrom(before, after, fd)
+	err = os.Remove(disk.Name())
+	if err == nil {
+		_, err = h.file.Seek(0, io.SeekStart)
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("engine: hold the data of an INSERT: %w", err)
+	if err == nil {
+		_, err = io.Copy(disk, h.file)
 	}
-	return q.insertPiped(before, after, io.MultiReader(file, data))
+	if err != nil {
+		return errors.Join(fmt.Errorf("engine: hold the data of an INSERT on disk: %w", err), disk.Close())
+	}
+	memory := h.file
+	h.file = disk
+	h.budget.give(h.memory)
+	h.memory = 0
+	return memory.Close()
+}
+
+// budget bounds the bytes of INSERT data that are held in memory at once.
+type budget struct {
+	mu   sync.Mutex
+	left int64
+}
+
+// take says whether n bytes were free, and takes them.
+func (b *budget) take(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += n
 }
 
 // copySize is how much of a body is copied at a time.
@@ -107,8 +192,8 @@ const copySize = 256 << 10
 // onlyWriter hides what else a file can do: io.CopyBuffer would not use its buffer.
 type onlyWriter struct{ io.Writer }
 
-func (q *query) insertFrom(before, after string, fd int) error {
-	r, err := q.conn.run(fmt.Appendf(nil, "%s'/proc/self/fd/%d'%s", before, fd, after), "Null", q.params())
+func (q *query) insertFrom(before, after string, file *os.File) error {
+	r, err := q.conn.run(fmt.Appendf(nil, "%s'/proc/self/fd/%d'%s", before, file.Fd(), after), "Null", q.params())
 	if err != nil {
 		return err
 	}
@@ -134,7 +219,7 @@ func (q *query) insertPiped(before, after string, data io.Reader) error {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		err := q.insertFrom(before, after, int(r.Fd()))
+		err := q.insertFrom(before, after, r)
 		// The engine has closed its own descriptor of the pipe; without ours a writer
 		// that still waits is told that nobody reads.
 		_ = r.Close()

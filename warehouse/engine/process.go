@@ -123,7 +123,8 @@ func (p *Process) Dial(ctx context.Context, _ string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", p.Socket())
 }
 
-// Client speaks HTTP to the engine, whatever host a URL names.
+// Client makes an HTTP client that speaks to the engine, whatever host a URL names.
+// Its caller closes its idle connections.
 func (p *Process) Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.Dial(ctx, "") },

@@ -239,7 +239,7 @@ func boot(config Config) (*front, error) {
 		config:  config,
 		turns:   make(chan struct{}, config.MaxConcurrent),
 		waiting: make(chan struct{}, 4*config.MaxConcurrent),
-		inserts: newBudget(2 * config.InsertLimit),
+		inserts: &budget{left: 2 * config.InsertLimit},
 	}
 	f.admin.conn, err = lib.dial(f.base)
 	if err != nil {

@@ -88,7 +88,11 @@ func (q *query) connectSession() (release func(), err error) {
 		return nil, err
 	}
 	return func() {
-		restore()
+		if q.req.SessionClose {
+			s.timeout = 0
+		} else {
+			restore()
+		}
 		giveBack()
 	}, nil
 }
@@ -166,44 +170,4 @@ func (q *query) remember() (restore func(), err error) {
 			_ = q.do("USE " + protocol.QuoteIdentifier(database))
 		}
 	}, nil
-}
-
-// budget bounds the bytes of INSERT data that are held at once.
-type budget struct {
-	mu   sync.Mutex
-	cond *sync.Cond
-	left int64
-}
-
-func newBudget(total int64) *budget {
-	b := &budget{left: total}
-	b.cond = sync.NewCond(&b.mu)
-	return b
-}
-
-// take waits until n bytes are free.
-func (b *budget) take(n int64) int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for b.left < n {
-		b.cond.Wait()
-	}
-	b.left -= n
-	return n
-}
-
-// more takes n bytes without waiting: who already holds some must not wait for
-// others who may wait for them. What is overdrawn is missing for the next take.
-func (b *budget) more(n int64) int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.left -= n
-	return n
-}
-
-func (b *budget) give(n int64) {
-	b.mu.Lock()
-	b.left += n
-	b.mu.Unlock()
-	b.cond.Broadcast()
 }
