@@ -55,3 +55,20 @@ func BenchmarkCSV(b *testing.B) {
 	}
 	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
+
+// BenchmarkLog reads a day of a web server's log: an expression for every line, one
+// computed field, the whole line hashed.
+func BenchmarkLog(b *testing.B) {
+	m := mappers(b, testPack(b, "epa"))[0]
+	file := shared(b, "us_epa_http/epa-http.zip")
+	var rows int64
+	b.ReportAllocs()
+	for b.Loop() {
+		stats, err := m.Read(context.Background(), file, func([]byte, mapping.Place) error { return nil }, func(mapping.Place, string, string, string) {})
+		if err != nil || stats.Events != 47727 {
+			b.Fatal(stats, err)
+		}
+		rows += stats.Rows
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+}

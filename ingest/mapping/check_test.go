@@ -36,6 +36,8 @@ func TestCheck(t *testing.T) {
 		{func(m *m) { m.Fields["place"] = &v{Compute: "row.a +"} }, `fields.place.compute: Syntax error`},
 		{func(m *m) { m.Fields["place"] = &v{Compute: "line.a"} }, `fields.place.compute: undeclared reference to 'line'`},
 		{func(m *m) { m.Fields["place"] = &v{Compute: `row[row.a]`} }, `fields.place.compute: row is read by the name of a column`},
+		{func(m *m) { m.Fields["place"] = &v{Compute: `regex.extract(row.a, "(")`} }, `fields.place.compute: error parsing regexp: missing closing )`},
+		{func(m *m) { m.Fields["place"] = &v{Compute: `regex.extract(row.a, "(a)(b)")`} }, `fields.place.compute: regex.extract takes a pattern of one group at the most`},
 		{func(m *m) { m.Fields["place"] = &v{Compute: `row.all(k, k == "")`} }, `fields.place.compute: row is read by the name of a column`},
 		{func(m *m) {
 			m.Fields["place"] = &v{Lookup: &contract.Lookup{File: "../x.csv", By: contract.Texts{"a"}, Column: "b"}}

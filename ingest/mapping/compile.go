@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -120,10 +121,7 @@ func compile(m *contract.Mapping, con *contract.Contract, refs *reference.Set, z
 		zone = time.UTC
 	}
 	c := &compiler{Mapper: &Mapper{m: m, c: con, zone: zone, window: -1}, refs: refs}
-	env, err := cel.NewEnv(
-		cel.Variable("row", cel.MapType(cel.StringType, cel.StringType)),
-		cel.DefaultUTCTimeZone(true), cel.OptionalTypes(), ext.Strings(), ext.Regex(), ext.Math(),
-	)
+	env, err := environment()
 	if err != nil {
 		c.add(m.Line, "", "CEL cannot be set up: %v", err)
 		return nil, c.issues
@@ -450,6 +448,14 @@ func (c *compiler) enum(f *contract.Field, text string, line int, at string) {
 	}
 }
 
+// environment is what expressions may use; it is the same for every mapping.
+var environment = sync.OnceValues(func() (*cel.Env, error) {
+	return cel.NewEnv(
+		cel.Variable("row", cel.MapType(cel.StringType, cel.StringType)),
+		cel.DefaultUTCTimeZone(true), cel.OptionalTypes(), ext.Strings(), ext.Regex(), ext.Math(),
+	)
+})
+
 // expression is a compiled CEL expression over row. Its program is safe for
 // concurrent use.
 type expression struct {
@@ -497,7 +503,7 @@ func (c *compiler) expression(text string) (*expression, error) {
 		return nil, fmt.Errorf(`row is read by the name of a column, as row.name or row["Long name"] (%q)`, text)
 	}
 	var err error
-	if e.program, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {
+	if e.program, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(extractOnce)); err != nil {
 		return nil, err
 	}
 	return e, nil
