@@ -745,7 +745,9 @@ func (c *labels) build(perm []int32) arrow.Array {
 	dict := c.dict.build(nil)
 	v := gather(c.v, perm)
 	index := array.NewData(c.typ.IndexType, len(v), []*memory.Buffer{nil, memory.NewBufferBytes(asBytes(v))}, nil, 0, 0)
-	return array.NewDictionaryArray(c.typ, array.MakeFromData(index), dict)
+	a := array.NewDictionaryArray(c.typ, array.MakeFromData(index), dict)
+	a.Dictionary() // Arrow makes it when first asked; warehouse and lake ask side by side
+	return a
 }
 
 func (c *labels) cut(n int) { c.v = c.v[:n] }
