@@ -1,9 +1,11 @@
 package queries_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,6 +138,7 @@ func country(t testing.TB) *fixture {
 	reported := kpi.Version{Basis: kpi.Reported, From: []string{"figure"}}
 	volume := reported
 	volume.Numerator = formula(t, "sum(volume)")
+	volume.Covered, volume.Expected = formula(t, "sum(isNotNull(volume))"), formula(t, "count()")
 	add("transactions", kpi.Count, volume)
 	takeUp := reported
 	takeUp.Numerator, takeUp.Denominator = formula(t, "sumIf(digital, isNotNull(volume))"), formula(t, "sumIf(volume, isNotNull(digital))")
@@ -259,15 +262,35 @@ func figureRows() []warehousetest.Row {
 	return rows
 }
 
-// loaded is a country with data and the queries over it.
-func loaded(t testing.TB, n int) (*fixture, *warehouse.Warehouse, *queries.Queries, []warehousetest.Row) {
+// loaded is a country with data and the queries over it. All tests of a run share one:
+// nobody writes to it.
+func loaded(t testing.TB) (*fixture, *warehouse.Warehouse, *queries.Queries, []warehousetest.Row) {
 	t.Helper()
-	f := country(t)
-	w := warehousetest.Open(t, f.set, f.kpis)
-	rows := pooled(decidedRows(n, 1))
-	warehousetest.Insert(t, w, f.decided, rows)
-	warehousetest.Insert(t, w, f.changed, changedRows())
-	warehousetest.Insert(t, w, f.figure, figureRows())
-	q := queries.New(w, f.kpis, f.refs, queries.Options{Targets: f.targets, Now: func() time.Time { return now }})
-	return f, w, q, rows
+	shared.Do(func() {
+		f := country(t)
+		w, err := warehouse.Open(context.Background(), warehousetest.Config(t, warehousetest.Prefix()), f.set, f.kpis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Migrate(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		shared.rows = pooled(decidedRows(900, 1))
+		warehousetest.Insert(t, w, f.decided, shared.rows)
+		warehousetest.Insert(t, w, f.changed, changedRows())
+		warehousetest.Insert(t, w, f.figure, figureRows())
+		shared.f, shared.w = f, w
+	})
+	if shared.w == nil {
+		t.Fatal("the country could not be loaded; an earlier test says why")
+	}
+	q := queries.New(shared.w, shared.f.kpis, shared.f.refs, queries.Options{Targets: shared.f.targets, Now: func() time.Time { return now }})
+	return shared.f, shared.w, q, shared.rows
+}
+
+var shared struct {
+	sync.Once
+	f    *fixture
+	w    *warehouse.Warehouse
+	rows []warehousetest.Row
 }

@@ -35,7 +35,7 @@ var databases = regexp.MustCompile("`t[0-9]+_(facts|rollups)`")
 // KPI of the test country has a case; a missing file fails. After a change that was
 // meant, record with: go test ./queries -run TestGolden -record
 func TestGolden(t *testing.T) {
-	f, w, q, _ := loaded(t, 700)
+	f, w, q, _ := loaded(t)
 	cases, err := filepath.Glob(filepath.Join("testdata", "golden", "*", "*"))
 	if err != nil {
 		t.Fatal(err)

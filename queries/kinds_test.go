@@ -58,7 +58,7 @@ func lines(cells []queries.Cell) string {
 }
 
 func TestKinds(t *testing.T) {
-	_, w, q, rows := loaded(t, 700)
+	_, w, q, rows := loaded(t)
 
 	t.Run("stock", func(t *testing.T) {
 		for _, c := range []struct {

@@ -5,6 +5,8 @@ import (
 	"sort"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -59,21 +61,36 @@ type TargetStatus struct {
 // Scorecard answers for every KPI. One KPI that fails does not spoil the others: its
 // row says why. An engine that is away fails the whole.
 func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard, error) {
-	card := &Scorecard{Rows: []ScorecardRow{}}
-	for _, k := range q.catalogue.All() {
-		row, err := q.row(ctx, k, r)
-		switch problem.KindOf(err) {
-		case problem.Busy, problem.Unavailable:
-			return nil, err
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil {
-			if len(r.Where) > 0 && problem.KindOf(err) == problem.BadInput {
-				continue // it has no such dimension
+	kpis := q.catalogue.All()
+	rows := make([]*ScorecardRow, len(kpis))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(scorecardAtOnce)
+	for i, k := range kpis {
+		group.Go(func() error {
+			row, err := q.row(ctx, k, r)
+			switch problem.KindOf(err) {
+			case problem.Busy, problem.Unavailable:
+				return err
 			}
-			row.Problem = problem.DocumentOf(err).Detail
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil && len(r.Where) > 0 && problem.KindOf(err) == problem.BadInput:
+				return nil // it has no such dimension
+			case err != nil:
+				row.Problem = problem.DocumentOf(err).Detail
+			}
+			rows[i] = row
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	card := &Scorecard{Rows: []ScorecardRow{}}
+	for _, row := range rows {
+		if row == nil {
+			continue
 		}
 		if row.DataThrough != nil && (card.DataThrough == nil || row.DataThrough.After(*card.DataThrough)) {
 			card.DataThrough = row.DataThrough
@@ -84,6 +101,10 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 	sort.SliceStable(card.Rows, func(a, b int) bool { return card.Rows[a].Group < card.Rows[b].Group })
 	return card, nil
 }
+
+// scorecardAtOnce is how many KPIs are asked for at once: each asks up to three
+// questions at once itself, and the engine has few connections.
+const scorecardAtOnce = 2
 
 const trendMonths = 13
 

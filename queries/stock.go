@@ -76,9 +76,9 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 func unsigned(t kpi.Term) string {
 	switch {
 	case t.Func == kpi.CountRows && t.If == "":
-		return "toInt64(count())"
+		return "count()"
 	case t.Func == kpi.CountRows:
-		return "toInt64(countIf(" + t.If + "))"
+		return "countIf(" + t.If + ")"
 	case t.Func == kpi.Sum && t.If == "":
 		return "ifNull(sum(" + t.Of + "), 0)"
 	case t.Func == kpi.Sum:
@@ -124,8 +124,8 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "Simulated", "toInt64(countIf(_simulated))", "sum"})
 	if v.Covered != nil && v.Expected != nil {
 		parts = append(parts,
-			part{colCovered, "Covered", linearSQL(v.Covered, unsigned), "sum"},
-			part{colExpected, "Expected", linearSQL(v.Expected, unsigned), "sum"})
+			part{colCovered, "Covered", "toInt64(" + linearSQL(v.Covered, unsigned) + ")", "sum"},
+			part{colExpected, "Expected", "toInt64(" + linearSQL(v.Expected, unsigned) + ")", "sum"})
 	}
 	if f := c.Field("state"); f != nil && f.Type == contract.Enum {
 		parts = append(parts, part{colStates, "States", "arrayStringConcat(arraySort(groupUniqArray(state)), ',')", "any"})

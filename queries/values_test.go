@@ -159,7 +159,7 @@ func label(g queries.Grain, d reference.Day, hour int) string {
 // TestEveryFigureEqualsAPlainComputation asks for every KPI on events in many ways and
 // holds each cell against a loop over the rows.
 func TestEveryFigureEqualsAPlainComputation(t *testing.T) {
-	_, _, q, rows := loaded(t, 1500)
+	_, _, q, rows := loaded(t)
 	ctx := context.Background()
 	grains := []queries.Grain{queries.Whole, queries.Day, queries.Week, queries.Month, queries.Quarter, queries.Year, queries.Fiscal}
 	breakdowns := [][]string{nil, {"region"}, {"processing", "region"}, {"mobile"}, {"source"}, {"region", "agency", "mobile"}}

@@ -14,13 +14,12 @@ type column struct {
 }
 
 // Codecs, by what a column looks like in a part sorted by (_day, labels, time);
-// docs/decisions/0101-storage.md has the sizes measured.
+// docs/decisions/0101-storage.md has what each costs a row.
 const (
-	codecHash   = "NONE"             // random bits: packing them costs time and saves nothing
-	codecNumber = "T64, ZSTD(1)"     // whole numbers of a small range, unsorted
-	codecSorted = "Delta, ZSTD(1)"   // rises slowly along the sort order
-	codecFloat  = "Gorilla, ZSTD(1)" // neighbours share leading bits
-	codecPlain  = "ZSTD(1)"
+	codecHash   = "NONE"           // random bits: packing them costs time and saves nothing
+	codecNumber = "T64, ZSTD(1)"   // whole numbers of a small range, unsorted
+	codecSorted = "Delta, ZSTD(1)" // rises along the sort order
+	codecPlain  = "ZSTD(1)"        // labels, texts, flags, floats
 )
 
 // Columns are the names of the columns of a contract's fact table, in its order.
@@ -47,7 +46,7 @@ func factColumns(c *contract.Contract) []column {
 	return append(columns,
 		column{"_sign", "Int8", codecNumber, "+1, or -1 for a row that a correction takes back"},
 		column{"_cut", "Date", codecPlain, "day on which the journal received it"},
-		column{"_seq", "UInt64", codecNumber, "message of the journal x 2^20 + row"},
+		column{"_seq", "UInt64", codecSorted, "message of the journal x 2^20 + row"},
 		column{"_batch", "UInt64", codecNumber, "first message of the plan that wrote it"},
 	)
 }
@@ -72,7 +71,7 @@ func fieldColumn(f *contract.Field) column {
 	case contract.Boolean:
 		col.kind = "Bool"
 	case contract.Number:
-		col.kind, col.codec = "Float64", codecFloat
+		col.kind = "Float64"
 	}
 	if !f.Required && !f.EmptyIsAbsent() {
 		col.kind = "Nullable(" + col.kind + ")"

@@ -89,10 +89,13 @@ func (q *query) connectSession() (release func(), err error) {
 	}
 	return func() {
 		if q.req.SessionClose {
-			s.timeout = 0
-		} else {
-			restore()
+			all.mu.Lock()
+			delete(all.byID, id)
+			all.mu.Unlock()
+			s.conn.close()
+			return
 		}
+		restore()
 		giveBack()
 	}, nil
 }

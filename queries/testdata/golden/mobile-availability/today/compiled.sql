@@ -1,6 +1,6 @@
 SELECT Day AS Period,
-    toString(toInt64(countIf(mobile AND active))) AS Numerator,
-    toString(toInt64(countIf(active))) AS Denominator,
+    toString(countIf(mobile AND active)) AS Numerator,
+    toString(countIf(active)) AS Denominator,
     toInt64(count()) AS Cases,
     toInt64(countIf(Simulated)) AS SimulatedCases
 FROM (

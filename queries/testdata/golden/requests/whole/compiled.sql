@@ -6,4 +6,4 @@ FROM `rollups`.`request_decided_v1__time__source`
 WHERE _day >= {from:Date} AND _day <= {to:Date}
 LIMIT 100001
 -- {from} = 2023-05-30
--- {to} = 2024-10-12
+-- {to} = 2024-11-20

@@ -10,4 +10,4 @@ GROUP BY Period
 ORDER BY Period
 LIMIT 100001
 -- {from} = 2023-05-30
--- {to} = 2024-10-12
+-- {to} = 2024-11-20

@@ -1,6 +1,6 @@
 SELECT Day AS Period,
     toString(`kind`) AS By1,
-    toString(toInt64(countIf(active))) AS Numerator,
+    toString(countIf(active)) AS Numerator,
     toInt64(count()) AS Cases,
     toInt64(countIf(Simulated)) AS SimulatedCases
 FROM (

@@ -4,6 +4,8 @@ SELECT toDate(assumeNotNull(`window_from`)) AS WindowFrom,
     toString(sumOrNull(volume)) AS Numerator,
     toInt64(count()) AS Cases,
     toInt64(countIf(_simulated)) AS Simulated,
+    toInt64(ifNull(sum(isNotNull(volume)), 0)) AS Covered,
+    toInt64(count()) AS Expected,
     arrayStringConcat(arraySort(groupUniqArray(state)), ',') AS States
 FROM `facts`.`figure_v1`
 WHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM `facts`.`figure_v1` WHERE _sign < 0)
