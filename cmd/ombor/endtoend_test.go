@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -95,14 +94,7 @@ func serve(t testing.TB, data string, arguments ...string) *server {
 	address := listener.Addr().String()
 	listener.Close()
 	s := &server{t: t, data: data, url: "http://" + address, exited: make(chan struct{})}
-	s.command = exec.Command(binary, append([]string{"serve", "--data", data, "--listen", address}, arguments...)...)
-	s.command.Dir = root
-	s.command.Stdout, s.command.Stderr = &s.log, &s.log
-	if err := s.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = s.command.Wait(); close(s.exited) }()
-	t.Cleanup(s.stop)
+	s.start(root, append([]string{"serve", "--data", data, "--listen", address}, arguments...)...)
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		select {
@@ -121,6 +113,19 @@ func serve(t testing.TB, data string, arguments ...string) *server {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// start runs the binary in a folder until the test ends.
+func (s *server) start(dir string, arguments ...string) {
+	s.t.Helper()
+	s.command = exec.Command(binary, arguments...)
+	s.command.Dir = dir
+	s.command.Stdout, s.command.Stderr = &s.log, &s.log
+	if err := s.command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() { _ = s.command.Wait(); close(s.exited) }()
+	s.t.Cleanup(s.stop)
 }
 
 func (s *server) stop() {
@@ -196,5 +201,3 @@ func mustContain(t testing.TB, what, text string, wanted ...string) {
 		}
 	}
 }
-
-var _ = fmt.Sprint

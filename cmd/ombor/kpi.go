@@ -86,7 +86,7 @@ received, hidden to protect people.`,
 	f := c.Flags()
 	f.String("from", "", "first day, YYYY-MM-DD")
 	f.String("to", "", "last day, YYYY-MM-DD")
-	f.String("grain", "", "a row for each hour, day, week, month, quarter, year or window")
+	f.String("grain", "", "a row for each hour, day, week, month, quarter, year, fiscal year (fiscal) or window")
 	f.StringArray("by", nil, "a row for each value of a dimension; may be given again")
 	f.StringArray("where", nil, "only a part: dimension=value[,value]; may be given again")
 	f.String("compare", "", "beside each figure, that of the 'previous' period or the 'year' before")
