@@ -83,3 +83,7 @@ func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options O
 func (q *Queries) Status(ctx context.Context) (*warehouse.Status, error) {
 	return q.warehouse.Status(ctx)
 }
+
+// Watermark changes whenever figures may have changed: the highest batch in any
+// rollup. It suits an ETag.
+func (q *Queries) Watermark(ctx context.Context) (uint64, error) { return q.warehouse.Watermark(ctx) }

@@ -704,9 +704,10 @@ func (q *Queries) answerReported(ctx context.Context, qn *question) (*answer, er
 		}
 	}
 	a.notes = slices.Compact(a.notes)
+	// Of several windows the last one says how many report now; they are not added up.
 	var covered, expected int64
 	for _, cell := range a.cells {
-		if cell.Coverage != nil {
+		if last := a.cells[len(a.cells)-1]; cell.Coverage != nil && cell.From == last.From && cell.To == last.To {
 			covered, expected = covered+cell.Coverage.Covered, expected+cell.Coverage.Expected
 		}
 	}

@@ -74,13 +74,39 @@ func (s *stream) Close() error {
 // least the columns of the table, by name (others are passed over). The rows are one
 // part: after nil they are on disk; after an error ask [Warehouse.BatchRows] whether
 // they are all there or none, and send the same bytes again if none. All rows of a batch
-// go in one call and lie in one month of _cut.
+// go in one call and lie in one month of _cut. A stream of more than [MaxInsert] bytes is a
+// TooLarge error, and nothing of it is kept.
 func (w *Warehouse) InsertFacts(ctx context.Context, c *contract.Contract, arrowStream io.Reader) error {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(wholeBlock))
 	statement := "INSERT INTO " + w.Facts(c) + " (" + names(Columns(c)) + ") FORMAT ArrowStream"
-	return failure(w.conn.InsertFormat(ctx, "ArrowStream", statement, arrowStream), "warehouse: insert into "+c.Table())
+	limited := &limitedReader{from: arrowStream, left: MaxInsert}
+	err := w.conn.InsertFormat(ctx, "ArrowStream", statement, limited)
+	if limited.passed {
+		return problem.Wrap(err, problem.TooLarge, "warehouse: insert into "+c.Table(), "a batch of more than %d bytes cannot be inserted in one piece", MaxInsert)
+	}
+	return failure(err, "warehouse: insert into "+c.Table())
+}
+
+// MaxInsert is the size of one insert, in bytes: what the embedded engine takes as one
+// piece is more (256 MiB), larger inserts it would commit piece by piece.
+const MaxInsert = 192 << 20
+
+// limitedReader fails where [io.LimitReader] would end: a cut stream must not look whole.
+type limitedReader struct {
+	from   io.Reader
+	left   int64
+	passed bool
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	n, err := l.from.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		l.passed = true
+		return 0, problem.New(problem.TooLarge, "the stream is longer than %d bytes", MaxInsert)
+	}
+	return n, err
 }
 
 // BatchRows counts the rows of one batch in the facts of a contract, in the month of

@@ -17,6 +17,8 @@ import (
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/warehouse"
+	"ombor/warehouse/engine"
+	"ombor/warehouse/engine/enginetest"
 	"ombor/warehouse/warehousetest"
 )
 
@@ -180,6 +182,9 @@ func TestInsertApplyAndCorrect(t *testing.T) {
 	}
 	if want := list[199].Time; !fresh.Through.Equal(want) || fresh.Batch != 9 || fresh.Loaded.IsZero() {
 		t.Errorf("Freshness = %+v, want through %s, batch 9", fresh, want)
+	}
+	if mark, err := w.Watermark(ctx); err != nil || mark != 9 {
+		t.Errorf("Watermark = %d, %v; want 9", mark, err)
 	}
 	status, err := w.Status(ctx)
 	if err != nil {
@@ -399,5 +404,79 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the password is printed: %v", name, err)
 		}
+	}
+}
+
+// TestMergedAway takes every row back: the engine merges what is left to rows of
+// nothing but zeros, and what was applied is still known.
+func TestMergedAway(t *testing.T) {
+	ctx := context.Background()
+	c := request()
+	w := warehousetest.Open(t, setOf(t, c), []*kpi.KPI{measure(t, "fees", "sum(fee)", []string{"region"})})
+	plus := rows(20, 1, time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC))
+	minus := rows(20, 1, time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC))
+	for i := range minus {
+		minus[i].Sign, minus[i].Batch, minus[i].Seq = -1, 2, 2<<20+uint64(i)
+	}
+	warehousetest.Insert(t, w, c, append(plus, minus...))
+	for _, r := range w.Rollups(c) {
+		enginetest.Shared(t).Exec(t, "OPTIMIZE TABLE "+w.Table(r)+" FINAL")
+	}
+	for batch := range uint64(3) {
+		if err := w.ApplyRollups(ctx, c, day("2024-03-01"), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range w.Rollups(c) {
+		if got := sum(t, w, "SELECT sum(_n), sum(_retracted), max(_through) FROM "+w.Table(r)); got != "0\t20\t2" {
+			t.Errorf("%s holds %q, want nothing, 20 taken back, through 2", r.Name, got)
+		}
+	}
+}
+
+// TestByURL reaches the engine as a server is reached, and says so when it is gone.
+func TestByURL(t *testing.T) {
+	ctx := context.Background()
+	e := enginetest.StartWith(t, engine.Config{Listen: "127.0.0.1:0"})
+	c := request()
+	w, err := warehouse.Open(ctx, warehouse.Config{URL: "http://default@" + e.State().Address, Prefix: "u_", Timeout: 20 * time.Second}, setOf(t, c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	warehousetest.Insert(t, w, c, rows(5, 1, time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)))
+	if n, err := w.BatchRows(ctx, c, day("2024-03-01"), 1); err != nil || n != 5 {
+		t.Errorf("BatchRows = %d, %v", n, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.BatchRows(ctx, c, day("2024-03-01"), 1); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("without an engine: %v, want Unavailable", err)
+	}
+	if err := w.InsertFacts(ctx, c, bytes.NewReader(warehousetest.Stream(t, c, tashkent, rows(1, 2, time.Now())))); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("without an engine: %v, want Unavailable", err)
+	}
+}
+
+// zeros is a stream without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestInsertRefusesWhatIsTooLarge(t *testing.T) {
+	c := request()
+	w := warehousetest.Open(t, setOf(t, c), nil)
+	// A whole stream, and then more than an insert may hold.
+	stream := io.MultiReader(bytes.NewReader(warehousetest.Stream(t, c, tashkent, rows(3, 1, time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC)))), zeros{})
+	err := w.InsertFacts(context.Background(), c, stream)
+	if problem.KindOf(err) != problem.TooLarge {
+		t.Errorf("InsertFacts = %v, want TooLarge", err)
+	}
+	if n, err := w.BatchRows(context.Background(), c, day("2024-01-31"), 1); n != 0 || err != nil {
+		t.Errorf("%d rows stayed, %v", n, err)
 	}
 }
