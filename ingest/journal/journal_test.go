@@ -276,10 +276,10 @@ func TestFullJournalRefusesAndComesBack(t *testing.T) {
 func TestTooMuchWaitingIsBusy(t *testing.T) {
 	d := newDoor(t)
 	j, _ := open(t, t.TempDir(), d, journal.Options{MaxWaiting: 1})
-	parts := d.parts(t, event("a", `{"service":"x"}`))
 	var wg sync.WaitGroup
 	var busy, ok sync.Map
 	for i := range 64 {
+		parts := d.parts(t, event("a", `{"service":"x"}`))
 		wg.Go(func() {
 			_, err := j.Append(t.Context(), parts)
 			switch {
@@ -297,7 +297,7 @@ func TestTooMuchWaitingIsBusy(t *testing.T) {
 	if count(&ok) == 0 || count(&ok)+count(&busy) != 64 {
 		t.Fatal(count(&ok), count(&busy))
 	}
-	if _, err := j.Append(t.Context(), parts); err != nil {
+	if _, err := j.Append(t.Context(), d.parts(t, event("a", `{"service":"x"}`))); err != nil {
 		t.Fatalf("when nothing waits: %v", err)
 	}
 }

@@ -158,6 +158,12 @@ func behaves(t *testing.T, place string) {
 			return fmt.Errorf("schema %v, want %v", got.Schema(), want.Schema())
 		}
 		for i, f := range got.Schema().Fields() {
+			if _, label := got.Column(i).(*array.Dictionary); !label {
+				if !array.Equal(got.Column(i), want.Column(i)) {
+					return fmt.Errorf("%s is not as written", f.Name)
+				}
+				continue
+			}
 			for row := range int(got.NumRows()) {
 				if g, w := got.Column(i).ValueStr(row), want.Column(i).ValueStr(row); g != w {
 					return fmt.Errorf("%s of row %d is %s, want %s", f.Name, row, g, w)
@@ -223,7 +229,7 @@ func TestDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := 0; at < len(data); at += 7 {
+	for at := 0; at < len(data); at += 41 {
 		bad := bytes.Clone(data)
 		bad[at] ^= 0x55
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
@@ -234,11 +240,9 @@ func TestDamage(t *testing.T) {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 		// Also without the checksum's help nothing but an error may come of it.
-		f := files[0]
 		if _, err := l.Write(t.Context(), lake.Plan{First: 1, Last: 1}, []contract.Part{{Contract: c, Record: record(c, 50, 2)}}); err == nil || problem.KindOf(err) != problem.Conflict {
 			t.Fatalf("byte %d: %v", at, err)
 		}
-		_ = f
 	}
 	manifest := filepath.Join(dir, "_manifest", "00000000000000000001-00000000000000000001.jsonl")
 	for _, bad := range []string{"{", "{}\n", `{"name":"x.parquet","first":2,"last":1}`, "null"} {
