@@ -36,8 +36,9 @@ export function finding(whole: Values, parts: Values | undefined, by: string, vo
     const fell = compared.filter((c) => c.comparison!.difference! < 0).length
     return fill(rose >= fell ? words.findingRose : words.findingFell, { title, n: Math.max(rose, fell), all: compared.length })
   }
-  // Parts of a count add up to it: that they differ is no finding.
-  if (cells.length >= 3 && whole.unit === 'percent' && measured(cell)) {
+  // Parts of a count add up to it: that they differ is no finding. Among many small
+  // parts some are always at the ends: that is none either.
+  if (cells.length >= 3 && cells.length <= 20 && whole.unit === 'percent' && measured(cell)) {
     const sorted = [...cells].sort((a, b) => a.value! - b.value!)
     const low = sorted[0]!
     const high = sorted[sorted.length - 1]!

@@ -50,6 +50,7 @@ describe('periods', () => {
   })
   it('names the year once on an axis', () => {
     expect([tick('2024-01', 'en'), tick('2024-02', 'en')]).toEqual(['Jan 2024', 'Feb'])
+    expect(tick('2024-02', 'en', true)).toBe('Feb 2024')
   })
   it('offers years, twelve months and the quarters that have data', () => {
     const list = choices('2024-08-20')

@@ -148,9 +148,10 @@ function yearText(year: string, language: string): string {
   return language === 'uz' ? `${year}-yil` : language === 'ru' ? `${year} год` : year
 }
 
-// tick is a period on an axis: as short as it can be read.
-export function tick(text: string, language: string): string {
-  if (/^\d{4}-\d{2}$/.test(text)) return monthText(text, language, 'short', text.endsWith('-01'))
+// tick is a period on an axis: as short as it can be read. On a long axis, where
+// not every tick has room, each month tells its year.
+export function tick(text: string, language: string, long = false): string {
+  if (/^\d{4}-\d{2}$/.test(text)) return monthText(text, language, 'short', long || text.endsWith('-01'))
   if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return text.slice(8) + '.' + text.slice(5, 7)
   const quarter = /^(\d{4})-(Q\d)$/.exec(text)
   if (quarter) return quarter[2] === 'Q1' ? `Q1 ${quarter[1]}` : quarter[2]!

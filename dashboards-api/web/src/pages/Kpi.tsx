@@ -185,6 +185,7 @@ function Caption({ values }: { values: Values }) {
       {values.data_through ? fill(words.through, { day: dayOfMoment(values.data_through, voice.zone, voice.language) }) : words.noData}
       {coverage && <> · {coverage}</>}
       {values.simulated && <> · {words.simulatedShort}</>}
+      {values.by.length > 0 && values.cells.some((c) => c.open) && <> · {words.openLong}</>}
     </p>
   )
 }

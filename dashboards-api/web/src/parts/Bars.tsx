@@ -17,7 +17,7 @@ export function Bars({ values, by, kpi, whole }: { values: Values; by: string; k
   const voice = useVoice()
   const search = useSearch({ from: '__root__' })
   const rank = (c: Cell) => (c.value === null ? -Infinity : c.value)
-  const sorted = [...values.cells].sort((a, b) => rank(b) - rank(a))
+  const sorted = [...values.cells].sort((a, b) => rank(b) - rank(a) || (b.denominator ?? 0) - (a.denominator ?? 0))
   const shown = sorted.slice(0, most)
   const end = Math.max(0, ...shown.map((c) => c.value ?? 0))
   const low = Math.min(0, ...shown.map((c) => c.value ?? 0))

@@ -76,12 +76,12 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
   const cells = values.cells
   const target = targets.find((t) => t.kind === 'target' && Object.keys(t.where).length === 0)
   const say = (v: number) => amount(v, values.unit, voice.language, voice.labels)
-  const font = { fontFamily: 'Inter Variable, system-ui, sans-serif', fontSize: 12, color: c.muted }
+  const font = { fontFamily: 'Inter Variable, system-ui, sans-serif', fontSize: 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize), color: c.muted }
   const closed = cells.map((cell) => (measured(cell) && !cell.open ? cell.value : null))
   // The line of what still arrives begins at the last closed point.
   const open = cells.map((cell, i) => (measured(cell) && (cell.open || cells[i + 1]?.open) ? cell.value : null))
   const before = cells.map((cell) => cell.comparison?.value ?? null)
-  const beforeAt = before.findLastIndex((v) => v !== null)
+  const beforeAt = before.findIndex((v) => v !== null)
   const asked = target ? cells.map((cell) => (!target.in_force || (cell.to ?? cell.period) >= target.in_force ? target.value : null)) : []
   const few = cells.length <= 31
   const lastAt = cells.findLastIndex(measured)
@@ -90,20 +90,20 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
     {
       type: 'line', name: nameIn(values.title, voice.language), data: closed.map((value, i) => (i === lastAt ? { value, label: { show: true } } : value)), connectNulls: false, showSymbol: few, symbol: 'circle', symbolSize: 5,
       lineStyle: { color: c.accent, width: 2 }, itemStyle: { color: c.accent }, z: 4,
-      label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: font.fontFamily, fontWeight: 600, fontSize: 12 },
+      label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: font.fontFamily, fontWeight: 600, fontSize: font.fontSize },
       markArea: { silent: true, itemStyle: { color: hatch(c.line) }, data: missing },
     },
     {
       type: 'line', data: open.map((value, i) => (i === lastAt ? { value, label: { show: true } } : cells[i]?.open ? value : { value, symbol: 'none' })), connectNulls: false, showSymbol: few, symbol: 'emptyCircle', symbolSize: 5,
       lineStyle: { color: c.accent, width: 2, type: [2, 4], opacity: 0.75 }, itemStyle: { color: c.accent }, z: 3,
-      label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.muted, fontFamily: font.fontFamily, fontSize: 12 },
+      label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.muted, fontFamily: font.fontFamily, fontSize: font.fontSize },
     },
     ...(before.some((v) => v !== null) ? [{ type: 'line', data: before.map((value, i) => (i === beforeAt ? { value, label: { show: true } } : { value, symbol: 'none' })), connectNulls: false, symbol: 'circle', symbolSize: 0.1,
-      label: { show: false, position: 'bottom', align: 'right', formatter: values.compare === 'year' ? words.earlierYear : words.earlierPeriod, color: c.muted, fontFamily: font.fontFamily, fontSize: 12 }, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted }, z: 2 }] : []),
+      label: { show: false, position: 'top', align: beforeAt < cells.length / 2 ? 'left' : 'right', formatter: values.compare === 'year' ? words.earlierYear : words.earlierPeriod, color: c.muted, fontFamily: font.fontFamily, fontSize: font.fontSize }, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted }, z: 2 }] : []),
     ...(target ? [{
       type: 'line', data: asked.map((value, i) => (i === asked.length - 1 ? { value, label: { show: true } } : { value, symbol: 'none' })), step: 'middle', symbol: 'circle', symbolSize: 0.1,
       lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off }, z: 1, silent: true,
-      label: { show: false, position: 'top', align: 'right', formatter: `${words.target}: ${boundText(target, values.unit, voice)}`, color: c.off, fontFamily: font.fontFamily, fontSize: 12 },
+      label: { show: false, position: 'top', align: 'right', formatter: `${words.target}: ${boundText(target, values.unit, voice)}`, color: c.off, fontFamily: font.fontFamily, fontSize: font.fontSize },
     }] : []),
     {
       type: 'scatter', symbol: 'diamond', symbolSize: 9, itemStyle: { color: c.muted }, z: 5,
@@ -112,11 +112,11 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
   ]
   return {
     animation: false,
-    grid: { left: 8, right: narrow ? 24 : 32, top: 28, bottom: 8, containLabel: true },
+    grid: { left: 8, right: narrow ? 24 : 2.7 * font.fontSize, top: 2.4 * font.fontSize, bottom: 8, containLabel: true },
     textStyle: { fontFamily: font.fontFamily },
     xAxis: {
       type: 'category', data: cells.map((cell) => cell.period), boundaryGap: cells.length < 2, axisTick: { show: false },
-      axisLine: { lineStyle: { color: c.line } }, axisLabel: { ...font, hideOverlap: true, formatter: (p: string) => tick(p, voice.language) },
+      axisLine: { lineStyle: { color: c.line } }, axisLabel: { ...font, hideOverlap: true, formatter: (p: string) => tick(p, voice.language, cells.length > 18) },
     },
     yAxis: {
       type: 'value', scale: values.unit === 'percent' || values.unit === 'ratio', splitNumber: narrow ? 3 : 5,
