@@ -23,8 +23,9 @@
 // After a failed write JetStream keeps the stream closed to writes until the
 // server starts again. So the embedded server is never allowed to fill the disk:
 // below [Options.Reserve] free bytes Publish answers Busy before it writes. Should
-// a write fail all the same, the embedded server is started again on its own data
-// at the next Publish, and the connection and its followers find it by themselves.
+// a write fail all the same, that Publish ends with Unavailable after its time-out, the
+// embedded server is started again on its own data, and the connection and its
+// followers find it by themselves.
 package stream
 
 import (
@@ -170,18 +171,21 @@ func (c *Conn) InProcessConn() (net.Conn, error) {
 	return c.srv.InProcessConn()
 }
 
-// revive starts the embedded server again after a write failed. JetStream holds a
-// failed write against the stream until then.
+// revive starts the embedded server again after a write failed, at most once in
+// each Timeout. JetStream holds a failed write against the stream until then.
 func (c *Conn) revive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.srv == nil || c.closed || time.Since(c.started) < c.opts.Timeout {
+	if c.opts.URL != "" || c.closed || time.Since(c.started) < c.opts.Timeout {
 		return
 	}
 	c.log.Warn("stream: the embedded server did not acknowledge; starting it again on its data", "dir", c.opts.Dir)
-	c.srv.Shutdown()
-	c.srv.WaitForShutdown()
-	c.srv = nil
+	if c.srv != nil {
+		c.srv.Shutdown()
+		c.srv.WaitForShutdown()
+		c.srv = nil
+	}
+	c.started = time.Now()
 	if err := c.start(); err != nil {
 		c.log.Error("stream: the embedded server did not start again", "err", err)
 	}

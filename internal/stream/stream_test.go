@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
 
 	"ombor/internal/problem"
 	"ombor/internal/stream"
@@ -277,6 +279,62 @@ func TestOutsideServer(t *testing.T) {
 		}
 		if wait.Err() != nil {
 			t.Fatalf("does not come back: %v", err)
+		}
+	}
+}
+
+// A write that the disk refuses is not acknowledged; when the disk takes writes again the
+// server comes back by itself with everything that was acknowledged. The limit on file
+// sizes stands for a disk that is full: JetStream treats every failed write alike.
+func TestFailedWriteIsOvercome(t *testing.T) {
+	c, err := stream.Open(t.Context(), stream.Options{Dir: t.TempDir(), Timeout: 2 * time.Second, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.Stream(t.Context(), stream.Config{Name: "J", MaxBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 3 << 20, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
+	acknowledged := uint64(0)
+	for {
+		seq, err := s.Publish(t.Context(), "", make([]byte, 256<<10))
+		if err != nil {
+			kind(t, err, problem.Unavailable)
+			break
+		}
+		if acknowledged = seq; seq > 100 {
+			t.Fatal("no write failed")
+		}
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	seq := uint64(0)
+	for seq, err = s.Publish(ctx, "", []byte("after")); err != nil; seq, err = s.Publish(ctx, "", []byte("after")) {
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+		kind(t, err, problem.Unavailable)
+	}
+	if seq <= acknowledged {
+		t.Fatalf("sequence %d again after %d was acknowledged", seq, acknowledged)
+	}
+	for n := uint64(1); n <= acknowledged; n++ {
+		if m, err := s.Get(ctx, n); err != nil || len(m.Data) != 256<<10 {
+			t.Fatalf("message %d was acknowledged: %v", n, err)
 		}
 	}
 }
