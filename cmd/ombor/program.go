@@ -44,7 +44,6 @@ type program struct {
 	server    *http.Server
 
 	started time.Time
-	stop    context.CancelFunc // ends the loader
 	running sync.WaitGroup
 	failed  chan error // the first part that ended by itself
 	closers []func() error

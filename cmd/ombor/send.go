@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -236,16 +235,4 @@ func (s *sender) settle(report func(done, all int)) error {
 		report(i+1, len(s.receipts))
 	}
 	return nil
-}
-
-// countingReader tells how far a file has been read.
-type countingReader struct {
-	io.Reader
-	n int64
-}
-
-func (r *countingReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	r.n += int64(n)
-	return n, err
 }

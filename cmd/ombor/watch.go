@@ -44,7 +44,7 @@ func (p *program) outcome(ctx context.Context, r journal.Range) (ingest.Outcome,
 	if err != nil || !receipt.Loaded {
 		return ingest.Outcome{}, err
 	}
-	return ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Loaded: true, When: time.Now()}, nil
+	return ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Loaded: true}, nil
 }
 
 // status is how far the data are, for /v1/status. It asks nobody, so it is quick.

@@ -336,7 +336,7 @@ func TestFlippedBitIsNamed(t *testing.T) {
 		}
 		flipped := append([]byte(nil), whole.Data...)
 		flipped[at] ^= 1 << (at % 8)
-		if last, err = raw.Publish(t.Context(), "", flipped); err != nil {
+		if _, err = raw.Publish(t.Context(), "", flipped); err != nil {
 			t.Fatal(err)
 		}
 	}

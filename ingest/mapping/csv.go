@@ -20,7 +20,6 @@ type csvRows struct {
 	header    []string
 	cells     [][]byte
 	scratch   []byte // cells with doubled quotes, without the doubling
-	whole     []byte
 	place     Place
 	counted   func() int64
 }

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"ombor/internal/reference"
 )
 
 // clock turns wall time into instants, by one rule for every zone: a time that the
@@ -52,9 +50,6 @@ func offsetAt(seconds int64, zone *time.Location) int64 {
 	_, offset := time.Unix(seconds, 0).In(zone).Zone()
 	return int64(offset)
 }
-
-// midnight is the instant at which a civil day begins.
-func (c *clock) midnight(d reference.Day) time.Time { return c.at(d.Time()) }
 
 // stamps reads dates and times in a list of formats.
 type stamps struct {

@@ -25,7 +25,6 @@ func NewFrameReader(r io.Reader) io.Reader {
 type frameReader struct {
 	in     *bufio.Reader
 	frames *compress.Reader
-	left   bool // bytes of the current frame may be left
 }
 
 func (f *frameReader) Read(p []byte) (n int, err error) {

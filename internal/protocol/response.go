@@ -50,8 +50,7 @@ type Answer struct {
 	tag      string
 	out      io.Writer
 	layers   []io.WriteCloser // innermost last
-	framed   bool
-	Summary  Summary // sent with the headers, if they are not out yet
+	Summary  Summary          // sent with the headers, if they are not out yet
 }
 
 // NewAnswer prepares an answer to req, which may be nil when the request could

@@ -471,8 +471,8 @@ func (g *Generator) figures(emit func(at int64, line []byte)) {
 	}
 	for year := g.options.From.Time().Year(); year <= g.options.To.Time().Year(); year++ {
 		for quarter := range 4 {
-			from, to := dayOf(year, 1, 1), dayOf(year+1, 1, 1)-1
-			from, to = reference.DayOf(from.Time().AddDate(0, 3*quarter, 0)), reference.DayOf(from.Time().AddDate(0, 3*quarter+3, 0))-1
+			begin := dayOf(year, 1, 1).Time()
+			from, to := reference.DayOf(begin.AddDate(0, 3*quarter, 0)), reference.DayOf(begin.AddDate(0, 3*quarter+3, 0))-1
 			if from < g.options.From || to > g.options.To {
 				continue
 			}
