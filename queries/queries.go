@@ -59,8 +59,9 @@ type Queries struct {
 }
 
 // New makes the answers of a pack. kpis are those that w was opened with, so that their
-// rollups are there. A nil refs has no reference tables. A K above the warehouse's
-// [warehouse.Config.Persons] is lowered to it: rollups count no further.
+// rollups are there. A nil refs has no reference tables. With a K above
+// the warehouse's [warehouse.Config.Persons] persons are counted from facts, which is slow:
+// rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
 	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells}
 	days := *refs.Calendar()
@@ -69,7 +70,7 @@ func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options O
 	if q.k == 0 {
 		q.k = 10
 	}
-	q.k = min(max(q.k, 5), w.PersonsLimit())
+	q.k = max(q.k, 5)
 	if q.now == nil {
 		q.now = time.Now
 	}

@@ -433,16 +433,17 @@ func (q *Queries) checkDistinct(qn *question) error {
 // the count is right unless a row of the cell was taken back; then those days count
 // whose rows all stand; and where these are not enough, or no rollup was read, facts do.
 func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, found map[key]*sums) error {
-	doubt := s.exact
+	all := s.exact || q.k > q.warehouse.PersonsLimit() // rollups do not count that far
+	doubt := all
 	for _, c := range found {
-		if !s.exact && c.retracted > 0 && c.persons > 0 {
+		if !all && c.retracted > 0 && c.persons > 0 {
 			doubt = true
 		}
 	}
 	if !doubt {
 		return nil
 	}
-	if !s.exact {
+	if !all {
 		settled, err := q.untouched(ctx, qn)
 		if err != nil {
 			return err
@@ -466,7 +467,7 @@ func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, 
 		return err
 	}
 	for k, c := range found {
-		if s.exact || c.retracted > 0 && c.persons < q.k {
+		if all || c.retracted > 0 && c.persons < q.k {
 			c.persons = 0
 			if exact[k] != nil {
 				c.persons = exact[k].persons
