@@ -28,7 +28,7 @@ $(DUCKDB): $(wildcard cmd/ombor/testdata/duckdb/*)
 	cd .tools/duckdb && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help run test test-go test-web test-conformance test-server build lint clean bench-ingest bench-kpi
+.PHONY: help run test test-go test-web test-conformance build lint clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -55,7 +55,12 @@ $(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
 	GOBIN=$(TOOLS)/bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
 	mv $(TOOLS)/bin/staticcheck $@
 
-test-go: $(LIBCHDB) $(MINIO) $(WEB_STAMP) lint ## Go tests under the race detector
+# What Debian has and a bare machine may lack: the race detector needs a C compiler.
+.PHONY: compiler
+compiler:
+	@command -v gcc >/dev/null || { echo "== installing gcc"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+
+test-go: compiler $(LIBCHDB) $(MINIO) $(WEB_STAMP) lint ## Go tests under the race detector
 	go test -race -timeout 20m ./...
 
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
