@@ -88,13 +88,13 @@ function optionOf(values: Values, targets: Target[], voice: Voice, words: Words,
   const missing = gaps(cells).map(([first, last]) => [{ xAxis: Math.max(first - 1, 0) }, { xAxis: Math.min(last + 1, cells.length - 1) }])
   const series = [
     {
-      type: 'line', name: nameIn(values.title, voice.language), data: closed.map((value, i) => (i === lastAt ? { value, label: { show: true } } : value)), connectNulls: false, showSymbol: few, symbol: 'circle', symbolSize: 5,
+      type: 'line', name: nameIn(values.title, voice.language), data: closed.map((value, i) => (i === lastAt ? { value, label: { show: true } } : value)), connectNulls: false, showSymbol: true, symbol: 'circle', symbolSize: few ? 5 : 0.1,
       lineStyle: { color: c.accent, width: 2 }, itemStyle: { color: c.accent }, z: 4,
       label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: font.fontFamily, fontWeight: 600, fontSize: font.fontSize },
       markArea: { silent: true, itemStyle: { color: hatch(c.line) }, data: missing },
     },
     {
-      type: 'line', data: open.map((value, i) => (i === lastAt ? { value, label: { show: true } } : cells[i]?.open ? value : { value, symbol: 'none' })), connectNulls: false, showSymbol: few, symbol: 'emptyCircle', symbolSize: 5,
+      type: 'line', data: open.map((value, i) => (i === lastAt ? { value, label: { show: true } } : cells[i]?.open ? value : { value, symbol: 'none' })), connectNulls: false, showSymbol: true, symbol: 'emptyCircle', symbolSize: few ? 5 : 0.1,
       lineStyle: { color: c.accent, width: 2, type: [2, 4], opacity: 0.75 }, itemStyle: { color: c.accent }, z: 3,
       label: { show: false, position: 'top', formatter: (p: { value: number }) => say(p.value), color: c.muted, fontFamily: font.fontFamily, fontSize: font.fontSize },
     },
