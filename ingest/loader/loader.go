@@ -94,6 +94,7 @@ type Loader struct {
 	log    *slog.Logger
 	index  *index
 	ledger *ledger
+	stream *bytes.Buffer // what insert sends, used again; of the goroutine that carries plans out
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when loaded moves or the state changes
@@ -557,9 +558,20 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 
 // insert puts one contract's rows into the warehouse, once. With ask, or after an
 // error, the table is asked first.
-func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) error {
+func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) (err error) {
+	failed := false
 	want := uint64(part.Record.NumRows())
-	var stream bytes.Buffer
+	stream := l.stream
+	if stream == nil {
+		stream = new(bytes.Buffer)
+	}
+	stream.Reset()
+	l.stream = nil // a request that failed may go on reading it: only success gives it back
+	defer func() {
+		if err == nil && !failed {
+			l.stream = stream
+		}
+	}()
 	return l.patiently(ctx, "warehouse", func() error {
 		if ask {
 			have, err := l.cfg.Warehouse.BatchRows(ctx, part.Contract, p.cut, p.first)
@@ -574,12 +586,14 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 			}
 		}
 		if stream.Len() == 0 {
-			if err := facts(&stream, part.Record); err != nil {
+			if err := facts(stream, part.Record); err != nil {
 				return fatal{problem.Wrap(err, problem.Internal, "loader: insert", "the rows of %s cannot be written", part.Contract.Type)}
 			}
 		}
 		ask = true
-		return l.cfg.Warehouse.InsertFacts(ctx, part.Contract, bytes.NewReader(stream.Bytes()))
+		err := l.cfg.Warehouse.InsertFacts(ctx, part.Contract, bytes.NewReader(stream.Bytes()))
+		failed = failed || err != nil
+		return err
 	})
 }
 

@@ -363,7 +363,7 @@ func TestEachEventOnce(t *testing.T) {
 		t.Fatal(held)
 	}
 	// Everything a row holds arrives as it was sent.
-	if got, want := w.query("SELECT service, outcome, submitted, due, took, fee, online, weight, note, applicant IS NOT NULL, time, _day, _rev, _sign, source FROM facts.request_decided_v1 WHERE service = 's1'"),
+	if got, want := w.query("SELECT service, outcome, submitted, due, took, fee, online, weight, note, applicant IS NOT NULL, time, _day, _rev, _sign, _source FROM facts.request_decided_v1 WHERE service = 's1'"),
 		"s1\tgranted\t2024-04-30 10:00:00.123\t2024-05-09\t3600000\t10.25\ttrue\t1.5\toʻ\\'\\\\\\n\t1\t2024-05-01 10:00:00.000\t2024-05-01\t0\t1\tportal"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
