@@ -37,9 +37,11 @@ export function finding(whole: Values, parts: Values | undefined, by: string, vo
     return fill(rose >= fell ? words.findingRose : words.findingFell, { title, n: Math.max(rose, fell), all: compared.length })
   }
   // Parts of a count add up to it: that they differ is no finding. Among many small
-  // parts some are always at the ends: that is none either.
-  if (cells.length >= 3 && cells.length <= 20 && whole.unit === 'percent' && measured(cell)) {
-    const sorted = [...cells].sort((a, b) => a.value! - b.value!)
+  // parts some are always at the ends, and a part of less than a hundredth of the cases is
+  // none to name: that is no finding either.
+  const sizeable = cells.filter((c) => (c.denominator ?? 0) >= (cell.denominator ?? 0) / 100)
+  if (sizeable.length >= 3 && cells.length <= 20 && whole.unit === 'percent' && measured(cell)) {
+    const sorted = [...sizeable].sort((a, b) => a.value! - b.value!)
     const low = sorted[0]!
     const high = sorted[sorted.length - 1]!
     const name = (c: Cell) => partName(parts!, by, dimensionValue(c, by), voice)

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useId, useState } from 'react'
-import { ApiError, get, type Table } from '../api/client'
+import { get, type Labels, type Table } from '../api/client'
 import { period } from '../format'
 import { choices } from '../period'
 import type { Search } from '../search'
@@ -59,10 +59,11 @@ export function RegionFilter({ where }: { where: string[] | undefined }) {
   const { language } = useVoice()
   const change = useChange()
   const id = useId()
+  const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
   const regions = useQuery({
     queryKey: ['regions'],
     queryFn: ({ signal }) => get<Table>('/v1/regions', signal),
-    retry: (times, error) => times < 3 && !(error instanceof ApiError && error.status === 404),
+    enabled: labels.data?.tables.includes('regions') ?? false,
   })
   if (!regions.data) return null
   const chosen = where?.find((w) => w.startsWith('region='))?.slice('region='.length) ?? ''
