@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +18,8 @@ import (
 
 // request is a decided request as a national portal sends it.
 func request(r *rand.Rand, n int) []byte {
-	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.Int64N(365*24*3600*1000)) * time.Millisecond)
+	// About 23,000 a day, nearly in the order of time: 8.3 million in a year.
+	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n)*3800*time.Millisecond + time.Duration(r.Int64N(3600*1000))*time.Millisecond)
 	return fmt.Appendf(nil, `{"specversion":"1.0","id":"r-%09d","source":"portal","type":"test.request.decided.v1","time":%q,"data":{"service":"svc-%03d","outcome":%q,"applicant":"%014d","submitted":%q,"due":%q,"took":%d,"fee":%d.%02d,"online":%t}}`,
 		n, at.Format("2006-01-02T15:04:05.000Z"), r.IntN(300), []string{"granted", "refused"}[r.IntN(10)/8], 30000000000000+r.Int64N(20_000_000), at.Add(-time.Duration(r.IntN(1e6))*time.Second).Format(time.RFC3339), at.Format(time.DateOnly), r.IntN(1e8), r.IntN(1000), r.IntN(100), r.IntN(4) > 0)
 }
@@ -68,6 +71,9 @@ func BenchmarkLoad(b *testing.B) {
 		all = nil
 		began, used := time.Now(), cpu()
 		b.StartTimer()
+		if testing.Verbose() {
+			w.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		}
 		w.start()
 		w.wait(last)
 		b.StopTimer()

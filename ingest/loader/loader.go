@@ -497,6 +497,8 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 		return err
 	}
 	failpoint("begun")
+	started := time.Now()
+	var inserted, rolled, lakeDone time.Duration // each written by one goroutine
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for _, part := range inserts {
@@ -504,6 +506,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 				return err
 			}
 		}
+		inserted = time.Since(started)
 		failpoint("inserted")
 		for _, part := range inserts {
 			if err := l.patiently(inner, "warehouse", func() error {
@@ -512,6 +515,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 				return err
 			}
 		}
+		rolled = time.Since(started) - inserted
 		failpoint("rolled up")
 		return nil
 	})
@@ -524,6 +528,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 			}
 			return err
 		})
+		lakeDone = time.Since(started)
 		failpoint("in the lake")
 		return err
 	})
@@ -544,6 +549,8 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 		return err
 	}
 	failpoint("done")
+	l.log.Debug("loader: plan done", "first", p.first, "last", p.last, "events", p.rows, "gathering", started.Sub(p.began),
+		"insert", inserted, "rollups", rolled, "lake", lakeDone, "all", time.Since(started))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.plans++

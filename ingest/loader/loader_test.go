@@ -85,6 +85,7 @@ type world struct {
 	t       testing.TB
 	dir     string
 	place   string // of the lake
+	log     *slog.Logger
 	prefix  string
 	set     *contract.Set
 	checker *contract.Checker
@@ -98,7 +99,7 @@ type world struct {
 
 func newWorld(t testing.TB, place string) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), prefix: warehousetest.Prefix(), set: testSet(t)}
+	w := &world{t: t, dir: t.TempDir(), prefix: warehousetest.Prefix(), set: testSet(t), log: quiet}
 	if w.place = place; place == "" {
 		w.place = filepath.Join(w.dir, "lake")
 	}
@@ -135,7 +136,7 @@ func (w *world) open() {
 
 func (w *world) config() Config {
 	return Config{Journal: w.journal, Warehouse: w.wh, Lake: lake.Open(w.store), Set: w.set, Dir: filepath.Join(w.dir, "loader"),
-		Interval: 10 * time.Millisecond, Logger: quiet}
+		Interval: 10 * time.Millisecond, Logger: w.log}
 }
 
 // start runs a loader.
