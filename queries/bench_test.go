@@ -37,7 +37,7 @@ func national(b *testing.B, n int) (*fixture, *warehouse.Warehouse, *queries.Que
 	for month := range 12 {
 		first := time.Date(2024, time.Month(month+1), 1, 0, 0, 0, 0, time.UTC)
 		rows := n / 12
-		e.Exec(b, fmt.Sprintf(`INSERT INTO %s (_id, _rev, _sign, _simulated, source, time, _day, region, agency, processing, mobile, applicant, submitted_at, fee, area, score, numerator, _cut, _seq, _batch)
+		e.Exec(b, fmt.Sprintf(`INSERT INTO %s (_id, _rev, _sign, _simulated, _source, time, _day, region, agency, processing, mobile, applicant, submitted_at, fee, area, score, numerator, _cut, _seq, _batch)
 SELECT reinterpretAsUUID(sipHash128(number, %d)), 0, 1, true, ['portal', 'mobile'][number %% 2 + 1], t, toDate(toTimeZone(t, 'Asia/Tashkent')),
     ['1703', '1726', '1730'][h %% 3 + 1], 'agency ' || toString(h %% 40), ['automatic', 'officer_online', 'offline'][h %% 7 %% 3 + 1], h %% 5 = 0,
     reinterpretAsUUID(sipHash128(h %% 900000)), t - toIntervalMinute(h %% 50000), h %% 100000, toDecimal64(h %% 10000, 2), h %% 5 + 1, h %% 9,

@@ -35,8 +35,8 @@ func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
 	for _, c := range qn.contracts {
 		r := q.bySource(c, qn.at)
 		params := bind{}
-		sql := "SELECT source, min(_day) AS First, max(_day) AS Last, max(_last) AS Through, max(_loaded) AS Loaded, sum(_n) AS Cases\nFROM " +
-			q.warehouse.Table(r) + whereSQL(qn.known(params)) + "\nGROUP BY source\nHAVING Cases > 0\nORDER BY source"
+		sql := "SELECT " + contract.ColumnSource + ", min(_day) AS First, max(_day) AS Last, max(_last) AS Through, max(_loaded) AS Loaded, sum(_n) AS Cases\nFROM " +
+			q.warehouse.Table(r) + whereSQL(qn.known(params)) + "\nGROUP BY " + contract.ColumnSource + "\nHAVING Cases > 0\nORDER BY " + contract.ColumnSource
 		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 			var x source
 			var first, last, through, loaded time.Time
@@ -77,7 +77,7 @@ func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
 func (q *Queries) bySource(c *contract.Contract, at string) *warehouse.Rollup {
 	var best *warehouse.Rollup
 	for _, r := range q.warehouse.Rollups(c) {
-		if slices.Equal(r.Dims, []string{"source"}) && (best == nil || r.At == at && (best.At != at || !r.Hourly)) {
+		if slices.Equal(r.Dims, []string{contract.ColumnSource}) && (best == nil || r.At == at && (best.At != at || !r.Hourly)) {
 			best = r
 		}
 	}
@@ -100,8 +100,8 @@ func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[stri
 		if grain == Whole {
 			period = "toDate('1970-01-01')"
 		}
-		sql := "SELECT " + period + " AS Period, source\nFROM " + q.warehouse.Table(r) + whereSQL(bare.conditions(params, "_day", quote)) +
-			"\nGROUP BY Period, source\nHAVING sum(_n) > 0"
+		sql := "SELECT " + period + " AS Period, " + contract.ColumnSource + "\nFROM " + q.warehouse.Table(r) + whereSQL(bare.conditions(params, "_day", quote)) +
+			"\nGROUP BY Period, " + contract.ColumnSource + "\nHAVING sum(_n) > 0"
 		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 			var day time.Time
 			var name string

@@ -216,12 +216,12 @@ func TestKinds(t *testing.T) {
 			request queries.Request
 			table   string
 		}{
-			{queries.Request{KPI: "online-share"}, "__time__source"},
+			{queries.Request{KPI: "online-share"}, "__time___source"},
 			{queries.Request{KPI: "online-share", By: []string{"region"}}, "__time__region"},
 			{queries.Request{KPI: "online-share", By: []string{"processing"}}, "__time__processing__region"},
 			{queries.Request{KPI: "online-share", By: []string{"agency"}, Where: map[string][]string{"mobile": {"true"}}}, "__time__mobile__agency"},
 			{queries.Request{KPI: "online-share", By: []string{"agency", "region"}}, "facts.request_decided_v1"},
-			{queries.Request{KPI: "requests", Grain: queries.Hour, From: day("2024-05-01"), To: day("2024-05-02")}, "__time__source__hour"},
+			{queries.Request{KPI: "requests", Grain: queries.Hour, From: day("2024-05-01"), To: day("2024-05-02")}, "__time___source__hour"},
 			{queries.Request{KPI: "submitted", By: []string{"region"}}, "__submitted_at__region"},
 			{queries.Request{KPI: "highest-fee"}, "facts.request_decided_v1"},
 		} {

@@ -39,7 +39,7 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 			fields = append(fields, name)
 		}
 	}
-	for _, extra := range []string{"source", "time"} {
+	for _, extra := range []string{contract.ColumnSource, contract.ColumnTime} {
 		used := slices.Contains(qn.needed(), extra)
 		for _, e := range v.Expressions() {
 			used = used || slices.Contains(kpi.Columns(e), extra)

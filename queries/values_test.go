@@ -37,7 +37,7 @@ func standing(rows []warehousetest.Row, knownOn reference.Day) []warehousetest.R
 }
 
 func text(r warehousetest.Row, field string) string {
-	if field == "source" {
+	if field == "_source" {
 		return r.Source
 	}
 	switch v := r.Data[field].(type) {
@@ -162,7 +162,7 @@ func TestEveryFigureEqualsAPlainComputation(t *testing.T) {
 	_, _, q, rows := loaded(t)
 	ctx := context.Background()
 	grains := []queries.Grain{queries.Whole, queries.Day, queries.Week, queries.Month, queries.Quarter, queries.Year, queries.Fiscal}
-	breakdowns := [][]string{nil, {"region"}, {"processing", "region"}, {"mobile"}, {"source"}, {"region", "agency", "mobile"}}
+	breakdowns := [][]string{nil, {"region"}, {"processing", "region"}, {"mobile"}, {"_source"}, {"region", "agency", "mobile"}}
 	wheres := []map[string][]string{nil, {"region": {"1703", "Fargʻona viloyati"}}, {"agency": {"health's", `back\slash`}, "mobile": {"true"}}}
 	checked := 0
 	for _, id := range []string{"requests", "online-share", "fees", "mean-area", "satisfaction", "mornings", "submitted", "odd", "highest-fee", "duration", "applicants"} {

@@ -36,7 +36,7 @@ func factColumns(c *contract.Contract) []column {
 		{"_id", "UUID", codecHash, "the root event: keyed hash of source and id"},
 		{"_rev", "UInt32", codecNumber, "revision; 0 is the root event itself"},
 		{"_simulated", "Bool", codecPlain, "made by simulation"},
-		{"source", "LowCardinality(String)", codecPlain, "the system that sent it (CloudEvents source)"},
+		{"_source", "LowCardinality(String)", codecPlain, "the system that sent it (CloudEvents source)"},
 		{"time", "DateTime64(3, 'UTC')", codecSorted, "when it happened"},
 		{"_day", "Date", codecPlain, "day of time in the pack's time zone"},
 	}

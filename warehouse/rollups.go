@@ -192,7 +192,7 @@ func (w *Warehouse) derive() error {
 		return r
 	}
 	for _, c := range w.contracts {
-		find(c, "time", []string{"source"}, false)
+		find(c, "time", []string{contract.ColumnSource}, false)
 	}
 	var issues problem.Issues
 	for _, k := range w.kpis {
@@ -208,7 +208,7 @@ func (w *Warehouse) derive() error {
 					issues.Add(k.File, v.Line, "from", "no contract is called %q", from)
 					continue
 				}
-				for _, dims := range append([][]string{{"source"}}, v.Rollups...) {
+				for _, dims := range append([][]string{{contract.ColumnSource}}, v.Rollups...) {
 					for _, d := range dims {
 						if !Dimension(c, d) {
 							issues.Add(k.File, v.Line, "rollups", "%q cannot be a dimension of %s; dimensions are %s", d, c.Type, strings.Join(Dimensions(c), ", "))
@@ -266,7 +266,7 @@ func canonical(c *contract.Contract, dims []string) []string {
 // source, labels, references and truth values; and texts and whole numbers, which a
 // pack may use as labels.
 func Dimension(c *contract.Contract, field string) bool {
-	if field == "source" {
+	if field == contract.ColumnSource {
 		return true
 	}
 	f := c.Field(field)
@@ -282,9 +282,9 @@ func Dimension(c *contract.Contract, field string) bool {
 
 // Dimensions lists what [Dimension] allows.
 func Dimensions(c *contract.Contract) []string {
-	list := []string{"source"}
+	list := []string{contract.ColumnSource}
 	for i := range c.Fields {
-		if n := c.Fields[i].Name; n != "source" && Dimension(c, n) {
+		if n := c.Fields[i].Name; Dimension(c, n) {
 			list = append(list, n)
 		}
 	}

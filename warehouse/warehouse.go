@@ -9,7 +9,7 @@
 //	_id UUID          the root event         _sign  Int8    +1, or −1 for what a correction takes back
 //	_rev UInt32       its revision           _cut   Date    the day on which the journal received the row
 //	_simulated Bool                          _seq   UInt64  message × 2²⁰ + row
-//	source, time, _day, fields …             _batch UInt64  first message of the plan that wrote it
+//	_source, time, _day, fields …            _batch UInt64  first message of the plan that wrote it
 //
 // It is partitioned by the month of _cut, so that an insert is one part, whole or
 // absent, and late data touch one partition only; it is sorted by _day and the

@@ -270,7 +270,7 @@ func TestChangedDefinitions(t *testing.T) {
 	for _, r := range w.Rollups(c) {
 		have = append(have, r.Name+" "+sum(t, w, "SELECT sum(_n) FROM "+w.Table(r)))
 	}
-	want := "request_v1__time__source 250, request_v1__time__region 250, request_v1__time__outcome 250"
+	want := "request_v1__time___source 250, request_v1__time__region 250, request_v1__time__outcome 250"
 	if got := strings.Join(have, ", "); got != want {
 		t.Errorf("rollups: %s; want %s", got, want)
 	}

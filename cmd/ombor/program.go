@@ -88,6 +88,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err := p.readPack(ctx, place); err != nil {
 		return p, err
 	}
+	place.Persons = p.pack.K
 	if p.warehouse, err = warehouse.Open(ctx, place, p.pack.Set, p.pack.KPIs); err != nil {
 		return p, err
 	}
@@ -139,7 +140,7 @@ func (p *program) url() string { return "http://" + p.address.String() }
 // startEngine starts the embedded engine, or names the one elsewhere.
 func (p *program) startEngine(ctx context.Context) (warehouse.Config, error) {
 	if p.config.Warehouse != "" {
-		return warehouse.Config{URL: p.config.Warehouse, Persons: 0}, nil
+		return warehouse.Config{URL: p.config.Warehouse}, nil
 	}
 	process, err := engine.Start(ctx, engine.Config{Path: filepath.Join(p.config.Data, "engine"), MemoryLimit: p.config.MemoryLimit})
 	if err != nil {

@@ -122,7 +122,7 @@ func TestRow(t *testing.T) {
 	}
 	record := parts[0].Record
 	want := map[string]string{
-		"_rev": "0", "_withdrawn": "false", "_correct": "false", "_simulated": "false", "source": "portal",
+		"_rev": "0", "_withdrawn": "false", "_correct": "false", "_simulated": "false", "_source": "portal",
 		"time": "2024-06-30 18:30:00Z", "_day": "2024-06-30", "request": "r-1", "applicant_kind": "citizen", "service": "passport",
 		"agency": "mia", "region": "1726", "intake": "mobile", "processing": "automatic", "submitted_at": "2024-06-30 05:00:00Z",
 		"deadline": "2024-07-10 05:00:00Z", "outcome": "approved", "fee": "1500",

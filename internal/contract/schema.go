@@ -10,7 +10,7 @@ const (
 	ColumnWithdrawn = "_withdrawn" // Boolean: a correction to nothing
 	ColumnCorrect   = "_correct"   // Boolean: other content under a known id is its next revision
 	ColumnSimulated = "_simulated" // Boolean
-	ColumnSource    = "source"     // dictionary of Utf8
+	ColumnSource    = "_source"    // dictionary of Utf8
 	ColumnTime      = "time"       // Timestamp(ms, UTC)
 	ColumnDay       = "_day"       // Date32: civil day of time in the set's zone
 )

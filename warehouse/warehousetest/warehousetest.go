@@ -143,14 +143,14 @@ func Stream(t testing.TB, c *contract.Contract, zone *time.Location, rows []Row)
 		id := Hash(r.ID)
 		values := map[string]any{
 			"_id": id[:], "_digest": uint64(0), "_rev": r.Rev, "_withdrawn": false, "_correct": false, "_simulated": r.Simulated,
-			"source": r.Source, "time": r.Time, "_day": r.Day(zone),
+			"_source": r.Source, "time": r.Time, "_day": r.Day(zone),
 			"_sign": r.Sign, "_cut": r.cut(zone), "_seq": r.Seq, "_batch": r.Batch,
 		}
 		if r.Sign == 0 {
 			values["_sign"] = int8(1)
 		}
 		if r.Source == "" {
-			values["source"] = "test"
+			values["_source"] = "test"
 		}
 		if r.Seq == 0 {
 			values["_seq"] = r.Batch<<20 + uint64(i)

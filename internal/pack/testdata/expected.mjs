@@ -163,7 +163,7 @@ const packs = {
 			'close-hours': new Quantiles((r) => (r.closed_dt.trim() === '' ? null : (at(r.closed_dt) - at(r.open_dt)) / 3600e3), [0.5, 0.9]),
 		};
 		for (const r of rows) {
-			const by = { department: r.department.trim(), channel: r.source, neighborhood: r.neighborhood.trim() };
+			const by = { department: r.department.trim(), source: r.source, neighborhood: r.neighborhood.trim() };
 			for (const k of Object.values(kpis)) {
 				k.add(r, 'all', by);
 				k.add(r, r.open_dt.slice(0, 7), by);

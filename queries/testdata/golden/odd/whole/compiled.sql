@@ -2,7 +2,7 @@ SELECT toString(sum(m_fedc7dad36)) AS Numerator,
     sum(_n) AS Cases,
     sum(_retracted) AS Retracted,
     sum(_simulated) AS Simulated
-FROM `rollups`.`request_decided_v1__time__source`
+FROM `rollups`.`request_decided_v1__time___source`
 WHERE _day >= {from:Date} AND _day <= {to:Date}
 LIMIT 100001
 -- {from} = 2024-01-01

@@ -4,7 +4,7 @@ SELECT toStartOfYear(_day) AS Period,
     sum(_n) AS Cases,
     sum(_retracted) AS Retracted,
     sum(_simulated) AS Simulated
-FROM `rollups`.`request_decided_v1__time__source`
+FROM `rollups`.`request_decided_v1__time___source`
 WHERE _day >= {from:Date} AND _day <= {to:Date}
 GROUP BY Period
 ORDER BY Period
