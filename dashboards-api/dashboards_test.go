@@ -180,7 +180,7 @@ func TestNegotiation(t *testing.T) {
 
 // TestNotModified: the same watermark is 304 without a query; a new one is not.
 func TestNotModified(t *testing.T) {
-	config := configOf(boston(t))
+	config := configOf(city(t))
 	seq := uint64(1)
 	config.Status = func() Status { return Status{Loaded: seq} }
 	h, err := New(config)
@@ -283,7 +283,7 @@ func TestHeadersAndMethods(t *testing.T) {
 
 // TestDoor: another room's handler gets the id, and its absence is said.
 func TestDoor(t *testing.T) {
-	config := configOf(boston(t))
+	config := configOf(city(t))
 	config.Receipts = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "receipt "+r.PathValue("id"))
 	})
@@ -303,7 +303,7 @@ func TestDoor(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	config := configOf(boston(t))
+	config := configOf(city(t))
 	config.Ready = func(context.Context) error { return errors.New("socket /secret/place is away") }
 	config.Metrics = func(w io.Writer) error { _, err := io.WriteString(w, "other_total 1\n"); return err }
 	h, err := New(config)
@@ -328,7 +328,7 @@ func TestReadiness(t *testing.T) {
 // TestLive reads two watermarks from the stream of a real connection: the one
 // that stands, and the one that the loader reaches while the reader waits.
 func TestLive(t *testing.T) {
-	config := configOf(boston(t))
+	config := configOf(city(t))
 	reached := make(chan struct{})
 	status := make(chan Status, 2)
 	status <- Status{Loaded: 4}

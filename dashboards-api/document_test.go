@@ -171,7 +171,7 @@ func TestDocumentedAnswers(t *testing.T) {
 		{"/v1/kpis/cases/values", "Values"},
 		{"/v1/kpis/cases/values?from=2023-01-01&to=2023-12-31&grain=month&compare=previous", "Values"},
 		{"/v1/kpis/cases/values?by=department", "Values"},
-		{"/v1/kpis/digital-share/values?from=2023-01-01&to=2023-12-31&by=source&plan=true", "Values"},
+		{"/v1/kpis/digital-share/values?from=2023-01-01&to=2023-12-31&by=channel&plan=true", "Values"},
 		{"/v1/kpis/on-time-share/values?where=" + url.QueryEscape("department=PWDx"), "Values"},
 		{"/v1/kpis/close-hours/values", "Values"},
 		{"/v1/kpis/cases/values?from=1999-01-01&to=1999-12-31&grain=quarter", "Values"},

@@ -27,9 +27,9 @@ import (
 // noon is when the tests happen.
 var noon = time.Date(2024, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-func boston(t *testing.T) *pack.Pack {
+func city(t *testing.T) *pack.Pack {
 	t.Helper()
-	files, err := pack.Open(filepath.Join("..", "internal", "pack", "testdata", "boston"))
+	files, err := pack.Open(filepath.Join("testdata", "city"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func configOf(p *pack.Pack) Config {
 // small is a server without an engine behind it, for what needs no figures.
 func small(t *testing.T) *server {
 	t.Helper()
-	s, err := newServer(configOf(boston(t)))
+	s, err := newServer(configOf(city(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ var loaded struct {
 func real(t *testing.T) http.Handler {
 	t.Helper()
 	loaded.Do(func() {
-		p := boston(t)
+		p := city(t)
 		engine := enginetest.Shared(t)
 		ctx := context.Background()
 		w, err := warehouse.Open(ctx, warehouse.Config{Socket: engine.Socket(), Prefix: "dashboards_"}, p.Set, p.KPIs)
@@ -87,10 +87,10 @@ func real(t *testing.T) http.Handler {
 		t.Fatal("the engine could not be filled; an earlier test says why")
 	}
 	config := configOf(loaded.pack)
-	config.Queries = queries.New(loaded.warehouse, loaded.pack.KPIs, loaded.pack.Reference, queries.Options{Now: config.Now})
+	config.Queries = queries.New(loaded.warehouse, loaded.pack.KPIs, loaded.pack.Reference, queries.Options{Targets: loaded.pack.Targets, Now: config.Now})
 	config.Status = func() Status {
 		return Status{Journal: 7, Loaded: 7, Lake: 5, Received: noon, Lag: time.Second,
-			Sources: []Source{{Source: "boston-311", Title: reference.Names{"en": "Boston 311"}, Owner: "city-of-boston", LastEvent: noon, Received: noon, Events: 96}}}
+			Sources: []Source{{Source: "desk", Title: reference.Names{"en": "Desk"}, Owner: "city-hall", LastEvent: noon, Received: noon, Events: 96}}}
 	}
 	h, err := New(config)
 	if err != nil {
@@ -113,8 +113,8 @@ func events() [][]byte {
 			if i < 3 {
 				channel = "Citizens Connect App"
 			}
-			event, err := json.Marshal(map[string]any{"specversion": "1.0", "id": fmt.Sprintf("%d-%d", month, i), "source": "boston-311",
-				"type": "gov.boston.case.opened.v1", "time": at.Format(time.RFC3339), "data": map[string]any{
+			event, err := json.Marshal(map[string]any{"specversion": "1.0", "id": fmt.Sprintf("%d-%d", month, i), "source": "desk",
+				"type": "city.case.opened.v1", "time": at.Format(time.RFC3339), "data": map[string]any{
 					"case": fmt.Sprint(month*8 + i), "department": department, "channel": channel, "neighborhood": "Dorchester",
 					"closed_at": at.Add(time.Duration(i+1) * time.Hour).Format(time.RFC3339), "on_time": i < 7}})
 			if err != nil {
