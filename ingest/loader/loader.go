@@ -55,6 +55,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -64,6 +65,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"ombor/ingest/journal"
 	"ombor/internal/contract"
@@ -92,6 +94,7 @@ type Config struct {
 type Loader struct {
 	cfg    Config
 	log    *slog.Logger
+	lock   *os.File
 	index  *index
 	ledger *ledger
 	stream *bytes.Buffer // what insert sends, used again; of the goroutine that carries plans out
@@ -130,20 +133,45 @@ func New(cfg Config) (*Loader, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	lock, err := claim(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
 	led, err := openLedger(filepath.Join(cfg.Dir, "ledger"))
 	if err != nil {
+		lock.Close()
 		return nil, err
 	}
 	x, err := openIndex(filepath.Join(cfg.Dir, "index"), cfg.Logger)
 	if err != nil {
 		led.close()
+		lock.Close()
 		return nil, err
 	}
-	return &Loader{cfg: cfg, log: cfg.Logger, index: x, ledger: led, read: led.loaded, changed: make(chan struct{})}, nil
+	return &Loader{cfg: cfg, lock: lock, log: cfg.Logger, index: x, ledger: led, read: led.loaded, changed: make(chan struct{})}, nil
 }
 
 // Close closes index and ledger; call it after Run has returned.
-func (l *Loader) Close() error { return errors.Join(l.index.close(), l.ledger.close()) }
+func (l *Loader) Close() error {
+	return errors.Join(l.index.close(), l.ledger.close(), l.lock.Close())
+}
+
+// claim makes the folder this loader's own until the file is closed or the process
+// ends: two loaders on one index and ledger would each undo what the other knows.
+func claim(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "loader: open", "the folder %s cannot be made", dir)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "loader: open", "the folder %s cannot be written", dir)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, problem.Wrap(err, problem.Conflict, "loader: open", "another loader is at work in %s", dir)
+	}
+	return f, nil
+}
 
 // failpoint is called between the steps of a plan; tests put crashes there.
 var failpoint = func(step string) {}

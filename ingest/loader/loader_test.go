@@ -24,6 +24,7 @@ import (
 	"ombor/internal/kpi"
 	"ombor/internal/objects"
 	"ombor/internal/objects/miniotest"
+	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/internal/stream"
 	"ombor/warehouse"
@@ -609,6 +610,19 @@ func TestLedgerLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.check()
+}
+
+func TestSecondLoaderIsRefused(t *testing.T) {
+	w := newWorld(t, "")
+	w.start()
+	_, err := New(w.config())
+	if err == nil || problem.KindOf(err) != problem.Conflict {
+		t.Fatal(err)
+	}
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
 }
 
 // The lake on S3 goes away and comes back: what was accepted meanwhile is loaded then.
