@@ -1,0 +1,75 @@
+//go:build endtoend
+
+package main_test
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDemo runs what 'make run' runs, smaller: the simulated year is loaded, the
+// KPIs are printed and say that they are simulated, the published figures come out,
+// and the page works in a real browser.
+func TestDemo(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	s := &server{t: t, data: t.TempDir(), url: "http://" + address, exited: make(chan struct{})}
+	s.start(root, "demo", "--data", s.data, "--listen", address, "--scale", "0.01")
+	deadline := time.Now().Add(5 * time.Minute)
+	for {
+		if _, err := os.Stat(filepath.Join(s.data, "demo.txt")); err == nil {
+			break
+		}
+		select {
+		case <-s.exited:
+			t.Fatalf("demo ended: %s", s.log.String())
+		case <-time.After(100 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("demo is not loaded after five minutes")
+		}
+	}
+	year := []string{"--from", "2024-01-01", "--to", "2024-12-31"}
+	for id, want := range map[string]struct{ numerator, denominator float64 }{
+		"certificate-requests":     {83_000, 0},
+		"certificate-online-share": {61_420, 83_000}, // 74.0 %, as published for the whole nation
+		"service-count":            {683, 0},
+	} {
+		cells := s.kpi(id, year...)
+		if len(cells) != 1 {
+			t.Errorf("%s: %d cells, want one for the whole period", id, len(cells))
+			continue
+		}
+		numerator, _ := figure(cells[0]["numerator"])
+		denominator, _ := figure(cells[0]["denominator"])
+		if numerator != want.numerator || denominator != want.denominator {
+			t.Errorf("%s: %v ÷ %v, want %v ÷ %v", id, numerator, denominator, want.numerator, want.denominator)
+		}
+		if cells[0]["simulated"] != true {
+			t.Errorf("%s does not say that it is simulated", id)
+		}
+	}
+	r := ombor(t, append([]string{"kpi", "online-processing-share", "--by", "region", "--data", s.data}, year...)...)
+	mustContain(t, "kpi", r.stdout, "SIMULATED", "Andijan", "█")
+
+	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url)
+	t.Log(browser.stdout)
+	if browser.code != 0 {
+		t.Errorf("the page in Chromium: exit %d: %s", browser.code, browser.stderr)
+	}
+	if !strings.Contains(browser.stdout, "passed") {
+		t.Errorf("the browser test counts nothing: %s", browser.stdout)
+	}
+	if response, err := http.Get(s.url + "/v1/scorecard"); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("after the browser the scorecard answers %v %v", response, err)
+	}
+}
