@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"log/slog"
+
 	"github.com/spf13/cobra"
 
 	"ombor/warehouse/engine"
@@ -19,9 +22,11 @@ so keep it on loopback. 'ombor serve' runs the same as a supervised child.`,
 		RunE: func(c *cobra.Command, arguments []string) error {
 			for _, a := range arguments {
 				if a == "-h" || a == "--help" {
-					return c.Help()
+					fmt.Fprintf(c.OutOrStdout(), "%s\n\nExamples:\n%s\n\n", c.Long, c.Example)
 				}
 			}
+			// Whoever starts an engine by hand wants to read where it listens.
+			slog.SetDefault(slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelInfo})))
 			return engine.Command(arguments)
 		},
 	}
