@@ -26,8 +26,6 @@ type answer struct {
 	body  any
 	table func() (*table, error) // nil: JSON only
 	name  string                 // file name without extension, for tables
-	// fresh marks answers that change without new data (status); they have no ETag.
-	fresh bool
 }
 
 // A handler reads a request that already passed the check of its parameters.

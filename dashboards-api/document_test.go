@@ -54,9 +54,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	}
 	for _, r := range s.routes() {
 		var want []string
-		for _, p := range s.parametersOf(t, r) {
-			want = append(want, p)
-		}
+		want = append(want, s.parametersOf(t, r)...)
 		got := append(slices.Clone(r.params), "format")
 		slices.Sort(got)
 		slices.Sort(want)

@@ -11,12 +11,11 @@ import (
 // "DDSketch", VLDB 2019): bucket i holds the values in (γ^(i−1), γ^i], and is told as
 // 2γ^i ÷ (γ+1), which is within ±1 % of every value in it. A count can be taken back,
 // which a t-digest cannot. Keys rise with the values: 0 is zero, 2000 + i stands for
-// positive values, −2000 − i for negative ones.
+// positive values, −2000 − i for negative ones. Magnitudes below 1e-9 (γ^−1046) are zero,
+// so that i never reaches −2000.
 const (
 	gamma     = 1.02
 	keyOffset = 2000
-	// Magnitudes below this are zero: γ^−1046, so that i never reaches −2000.
-	smallest = 1e-9
 )
 
 // RelativeError is the error of a quantile, in percent of it.

@@ -66,6 +66,9 @@ func fillDemo(c *cobra.Command, p *program) error {
 		fmt.Fprintf(c.ErrOrStderr(), "the simulated year is already here:\n%s\n", text)
 		return nil
 	}
+	if scale, _ := c.Flags().GetFloat64("scale"); scale >= 0.5 {
+		fmt.Fprintf(c.ErrOrStderr(), "simulating a whole national year, which takes some minutes (--scale 0.05 takes seconds); %s shows it arriving\n", p.url())
+	}
 	bar := newProgress(c.ErrOrStderr(), "simulating and loading", "events")
 	refused := &refusals{}
 	ctx, cancel := context.WithCancel(c.Context())
