@@ -119,3 +119,9 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/ini.v1 v1.67.3 // indirect
 )
+
+// An npm package carries Go files; .tools holds other people's modules.
+ignore (
+	./.tools
+	./dashboards-api/web/node_modules
+)
