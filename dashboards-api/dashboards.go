@@ -45,9 +45,9 @@ type Config struct {
 	Queries *queries.Queries
 	Pack    Facts
 
-	// Events takes POST /v1/events, Receipts GET /v1/receipts/{id}; the latter
-	// reads the id with (*http.Request).PathValue("id").
-	Events, Receipts http.Handler
+	// Events takes POST /v1/events, Deliveries POST /v1/deliveries, Receipts GET
+	// /v1/receipts/{id}, whose id it reads with (*http.Request).PathValue("id").
+	Events, Deliveries, Receipts http.Handler
 
 	// Status says how far the data are; called for every request, so it must be
 	// quick. Nil: nothing is loaded.
@@ -209,6 +209,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 		engine.HEAD(path, h)
 	}
 	engine.POST("/v1/events", s.door(s.config.Events))
+	engine.POST("/v1/deliveries", s.door(s.config.Deliveries))
 	get("/v1/receipts/:id", s.door(s.config.Receipts))
 	get("/v1/contracts/:type", s.getContract)
 	engine.GET("/v1/live", s.live)

@@ -40,6 +40,21 @@
 // The receipt names, signed, where in the journal the request's events stand. GET
 // /v1/receipts/{receipt} tells what became of them: how many were new, duplicates
 // or conflicts, and whether they are loaded. No state is kept for it.
+//
+// # Deliveries
+//
+// Who sends everything that there is of a type, source and day (a mapping with
+// replaces), closes the delivery when the last of it is acknowledged:
+//
+//	POST /v1/deliveries {"type":"…","source":"…","days":["2024-05-01"],"receipts":["AQ…"]}
+//	{"events":3,"withdrawn":1,"receipt":"AQ…"}
+//
+// What stands on those days and is not in the receipts is then withdrawn, as a
+// correction through the journal. A delivery that breaks off is never closed, so it
+// withdraws nothing. Closing again withdraws nothing more. Events that arrived from
+// elsewhere since the delivery began are left alone. 409 says that nothing was
+// withdrawn and the file must be loaded again: the journal no longer holds the delivery
+// (72 hours), or another one withdrew parts of it. 503: close it again.
 package ingest
 
 import (
@@ -82,6 +97,7 @@ type Limits struct {
 	Text     int64         // bytes of a request after decompression; 64 MiB
 	Ratio    int64         // decompressed bytes for each compressed one, beyond the first MiB; 200
 	Events   int           // events of a request; 100,000
+	Delivery int           // events in the journal from the first of a delivery to its closing, of its type and source; 4,000,000 (at 28 bytes)
 	Requests int           // requests under way; 64
 	Memory   int64         // decompressed bytes of all requests under way; 256 MiB
 	Idle     time.Duration // the longest wait for the next bytes of a body; 30 s
@@ -101,6 +117,9 @@ func (l Limits) withDefaults() Limits {
 	if l.Events == 0 {
 		l.Events = 100_000
 	}
+	if l.Delivery == 0 {
+		l.Delivery = 4_000_000
+	}
 	if l.Requests == 0 {
 		l.Requests = 64
 	}
@@ -119,7 +138,9 @@ type Config struct {
 	Journal Journal           // required
 	// Outcome tells what became of a range of the journal; nil where no loader runs:
 	// then a receipt tells what the door accepted.
-	Outcome    func(context.Context, journal.Range) (Outcome, error)
+	Outcome func(context.Context, journal.Range) (Outcome, error)
+	// Closing is where deliveries are compared with what stands; nil: none is closed here.
+	Closing    *Closing
 	SigningKey []byte // signs receipts, at least 16 bytes; required
 	Limits     Limits
 	Now        func() time.Time // nil: time.Now
@@ -128,14 +149,15 @@ type Config struct {
 
 // Door takes events. It is safe for concurrent use.
 type Door struct {
-	config  Config
-	limits  Limits
-	log     *slog.Logger
-	batches sync.Pool // of *contract.Batch
-	lines   sync.Pool // of *splitter
-	slots   chan struct{}
-	memory  atomic.Int64 // bytes of text under way
-	counts  struct{ requests, failed, accepted, held, rejected, bytes atomic.Uint64 }
+	config   Config
+	limits   Limits
+	log      *slog.Logger
+	batches  sync.Pool // of *contract.Batch
+	lines    sync.Pool // of *splitter
+	slots    chan struct{}
+	closings chan struct{} // holds one: the delivery that is being closed
+	memory   atomic.Int64  // bytes of text under way
+	counts   struct{ requests, failed, accepted, held, rejected, bytes atomic.Uint64 }
 }
 
 // Counts is what a door has done since it was made.
@@ -164,6 +186,7 @@ func New(config Config) (*Door, error) {
 	}
 	d := &Door{config: config, limits: config.Limits.withDefaults(), log: config.Log}
 	d.slots = make(chan struct{}, d.limits.Requests)
+	d.closings = make(chan struct{}, 1)
 	d.batches.New = func() any { return config.Checker.NewBatch() }
 	d.lines.New = func() any { return newSplitter(config.Checker.Limits().Event) }
 	return d, nil

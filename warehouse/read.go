@@ -144,6 +144,45 @@ func (w *Warehouse) FactRows(ctx context.Context, c *contract.Contract, ids [][1
 	return w.Raw(ctx, sql, nil, "ArrowStream")
 }
 
+// Standing calls row with every event of a source on some days that stood before the
+// sequence before: its id, the revision that stands, its time. Days are of the pack's
+// zone, at most [MaxDays] of them.
+func (w *Warehouse) Standing(ctx context.Context, c *contract.Contract, source string, days []reference.Day, before uint64, row func(id [16]byte, revision uint32, at time.Time) error) error {
+	if len(days) > MaxDays {
+		return problem.New(problem.TooLarge, "%d days are asked for at once; at most %d can be", len(days), MaxDays)
+	}
+	var list strings.Builder // not bound: a parameter travels in the URL, which is too short
+	for i, day := range days {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteString("'" + day.String() + "'")
+	}
+	if len(days) == 0 {
+		return nil
+	}
+	// A row that was taken back has a copy with sign -1, of the same source and day.
+	sql := fmt.Sprintf("SELECT replaceAll(toString(_id), '-', ''), _rev, toUnixTimestamp64Milli(max(time)) FROM %s\n"+
+		"WHERE _source = {source:String} AND _day IN (%s) AND _seq < {before:UInt64}\nGROUP BY _id, _rev HAVING sum(_sign) > 0",
+		w.Facts(c), list.String())
+	return w.each(ctx, "warehouse: standing events", sql, map[string]string{"source": source, "before": fmt.Sprint(before)}, func(scan Scan) error {
+		var digits string
+		var revision uint32
+		var ms int64
+		if err := scan(&digits, &revision, &ms); err != nil {
+			return err
+		}
+		var id [16]byte
+		if _, err := hex.Decode(id[:], []byte(digits)); err != nil {
+			return err
+		}
+		return row(id, revision, time.UnixMilli(ms).UTC())
+	})
+}
+
+// MaxDays is how many days one question may list.
+const MaxDays = 10_000
+
 func uuid(id [16]byte) string {
 	h := hex.EncodeToString(id[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]

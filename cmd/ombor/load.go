@@ -16,6 +16,7 @@ import (
 	"ombor/internal/contract"
 	"ombor/internal/pack"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 )
 
 // shownRefusals is how many refusals are printed; --refusals FILE keeps them all.
@@ -34,8 +35,12 @@ Loading a file again changes no figure: every event counts once. When the server
 busy or away, the load waits and goes on. What is refused is printed at the end with
 its row, field and reason; the rest is loaded.
 
+A mapping with replaces stands for whole days: when everything was taken, what was known
+of its source and days and is gone from the files is withdrawn. Files of one day belong
+into one command. When a row was refused or the load broke off, nothing is withdrawn.
+
 The last line counts what became of the events: accepted, duplicate (known before),
-rejected, conflict (a known id with other content, kept aside).
+rejected, conflict (a known id with other content, kept aside), withdrawn.
 
 Exit codes: 0 everything taken, 1 failed, 2 usage, 3 some of it refused or kept aside.`,
 		Example: `  ombor load 311_service_requests_2011.zip
@@ -109,7 +114,12 @@ func load(c *cobra.Command, server *client, files []string) error {
 		events += int64(n)
 		report()
 	})
+	deliveries := newDeliveries(sources)
 	for _, from := range sources {
+		d := deliveries.of(from)
+		if err = s.of(d); err != nil {
+			break
+		}
 		emit := func(event []byte, at mapping.Place) error {
 			mu.Lock()
 			current = at.Bytes
@@ -119,8 +129,12 @@ func load(c *cobra.Command, server *client, files []string) error {
 		refuse := func(at mapping.Place, field, code, reason string) {
 			s.refused(refusal{File: at.File, Row: rowOf(at), Field: field, Code: code, Reason: reason})
 		}
-		if err = from.read(ctx, emit, refuse); err != nil {
+		days, readErr := from.read(ctx, emit, refuse)
+		if err = readErr; err != nil {
 			break
+		}
+		for _, day := range days {
+			d.days[day] = true
 		}
 		mu.Lock()
 		if info, statErr := os.Stat(from.file); statErr == nil {
@@ -133,6 +147,9 @@ func load(c *cobra.Command, server *client, files []string) error {
 		err = finish
 	}
 	bar.end()
+	if err == nil {
+		err = deliveries.close(s, c.ErrOrStderr())
+	}
 	if wait, _ := c.Flags().GetBool("wait"); wait && ctx.Err() == nil {
 		if settle := s.settle(func(int, int) {}); err == nil {
 			err = settle
@@ -155,8 +172,8 @@ func printOutcome(c *cobra.Command, o outcome) {
 		_ = json.NewEncoder(c.OutOrStdout()).Encode(o) // stdout has gone: nobody is left to tell
 		return
 	}
-	fmt.Fprintf(c.OutOrStdout(), "accepted %s, duplicate %s, rejected %s, conflict %s, held %s\n",
-		grouped(o.Accepted), grouped(o.Duplicate), grouped(o.Rejected), grouped(o.Conflict), grouped(o.Held))
+	fmt.Fprintf(c.OutOrStdout(), "accepted %s, duplicate %s, rejected %s, conflict %s, held %s, withdrawn %s\n",
+		grouped(o.Accepted), grouped(o.Duplicate), grouped(o.Rejected), grouped(o.Conflict), grouped(o.Held), grouped(o.Withdrawn))
 }
 
 // mappingPack is the pack whose mappings read the files: the one named, or the
@@ -229,17 +246,58 @@ func ordered(p *pack.Pack, sources []source) bool {
 	return false
 }
 
-func (s source) read(ctx context.Context, emit func([]byte, mapping.Place) error, refuse func(mapping.Place, string, string, string)) error {
+// deliveries are those of a load, by type and source.
+type deliveries map[[2]string]*delivery
+
+func newDeliveries(sources []source) deliveries {
+	all := deliveries{}
+	for _, s := range sources {
+		if s.mapper != nil && s.mapper.Replaces() && all[s.key()] == nil {
+			all[s.key()] = &delivery{eventType: s.mapper.Contract().Type, source: s.mapper.Source(), days: map[reference.Day]bool{}}
+		}
+	}
+	return all
+}
+
+func (s source) key() [2]string { return [2]string{s.mapper.Contract().Type, s.mapper.Source()} }
+
+// of is the delivery that a file belongs to, nil when it replaces nothing.
+func (all deliveries) of(s source) *delivery {
+	if s.mapper == nil || !s.mapper.Replaces() {
+		return nil
+	}
+	return all[s.key()]
+}
+
+// close closes every delivery of which all was taken, and says of the others that
+// nothing is withdrawn.
+func (all deliveries) close(s *sender, out io.Writer) error {
+	for _, d := range all {
+		if d.missing > 0 {
+			fmt.Fprintf(out, "%s rows of %s from %s were not taken, so what is gone from its days is not withdrawn; mend them and load the files again\n", grouped(d.missing), d.eventType, d.source)
+			continue
+		}
+		if len(d.days) == 0 {
+			continue // no rows, no days
+		}
+		if err := s.closeDelivery(d); err != nil {
+			return problem.Wrap(err, problem.KindOf(err), "", "the events of %s from %s are taken, and what is gone from their days is not withdrawn", d.eventType, d.source)
+		}
+	}
+	return nil
+}
+
+// read emits the events of a file, and returns the days that they replace.
+func (s source) read(ctx context.Context, emit func([]byte, mapping.Place) error, refuse func(mapping.Place, string, string, string)) ([]reference.Day, error) {
 	if s.file == "-" {
-		return readLines(ctx, os.Stdin, emit)
+		return nil, readLines(ctx, os.Stdin, emit)
 	}
-	var err error
 	if s.mapper == nil {
-		_, err = mapping.Events(ctx, s.file, emit, refuse)
-	} else {
-		_, err = s.mapper.Read(ctx, s.file, emit, refuse)
+		_, err := mapping.Events(ctx, s.file, emit, refuse)
+		return nil, err
 	}
-	return err
+	stats, err := s.mapper.Read(ctx, s.file, emit, refuse)
+	return stats.Days, err
 }
 
 // readLines emits the lines of a stream of CloudEvents.

@@ -104,7 +104,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	}
 	checker := contract.NewChecker(p.pack.Set, keys, contract.Limits{})
 	if p.door, err = ingest.New(ingest.Config{
-		Checker: checker, Journal: p.journal, SigningKey: keys.Derive("receipts"), Outcome: p.outcome,
+		Checker: checker, Journal: p.journal, SigningKey: keys.Derive("receipts"), Outcome: p.outcome, Closing: p.closingOfDeliveries(),
 	}); err != nil {
 		return p, err
 	}
@@ -264,7 +264,7 @@ func (p *program) api() (http.Handler, error) {
 			Name: p.pack.Name, Title: p.pack.Title, Languages: p.pack.Languages, Zone: p.pack.Zone, Currency: p.pack.Currency,
 			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,
 		},
-		Events: p.door.Events(), Receipts: p.door.Receipts(),
+		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
 		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Version: version,
 	})
 }

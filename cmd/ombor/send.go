@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 )
 
 // A request to the door carries at most this much; both bounds stay well below
@@ -43,6 +46,16 @@ type outcome struct {
 	Rejected  int64 `json:"rejected"`
 	Conflict  int64 `json:"conflict"`
 	Held      int64 `json:"held"`
+	Withdrawn int64 `json:"withdrawn"` // gone from a delivery that replaces its days
+}
+
+// delivery is everything that a load holds of one type and source, where that replaces
+// what was known of its days.
+type delivery struct {
+	eventType, source string
+	days              map[reference.Day]bool
+	receipts          []string
+	missing           int64 // rows that did not become events: refused or held
 }
 
 // sender streams events to the door in requests of bounded size. When the door is
@@ -55,8 +68,9 @@ type sender struct {
 	refuse  func(refusal)
 	sent    func(events int)
 
-	body   bytes.Buffer
-	places []place
+	body     bytes.Buffer
+	places   []place
+	delivery *delivery // that the events added belong to; nil: to none
 
 	slots    chan struct{}
 	wait     sync.WaitGroup
@@ -64,6 +78,8 @@ type sender struct {
 	failed   error
 	outcome  outcome
 	receipts []string
+
+	withdrawals []string // receipts
 }
 
 func newSender(ctx context.Context, server *client, ordered bool, refuse func(refusal), sent func(int)) *sender {
@@ -89,12 +105,20 @@ func (s *sender) add(event []byte, at place) error {
 	return nil
 }
 
+// of says what the events added from now on belong to, so that no request holds
+// events of two deliveries.
+func (s *sender) of(d *delivery) error {
+	err := s.flush()
+	s.delivery = d
+	return err
+}
+
 // flush sends what was added. It returns the first failure of any request.
 func (s *sender) flush() error {
 	if len(s.places) == 0 {
 		return s.failure()
 	}
-	body, places := bytes.Clone(s.body.Bytes()), s.places
+	body, places, delivery := bytes.Clone(s.body.Bytes()), s.places, s.delivery
 	s.body.Reset()
 	s.places = make([]place, 0, len(places))
 	select {
@@ -108,7 +132,7 @@ func (s *sender) flush() error {
 	}
 	s.wait.Go(func() {
 		defer func() { <-s.slots }()
-		if err := s.post(body, places); err != nil {
+		if err := s.post(body, places, delivery); err != nil {
 			s.mu.Lock()
 			if s.failed == nil {
 				s.failed = err
@@ -148,18 +172,26 @@ type doorAnswer struct {
 	Receipt string `json:"receipt"`
 }
 
-func (s *sender) post(body []byte, places []place) error {
-	header := http.Header{"Content-Type": {"application/x-ndjson"}}
+func (s *sender) post(body []byte, places []place, d *delivery) error {
+	var answer doorAnswer
+	err := s.patiently("/v1/events", "application/x-ndjson", body, &answer)
+	if err == nil {
+		s.took(answer, places, d)
+	}
+	return err
+}
+
+// patiently posts a request, again and again while the server is busy or away.
+func (s *sender) patiently(path, contentType string, body []byte, answer any) error {
+	header := http.Header{"Content-Type": {contentType}}
 	wait := 200 * time.Millisecond
 	for {
-		response, err := s.server.do(s.ctx, http.MethodPost, "/v1/events", header, bytes.NewReader(body))
+		response, err := s.server.do(s.ctx, http.MethodPost, path, header, bytes.NewReader(body))
 		if err == nil {
 			defer response.Body.Close()
-			var answer doorAnswer
-			if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+			if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
 				return problem.Wrap(err, problem.Internal, "load", "the door's answer cannot be read")
 			}
-			s.took(answer, places)
 			return nil
 		}
 		var p *problem.Error
@@ -176,13 +208,19 @@ func (s *sender) post(body []byte, places []place) error {
 	}
 }
 
-func (s *sender) took(answer doorAnswer, places []place) {
+func (s *sender) took(answer doorAnswer, places []place, d *delivery) {
 	s.mu.Lock()
 	s.outcome.Accepted += answer.Accepted
 	s.outcome.Held += answer.Held
 	s.outcome.Rejected += int64(len(answer.Rejected))
 	if answer.Receipt != "" {
 		s.receipts = append(s.receipts, answer.Receipt)
+	}
+	if d != nil {
+		d.missing += answer.Held + int64(len(answer.Rejected))
+		if answer.Receipt != "" {
+			d.receipts = append(d.receipts, answer.Receipt)
+		}
 	}
 	s.mu.Unlock()
 	for _, r := range answer.Rejected {
@@ -195,10 +233,44 @@ func (s *sender) took(answer doorAnswer, places []place) {
 	s.sent(len(places))
 }
 
+// closeDelivery says that a delivery is complete, so that the server withdraws what is
+// gone from it. The withdrawals are waited for with everything else. Call it after
+// finish, when every event was taken.
+func (s *sender) closeDelivery(d *delivery) error {
+	body := struct {
+		Type     string   `json:"type"`
+		Source   string   `json:"source"`
+		Days     []string `json:"days"`
+		Receipts []string `json:"receipts"`
+	}{Type: d.eventType, Source: d.source, Receipts: d.receipts}
+	for _, day := range slices.Sorted(maps.Keys(d.days)) {
+		body.Days = append(body.Days, day.String())
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	var closed struct {
+		Withdrawn int64  `json:"withdrawn"`
+		Receipt   string `json:"receipt"`
+	}
+	if err := s.patiently("/v1/deliveries", "application/json", text, &closed); err != nil {
+		return err
+	}
+	s.outcome.Withdrawn += closed.Withdrawn
+	if closed.Receipt != "" {
+		s.withdrawals = append(s.withdrawals, closed.Receipt)
+	}
+	return nil
+}
+
 // refused counts a row that never became an event.
 func (s *sender) refused(r refusal) {
 	s.mu.Lock()
 	s.outcome.Rejected++
+	if s.delivery != nil {
+		s.delivery.missing++
+	}
 	s.mu.Unlock()
 	s.refuse(r)
 }
@@ -207,32 +279,50 @@ func (s *sender) refused(r refusal) {
 // the lake, and adds up how many were duplicates and conflicts.
 func (s *sender) settle(report func(done, all int)) error {
 	for i, id := range s.receipts {
-		pause := 20 * time.Millisecond
-		for {
-			var receipt struct {
-				Loaded    bool  `json:"loaded"`
-				Duplicate int64 `json:"duplicate"`
-				Conflict  int64 `json:"conflict"`
-			}
-			err := s.server.get(s.ctx, "/v1/receipts/"+id, nil, &receipt)
-			kind := problem.KindOf(err)
-			if err != nil && kind != problem.Busy && kind != problem.Unavailable {
-				return err
-			}
-			if err == nil && receipt.Loaded {
-				s.outcome.Duplicate += receipt.Duplicate
-				s.outcome.Conflict += receipt.Conflict
-				s.outcome.Accepted -= receipt.Duplicate + receipt.Conflict
-				break
-			}
-			select {
-			case <-time.After(pause):
-			case <-s.ctx.Done():
-				return s.ctx.Err()
-			}
-			pause = min(2*pause, time.Second)
+		r, err := s.loaded(id)
+		if err != nil {
+			return err
 		}
+		s.outcome.Duplicate += r.Duplicate
+		s.outcome.Conflict += r.Conflict
+		s.outcome.Accepted -= r.Duplicate + r.Conflict
 		report(i+1, len(s.receipts))
 	}
+	for _, id := range s.withdrawals {
+		r, err := s.loaded(id)
+		if err != nil {
+			return err
+		}
+		s.outcome.Withdrawn -= r.Duplicate + r.Conflict // withdrawn twice at once; changed at that moment
+	}
 	return nil
+}
+
+// receiptState is what became of the events of one answer.
+type receiptState struct {
+	Loaded    bool  `json:"loaded"`
+	Duplicate int64 `json:"duplicate"`
+	Conflict  int64 `json:"conflict"`
+}
+
+// loaded waits until the events of a receipt are loaded.
+func (s *sender) loaded(id string) (receiptState, error) {
+	pause := 20 * time.Millisecond
+	for {
+		var receipt receiptState
+		err := s.server.get(s.ctx, "/v1/receipts/"+id, nil, &receipt)
+		kind := problem.KindOf(err)
+		if err != nil && kind != problem.Busy && kind != problem.Unavailable {
+			return receipt, err
+		}
+		if err == nil && receipt.Loaded {
+			return receipt, nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+			return receipt, s.ctx.Err()
+		}
+		pause = min(2*pause, time.Second)
+	}
 }

@@ -47,6 +47,17 @@ func (p *program) outcome(ctx context.Context, r journal.Range) (ingest.Outcome,
 	return ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Loaded: true}, nil
 }
 
+// closingOfDeliveries is what the door asks of the other rooms to close a delivery.
+func (p *program) closingOfDeliveries() *ingest.Closing {
+	return &ingest.Closing{
+		Last: func(ctx context.Context) (uint64, error) {
+			s, err := p.journal.Status(ctx)
+			return s.Last, err
+		},
+		Read: p.journal.Read, WaitLoaded: p.loader.WaitLoaded, Standing: p.warehouse.Standing,
+	}
+}
+
 // status is how far the data are, for /v1/status. It asks nobody, so it is quick.
 func (p *program) status() dashboards.Status {
 	w := p.loader.Status()

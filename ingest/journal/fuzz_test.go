@@ -43,7 +43,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Add([]byte("OMBJ"))
 	j := &Journal{opts: Options{Contracts: one{c}}}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := j.open(stream.Message{Seq: 1, Data: data})
+		m, err := j.open(stream.Message{Seq: 1, Data: data}, "")
 		if err == nil {
 			for i, p := range m.Parts {
 				if p.Record == nil && len(m.Damage) == 0 {

@@ -404,7 +404,7 @@ func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) erro
 				"the journal has a gap: messages %d to %d are missing", next, raw.Seq-1)
 		}
 		next++
-		m, err := j.open(raw)
+		m, err := j.open(raw, "")
 		if err != nil {
 			return err
 		}
@@ -412,7 +412,49 @@ func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) erro
 	})
 }
 
-func (j *Journal) open(raw stream.Message) (Message, error) {
+// Read calls fn with the messages from first to last, both inclusive, in order, and
+// returns. Of their parts only those of eventType are open; the others have no Record.
+// Conflict when the journal no longer holds them all: they have been purged. Other
+// errors as of [Journal.Replay].
+func (j *Journal) Read(ctx context.Context, first, last uint64, eventType string, fn func(Message) error) error {
+	purged := func(have uint64) error {
+		return problem.Wrap(&Gap{Want: first, Have: have}, problem.Conflict, "journal: read", "the journal no longer holds message %d", first)
+	}
+	st, err := j.s.State(ctx)
+	switch {
+	case err != nil:
+		return err
+	case st.First > first:
+		return purged(st.First)
+	case st.Last < last:
+		return problem.New(problem.BadInput, "the journal ends before message %d", last)
+	}
+	next := first
+	err = j.s.Follow(ctx, first, func(raw stream.Message) error {
+		if raw.Seq != next { // purged since
+			return purged(raw.Seq)
+		}
+		next++
+		m, err := j.open(raw, eventType)
+		if err != nil {
+			return err
+		}
+		if err := fn(m); err != nil {
+			return err
+		}
+		if raw.Seq >= last {
+			return errEnd
+		}
+		return nil
+	})
+	if errors.Is(err, errEnd) {
+		return nil
+	}
+	return err
+}
+
+// open reads a message; with only, none but its parts of that event type.
+func (j *Journal) open(raw stream.Message, only string) (Message, error) {
 	m := Message{Seq: raw.Seq, Bytes: len(raw.Data)}
 	received, sealed, err := unseal(raw.Data)
 	if err != nil {
@@ -426,6 +468,10 @@ func (j *Journal) open(raw stream.Message) (Message, error) {
 		c := j.opts.Contracts.ByType(p.eventType)
 		if c == nil {
 			return m, problem.New(problem.Conflict, "message %d of the journal has events of type %s, which this pack does not know; load with the pack that accepted them", m.Seq, p.eventType)
+		}
+		if only != "" && p.eventType != only {
+			m.Parts = append(m.Parts, contract.Part{Contract: c})
+			continue
 		}
 		rec, err := p.open()
 		if err != nil {

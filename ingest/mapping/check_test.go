@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -155,7 +156,7 @@ func TestEvents(t *testing.T) {
 			got = append(got, at.String()+" "+string(e))
 			return nil
 		}, func(at mapping.Place, field, code, reason string) { refused = append(refused, at.String()+" "+code) })
-		if err != nil || stats != (mapping.Stats{Rows: 4, Events: 3, Refused: 1}) {
+		if err != nil || !reflect.DeepEqual(stats, mapping.Stats{Rows: 4, Events: 3, Refused: 1}) {
 			t.Errorf("%s: %+v, %v", name, stats, err)
 		}
 		file := "e.ndjson"

@@ -102,6 +102,12 @@ func Check(m *contract.Mapping, c *contract.Contract, refs *reference.Set) probl
 // Name is the mapping's name, as --mapping takes it.
 func (m *Mapper) Name() string { return m.m.Name }
 
+// Replaces says whether a delivery stands for everything of its source and day.
+func (m *Mapper) Replaces() bool { return m.replaces }
+
+// Source is the CloudEvents source of its events.
+func (m *Mapper) Source() string { return cmp.Or(m.m.Source, m.c.Source) }
+
 // Contract is what its events follow.
 func (m *Mapper) Contract() *contract.Contract { return m.c }
 

@@ -41,9 +41,10 @@
 // on_change: correct marks every event with the extension onchange ("correct"): other
 // content under a known id is then the next revision, not a conflict. replaces: {source,
 // day} says that a delivery stands for everything of its source and day. Every event then
-// carries the extension replaces with the day of its time in the zone (YYYY-MM-DD): what is
-// known of that contract, source and day and is not in the delivery has been withdrawn by
-// the sender. Who receives the delivery acts on that; this package only says it.
+// carries the extension replaces with the day of its time in the zone (YYYY-MM-DD), and
+// [Stats] has the days of the file: what is known of that contract, source and day and is
+// not in the delivery has been withdrawn by the sender. Who sends the delivery asks for
+// that, when all of it was taken: POST /v1/deliveries (package ingest).
 //
 // # Limits
 //
@@ -60,7 +61,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,6 +72,7 @@ import (
 
 	"ombor/internal/contract"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 )
 
 // Stats counts what one reading met. Rows = Events + Skipped + Refused.
@@ -77,6 +81,7 @@ type Stats struct {
 	Events  int64
 	Skipped int64
 	Refused int64
+	Days    []reference.Day // with replaces: the days of the events, in order
 }
 
 // Read reads a file and emits its events in order, each a CloudEvents JSON object
@@ -125,13 +130,15 @@ type reader struct {
 	id      []int
 	since04 bool
 
-	clock   clock
-	repeats repeats
-	key     []byte
-	data    []byte
-	event   []byte
-	day     time.Time // the date that was written last
-	lastDay time.Time // of the window, in the row at hand
+	clock     clock
+	repeats   repeats
+	key       []byte
+	data      []byte
+	event     []byte
+	days      map[reference.Day]bool // with replaces: of the events emitted
+	delivered reference.Day          // with replaces: of the event at hand
+	day       time.Time              // the date that was written last
+	lastDay   time.Time              // of the window, in the row at hand
 }
 
 // bound is a value whose columns are found in one file.
@@ -272,8 +279,8 @@ func (r *reader) lookups(ctx context.Context, folder string) error {
 	return nil
 }
 
-func (r *reader) run(ctx context.Context, emit func([]byte, Place) error, refuse func(Place, string, string, string)) (Stats, error) {
-	var s Stats
+func (r *reader) run(ctx context.Context, emit func([]byte, Place) error, refuse func(Place, string, string, string)) (s Stats, err error) {
+	defer func() { s.Days = slices.Sorted(maps.Keys(r.days)) }()
 	for {
 		if s.Rows&1023 == 0 {
 			if err := ctx.Err(); err != nil {
@@ -304,6 +311,12 @@ func (r *reader) run(ctx context.Context, emit func([]byte, Place) error, refuse
 				return s, err
 			}
 			s.Events++
+			if r.replaces && !r.days[r.delivered] {
+				if r.days == nil {
+					r.days = map[reference.Day]bool{}
+				}
+				r.days[r.delivered] = true
+			}
 		}
 	}
 }
@@ -383,8 +396,10 @@ func (r *reader) envelope(cells [][]byte, at time.Time) *fault {
 	e = append(e, r.source...)
 	e = append(e, r.tail...)
 	if r.replaces {
+		local := at.In(r.zone)
+		r.delivered = reference.DayOf(local)
 		e = append(e, `,"replaces":"`...)
-		e = append(at.In(r.zone).AppendFormat(e, time.DateOnly), '"')
+		e = append(local.AppendFormat(e, time.DateOnly), '"')
 	}
 	e = append(e, `,"time":"`...)
 	e = appendInstant(e, at)

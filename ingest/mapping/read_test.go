@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -146,7 +147,7 @@ func TestCSVAsItIsFound(t *testing.T) {
 		`a.csv:12 place invalid_utf8: the cell is not text in the declared encoding`,
 		`a.csv:14  unclosed_quote: a quote opened in this line is not closed within 4 MiB`,
 	})
-	if o.stats != (mapping.Stats{Rows: 13, Events: 8, Refused: 5}) {
+	if !reflect.DeepEqual(o.stats, mapping.Stats{Rows: 13, Events: 8, Refused: 5}) {
 		t.Errorf("stats are %+v", o.stats)
 	}
 }
@@ -578,7 +579,7 @@ func TestLog(t *testing.T) {
 	o := read(t, m, visit(), file)
 	equal(t, "data", o.data, []string{`{"place":"/a \"b\"","people":1}`, `{"place":"/c"}`, `{"place":"/c"}`, `{"place":"/c"}`})
 	equal(t, "refused", o.refused, []string{"a.log:2  no_match: the line does not match read.lines"})
-	if o.stats != (mapping.Stats{Rows: 6, Events: 4, Skipped: 1, Refused: 1}) {
+	if !reflect.DeepEqual(o.stats, mapping.Stats{Rows: 6, Events: 4, Skipped: 1, Refused: 1}) {
 		t.Errorf("stats are %+v", o.stats)
 	}
 	// Equal lines are different events, and the same ones when the file is read again.
@@ -699,8 +700,12 @@ func TestReplaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got string
-	if _, err := mapper.Read(context.Background(), write(t, "r.csv", "at,place\n2024-01-01T20:00:00Z,Oslo\n"), func(e []byte, _ mapping.Place) error { got = string(e); return nil }, nil); err != nil {
+	stats, err := mapper.Read(context.Background(), write(t, "r.csv", "at,place\n2024-01-03T20:00:00Z,Rome\n2024-01-01T20:00:00Z,Oslo\n"), func(e []byte, _ mapping.Place) error { got = string(e); return nil }, nil)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if days := fmt.Sprint(stats.Days); days != "[2024-01-02 2024-01-04]" {
+		t.Errorf("the file stands for %s", days)
 	}
 	if !strings.Contains(got, `"onchange":"correct","replaces":"2024-01-02"`) {
 		t.Errorf("the event is %s; its day is that of Tashkent", got)

@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"cmd/ombor":          nil, // sees everything
 	"dashboards-api":     {"dashboards-api/web", "queries", "internal/kpi", "internal/contract", "internal/reference"},
 	"dashboards-api/web": {},
-	"ingest":             {"ingest/journal", "internal/contract"},
+	"ingest":             {"ingest/journal", "internal/contract", "internal/reference"},
 	"ingest/mapping":     {"internal/contract", "internal/reference"},
 	"ingest/loader":      {"ingest/journal", "warehouse", "warehouse/lake", "internal/contract", "internal/kpi", "internal/reference"},
 	"ingest/journal":     {"internal/stream", "internal/contract"},
