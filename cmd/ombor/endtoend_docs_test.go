@@ -142,4 +142,18 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: content security policy %q", path, policy)
 		}
 	}
+	// A page elsewhere that points its own name at this machine reads nothing.
+	request, err := http.NewRequest(http.MethodGet, s.url+"/v1/status", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "rebound.example"
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Errorf("with a foreign Host the server answers %s, want 403", response.Status)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,7 +199,7 @@ func (p *program) wait(ctx context.Context) error {
 // serve answers on the listener until close.
 func (p *program) serve(listener net.Listener, handler http.Handler) {
 	p.server = &http.Server{
-		Handler:           handler,
+		Handler:           loopbackHosts(handler),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -216,6 +217,23 @@ func (p *program) serve(listener net.Listener, handler http.Handler) {
 			_ = p.server.Close() // live streams do not end by themselves
 		}
 		return nil
+	})
+}
+
+// loopbackHosts refuses requests that name another host than this machine: a page
+// elsewhere could otherwise point its own name at a loopback address and read what
+// is served here (DNS rebinding). A proxy in front sends Host: 127.0.0.1.
+func loopbackHosts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			problem.Write(w, problem.New(problem.Denied, "this server answers only to 127.0.0.1, localhost and [::1]; a proxy in front must send that as Host"))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
