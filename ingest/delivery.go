@@ -210,6 +210,7 @@ type sighting struct {
 	day       reference.Day
 	order     uint32
 	ours      bool // of this delivery
+	delivered bool // ours, or one before it was
 	withdrawn bool
 	standing  bool
 }
@@ -276,7 +277,16 @@ func (d *Door) readSeen(ctx context.Context, c *closing, through uint64) ([]sigh
 		}
 		return int(b.order) - int(a.order)
 	})
-	return slices.CompactFunc(seen, func(a, b sighting) bool { return a.id == b.id }), nil
+	ids := seen[:0]
+	for _, s := range seen {
+		if n := len(ids); n > 0 && ids[n-1].id == s.id {
+			ids[n-1].delivered = ids[n-1].delivered || s.ours
+			continue
+		}
+		s.delivered = s.ours
+		ids = append(ids, s)
+	}
+	return ids, nil
 }
 
 // touches says whether a message holds a part of the delivery.
@@ -357,10 +367,12 @@ func (d *Door) withdrawGone(ctx context.Context, c *closing, seen []sighting, th
 	gone := 0
 	for i := range seen {
 		s := &seen[i]
-		if !s.ours {
-			continue
+		if s.delivered {
+			closed.Events++
 		}
-		closed.Events++
+		if !s.ours {
+			continue // what came last came from elsewhere
+		}
 		if _, asked := slices.BinarySearch(c.days, s.day); asked && !s.withdrawn && !s.standing {
 			gone++
 		}
