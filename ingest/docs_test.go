@@ -20,6 +20,7 @@ func TestManual(t *testing.T) {
 		fmt.Sprintf("| decompressed bytes for each compressed byte | %d |", l.Ratio),
 		fmt.Sprintf("| events of a request | %d |", l.Events),
 		fmt.Sprintf("| requests under way; their decompressed bytes | %d; %s |", l.Requests, size(l.Memory)),
+		fmt.Sprintf("| events of a delivery that is closed; its days | %d; %d |", l.Delivery, deliveryDays),
 		fmt.Sprintf("| wait for the next bytes of a body; for all of it | %.0f s; %.0f min |", l.Idle.Seconds(), l.Reading.Minutes()),
 	} {
 		if !strings.Contains(string(text), w) {

@@ -1,7 +1,9 @@
-//go:build endtoend
+//go:build endtoend || bench
 
 // End-to-end tests: the real binary on real data. They are run by
 // 'make test-end-to-end', which builds the binary and installs what they need.
+// This file is how they drive it; the measurements of 'make bench-ingest' and
+// 'make bench-kpi' drive it the same way.
 package main_test
 
 import (
@@ -140,7 +142,7 @@ func (s *server) stop() {
 }
 
 type loaded struct {
-	Accepted, Duplicate, Rejected, Conflict int64
+	Accepted, Duplicate, Rejected, Conflict, Withdrawn int64
 }
 
 // load sends a file and returns what became of it, with the exit code.
