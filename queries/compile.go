@@ -20,6 +20,10 @@ type statement struct {
 	table   string
 	why     string
 	exact   bool // persons are not in it: they are counted from facts
+
+	parts []part // and from: what joint needs; none when it reads several tables
+	from  string
+	of    []int // of a joint statement: the place of the statement that a column belongs to
 }
 
 // columnOf says what a column of a statement's result is, so that a row can be read.
@@ -28,6 +32,7 @@ type columnOf uint8
 const (
 	colPeriod      columnOf = iota // Date: first day of the period
 	colHour                        // UInt8
+	colSpan                        // UInt16: place in question.spans, from 1
 	colFrom                        // Date: first day of a window
 	colTo                          // Date: last day of a window
 	colBy                          // String
@@ -120,8 +125,22 @@ func (qn *question) conditions(params bind, day string, dimension func(string) s
 	if qn.to != reference.NoDay {
 		list = append(list, day+" <= "+params.day("to", qn.to))
 	}
+	if qn.spans != nil { // for spanSQL
+		first, last := make([]string, len(qn.spans)), make([]string, len(qn.spans))
+		for i, p := range qn.spans {
+			first[i], last[i] = p.from.String(), p.to.String()
+		}
+		params["span_from"], params["span_to"] = array(first), array(last)
+	}
 	list = append(list, qn.filters(params, dimension)...)
 	return append(list, qn.known(params)...)
+}
+
+// spanSQL gives a row once for each of the question's spans in which its day lies, and
+// is the place of that span.
+func spanSQL(day string) string {
+	return "arrayJoin(arrayFilter((i, First, Last) -> " + day + " BETWEEN First AND Last, CAST(arrayEnumerate({span_from:Array(String)}), 'Array(UInt16)'), " +
+		"CAST({span_from:Array(String)}, 'Array(Date)'), CAST({span_to:Array(String)}, 'Array(Date)')))"
 }
 
 func (qn *question) filters(params bind, dimension func(string) string) []string {
@@ -167,20 +186,22 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 			return nil, err
 		}
 		joined := len(qn.contracts) > 1
-		var sql string
+		var from string
 		if r != nil {
-			parts, sql = q.overRollup(qn, r, s.params, joined)
+			parts, from = q.overRollup(qn, r, s.params, joined)
 			s.table, s.why = q.warehouse.Table(r), fmt.Sprintf("the smallest rollup by %s that holds the measures: %d rows", strings.Join(r.Dims, ", "), rows)
 		} else {
-			parts, sql = q.overFacts(qn, c, s.params)
+			parts, from = q.overFacts(qn, c, s.params)
 			s.exact = qn.version.Persons != ""
 			s.table, s.why = q.warehouse.Facts(c), q.whyFacts(qn)
 		}
-		selects = append(selects, sql)
+		selects = append(selects, selectSQL(parts, from))
+		s.parts, s.from = parts, from
 	}
 	if len(selects) == 1 {
 		s.sql = selects[0]
 	} else {
+		s.parts = nil
 		if s.exact { // one side counts persons from facts: then both do
 			for i := range parts {
 				if parts[i].is == colPersons {
@@ -315,6 +336,9 @@ func (q *Queries) holds(r *warehouse.Rollup, qn *question) bool {
 // grouping are the columns that an answer is grouped by.
 func (q *Queries) grouping(qn *question, day, hour string, dimension func(string) string) []part {
 	var parts []part
+	if qn.spans != nil {
+		parts = append(parts, part{colSpan, "Span", spanSQL(day), ""})
+	}
 	if qn.grain != Whole {
 		parts = append(parts, part{colPeriod, "Period", q.periodSQL(qn.grain, day), ""})
 	}
@@ -327,6 +351,7 @@ func (q *Queries) grouping(qn *question, day, hour string, dimension func(string
 	return parts
 }
 
+// overRollup is what to read of a rollup, and where.
 func (q *Queries) overRollup(qn *question, r *warehouse.Rollup, params bind, joined bool) ([]part, string) {
 	v := qn.version
 	parts := q.grouping(qn, "_day", "_hour", quote)
@@ -351,7 +376,7 @@ func (q *Queries) overRollup(qn *question, r *warehouse.Rollup, params bind, joi
 		}
 		parts = append(parts, part{colPersons, "Persons", fmt.Sprintf("%s(%d)(%s)", merge, k, name), fmt.Sprintf("uniqUpToMerge(%d)", k)})
 	}
-	return parts, selectSQL(parts, q.warehouse.Table(r)+whereSQL(qn.conditions(params, "_day", quote)))
+	return parts, q.warehouse.Table(r) + whereSQL(qn.conditions(params, "_day", quote))
 }
 
 // formulaParts are the numerator and the denominator. The texts that leave the engine
@@ -395,6 +420,7 @@ func (q *Queries) live(c *contract.Contract, qn *question, params bind) string {
 	return "_sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + q.warehouse.Facts(c) + " WHERE " + and(conditions) + ")"
 }
 
+// overFacts is what to read of a contract's facts, and where.
 func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]part, string) {
 	v := qn.version
 	joined := len(qn.contracts) > 1
@@ -432,7 +458,7 @@ func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]
 				parts[i].inner = strings.Replace(parts[i].inner, "(", "(counted.", 1)
 			}
 		}
-		return parts, selectSQL(parts, "(\n"+selectSQL(inner, q.warehouse.From(c, and(conditions), expressions...))+"\nHAVING Cases > 0\n) AS counted")
+		return parts, "(\n" + selectSQL(inner, q.warehouse.From(c, and(conditions), expressions...)) + "\nHAVING Cases > 0\n) AS counted"
 	}
 	parts := q.grouping(qn, day, hour, dimension)
 	if !retractable(v) {
@@ -442,7 +468,7 @@ func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]
 	if v.Distribution != nil {
 		parts = append(parts, part{colBuckets, "Buckets", warehouse.Buckets(v.Distribution), "sumMap"})
 	}
-	return append(parts, counts...), selectSQL(append(parts, counts...), q.warehouse.From(c, and(conditions), expressions...))
+	return append(parts, counts...), q.warehouse.From(c, and(conditions), expressions...)
 }
 
 // onFacts is a term over facts: a sum of nothing is 0, the least of nothing is null.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"ombor/internal/contract"
@@ -14,9 +15,10 @@ import (
 	"ombor/warehouse"
 )
 
-// sources says who has reported for the contracts of a question, and how far.
+// sources says who should report for the contracts of a question, who has, and how far.
 type sources struct {
-	list            []source // by name
+	list            []source // senders with rows, by name
+	expected        []string // sources that the contracts name, by name
 	total           int64
 	through, loaded time.Time
 	first, last     reference.Day // days of the first and last row; NoDay when there is none
@@ -28,11 +30,24 @@ type source struct {
 	rows  int64
 }
 
-// sources reads the rollups by source: who sent how much, since when, and in which
-// periods.
+// standIn is the sender of simulated rows of a source.
+func standIn(source string) string { return "simulation/" + source }
+
+// sources reads the rollups by source: who sent how much, since when.
 func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
+	key := fmt.Sprint("sources ", qn.knownOn)
+	for _, c := range qn.contracts {
+		key += " " + q.warehouse.Table(q.bySource(c, qn.at))
+	}
+	return once(qn.shared, key, func() (*sources, error) { return q.readSources(ctx, qn) })
+}
+
+func (q *Queries) readSources(ctx context.Context, qn *question) (*sources, error) {
 	s := &sources{first: reference.NoDay, last: reference.NoDay}
 	for _, c := range qn.contracts {
+		if c.Source != "" && !slices.Contains(s.expected, c.Source) {
+			s.expected = append(s.expected, c.Source)
+		}
 		r := q.bySource(c, qn.at)
 		params := bind{}
 		sql := "SELECT " + contract.ColumnSource + ", min(_day) AS First, max(_day) AS Last, max(_last) AS Through, max(_loaded) AS Loaded, sum(_n) AS Cases\nFROM " +
@@ -55,12 +70,10 @@ func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
 				s.loaded = loaded
 			}
 			s.total += x.rows
-			for i := range s.list {
-				if s.list[i].name == x.name {
-					s.list[i].rows += x.rows
-					s.list[i].first = min(s.list[i].first, x.first)
-					return nil
-				}
+			if old := s.of(x.name); old != nil {
+				old.rows += x.rows
+				old.first = min(old.first, x.first)
+				return nil
 			}
 			s.list = append(s.list, x)
 			return nil
@@ -70,7 +83,18 @@ func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
 		}
 	}
 	sort.Slice(s.list, func(a, b int) bool { return s.list[a].name < s.list[b].name })
+	sort.Strings(s.expected)
 	return s, nil
+}
+
+// of is what a sender has sent; nil when nothing.
+func (s *sources) of(name string) *source {
+	for i := range s.list {
+		if s.list[i].name == name {
+			return &s.list[i]
+		}
+	}
+	return nil
 }
 
 // bySource is the contract's rollup by source for a time field, or for time.
@@ -84,65 +108,142 @@ func (q *Queries) bySource(c *contract.Contract, at string) *warehouse.Rollup {
 	return best
 }
 
-// reporting says which sources have rows in which period of the question, by the
-// period's first whole day (0 for the whole).
+// reporting says which senders have rows in which period of the question: by the
+// period's first whole day (0 for the whole), or by the span's place.
 func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[string]bool, error) {
-	all := map[key]map[string]bool{}
+	var statements []statement
 	for _, c := range qn.contracts {
-		r := q.bySource(c, qn.at)
-		bare := &question{from: qn.from, to: qn.to, knownOn: qn.knownOn}
-		params := bind{}
-		grain := qn.grain
-		if grain == Hour {
-			grain = Day
+		bare := &question{from: qn.from, to: qn.to, knownOn: qn.knownOn, spans: qn.spans}
+		s := statement{params: bind{}}
+		period := "toDate('1970-01-01')"
+		switch {
+		case qn.grain == Hour:
+			period = q.periodSQL(Day, "_day")
+		case qn.grain != Whole:
+			period = q.periodSQL(qn.grain, "_day")
 		}
-		period := q.periodSQL(grain, "_day")
-		if grain == Whole {
-			period = "toDate('1970-01-01')"
+		span := "toUInt16(0)"
+		if qn.spans != nil {
+			span = spanSQL("_day")
 		}
-		sql := "SELECT " + period + " AS Period, " + contract.ColumnSource + "\nFROM " + q.warehouse.Table(r) + whereSQL(bare.conditions(params, "_day", quote)) +
-			"\nGROUP BY Period, " + contract.ColumnSource + "\nHAVING sum(_n) > 0"
-		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
-			var day time.Time
-			var name string
-			if err := scan(&day, &name); err != nil {
-				return err
-			}
-			k := key{from: reference.DayOf(day)}
-			if all[k] == nil {
-				all[k] = map[string]bool{}
-			}
-			all[k][name] = true
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+		s.sql = "SELECT " + period + " AS Period, " + span + " AS Span, " + contract.ColumnSource + "\nFROM " + q.warehouse.Table(q.bySource(c, qn.at)) +
+			whereSQL(bare.conditions(s.params, "_day", quote)) + "\nGROUP BY Period, Span, " + contract.ColumnSource + "\nHAVING sum(_n) > 0"
+		statements = append(statements, s)
 	}
-	return all, nil
+	return once(qn.shared, fmt.Sprint("reporting ", statements), func() (map[key]map[string]bool, error) {
+		all := map[key]map[string]bool{}
+		for _, s := range statements {
+			err := q.warehouse.Each(ctx, s.sql, s.params, func(scan warehouse.Scan) error {
+				var day time.Time
+				var span uint16
+				var name string
+				if err := scan(&day, &span, &name); err != nil {
+					return err
+				}
+				k := key{from: reference.DayOf(day), span: int(span)}
+				if all[k] == nil {
+					all[k] = map[string]bool{}
+				}
+				all[k][name] = true
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	})
 }
 
-// coverage of a period: the sources that had begun by its end and those of them that
-// have rows in it.
+// shared keeps what several questions of one answer would each ask alike. What it
+// gives is not changed by those who ask.
+type shared struct{ asked sync.Map } // key → func() (T, error)
+
+// once asks for a key the first time; without a shared every time.
+func once[T any](s *shared, key string, ask func() (T, error)) (T, error) {
+	if s == nil {
+		return ask()
+	}
+	first, _ := s.asked.LoadOrStore(key, sync.OnceValues(ask))
+	return first.(func() (T, error))()
+}
+
+// coverage of a period, given the senders that have rows in it. Each source that a
+// contract names is expected, also one that has never sent anything; its simulated
+// stand-in counts for it, and the words say so. Any other sender counts as itself, from
+// its first row on.
 func (s *sources) coverage(seen map[string]bool, to reference.Day) *Coverage {
 	c := &Coverage{}
-	var missing []string
+	var missing, simulated []string
+	miss := func(name string, rows int64) {
+		c.Expected++
+		c.Missing = append(c.Missing, name)
+		if rows == 0 {
+			missing = append(missing, name+" (nothing received yet)")
+			return
+		}
+		missing = append(missing, fmt.Sprintf("%s (%s of all rows)", name, percent(100*float64(rows)/float64(s.total))))
+	}
+	for _, name := range s.expected {
+		if seen[standIn(name)] {
+			simulated = append(simulated, name)
+		}
+		if seen[name] || seen[standIn(name)] {
+			c.Covered++
+			c.Expected++
+			continue
+		}
+		var rows int64
+		for _, sender := range []string{name, standIn(name)} {
+			if x := s.of(sender); x != nil {
+				rows += x.rows
+			}
+		}
+		miss(name, rows)
+	}
 	for _, x := range s.list {
 		switch {
+		case slices.ContainsFunc(s.expected, func(name string) bool { return x.name == name || x.name == standIn(name) }):
 		case seen[x.name]:
 			c.Covered++
 			c.Expected++
 		case x.first <= to:
-			c.Expected++
-			c.Missing = append(c.Missing, x.name)
-			missing = append(missing, fmt.Sprintf("%s (%s of all rows)", x.name, percent(100*float64(x.rows)/float64(s.total))))
+			miss(x.name, x.rows)
 		}
 	}
+	sort.Strings(c.Missing)
+	sort.Strings(missing)
 	c.Share, c.Words = share(c.Covered, c.Expected), words(c.Covered, c.Expected, "source")
+	if len(simulated) > 0 {
+		c.Words += "; simulated: " + shorten(simulated)
+	}
 	if len(missing) > 0 {
 		c.Words += "; missing: " + shorten(missing)
 	}
 	return c
+}
+
+// unitCoverage is what a version says itself of how much of a figure is known.
+func unitCoverage(covered, expected int64) *Coverage {
+	c := &Coverage{Covered: covered, Expected: expected, Share: share(covered, expected), Words: words(covered, expected, "unit")}
+	if expected == 0 {
+		c.Words = "no unit is expected"
+	}
+	return c
+}
+
+// addUp is the coverage of the last period among cells of units: periods are not added up.
+func addUp(cells []Cell) *Coverage {
+	var covered, expected int64
+	for _, c := range cells {
+		if last := cells[len(cells)-1]; c.Coverage != nil && c.From == last.From && c.To == last.To {
+			covered, expected = covered+c.Coverage.Covered, expected+c.Coverage.Expected
+		}
+	}
+	if expected == 0 {
+		return nil
+	}
+	return unitCoverage(covered, expected)
 }
 
 func share(covered, expected int64) float64 {

@@ -12,6 +12,7 @@ type period struct {
 	from, to reference.Day // inclusive; the first and last of an answer may be cut short
 	hour     int           // 0 to 23 with Hour, else 0
 	label    string
+	span     int // place in question.spans, from 1; 0 without them
 }
 
 // calendar cuts days into periods.
@@ -87,10 +88,10 @@ func (c calendar) periods(g Grain, from, to reference.Day, limit int) []period {
 		last := min(next-1, to)
 		if g == Hour {
 			for hour := range 24 {
-				list = append(list, period{d, d, hour, c.label(g, d, d, hour)})
+				list = append(list, period{from: d, to: d, hour: hour, label: c.label(g, d, d, hour)})
 			}
 		} else {
-			list = append(list, period{d, last, 0, c.label(g, d, last, 0)})
+			list = append(list, period{from: d, to: last, label: c.label(g, d, last, 0)})
 		}
 		d = next
 	}
@@ -140,6 +141,24 @@ func (c calendar) earlier(g Grain, how Compare, p period) period {
 	}
 	e.label = c.label(label, e.from, e.to, e.hour)
 	return e
+}
+
+// stockBefore is the day that the stock of a whole period is held against: the last
+// of the period of the same length just before, or the same day a year earlier. Of a
+// period without a beginning it is a month earlier.
+func (c calendar) stockBefore(how Compare, from, to reference.Day) reference.Day {
+	switch {
+	case how == YearBefore:
+		return c.earlier(Whole, how, period{from: to, to: to}).to
+	case from != reference.NoDay:
+		_, before := c.before(from, to)
+		return before
+	}
+	last := c.start(Month, to) - 1 // of the month before
+	if c.lastOfMonth(to) {
+		return last
+	}
+	return min(last, c.start(Month, last)+reference.Day(to.Time().Day()-1))
 }
 
 func (c calendar) lastOfMonth(d reference.Day) bool { return (d + 1).Time().Day() == 1 }

@@ -28,6 +28,11 @@ type question struct {
 	knownOn   reference.Day // NoDay: everything received
 	compare   Compare
 	today     reference.Day
+
+	spans  []period                                                 // asked for together in place of the periods of a grain; they may overlap
+	shared *shared                                                  // answers that other questions need too; nil asks anew
+	beside []*kpi.Version                                           // of a stock: other versions that the same rows are to answer
+	ask    func(context.Context, *statement) (map[key]*sums, error) // in place of Queries.read; nil reads
 }
 
 // filter keeps rows whose dimension has one of the values.

@@ -14,6 +14,7 @@ import (
 type key struct {
 	from, to reference.Day // to is 0 but for windows
 	hour     int
+	span     int    // place in question.spans, from 1
 	by       string // dimension values, joined
 }
 
@@ -40,23 +41,40 @@ type sums struct {
 
 // read runs a statement. Cells without a period have from 0.
 func (q *Queries) read(ctx context.Context, s *statement) (map[key]*sums, error) {
-	cells := map[key]*sums{}
+	found, err := q.readJoint(ctx, s, 1)
+	return found[0], err
+}
+
+// readJoint runs what n statements were made into. A cell that one of them would not have
+// has no cases in its answer.
+func (q *Queries) readJoint(ctx context.Context, s *statement, n int) ([]map[key]*sums, error) {
+	found := make([]map[key]*sums, n)
+	for i := range found {
+		found[i] = map[key]*sums{}
+	}
 	err := q.warehouse.Each(ctx, s.sql, s.params, func(scan warehouse.Scan) error {
 		var k key
-		var c sums
 		var by []string
 		var period, from, to time.Time
 		var hour uint8
-		var numerator, denominator *string
-		var persons uint64
+		var span uint16
+		cells := make([]sums, n)
+		numerators, denominators, persons := make([]*string, n), make([]*string, n), make([]uint64, n)
 		dest := make([]any, len(s.columns))
 		values := make([]string, len(s.columns))
 		for i, is := range s.columns {
+			of := 0
+			if s.of != nil {
+				of = s.of[i]
+			}
+			c := &cells[of]
 			switch is {
 			case colPeriod:
 				dest[i] = &period
 			case colHour:
 				dest[i] = &hour
+			case colSpan:
+				dest[i] = &span
 			case colFrom:
 				dest[i] = &from
 			case colTo:
@@ -64,9 +82,9 @@ func (q *Queries) read(ctx context.Context, s *statement) (map[key]*sums, error)
 			case colBy:
 				dest[i] = &values[i]
 			case colNumerator:
-				dest[i] = &numerator
+				dest[i] = &numerators[of]
 			case colDenominator:
-				dest[i] = &denominator
+				dest[i] = &denominators[of]
 			case colBuckets:
 				dest[i] = &c.buckets
 			case colN:
@@ -76,7 +94,7 @@ func (q *Queries) read(ctx context.Context, s *statement) (map[key]*sums, error)
 			case colSimulated:
 				dest[i] = &c.simulated
 			case colPersons:
-				dest[i] = &persons
+				dest[i] = &persons[of]
 			case colCovered:
 				dest[i] = &c.covered
 			case colExpected:
@@ -100,18 +118,30 @@ func (q *Queries) read(ctx context.Context, s *statement) (map[key]*sums, error)
 				by = append(by, values[i])
 			}
 		}
-		k.hour, k.by, c.persons = int(hour), join(by), int(min(persons, 1<<30))
-		if numerator != nil {
-			c.numerator = Number(*numerator)
+		k.hour, k.span, k.by = int(hour), int(span), join(by)
+		for i := range cells {
+			c := &cells[i]
+			c.persons = int(min(persons[i], 1<<30))
+			if numerators[i] != nil {
+				c.numerator = Number(*numerators[i])
+			}
+			if denominators[i] != nil {
+				c.denominator = Number(*denominators[i])
+			}
+			found[i][k] = c
 		}
-		if denominator != nil {
-			c.denominator = Number(*denominator)
-		}
-		cells[k] = &c
-		if len(cells) > q.maxCells {
+		if len(found[0]) > q.maxCells {
 			return problem.New(problem.BadInput, "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells).In("by")
 		}
 		return nil
 	})
-	return cells, err
+	return found, err
+}
+
+// find reads a statement the way that its question asks for.
+func (q *Queries) find(ctx context.Context, qn *question, s *statement) (map[key]*sums, error) {
+	if qn.ask != nil {
+		return qn.ask(ctx, s)
+	}
+	return q.read(ctx, s)
 }

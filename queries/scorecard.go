@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"time"
 
@@ -14,14 +15,16 @@ import (
 
 // ScorecardRequest asks for every KPI at once.
 type ScorecardRequest struct {
-	From, To reference.Day       // as in Request; both open: the calendar year of each KPI's latest event, or today for a stock
+	From, To reference.Day       // as in Request; both open: the calendar year in which the newest event of any KPI lies
 	Where    map[string][]string // KPIs without one of the dimensions are left out
 	KnownOn  reference.Day
 }
 
 // Scorecard is every KPI with its value, its last 13 months, its targets and its owner.
 type Scorecard struct {
-	DataThrough *time.Time     `json:"data_through"` // of the KPI whose data reach farthest
+	From        Date           `json:"from"`         // null: open
+	To          Date           `json:"to"`           //
+	DataThrough *time.Time     `json:"data_through"` // of the KPI whose data reach farthest, not beyond To
 	Simulated   bool           `json:"simulated"`
 	Rows        []ScorecardRow `json:"rows"` // by group, then by id
 }
@@ -37,7 +40,7 @@ type ScorecardRow struct {
 	Basis       string          `json:"basis"`
 	Version     int             `json:"version"`
 	Cell        *Cell           `json:"cell"`   // the whole period, compared with the one before; null with Problem
-	Months      []Cell          `json:"months"` // the 13 months up to the period's end, the oldest first; the windows, for a reported figure
+	Months      []Cell          `json:"months"` // the 13 months up to the period's end, the oldest first; the windows until then, for a reported figure
 	Targets     []TargetStatus  `json:"targets"`
 	DataThrough *time.Time      `json:"data_through"`
 	Simulated   bool            `json:"simulated"`
@@ -63,11 +66,24 @@ type TargetStatus struct {
 func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard, error) {
 	kpis := q.catalogue.All()
 	rows := make([]*ScorecardRow, len(kpis))
+	common := &shared{}
+	if r.From, r.To = open(r.From), open(r.To); r.From == reference.NoDay && r.To == reference.NoDay {
+		newest, err := q.newest(ctx, kpis, r, common)
+		if err != nil {
+			return nil, err
+		}
+		if newest != reference.NoDay {
+			r.From = q.calendar.start(Year, newest)
+			r.To = q.calendar.after(Year, r.From) - 1
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(scorecardAtOnce)
+	gathering := &gathering{queries: q, atOnce: scorecardAtOnce, left: len(kpis)}
 	for i, k := range kpis {
 		group.Go(func() error {
-			row, err := q.row(ctx, k, r)
+			seat := gathering.seat()
+			defer seat.giveUp()
+			row, err := q.row(ctx, k, r, common, seat)
 			switch problem.KindOf(err) {
 			case problem.Busy, problem.Unavailable:
 				return err
@@ -87,7 +103,7 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	card := &Scorecard{Rows: []ScorecardRow{}}
+	card := &Scorecard{From: dateOf(r.From), To: dateOf(r.To), Rows: []ScorecardRow{}}
 	for _, row := range rows {
 		if row == nil {
 			continue
@@ -102,76 +118,176 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 	return card, nil
 }
 
-// scorecardAtOnce is how many KPIs are asked for at once: each asks up to three
-// questions at once itself, and the engine has few connections.
-const scorecardAtOnce = 2
+// scorecardAtOnce is how many statements of a scorecard run at once: the engine has few
+// connections, and others ask too.
+const scorecardAtOnce = 3
 
 const trendMonths = 13
 
-func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest) (*ScorecardRow, error) {
-	row := &ScorecardRow{KPI: k.ID, Group: k.Group, Title: k.Title, Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner,
-		Months: []Cell{}, Targets: []TargetStatus{}}
-	request := Request{KPI: k.ID, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Compare: Previous}
-	qn, err := q.question(ctx, request)
-	if err != nil {
-		return row, err
-	}
-	v := qn.version
-	row.Basis, row.Version = string(v.Basis), v.Version
-	if qn.from == reference.NoDay && qn.to == reference.NoDay && v.Basis == kpi.Events {
+// newest is the day of the newest event behind any KPI that counts events, today at the
+// latest; NoDay when there is none.
+func (q *Queries) newest(ctx context.Context, kpis []*kpi.KPI, r ScorecardRequest, common *shared) (reference.Day, error) {
+	newest := reference.NoDay
+	for _, k := range kpis {
+		qn, err := q.question(ctx, Request{KPI: k.ID, KnownOn: r.KnownOn})
+		if err != nil {
+			return newest, err
+		}
+		if qn.version.Basis != kpi.Events {
+			continue
+		}
+		qn.shared = common
 		src, err := q.sources(ctx, qn)
 		if err != nil {
-			return row, err
+			return newest, err
 		}
-		if src.last != reference.NoDay {
-			request.From = q.calendar.start(Year, min(src.last, qn.today))
-			request.To = q.calendar.after(Year, request.From) - 1
+		if !src.through.IsZero() {
+			newest = max(newest, min(q.calendar.Today(src.through), qn.today))
 		}
 	}
-	if v.Distinct != nil {
-		// A period that is not one of its calendar periods is told by its last month.
-		request.Grain, request.Compare = Month, NoComparison
-		request.From = q.calendar.start(Month, max(open(request.From), open(request.To)))
-	}
-	result, err := q.Values(ctx, request)
+	return newest, nil
+}
+
+// row answers for one KPI with one statement, run together with those of other KPIs; what
+// they ask alike about their senders is asked once.
+func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, common *shared, seat *seat) (*ScorecardRow, error) {
+	row := &ScorecardRow{KPI: k.ID, Group: k.Group, Title: k.Title, Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner,
+		Months: []Cell{}, Targets: []TargetStatus{}}
+	qn, err := q.question(ctx, Request{KPI: k.ID, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Compare: Previous})
 	if err != nil {
 		return row, err
 	}
-	row.DataThrough, row.Simulated = result.DataThrough, result.Simulated
-	if len(result.Cells) > 0 {
-		row.Cell = &result.Cells[len(result.Cells)-1]
+	qn.shared, qn.ask = common, seat.ask
+	v := qn.version
+	row.Basis, row.Version = string(v.Basis), v.Version
+	src, err := q.sources(ctx, qn)
+	if err != nil {
+		return row, err
+	}
+	switch {
+	case v.Basis == kpi.Reported:
+		err = q.rowReported(ctx, qn, row)
+	case v.Basis == kpi.Stock:
+		err = q.rowStock(ctx, qn, src, row)
+	case !qn.span(src): // nothing has been received yet
+	case v.Distinct != nil:
+		err = q.rowDistinct(ctx, qn, src, row)
+	default:
+		err = q.rowEvents(ctx, qn, src, row)
+	}
+	if err != nil {
+		return row, err
+	}
+	last := r.To
+	if v.Basis == kpi.Stock && last == reference.NoDay {
+		last = qn.today
+	}
+	row.DataThrough = q.through(src, last)
+	if row.Cell != nil {
+		row.Simulated = row.Cell.Simulated
 	}
 	row.Targets = q.targets(qn, row.Cell)
-
-	trend := Request{KPI: k.ID, Where: r.Where, KnownOn: r.KnownOn, Grain: Month}
-	if v.Basis == kpi.Reported {
-		trend.Grain = Window
-	} else {
-		end := open(request.To)
-		if end == reference.NoDay || end > qn.today {
-			end = qn.today
-		}
-		trend.To = q.calendar.after(Month, q.calendar.start(Month, end)) - 1
-		trend.From = reference.DayOf(q.calendar.start(Month, end).Time().AddDate(0, 1-trendMonths, 0))
-	}
-	if v.Distinct != nil && qn.checkGrainIs(Month) != nil {
-		return row, nil
-	}
-	months, err := q.Values(ctx, trend)
-	if err != nil {
-		return row, err
-	}
-	row.Months = months.Cells
-	if len(row.Months) > trendMonths {
-		row.Months = row.Months[len(row.Months)-trendMonths:]
-	}
 	return row, nil
 }
 
-func (qn *question) checkGrainIs(g Grain) error {
-	other := *qn
-	other.grain = g
-	return other.checkGrain()
+// trend is the months up to the end of the question, or to the one that is running.
+func (q *Queries) trend(qn *question) []period {
+	end := qn.to
+	if end == reference.NoDay || end > qn.today {
+		end = qn.today
+	}
+	month := q.calendar.start(Month, end)
+	first := reference.DayOf(month.Time().AddDate(0, 1-trendMonths, 0))
+	return q.calendar.periods(Month, first, q.calendar.after(Month, month)-1, trendMonths)
+}
+
+// rowEvents asks for the period, the one before and the months in one statement.
+func (q *Queries) rowEvents(ctx context.Context, qn *question, src *sources, row *ScorecardRow) error {
+	whole := period{from: qn.from, to: qn.to, label: q.calendar.label(Whole, qn.from, qn.to, 0)}
+	before := q.calendar.earlier(Whole, Previous, whole)
+	all := *qn
+	all.spans = append([]period{whole, before}, q.trend(qn)...)
+	for i := range all.spans {
+		all.spans[i].span = i + 1
+		all.from, all.to = min(all.from, all.spans[i].from), max(all.to, all.spans[i].to)
+	}
+	a, err := q.answerEvents(ctx, &all, func() (*sources, error) { return src, nil })
+	if err != nil {
+		return err
+	}
+	// Each of the three is a table of its own: months are hidden for each other's sake.
+	for _, table := range [][2]int{{0, 1}, {1, 2}, {2, len(a.cells)}} {
+		q.hide(qn, a.cells[table[0]:table[1]], a.persons[table[0]:table[1]])
+	}
+	row.Cell, row.Months = &a.cells[0], a.cells[2:]
+	row.Cell.Comparison = comparison(row.Cell, before.label, &a.cells[1])
+	return nil
+}
+
+// rowStock asks for the days at the end of the period, of the one before and of the months
+// in one statement.
+func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row *ScorecardRow) error {
+	day := qn.to
+	if day == reference.NoDay {
+		day = qn.today
+	}
+	before := q.calendar.stockBefore(Previous, qn.from, day)
+	for _, k := range q.catalogue.All() {
+		for i := range k.Versions {
+			if v := &k.Versions[i]; v.Basis == kpi.Stock && slices.Equal(v.From, qn.version.From) && v.Key == qn.version.Key {
+				qn.beside = append(qn.beside, v)
+			}
+		}
+	}
+	a, err := q.stockOn(ctx, qn, src, append([]period{{from: day, to: day, label: day.String()}, {from: before, to: before, label: before.String()}}, q.trend(qn)...))
+	if err != nil {
+		return err
+	}
+	row.Cell, row.Months = &a.cells[0], a.cells[2:]
+	row.Cell.Comparison = comparison(row.Cell, before.String(), &a.cells[1])
+	return nil
+}
+
+// rowReported reads every window at once.
+func (q *Queries) rowReported(ctx context.Context, qn *question, row *ScorecardRow) error {
+	every := *qn
+	every.from, every.to, every.grain = reference.NoDay, reference.NoDay, Window
+	found, err := q.find(ctx, qn, q.reported(&every, qn.contracts[0], bind{}))
+	if err != nil {
+		return err
+	}
+	if cells := q.tellReported(qn, found).cells; len(cells) > 0 {
+		before, earlier := q.earlier(qn, cells)
+		match(before.grain, cells, earlier, q.tellReported(before, found).cells)
+		row.Cell = &cells[len(cells)-1]
+	}
+	every.to = qn.to
+	row.Months = append(row.Months, q.tellReported(&every, found).cells...)
+	row.Months = row.Months[max(0, len(row.Months)-trendMonths):]
+	return nil
+}
+
+// rowDistinct tells an exact distinct count, which cannot be added up, by the last month
+// of the period; by its first grain when it is not counted by month.
+func (q *Queries) rowDistinct(ctx context.Context, qn *question, src *sources, row *ScorecardRow) error {
+	by := *qn
+	by.grain = Month
+	months := q.trend(qn)
+	by.from, by.to = months[0].from, months[len(months)-1].to
+	if by.checkGrain() != nil {
+		by.grain = Grain(qn.version.Distinct.Grains[0])
+		by.from, by.to = q.calendar.start(by.grain, min(qn.to, qn.today)), min(qn.to, qn.today)
+	}
+	a, err := q.answerEvents(ctx, &by, func() (*sources, error) { return src, nil })
+	if err != nil {
+		return err
+	}
+	cell := a.cells[len(a.cells)-1]
+	row.Cell = &cell
+	if by.grain == Month {
+		row.Months = a.cells
+	}
+	return nil
 }
 
 // targets holds what was published for the whole, or for the part that the filter

@@ -29,10 +29,14 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 
 	// The fields that the formulae and dimensions mention.
 	var fields []string
+	expressions := v.Expressions()
+	for _, other := range qn.beside {
+		expressions = append(expressions, other.Expressions()...)
+	}
 	for i := range c.Fields {
 		name := c.Fields[i].Name
 		used := name == keyField || slices.Contains(qn.needed(), name)
-		for _, e := range v.Expressions() {
+		for _, e := range expressions {
 			used = used || slices.Contains(kpi.Columns(e), name)
 		}
 		if used {
@@ -41,7 +45,7 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	}
 	for _, extra := range []string{contract.ColumnSource, contract.ColumnTime} {
 		used := slices.Contains(qn.needed(), extra)
-		for _, e := range v.Expressions() {
+		for _, e := range expressions {
 			used = used || slices.Contains(kpi.Columns(e), extra)
 		}
 		if used && !slices.Contains(fields, extra) {
@@ -65,10 +69,12 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	}
 	parts = append(parts, formulaParts(v, false, func(f *kpi.Formula) string { return linearSQL(f, unsigned) })...)
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "SimulatedCases", "toInt64(countIf(Simulated))", "sum"})
+	parts = append(parts, unitParts(v)...)
 	for _, p := range parts {
 		s.columns = append(s.columns, p.is)
 	}
-	s.sql = selectSQL(parts, "(\n"+rows+"\n)"+whereSQL(qn.filters(s.params, dimension))) + orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
+	s.parts, s.from = parts, "(\n"+rows+"\n)"+whereSQL(qn.filters(s.params, dimension))
+	s.sql = selectSQL(parts, s.from) + orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
 	return s, nil
 }
 
@@ -122,19 +128,31 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 		})
 	})...)
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "Simulated", "toInt64(countIf(_simulated))", "sum"})
-	if v.Covered != nil && v.Expected != nil {
-		parts = append(parts,
-			part{colCovered, "Covered", "toInt64(" + linearSQL(v.Covered, unsigned) + ")", "sum"},
-			part{colExpected, "Expected", "toInt64(" + linearSQL(v.Expected, unsigned) + ")", "sum"})
-	}
+	parts = append(parts, unitParts(v)...)
 	if f := c.Field("state"); f != nil && f.Type == contract.Enum {
 		parts = append(parts, part{colStates, "States", "arrayStringConcat(arraySort(groupUniqArray(state)), ',')", "any"})
 	}
 	for _, p := range parts {
 		s.columns = append(s.columns, p.is)
 	}
-	s.sql = selectSQL(parts, q.warehouse.From(c, and(conditions), v.Expressions()...)) + orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
+	s.parts, s.from = parts, q.warehouse.From(c, and(conditions), v.Expressions()...)
+	s.sql = selectSQL(parts, s.from) + orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
 	return s
+}
+
+// countsUnits says whether a version says itself how much of it is known.
+func countsUnits(v *kpi.Version) bool { return v.Covered != nil && v.Expected != nil }
+
+// unitParts are how many units a figure covers and how many it should, over rows that
+// stand; none when the version does not say.
+func unitParts(v *kpi.Version) []part {
+	if !countsUnits(v) {
+		return nil
+	}
+	return []part{
+		{colCovered, "Covered", "toInt64(" + linearSQL(v.Covered, unsigned) + ")", "sum"},
+		{colExpected, "Expected", "toInt64(" + linearSQL(v.Expected, unsigned) + ")", "sum"},
+	}
 }
 
 func s32(day string) string { return "toDate32(" + day + ")" }

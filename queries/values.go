@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,10 +58,13 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 		}
 	}
 	result := q.describe(qn, r)
-	if !src.through.IsZero() {
-		through := src.through.In(q.warehouse.Zone())
-		result.DataThrough = &through
+	last := reference.NoDay
+	if qn.version.Basis == kpi.Stock {
+		if last = qn.to; last == reference.NoDay {
+			last = qn.today
+		}
 	}
+	result.DataThrough = q.through(src, last)
 	if !src.loaded.IsZero() {
 		loaded := src.loaded.In(q.warehouse.Zone())
 		result.Loaded = &loaded
@@ -96,6 +100,22 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 		result.Plan = a.plan
 	}
 	return result, nil
+}
+
+// through is how far the data behind an answer reach, not beyond its last day (NoDay: it
+// has none); nil when there are none.
+func (q *Queries) through(src *sources, last reference.Day) *time.Time {
+	if src.through.IsZero() {
+		return nil
+	}
+	through := src.through.In(q.warehouse.Zone())
+	if last != reference.NoDay {
+		year, month, day := last.Time().Date()
+		if end := time.Date(year, month, day, 23, 59, 59, 0, q.warehouse.Zone()); through.After(end) {
+			through = end
+		}
+	}
+	return &through
 }
 
 func (q *Queries) describe(qn *question, r Request) *Result {
@@ -156,6 +176,7 @@ func (q *Queries) names(qn *question, cells []Cell) map[string]map[string]refere
 // answer is the cells of a question, without comparison.
 type answer struct {
 	cells    []Cell
+	persons  []disclosure.Cell // of the cells of spans, whose reader decides what is held against what
 	coverage *Coverage
 	plan     *Plan
 	notes    []string
@@ -203,7 +224,10 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	if err := q.checkDistinct(qn); err != nil {
 		return nil, err
 	}
-	periods := q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
+	periods := qn.spans
+	if periods == nil {
+		periods = q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
+	}
 	if len(periods) > q.maxCells {
 		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
 	}
@@ -219,7 +243,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	var reporting map[key]map[string]bool
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if found, err = q.read(ctx, s); err == nil && qn.version.Persons != "" {
+		if found, err = q.find(ctx, qn, s); err == nil && qn.version.Persons != "" {
 			err = q.countPersons(ctx, qn, s, found)
 		}
 		return err
@@ -243,8 +267,8 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	var persons []disclosure.Cell
 	anySeen := map[string]bool{}
 	for _, p := range periods {
-		k := key{hour: p.hour}
-		seenKey := key{}
+		k := key{hour: p.hour, span: p.span}
+		seenKey := key{span: p.span}
 		if qn.grain != Whole {
 			k.from = q.calendar.start(qn.grain, p.from)
 			seenKey.from = k.from
@@ -266,14 +290,25 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 		}
 	}
 	a.coverage = src.coverage(anySeen, qn.to)
-	if qn.version.Persons != "" {
-		for i, hidden := range disclosure.Inside(persons, q.k) {
-			if hidden {
-				a.cells[i].suppress()
-			}
-		}
+	if qn.spans != nil {
+		a.persons = persons
+	} else {
+		q.hide(qn, a.cells, persons)
 	}
 	return a, nil
+}
+
+// hide suppresses the cells of one table that tell of too few persons, and those that
+// would give them away.
+func (q *Queries) hide(qn *question, cells []Cell, persons []disclosure.Cell) {
+	if qn.version.Persons == "" {
+		return
+	}
+	for i, hidden := range disclosure.Inside(persons, q.k) {
+		if hidden {
+			cells[i].suppress()
+		}
+	}
 }
 
 // nothing is what the formulae give for no rows: sums are 0, a least or greatest value
@@ -543,15 +578,20 @@ func (q *Queries) answerStock(ctx context.Context, qn *question, src *sources) (
 	if len(periods) > q.maxCells {
 		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
 	}
+	return q.stockOn(ctx, qn, src, periods)
+}
+
+// stockOn tells the stock at the end of each period.
+func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, periods []period) (*answer, error) {
 	days := make([]reference.Day, len(periods))
 	for i, p := range periods {
 		days[i] = min(p.to, qn.today) // a period that has not ended is told as it stands today
 	}
-	s, err := q.stock(qn, slices.Compact(slices.Clone(days)))
+	s, err := q.stock(qn, slices.Compact(slices.Sorted(slices.Values(days))))
 	if err != nil {
 		return nil, err
 	}
-	found, err := q.read(ctx, s)
+	found, err := q.find(ctx, qn, s)
 	if err != nil {
 		return nil, err
 	}
@@ -580,9 +620,20 @@ func (q *Queries) answerStock(ctx context.Context, qn *question, src *sources) (
 				sum = qn.nothing()
 			}
 			q.fill(qn, &c, sum, len(seen) > 0, money)
+			if countsUnits(qn.version) && c.State != NotProvided {
+				c.Coverage = unitCoverage(sum.covered, sum.expected)
+				if sum.covered == 0 && sum.expected > 0 { // nobody has told any unit: that is no zero
+					c.Numerator, c.Denominator, c.Value, c.Reason, c.State = "", "", nil, "", NotProvided
+				}
+			}
 			a.cells = append(a.cells, c)
 		}
 		a.coverage = coverage
+	}
+	if countsUnits(qn.version) {
+		if units := addUp(a.cells); units != nil {
+			a.coverage = units
+		}
 	}
 	return a, nil
 }
@@ -594,19 +645,26 @@ type window struct {
 }
 
 func (q *Queries) answerReported(ctx context.Context, qn *question) (*answer, error) {
-	c := qn.contracts[0]
-	latest := qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay
-	s := q.reported(qn, c, bind{})
+	s := q.reported(qn, qn.contracts[0], bind{})
 	found, err := q.read(ctx, s)
 	if err != nil {
 		return nil, err
 	}
+	a := q.tellReported(qn, found)
+	a.plan, err = q.planOf(ctx, s)
+	return a, err
+}
+
+// tellReported answers from the figures that were found, of which some may lie outside
+// of the question's days.
+func (q *Queries) tellReported(qn *question, found map[key]*sums) *answer {
+	latest := qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay
 	a := &answer{}
-	if a.plan, err = q.planOf(ctx, s); err != nil {
-		return nil, err
-	}
 	var windows []window
 	for k, sum := range found {
+		if k.from < qn.from || qn.to != reference.NoDay && k.to > qn.to {
+			continue
+		}
 		i := slices.IndexFunc(windows, func(w window) bool { return w.from == k.from && w.to == k.to })
 		if i < 0 {
 			i = len(windows)
@@ -705,17 +763,8 @@ func (q *Queries) answerReported(ctx context.Context, qn *question) (*answer, er
 		}
 	}
 	a.notes = slices.Compact(a.notes)
-	// Of several windows the last one says how many report now; they are not added up.
-	var covered, expected int64
-	for _, cell := range a.cells {
-		if last := a.cells[len(a.cells)-1]; cell.Coverage != nil && cell.From == last.From && cell.To == last.To {
-			covered, expected = covered+cell.Coverage.Covered, expected+cell.Coverage.Expected
-		}
-	}
-	if expected > 0 {
-		a.coverage = &Coverage{Covered: covered, Expected: expected, Share: share(covered, expected), Words: words(covered, expected, "unit")}
-	}
-	return a, nil
+	a.coverage = addUp(a.cells)
+	return a
 }
 
 // tile joins windows that follow each other day by day; false when they do not.
@@ -783,14 +832,17 @@ func (q *Queries) fillReported(qn *question, c *Cell, s *sums, minor int64) {
 	}
 	cases := s.cases
 	c.Cases, c.Simulated = &cases, s.simulated > 0
-	if qn.version.Covered != nil && qn.version.Expected != nil {
-		c.Coverage = &Coverage{Covered: s.covered, Expected: s.expected, Share: share(s.covered, s.expected), Words: words(s.covered, s.expected, "unit")}
+	units := countsUnits(qn.version)
+	if units {
+		c.Coverage = unitCoverage(s.covered, s.expected)
 	}
 	if s.numerator == "" || qn.version.Denominator != nil && s.denominator == "" {
 		c.Numerator, c.Denominator = s.numerator, s.denominator
 		switch said := strings.Split(s.states, ","); {
 		case slices.Contains(said, string(Suppressed)):
 			c.suppress()
+		case units && s.expected == 0: // nothing was to be reported
+			c.State = NotApplicable
 		case slices.Contains(said, string(NotProvided)), s.states == "", !slices.Contains(said, string(NotApplicable)):
 			c.State = NotProvided
 		default:
@@ -803,11 +855,23 @@ func (q *Queries) fillReported(qn *question, c *Cell, s *sums, minor int64) {
 
 // compared gives every cell its comparison with the earlier period.
 func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *answer) error {
-	earlier := make([]period, len(a.cells))
+	before, earlier := q.earlier(qn, a.cells)
+	b, err := q.answer(ctx, before, src)
+	if err != nil {
+		return err
+	}
+	match(before.grain, a.cells, earlier, b.cells)
+	return nil
+}
+
+// earlier is the question whose answer the cells are held against, and for each cell the
+// period of it.
+func (q *Queries) earlier(qn *question, cells []Cell) (*question, []period) {
+	earlier := make([]period, len(cells))
 	before := *qn
 	before.compare = NoComparison
 	before.from, before.to = reference.NoDay, reference.NoDay
-	for i, c := range a.cells {
+	for i, c := range cells {
 		p := period{from: c.From, to: c.To, label: c.Period}
 		grain := qn.grain
 		switch {
@@ -818,10 +882,11 @@ func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *a
 			if qn.grain == Whole && qn.version.Basis != kpi.Reported {
 				grain = Whole
 			}
-		case qn.version.Basis == kpi.Stock && grain == Whole:
-			grain = Day
 		}
-		if grain == Window && qn.compare == Previous && qn.version.Basis == kpi.Reported {
+		if qn.version.Basis == kpi.Stock && grain == Whole {
+			day := q.calendar.stockBefore(qn.compare, qn.from, p.to)
+			earlier[i] = period{from: day, to: day, label: day.String()}
+		} else if grain == Window && qn.compare == Previous && qn.version.Basis == kpi.Reported {
 			earlier[i].from, earlier[i].to = q.calendar.before(p.from, p.to)
 			earlier[i].label = q.calendar.label(Whole, earlier[i].from, earlier[i].to, 0)
 		} else {
@@ -839,10 +904,11 @@ func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *a
 		before.grain = Day
 		before.from = before.to
 	}
-	b, err := q.answer(ctx, &before, src)
-	if err != nil {
-		return err
-	}
+	return &before, earlier
+}
+
+// match holds each cell against the one of its earlier period, as far as there is one.
+func match(grain Grain, cells []Cell, earlier []period, old []Cell) {
 	type place struct {
 		from, to reference.Day // to only of windows: periods may be cut short
 		hour     int
@@ -850,7 +916,7 @@ func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *a
 	}
 	placeOf := func(from, to reference.Day, hour int, dims []Dim) place {
 		p := place{from: from, hour: hour}
-		if before.grain == Window {
+		if grain == Window {
 			p.to = to
 		}
 		for _, d := range dims {
@@ -859,39 +925,42 @@ func (q *Queries) compared(ctx context.Context, qn *question, src *sources, a *a
 		return p
 	}
 	index := map[place]*Cell{}
-	for i := range b.cells {
-		c := &b.cells[i]
-		index[placeOf(c.From, c.To, hourIf(before.grain, c.Period), c.Dims)] = c
+	for i := range old {
+		c := &old[i]
+		index[placeOf(c.From, c.To, hourIf(grain, c.Period), c.Dims)] = c
 	}
-	for i := range a.cells {
-		c := &a.cells[i]
-		e := earlier[i]
-		old := index[placeOf(e.from, e.to, e.hour, c.Dims)]
-		comparison := &Comparison{Period: e.label, State: NotProvided}
-		c.Comparison = comparison
-		if old == nil {
-			continue
-		}
-		comparison.State = old.State
-		if c.State == Suppressed || old.Value == nil {
-			if c.State == Suppressed { // the old value beside a hidden one tells too much of it
-				comparison.State = Suppressed
-			}
-			continue
-		}
-		value := *old.Value
-		comparison.Value = &value
-		if c.Value == nil {
-			continue
-		}
-		difference := *c.Value - value
-		comparison.Difference = &difference
-		if value != 0 {
-			change := 100 * difference / value
-			comparison.Change = &change
-		}
+	for i := range cells {
+		c, e := &cells[i], earlier[i]
+		c.Comparison = comparison(c, e.label, index[placeOf(e.from, e.to, e.hour, c.Dims)])
 	}
-	return nil
+}
+
+// comparison holds a cell against the one of an earlier period; nil is none.
+func comparison(c *Cell, label string, old *Cell) *Comparison {
+	held := &Comparison{Period: label, State: NotProvided}
+	if old == nil {
+		return held
+	}
+	held.State = old.State
+	if c.State == Suppressed { // the old value beside a hidden one tells too much of it
+		held.State = Suppressed
+		return held
+	}
+	if old.Value == nil {
+		return held
+	}
+	value := *old.Value
+	held.Value = &value
+	if c.Value == nil {
+		return held
+	}
+	difference := *c.Value - value
+	held.Difference = &difference
+	if value != 0 {
+		change := 100 * difference / value
+		held.Change = &change
+	}
+	return held
 }
 
 func hourIf(g Grain, label string) int {
