@@ -68,7 +68,7 @@ func (s *server) alive(id string) {
 
 // goodEvent is a case of the pack boston.
 func goodEvent(id string) string {
-	return event(id, "2011-08-01T10:00:00-04:00", `"case":"1","channel":"Self Service"`)
+	return event(id, "2011-08-01T10:00:00-04:00", `"case":"1","source":"Self Service"`)
 }
 
 func event(id, time, data string) string {
@@ -88,16 +88,16 @@ func zipped(text []byte) []byte {
 func TestBadEvents(t *testing.T) {
 	s := serve(t, t.TempDir(), "--pack", "internal/pack/testdata/boston")
 	const at = "2011-08-01T10:00:00-04:00"
-	good := `"case":"1","channel":"Self Service"`
+	good := `"case":"1","source":"Self Service"`
 	for _, c := range []struct {
 		name, body, field, code string
 	}{
 		{"invalid UTF-8", event("x", at, good+`,"department":"`)[:len(event("x", at, good+`,"department":"`))-2] + "\xff\"}}", "", "invalid_utf8"},
-		{"NUL byte", event("x", at, `"case":"a\u0000b","channel":"Self Service"`), "case", "nul_byte"},
+		{"NUL byte", event("x", at, `"case":"a\u0000b","source":"Self Service"`), "case", "nul_byte"},
 		{"nested 10,000 deep", event("x", at, good+`,"department":`+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000)), "", "too_deep"},
 		{"wrong type", event("x", at, good+`,"on_time":"perhaps"`), "on_time", "wrong_type"},
 		{"unknown field", event("x", at, good+`,"colour":"red"`), "colour", "unknown_field"},
-		{"missing field", event("x", at, `"channel":"Self Service"`), "case", "missing_field"},
+		{"missing field", event("x", at, `"source":"Self Service"`), "case", "missing_field"},
 		{"date in 9999", event("x", "9999-01-01T00:00:00Z", good), "time", "out_of_range"},
 		{"time without offset", event("x", "2011-08-01T10:00:00", good), "time", "bad_time"},
 		{"duplicate keys", event("x", at, good+`,"case":"2"`), "case", "duplicate_key"},
