@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,71 @@ func TestInsertApplyAndCorrect(t *testing.T) {
 }
 
 // checkFactRows wants one row: that of r.
+// TestStanding: what stood before a sequence, of a source and its days.
+func TestStanding(t *testing.T) {
+	ctx := context.Background()
+	c := request()
+	w := warehousetest.Open(t, setOf(t, c), nil)
+	list := rows(6, 7, time.Date(2024, 1, 31, 20, 0, 0, 0, time.UTC))
+	first := list[0].Day(tashkent)
+	for i := range list {
+		list[i].Time = list[0].Time // of one day
+		list[i].Source = []string{"portal", "O'Hara \\ 'x"}[i%2]
+	}
+	list[4].Time = list[0].Time.AddDate(0, 0, 1)
+	warehousetest.Insert(t, w, c, list)
+	// At message 9, row 0 is corrected, row 2 withdrawn.
+	minus, plus, gone := list[0], list[0], list[2]
+	minus.Sign, plus.Rev, gone.Sign = -1, 3, -1
+	changes := []warehousetest.Row{minus, plus, gone}
+	for i := range changes {
+		changes[i].Batch, changes[i].Seq = 9, 9<<20+uint64(i)
+	}
+	warehousetest.Insert(t, w, c, changes)
+	standing := func(source string, before uint64, days ...reference.Day) string {
+		var got []string
+		if err := w.Standing(ctx, c, source, days, before, func(id [16]byte, revision uint32, at time.Time) error {
+			for i := range list {
+				if warehousetest.Hash(list[i].ID) == id && list[i].Time.Equal(at) {
+					got = append(got, fmt.Sprintf("%d.%d", i, revision))
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(got)
+		return strings.Join(got, " ")
+	}
+	for _, q := range []struct {
+		source string
+		before uint64
+		days   []reference.Day
+		want   string
+	}{
+		{"portal", 10 << 20, []reference.Day{first}, "0.3"},
+		{"portal", 9 << 20, []reference.Day{first}, "0.0 2.0"},
+		{"portal", 10 << 20, []reference.Day{first + 1, first}, "0.3 4.0"},
+		{"O'Hara \\ 'x", 10 << 20, []reference.Day{first}, "1.0 3.0 5.0"},
+		{"nobody", 10 << 20, []reference.Day{first}, ""},
+		{"portal", 10 << 20, nil, ""},
+	} {
+		if got := standing(q.source, q.before, q.days...); got != q.want {
+			t.Errorf("%q before %d on %v: %q, want %q", q.source, q.before, q.days, got, q.want)
+		}
+	}
+	many := make([]reference.Day, warehouse.MaxDays)
+	for i := range many {
+		many[i] = first + reference.Day(i)
+	}
+	if got := standing("portal", 10<<20, many...); got != "0.3 4.0" {
+		t.Errorf("on %d days: %q", len(many), got)
+	}
+	if err := w.Standing(ctx, c, "portal", append(many, first), 0, nil); problem.KindOf(err) != problem.TooLarge {
+		t.Errorf("too many days: %v", err)
+	}
+}
+
 func checkFactRows(t *testing.T, body io.ReadCloser, r warehousetest.Row) {
 	t.Helper()
 	defer body.Close()

@@ -489,3 +489,44 @@ func TestFlippedBitOnDisk(t *testing.T) {
 		t.Fatal(n, err)
 	}
 }
+
+func TestReadBetween(t *testing.T) {
+	d := newDoor(t)
+	j, _ := open(t, t.TempDir(), d, journal.Options{})
+	for i := range 5 {
+		if seq, err := j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), fmt.Sprintf(`{"service":"s%d"}`, i)))); err != nil || seq != uint64(i+1) {
+			t.Fatal(seq, err)
+		}
+	}
+	read := func(first, last uint64, eventType string) (string, error) {
+		var all []string
+		err := j.Read(t.Context(), first, last, eventType, func(m journal.Message) error {
+			all = append(all, fmt.Sprint(m.Seq, services(m)))
+			return nil
+		})
+		return strings.Join(all, " "), err
+	}
+	const decided = "test.request.decided.v1"
+	if got, err := read(2, 4, decided); err != nil || got != "2 [s1] 3 [s2] 4 [s3]" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := read(5, 5, "test.another.v1"); err != nil || got != "5 [?]" {
+		t.Errorf("of another type: %q, %v", got, err)
+	}
+	if _, err := read(5, 6, decided); problem.KindOf(err) != problem.BadInput {
+		t.Errorf("behind the end: %v", err)
+	}
+	stop := errors.New("stop")
+	if err := j.Read(t.Context(), 1, 5, decided, func(journal.Message) error { return stop }); err != stop {
+		t.Errorf("fn's error: %v", err)
+	}
+	for _, before := range []uint64{3, 6} { // a part, and all
+		if err := j.Purge(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		var gap *journal.Gap
+		if got, err := read(2, 5, decided); problem.KindOf(err) != problem.Conflict || !errors.As(err, &gap) || got != "" {
+			t.Errorf("purged below %d: %q, %v", before, got, err)
+		}
+	}
+}
