@@ -219,7 +219,11 @@ type sighting struct {
 // itself, and what came from others meanwhile. It returns the last sighting of each
 // event, sorted by id. What others withdrew is left out: the warehouse tells.
 func (d *Door) readSeen(ctx context.Context, c *closing, through uint64) ([]sighting, error) {
-	var seen []sighting
+	expected := uint64(0)
+	for _, r := range c.receipts {
+		expected += r.accepted
+	}
+	seen := make([]sighting, 0, min(expected, uint64(d.limits.Delivery)))
 	found := map[reference.Day]bool{}
 	err := d.config.Closing.Read(ctx, c.receipts[0].where.First.Seq, through, c.contract.Type, func(m journal.Message) error {
 		for _, damage := range m.Damage {
