@@ -101,8 +101,7 @@ func fillDemo(c *cobra.Command, p *program) error {
 		err = makeErr
 	}
 	if err == nil {
-		fmt.Fprintln(c.ErrOrStderr(), "waiting until every event is in the warehouse and in the lake")
-		err = s.settle(func(int, int) {})
+		err = s.settle(c.ErrOrStderr())
 	}
 	refused.print(c.ErrOrStderr())
 	if err != nil {

@@ -151,7 +151,7 @@ func load(c *cobra.Command, server *client, files []string) error {
 		err = deliveries.close(s, c.ErrOrStderr())
 	}
 	if wait, _ := c.Flags().GetBool("wait"); wait && ctx.Err() == nil {
-		if settle := s.settle(func(int, int) {}); err == nil {
+		if settle := s.settle(c.ErrOrStderr()); err == nil {
 			err = settle
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -277,7 +278,10 @@ func (s *sender) refused(r refusal) {
 
 // settle waits until everything that was accepted can be seen in KPIs and lies in
 // the lake, and adds up how many were duplicates and conflicts.
-func (s *sender) settle(report func(done, all int)) error {
+func (s *sender) settle(out io.Writer) error {
+	bar := newProgress(out, "into warehouse and lake", "events")
+	defer bar.end()
+	sent := s.outcome.Accepted
 	for i, id := range s.receipts {
 		r, err := s.loaded(id)
 		if err != nil {
@@ -286,7 +290,8 @@ func (s *sender) settle(report func(done, all int)) error {
 		s.outcome.Duplicate += r.Duplicate
 		s.outcome.Conflict += r.Conflict
 		s.outcome.Accepted -= r.Duplicate + r.Conflict
-		report(i+1, len(s.receipts))
+		done := float64(i+1) / float64(len(s.receipts))
+		bar.set(done, int64(done*float64(sent)))
 	}
 	for _, id := range s.withdrawals {
 		r, err := s.loaded(id)
