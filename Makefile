@@ -28,7 +28,7 @@ $(DUCKDB): $(wildcard cmd/ombor/testdata/duckdb/*)
 	cd .tools/duckdb && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help run test test-go test-web test-conformance build lint clean
+.PHONY: help run test test-go test-web test-conformance bench-ingest bench-kpi build lint clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -72,6 +72,18 @@ test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedd
 
 test-end-to-end: bin/ombor $(MINIO) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
 	go test -count=1 -timeout 20m -tags endtoend ./cmd/ombor/...
+
+# EVENTS, ROUNDS and SCALE may be given; docs/performance.md says what is measured. The
+# time never decides: a measurement fails only when the work was not the same.
+BENCH := go test -count=1 -timeout 4h -tags bench ./cmd/ombor
+
+bench-ingest: bin/ombor ## Ombor against the engine alone and a plain inserter
+	$(BENCH) -run '^TestBenchIngest$$'
+	@cat .tools/bench/ingest.txt
+
+bench-kpi: bin/ombor ## answers over HTTP, from rollups and from facts
+	$(BENCH) -run '^TestBenchKPI$$'
+	@cat .tools/bench/kpi.txt
 
 
 clean: ## remove what was built; keeps .tools

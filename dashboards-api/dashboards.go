@@ -88,9 +88,24 @@ type Status struct {
 	Loaded    uint64    // last message in facts and rollups
 	Lake      uint64    // last message in the lake
 	LagEvents uint64    // events acknowledged and not yet loaded
-	Received  time.Time // when the journal received message Loaded; zero: none yet
+	Received  time.Time // when the newest rows came in; zero: none yet
 	Lag       time.Duration
 	Sources   []Source
+
+	Duplicates uint64 // events that came again unchanged, since the journal began
+	Conflicts  uint64 // events with other content under an id that was known, since the journal began
+	Held       uint64 // events in quarantine, conflicts among them
+
+	Engine     Engine
+	Durability string   // what an acknowledgement proves, in one sentence
+	Problems   []string // what is wrong now, each in words; empty: nothing
+}
+
+// Engine is the warehouse's engine.
+type Engine struct {
+	Version  string // ClickHouse's; empty: not known yet
+	Resident int64  // bytes of memory that the embedded one holds; 0: it is elsewhere, or away
+	Restarts int    // how often the embedded one was started again
 }
 
 // Source is what is known of one expected sender.
@@ -100,9 +115,9 @@ type Source struct {
 	Owner     string        // organisation code
 	Promise   time.Duration // freshness promised; 0: none
 	LastEvent time.Time     // time of its newest event; zero: silent so far
-	Received  time.Time
+	Received  time.Time     // when its newest rows came in
 	Events    uint64
-	Late      bool // beyond its promise
+	Late      bool // beyond its promise, or promised and silent so far
 }
 
 // A route is one row of the API: everything the adapter needs to know.

@@ -125,7 +125,7 @@ func (s *server) writeMetrics(w io.Writer) error {
 	}
 	if s.config.Status != nil {
 		st := s.config.Status()
-		fmt.Fprintf(&b, "# TYPE ombor_journal_sequence gauge\nombor_journal_sequence %d\n# TYPE ombor_loaded_sequence gauge\nombor_loaded_sequence %d\n# TYPE ombor_lake_sequence gauge\nombor_lake_sequence %d\n# TYPE ombor_lag_events gauge\nombor_lag_events %d\n# TYPE ombor_lag_seconds gauge\nombor_lag_seconds %g\n",
+		fmt.Fprintf(&b, "# TYPE ombor_journal_seq gauge\nombor_journal_seq %d\n# TYPE ombor_loaded_seq gauge\nombor_loaded_seq %d\n# TYPE ombor_lake_seq gauge\nombor_lake_seq %d\n# TYPE ombor_lag_events gauge\nombor_lag_events %d\n# TYPE ombor_lag_seconds gauge\nombor_lag_seconds %g\n",
 			st.Journal, st.Loaded, st.Lake, st.LagEvents, st.Lag.Seconds())
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {

@@ -22,7 +22,19 @@ type statusBody struct {
 	LagSeconds float64      `json:"lag_seconds"`
 	Received   *time.Time   `json:"received"`
 	Sources    []sourceBody `json:"sources"`
+	Duplicates uint64       `json:"duplicates"`
+	Conflicts  uint64       `json:"conflicts"`
+	Held       uint64       `json:"held"`
+	Engine     engineBody   `json:"engine"`
+	Durability string       `json:"durability"`
+	Problems   []string     `json:"problems"`
 	Version    string       `json:"version"`
+}
+
+type engineBody struct {
+	Version  string `json:"version"`
+	Resident int64  `json:"resident_bytes"`
+	Restarts int    `json:"restarts"`
 }
 
 type sourceBody struct {
@@ -37,13 +49,16 @@ type sourceBody struct {
 }
 
 func (s *server) status() statusBody {
-	body := statusBody{Sources: []sourceBody{}, Version: s.config.Version}
+	body := statusBody{Sources: []sourceBody{}, Problems: []string{}, Version: s.config.Version}
 	if s.config.Status == nil {
 		return body
 	}
 	st := s.config.Status()
 	body.Journal, body.Loaded, body.Lake, body.LagEvents = st.Journal, st.Loaded, st.Lake, st.LagEvents
 	body.LagSeconds, body.Received = st.Lag.Seconds(), s.moment(st.Received)
+	body.Duplicates, body.Conflicts, body.Held = st.Duplicates, st.Conflicts, st.Held
+	body.Engine, body.Durability = engineBody(st.Engine), st.Durability
+	body.Problems = append(body.Problems, st.Problems...)
 	for _, source := range st.Sources {
 		body.Sources = append(body.Sources, sourceBody{source.Source, names(source.Title), source.Owner, source.Promise.Seconds(),
 			s.moment(source.LastEvent), s.moment(source.Received), source.Events, source.Late})

@@ -6,18 +6,14 @@ import (
 	"time"
 
 	"ombor/internal/kpi"
-	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/queries"
 )
 
 var scorecardParams = []string{"from", "to", "where", "known_on"}
 
-// scorecardBody is the scorecard with the period it speaks of and the names of the
-// organisations that own its figures.
+// scorecardBody is the scorecard with the names of the organisations that own its figures.
 type scorecardBody struct {
-	From   *string                    `json:"from"`
-	To     *string                    `json:"to"`
 	Owners map[string]reference.Names `json:"owners"`
 	*queries.Scorecard
 }
@@ -39,22 +35,11 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 	if r.Where, err = where(q.get("where")); err != nil {
 		return nil, err
 	}
-	if r.From == reference.NoDay && r.To == reference.NoDay {
-		through, err := s.through(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if !through.IsZero() {
-			year := through.In(s.config.Pack.Zone).Year()
-			r.From = reference.DayOf(time.Date(year, time.January, 1, 0, 0, 0, 0, time.UTC))
-			r.To = reference.DayOf(time.Date(year, time.December, 31, 0, 0, 0, 0, time.UTC))
-		}
-	}
 	card, err := s.config.Queries.Scorecard(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	body := scorecardBody{From: dayText(r.From), To: dayText(r.To), Owners: map[string]reference.Names{}, Scorecard: card}
+	body := scorecardBody{Owners: map[string]reference.Names{}, Scorecard: card}
 	organisations := s.config.Pack.Reference.Table("organisations")
 	for _, row := range card.Rows {
 		if organisations == nil {
@@ -65,32 +50,6 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 		}
 	}
 	return &answer{body: body, name: "scorecard", table: func() (*table, error) { return s.scorecardTable(body), nil }}, nil
-}
-
-// through is the time of the newest event behind any KPI that counts events; zero
-// when there is none.
-func (s *server) through(ctx context.Context) (time.Time, error) {
-	var newest time.Time
-	asked := map[string]bool{}
-	for _, k := range s.config.Pack.KPIs {
-		version := k.Versions[len(k.Versions)-1]
-		if version.Basis != kpi.Events || len(version.From) == 0 || asked[version.From[0]] {
-			continue
-		}
-		asked[version.From[0]] = true
-		today := s.today()
-		result, err := s.config.Queries.Values(ctx, queries.Request{KPI: k.ID, From: today, To: today})
-		if problem.KindOf(err) == problem.BadInput && err != nil {
-			continue // a count that exists only for months or years does not answer for a day
-		}
-		if err != nil {
-			return time.Time{}, err
-		}
-		if result.DataThrough != nil && result.DataThrough.After(newest) {
-			newest = *result.DataThrough
-		}
-	}
-	return newest, nil
 }
 
 func (s *server) scorecardTable(body scorecardBody) *table {

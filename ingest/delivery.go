@@ -117,6 +117,10 @@ func (d *Door) closeDelivery(w http.ResponseWriter, r *http.Request) (*Closed, e
 }
 
 func (d *Door) readDelivery(w http.ResponseWriter, r *http.Request) (*closing, error) {
+	// A server that cannot set deadlines (a test's recorder) has no slow clients either.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(d.limits.Idle))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, deliveryBytes))
 	in.DisallowUnknownFields()
 	var body Delivery

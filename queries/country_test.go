@@ -134,6 +134,7 @@ func country(t testing.TB) *fixture {
 	add("services", kpi.Count, services)
 	available := stock
 	available.Numerator, available.Denominator = formula(t, "countIf(mobile AND active)"), formula(t, "countIf(active)")
+	available.Covered, available.Expected = formula(t, "countIf(isNotNull(mobile) AND active)"), formula(t, "countIf(active)")
 	add("mobile-availability", kpi.Percent, available)
 	reported := kpi.Version{Basis: kpi.Reported, From: []string{"figure"}}
 	volume := reported
@@ -142,7 +143,7 @@ func country(t testing.TB) *fixture {
 	add("transactions", kpi.Count, volume)
 	takeUp := reported
 	takeUp.Numerator, takeUp.Denominator = formula(t, "sumIf(digital, isNotNull(volume))"), formula(t, "sumIf(volume, isNotNull(digital))")
-	takeUp.Covered, takeUp.Expected = formula(t, "countIf(isNotNull(volume) AND isNotNull(digital))"), formula(t, "count()")
+	takeUp.Covered, takeUp.Expected = formula(t, "countIf(isNotNull(volume) AND isNotNull(digital))"), formula(t, "countIf(isNotNull(volume))")
 	add("take-up", kpi.Percent, takeUp)
 	_ = online
 	f.targets = []*kpi.Target{{KPI: "mobile-availability", Kind: kpi.Asked, Act: kpi.Act{Title: "Decree"}, Wording: "no less than 75 %", Comparator: kpi.AtLeast, Value: 75, Due: day("2024-12-31"), DueStated: true, Owner: "ministry"}}

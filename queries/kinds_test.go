@@ -70,6 +70,8 @@ func TestKinds(t *testing.T) {
 			{queries.Request{KPI: "services"}, "2024-12-10 19 19 value open"},
 			{queries.Request{KPI: "mobile-availability", To: day("2024-08-31")}, "2024-08-31 8/20 40 value"},
 			{queries.Request{KPI: "mobile-availability", To: day("2024-09-30")}, "2024-09-30 6/19 31.57894736842105 value"},
+			// Nobody had told of any service whether it is mobile: not known is not 0 %.
+			{queries.Request{KPI: "mobile-availability", To: day("2024-01-31")}, "2024-01-31  null not_provided"},
 			{queries.Request{KPI: "services", To: day("2023-12-31")}, "2023-12-31  null not_provided"},
 			{queries.Request{KPI: "services", From: day("2024-01-01"), To: day("2024-12-31"), Grain: queries.Quarter},
 				"2024-Q1 11 11 value\n2024-Q2 20 20 value\n2024-Q3 19 19 value\n2024-Q4 19 19 value open"},
@@ -80,6 +82,34 @@ func TestKinds(t *testing.T) {
 			if got := lines(values(t, q, c.request).Cells); got != c.want {
 				t.Errorf("%+v:\n%s\nwant\n%s", c.request, got, c.want)
 			}
+		}
+		for to, want := range map[string]string{"2024-01-31": "0 of 4 units", "2024-09-30": "6 of 19 units"} {
+			result := values(t, q, queries.Request{KPI: "mobile-availability", To: day(to)})
+			if result.Coverage == nil || result.Coverage.Words != want || result.Cells[0].Coverage.Words != want {
+				t.Errorf("on %s the coverage is %+v, want %s", to, result.Coverage, want)
+			}
+		}
+		for _, c := range []struct {
+			request queries.Request
+			period  string
+			value   float64
+		}{
+			{queries.Request{KPI: "services", From: day("2024-07-01"), To: day("2024-09-30"), Compare: queries.Previous}, "2024-06-30", 20},
+			{queries.Request{KPI: "services", From: day("2024-01-01"), To: day("2024-12-31"), Compare: queries.Previous}, "2023-12-31", math.NaN()},
+			{queries.Request{KPI: "services", To: day("2024-03-31"), Compare: queries.Previous}, "2024-02-29", 8},
+			{queries.Request{KPI: "services", To: day("2024-03-30"), Compare: queries.Previous}, "2024-02-29", 8},
+			{queries.Request{KPI: "services", Compare: queries.Previous}, "2024-11-10", 19}, // today is 10 December
+			{queries.Request{KPI: "services", To: day("2024-09-30"), Compare: queries.YearBefore}, "2023-09-30", math.NaN()},
+		} {
+			got := values(t, q, c.request).Cells[0].Comparison
+			if got == nil || got.Period != c.period || (got.Value == nil) != math.IsNaN(c.value) || got.Value != nil && *got.Value != c.value {
+				t.Errorf("%+v is held against %+v, want %v on %s", c.request, got, c.value, c.period)
+			}
+		}
+		// The catalogue goes on in September; what is said of June does not.
+		through := values(t, q, queries.Request{KPI: "services", From: day("2024-01-01"), To: day("2024-06-30")}).DataThrough
+		if want := time.Date(2024, 6, 30, 23, 59, 59, 0, zone); through == nil || !through.Equal(want) {
+			t.Errorf("the stock of June has data through %v, want %s", through, want)
 		}
 	})
 
@@ -99,6 +129,8 @@ func TestKinds(t *testing.T) {
 			// Σ digital ÷ Σ volume over those that report both.
 			{queries.Request{KPI: "take-up", From: day("2024-01-01"), To: day("2024-03-31")}, "2024-01-01/2024-03-31 60/1000 6 value"},
 			{queries.Request{KPI: "take-up", From: day("2024-01-01"), To: day("2024-03-31"), Where: map[string][]string{"service": {"tax"}}}, "2024-01-01/2024-03-31 0/900 0 zero"},
+			// Nobody was to report both: that does not apply, though one said that it would not.
+			{queries.Request{KPI: "take-up", From: day("2024-04-01"), To: day("2024-06-30"), Where: map[string][]string{"service": {"tax"}}}, "2024-04-01/2024-06-30  null not_applicable"},
 			{queries.Request{KPI: "transactions", From: day("2021-01-01"), To: day("2021-12-31")}, "2021-01-01/2021-12-31  null not_provided"},
 		} {
 			if got := lines(values(t, q, c.request).Cells); got != c.want {
@@ -293,8 +325,58 @@ func TestKinds(t *testing.T) {
 				}
 			}
 		}
-		if _, err := q.Scorecard(context.Background(), queries.ScorecardRequest{Where: map[string][]string{"region": {"1703"}}}); err != nil {
-			t.Error(err)
+		// The row of a KPI says what its own page says, however many were asked together.
+		same := func(what string, got, want any) {
+			t.Helper()
+			a, errA := json.Marshal(got)
+			b, errB := json.Marshal(want)
+			if errA != nil || errB != nil || string(a) != string(b) {
+				t.Errorf("%s:\n%s\nwant\n%s", what, a, b)
+			}
+		}
+		for _, r := range []queries.ScorecardRequest{
+			{From: day("2024-01-01"), To: day("2024-09-30")},
+			{From: day("2024-02-10"), To: day("2024-09-17"), KnownOn: day("2024-11-20")},
+			{From: day("2024-04-01"), To: day("2024-06-30"), Where: map[string][]string{"region": {"1703", "1726"}}},
+			{To: day("2024-06-30")},
+		} {
+			card, err := q.Scorecard(context.Background(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if end := r.To.Time().AddDate(0, 0, 1).In(zone); card.DataThrough == nil || card.DataThrough.After(end) {
+				t.Errorf("%+v: data through %v", r, card.DataThrough)
+			}
+			kinds := map[string]int{}
+			for _, row := range card.Rows {
+				if row.Problem != "" {
+					t.Errorf("%+v %s: %s", r, row.KPI, row.Problem)
+					continue
+				}
+				request := queries.Request{KPI: row.KPI, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Compare: queries.Previous}
+				trend := queries.Request{KPI: row.KPI, From: reference.DayOf(time.Date(2023, r.To.Time().Month(), 1, 0, 0, 0, 0, time.UTC)),
+					To: reference.DayOf(time.Date(2024, r.To.Time().Month()+1, 1, 0, 0, 0, 0, time.UTC)) - 1, Where: r.Where, KnownOn: r.KnownOn, Grain: queries.Month}
+				switch {
+				case row.Basis == "reported":
+					trend.From, trend.To, trend.Grain = 0, r.To, queries.Window
+				case row.KPI == "applicants": // told by the last month
+					request = trend
+				}
+				cells := values(t, q, request).Cells
+				same(row.KPI+" whole", row.Cell, cells[len(cells)-1])
+				same(row.KPI+" months", row.Months, values(t, q, trend).Cells)
+				kinds[row.Basis]++
+			}
+			if kinds["events"] != 12 || r.Where == nil && (kinds["stock"] != 2 || kinds["reported"] != 2) {
+				t.Errorf("%+v has rows of %v", r, kinds)
+			}
+		}
+		card, err = q.Scorecard(context.Background(), queries.ScorecardRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if card.From.String() != "2024-01-01" || card.To.String() != "2024-12-31" {
+			t.Errorf("without a period the card is of %s to %s, want the year of the newest event", card.From, card.To)
 		}
 	})
 
@@ -315,6 +397,55 @@ func TestKinds(t *testing.T) {
 			t.Errorf("an empty catalogue answers %v", err)
 		}
 	})
+}
+
+// TestCoverage counts who was to report: a source that its contract names, silent or not,
+// and whoever else has begun.
+func TestCoverage(t *testing.T) {
+	f := country(t)
+	second := *f.decided
+	second.Type, second.Major, second.Source, second.Fields = "t.request.decided.v2", 2, "centres", slices.Clone(f.decided.Fields)
+	set, err := contract.NewSet("t.", zone, []*contract.Contract{f.decided, &second}, f.refs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := *f.kpis[0], *f.kpis[0]
+	one.Versions, two.Versions = slices.Clone(one.Versions), slices.Clone(two.Versions)
+	one.Versions[0].From = []string{"request.decided.v1"}
+	two.ID, two.Versions[0].From = "both", []string{"request.decided.v1", "request.decided.v2"}
+	kpis := []*kpi.KPI{&one, &two}
+	w := warehousetest.Open(t, set, kpis)
+	q := queries.New(w, kpis, f.refs, queries.Options{Now: func() time.Time { return now }})
+	words := func(id, month string) string {
+		first := day(month + "-01")
+		last := reference.DayOf(first.Time().AddDate(0, 1, -1))
+		result := values(t, q, queries.Request{KPI: id, From: first, To: last, Grain: queries.Month})
+		if result.Coverage.Words != result.Cells[0].Coverage.Words {
+			t.Errorf("%s %s: %q for the cell, %q for the answer", id, month, result.Cells[0].Coverage.Words, result.Coverage.Words)
+		}
+		return result.Cells[0].Coverage.Words
+	}
+	if got := words("requests", "2024-01"); got != "0 of 1 sources; missing: portal (nothing received yet)" {
+		t.Errorf("before anything came: %s", got)
+	}
+	var rows []warehousetest.Row
+	for i, r := range []struct{ source, day string }{{"simulation/portal", "2024-01-10"}, {"portal", "2024-02-10"}, {"mobile", "2024-02-11"}, {"portal", "2024-03-01"}, {"simulation/portal", "2024-03-02"}, {"simulation/other", "2024-03-03"}} {
+		at := day(r.day).Time()
+		rows = append(rows, warehousetest.Row{ID: uint64(i + 1), Source: r.source, Simulated: strings.HasPrefix(r.source, "simulation/"), Time: at, Cut: day("2024-11-01"), Batch: 1,
+			Data: map[string]any{"processing": "offline", "submitted_at": at}})
+	}
+	warehousetest.Insert(t, w, f.decided, rows)
+	for _, c := range []struct{ kpi, month, want string }{
+		{"requests", "2024-01", "the one source; simulated: portal"},
+		{"requests", "2024-02", "all 2 sources"},
+		{"requests", "2024-03", "2 of 3 sources; simulated: portal; missing: mobile (17 % of all rows)"},
+		{"requests", "2024-04", "0 of 3 sources; missing: mobile (17 % of all rows), portal (67 % of all rows), simulation/other (17 % of all rows)"},
+		{"both", "2024-02", "2 of 3 sources; missing: centres (nothing received yet)"},
+	} {
+		if got := words(c.kpi, c.month); got != c.want {
+			t.Errorf("%s of %s: %q, want %q", c.kpi, c.month, got, c.want)
+		}
+	}
 }
 
 // TestTwoMajorVersions reads two contracts as one series.

@@ -14,7 +14,9 @@
 // maximum and distinct counts are read from facts.
 //
 // A stock is counted on a day: the latest description of each key up to the end of that
-// day. The value of a period is the one at its end, or today's while it has not ended.
+// day. The value of a period is the one at its end, or today's while it has not ended; it
+// is compared with the end of the period before, or of a month before when the period has
+// no beginning.
 //
 // Reported figures keep their windows. A period is answered by the windows inside it:
 // added up when they follow each other without gap or overlap, else one cell for each.
@@ -23,6 +25,19 @@
 //
 // Periods without rows are there. When no source sent anything for a period its state
 // is not_provided; when some did, a count is zero and a ratio not_applicable (no_cases).
+//
+// # Who was to report
+//
+// Coverage counts senders: the source that each contract names is expected in every
+// period, silent or not; any other sender is from its first row on. A sender called
+// simulation/<source> stands in for that source, and the words say that it does. Where a
+// definition has formulae covered and expected, of reported figures or of stocks, coverage
+// counts their units instead; a stock of which no unit is known is not provided.
+//
+// # The scorecard
+//
+// [Queries.Scorecard] asks for a period, the one before and the months of a KPI in one
+// statement, and puts KPIs that read the same table into one.
 //
 // # Few persons
 //

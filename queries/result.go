@@ -38,7 +38,7 @@ type Result struct {
 	KnownOn   Date                `json:"known_on"` // null: everything received so far
 
 	// DataThrough is the time of the latest event that the contracts behind the
-	// KPI hold, and Loaded the moment at which their rollups were last written;
+	// KPI hold (of a stock not later than the day that it is told for), and Loaded the moment at which their rollups were last written;
 	// null when nothing was ever received.
 	DataThrough *time.Time `json:"data_through"`
 	Loaded      *time.Time `json:"loaded"`
@@ -112,13 +112,13 @@ type Quantile struct {
 	Value float64 `json:"value"`
 }
 
-// Coverage says how much of what should have reported has reported: sources of
-// events, or the units that a reported figure counts.
+// Coverage says how much of what should have reported has reported: sources, or the
+// units that a reported figure or a stock counts.
 type Coverage struct {
 	Covered  int64    `json:"covered"`
 	Expected int64    `json:"expected"`
 	Share    float64  `json:"share"` // percent
-	Words    string   `json:"words"` // "31 of 32 sources; missing: customs (9 % of rows)"
+	Words    string   `json:"words"` // "31 of 32 sources; missing: customs (9 % of all rows)"
 	Missing  []string `json:"missing,omitempty"`
 }
 

@@ -605,6 +605,36 @@ func (w *Warehouse) Freshness(ctx context.Context, c *contract.Contract) (Freshn
 	return f, err
 }
 
+// Sender is what one source has sent, over all contracts.
+type Sender struct {
+	Source   string
+	Rows     int64     // corrections settled
+	Last     time.Time // time of its newest event
+	Received time.Time // when its newest rows came in: when they were loaded, at most the end of the day on which the journal received them
+}
+
+// Senders reads the contracts' rollups by source, in one statement; by name.
+func (w *Warehouse) Senders(ctx context.Context) ([]Sender, error) {
+	var parts []string
+	for _, c := range w.contracts {
+		parts = append(parts, fmt.Sprintf("SELECT %s AS source, _n AS n, _last AS last, least(toInt64(toUnixTimestamp(_loaded)), toInt64(toUnixTimestamp(toDateTime(_cut + 1, %s))) - 1) AS received FROM %s",
+			contract.ColumnSource, literal(w.zone.String()), w.Table(w.Rollups(c)[0])))
+	}
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	var list []Sender
+	err := w.each(ctx, "warehouse: senders", "SELECT source, sum(n), max(last), max(received) FROM (\n"+strings.Join(parts, "\nUNION ALL\n")+"\n) GROUP BY source ORDER BY source", nil, func(scan Scan) error {
+		var s Sender
+		var received int64
+		err := scan(&s.Source, &s.Rows, &s.Last, &received)
+		s.Received = time.Unix(received, 0)
+		list = append(list, s)
+		return err
+	})
+	return list, err
+}
+
 // Watermark is the highest batch that any rollup holds: while it stays, no figure
 // changes, unless a definition does. 0 when nothing was loaded.
 func (w *Warehouse) Watermark(ctx context.Context) (uint64, error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	dashboards "ombor/dashboards-api"
@@ -42,6 +43,9 @@ type program struct {
 	warehouse *warehouse.Warehouse
 	loader    *loader.Loader
 	door      *ingest.Door
+	snapshot  atomic.Pointer[snapshot]
+	held      uint64 // events in quarantine when the process began
+	conflicts uint64 // conflicts known when the process began
 	server    *http.Server
 
 	started time.Time
@@ -109,6 +113,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	}); err != nil {
 		return p, err
 	}
+	p.watch(ctx)
 	handler, err := p.api()
 	if err != nil {
 		return p, err
@@ -283,7 +288,7 @@ func (p *program) api() (http.Handler, error) {
 			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,
 		},
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
-		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Version: version,
+		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Metrics: p.metrics, Version: version,
 	})
 }
 

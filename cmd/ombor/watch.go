@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
+	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	dashboards "ombor/dashboards-api"
@@ -13,6 +17,7 @@ import (
 	"ombor/ingest/journal"
 	"ombor/ingest/loader"
 	"ombor/internal/problem"
+	"ombor/warehouse"
 )
 
 // startLoader opens the lake and lets the loader run until close.
@@ -21,12 +26,18 @@ func (p *program) startLoader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.countHeld(ctx); err != nil {
+		return err
+	}
 	if p.loader, err = loader.New(loader.Config{
 		Journal: p.journal, Warehouse: p.warehouse, Lake: lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
 	}); err != nil {
 		return err
 	}
 	p.closing(p.loader.Close)
+	for _, count := range p.loader.Status().Counts {
+		p.conflicts += count.Conflict
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
@@ -58,25 +69,173 @@ func (p *program) closingOfDeliveries() *ingest.Closing {
 	}
 }
 
+// snapshot is what is known of the data and takes a question to find out.
+type snapshot struct {
+	senders map[string]warehouse.Sender
+	engine  string // version
+	trouble string // why the senders are not as they should be; "" when they are
+}
+
+// snapshotEvery is the shortest time between two snapshots.
+const snapshotEvery = time.Second
+
+// watch takes a snapshot whenever something was loaded, until close.
+func (p *program) watch(ctx context.Context) {
+	p.snapshot.Store(&snapshot{})
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		pause := time.NewTicker(snapshotEvery)
+		defer pause.Stop()
+		for ctx.Err() == nil {
+			loaded := p.loader.Status().Loaded
+			taken := p.takeSnapshot(ctx)
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+			}
+			if taken {
+				_ = p.loader.WaitLoaded(ctx, loaded+1) // an error: loading has stopped, which status says; the pause keeps us from spinning
+			}
+		}
+	}()
+	p.closing(func() error { stop(); <-ended; return nil })
+}
+
+// takeSnapshot is false when the warehouse could not be asked.
+func (p *program) takeSnapshot(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	next := *p.snapshot.Load() // what was known stays known
+	senders, err := p.warehouse.Senders(ctx)
+	if err == nil && next.engine == "" {
+		var state *warehouse.Status
+		if state, err = p.warehouse.Status(ctx); err == nil {
+			next.engine = state.Engine
+		}
+	}
+	if next.trouble = ""; err != nil {
+		next.trouble = "the warehouse does not answer: " + problem.DocumentOf(err).Detail
+	} else {
+		next.senders = map[string]warehouse.Sender{}
+		for _, s := range senders {
+			next.senders[s.Source] = s
+		}
+	}
+	p.snapshot.Store(&next)
+	return err == nil
+}
+
 // status is how far the data are, for /v1/status. It asks nobody, so it is quick.
 func (p *program) status() dashboards.Status {
-	w := p.loader.Status()
+	w, known := p.loader.Status(), p.snapshot.Load()
 	s := dashboards.Status{
 		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
+		Held: p.held + p.door.Counts().Held, Engine: dashboards.Engine{Version: known.engine},
+		Problems: p.problems(w.Trouble, known.trouble),
 	}
+	if p.engine != nil {
+		state := p.engine.State()
+		s.Engine = dashboards.Engine{Version: state.Version, Resident: state.Resident, Restarts: state.Restarts}
+	}
+	_, s.Durability = p.stream.Durability()
 	events := map[string]uint64{}
 	for _, count := range w.Counts {
 		events[count.Source] += count.Accepted
+		s.Duplicates += count.Duplicate
+		s.Conflicts += count.Conflict
+	}
+	s.Held += s.Conflicts - p.conflicts
+	now := time.Now()
+	add := func(source dashboards.Source) {
+		sender := known.senders[source.Source]
+		source.Events, source.LastEvent, source.Received = events[source.Source], sender.Last, sender.Received
+		source.Late = source.Promise > 0 && now.Sub(source.LastEvent) > source.Promise
+		if source.Received.After(s.Received) {
+			s.Received = source.Received
+		}
+		s.Sources = append(s.Sources, source)
 	}
 	for id, source := range p.pack.Sources {
-		s.Sources = append(s.Sources, dashboards.Source{Source: id, Title: source.Title, Owner: source.Owner, Promise: source.Freshness, Events: events[id]})
-		delete(events, id)
+		add(dashboards.Source{Source: id, Title: source.Title, Owner: source.Owner, Promise: source.Freshness})
 	}
-	for id, n := range events { // senders that the pack does not expect: a simulation, for one
-		s.Sources = append(s.Sources, dashboards.Source{Source: id, Events: n})
+	for id := range events { // senders that the pack does not expect: a simulation, for one
+		if _, expected := p.pack.Sources[id]; !expected {
+			add(dashboards.Source{Source: id})
+		}
 	}
+	slices.SortFunc(s.Sources, func(a, b dashboards.Source) int { return strings.Compare(a.Source, b.Source) })
 	return s
+}
+
+// problems are what is wrong now, in words.
+func (p *program) problems(loading, asking string) []string {
+	var list []string
+	if loading != "" {
+		list = append(list, "events are accepted but not loaded: "+loading)
+	}
+	if p.engine != nil {
+		if state := p.engine.State(); !state.Serving {
+			list = append(list, "the engine is being started again: "+state.LastExit)
+		} else if asking != "" {
+			list = append(list, asking)
+		}
+	} else if asking != "" {
+		list = append(list, asking)
+	}
+	if !p.stream.Connected() {
+		list = append(list, "the journal's server cannot be reached: events are refused until it is back")
+	}
+	if disk := examineDisk(p.config.Data); !disk.OK {
+		list = append(list, "the disk is nearly full: "+disk.Value+"; "+disk.Do)
+	}
+	if proven, why := p.stream.Durability(); !proven {
+		list = append(list, why)
+	}
+	return list
+}
+
+// countHeld counts what is in quarantine before anything is added to it.
+func (p *program) countHeld(ctx context.Context) error {
+	return p.journal.Held(ctx, func(journal.Entry) error { p.held++; return nil })
+}
+
+// metrics writes what this process counts, in the text format of Prometheus.
+func (p *program) metrics(out io.Writer) error {
+	var b strings.Builder
+	kind := func(name, kind string) { fmt.Fprintf(&b, "# TYPE %s %s\n", name, kind) }
+	kind("ombor_events_total", "counter")
+	for _, c := range p.loader.Status().Counts {
+		for _, o := range []struct {
+			outcome string
+			n       uint64
+		}{{"accepted", c.Accepted}, {"duplicate", c.Duplicate}, {"conflict", c.Conflict}, {"damaged", c.Damaged}} {
+			fmt.Fprintf(&b, "ombor_events_total{source=\"%s\",contract=\"%s\",outcome=\"%s\"} %d\n", label(c.Source), label(c.Contract), o.outcome, o.n)
+		}
+	}
+	door := p.door.Counts()
+	kind("ombor_door_requests_total", "counter")
+	fmt.Fprintf(&b, "ombor_door_requests_total{outcome=\"answered\"} %d\nombor_door_requests_total{outcome=\"failed\"} %d\n", door.Requests-min(door.Requests, door.Failed), door.Failed)
+	kind("ombor_door_events_total", "counter")
+	fmt.Fprintf(&b, "ombor_door_events_total{outcome=\"accepted\"} %d\nombor_door_events_total{outcome=\"held\"} %d\nombor_door_events_total{outcome=\"rejected\"} %d\n", door.Accepted, door.Held, door.Rejected)
+	kind("ombor_door_bytes_total", "counter")
+	fmt.Fprintf(&b, "ombor_door_bytes_total %d\n", door.Bytes)
+	if p.engine != nil {
+		state := p.engine.State()
+		kind("ombor_engine_resident_bytes", "gauge")
+		fmt.Fprintf(&b, "ombor_engine_resident_bytes %d\n", state.Resident)
+		kind("ombor_engine_restarts_total", "counter")
+		fmt.Fprintf(&b, "ombor_engine_restarts_total %d\n", state.Restarts)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// label escapes the value of a metric's label.
+func label(text string) string {
+	return strings.NewReplacer("\\", "\\\\", `"`, `\"`, "\n", `\n`).Replace(text)
 }
 
 // ready is nil when figures can be served.

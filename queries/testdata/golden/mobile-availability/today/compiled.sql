@@ -2,7 +2,9 @@ SELECT Day AS Period,
     toString(countIf(mobile AND active)) AS Numerator,
     toString(countIf(active)) AS Denominator,
     toInt64(count()) AS Cases,
-    toInt64(countIf(Simulated)) AS SimulatedCases
+    toInt64(countIf(Simulated)) AS SimulatedCases,
+    toInt64(countIf(isNotNull(mobile) AND active)) AS Covered,
+    toInt64(countIf(active)) AS Expected
 FROM (
 SELECT Day, tupleElement(State, 1) AS `service`, tupleElement(State, 2) AS `active`, tupleElement(State, 3) AS `mobile`, tupleElement(State, 4) AS Simulated
 FROM (

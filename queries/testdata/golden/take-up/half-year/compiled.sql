@@ -5,7 +5,7 @@ SELECT toDate(assumeNotNull(`window_from`)) AS WindowFrom,
     toInt64(count()) AS Cases,
     toInt64(countIf(_simulated)) AS Simulated,
     toInt64(countIf(isNotNull(volume) AND isNotNull(digital))) AS Covered,
-    toInt64(count()) AS Expected,
+    toInt64(countIf(isNotNull(volume))) AS Expected,
     arrayStringConcat(arraySort(groupUniqArray(state)), ',') AS States
 FROM `facts`.`figure_v1`
 WHERE `window_from` >= toDate32({from:Date}) AND `window_to` <= toDate32({to:Date}) AND _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM `facts`.`figure_v1` WHERE _sign < 0)
