@@ -184,6 +184,15 @@ func TestInsertApplyAndCorrect(t *testing.T) {
 	if want := list[199].Time; !fresh.Through.Equal(want) || fresh.Batch != 9 || fresh.Loaded.IsZero() {
 		t.Errorf("Freshness = %+v, want through %s, batch 9", fresh, want)
 	}
+	senders, err := w.Senders(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Loaded today, but received no later than on the correction's day.
+	received := time.Date(2024, 2, 2, 23, 59, 59, 0, w.Zone())
+	if len(senders) != 1 || senders[0].Source != "test" || senders[0].Rows != 200 || !senders[0].Last.Equal(list[199].Time) || !senders[0].Received.Equal(received) {
+		t.Errorf("Senders = %+v, want 200 rows until %s, received %s", senders, list[199].Time, received)
+	}
 	if mark, err := w.Watermark(ctx); err != nil || mark != 9 {
 		t.Errorf("Watermark = %d, %v; want 9", mark, err)
 	}
