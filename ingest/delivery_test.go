@@ -42,7 +42,8 @@ type depot struct {
 	loader    *loader.Loader
 	warehouse *warehouse.Warehouse
 	lake      *lake.Lake
-	between   func() // called by a closing after it has read the journal, before it asks what stands
+	spoil     func(*journal.Message) // what a closing reads of the journal
+	between   func()                 // called by a closing after it has read the journal, before it asks what stands
 }
 
 func newDepot(t *testing.T, limits ingest.Limits) *depot {
@@ -65,7 +66,7 @@ func newDepot(t *testing.T, limits ingest.Limits) *depot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &depot{t: t, contract: set.ByType(saleType), between: func() {}}
+	d := &depot{t: t, contract: set.ByType(saleType), spoil: func(*journal.Message) {}, between: func() {}}
 	d.warehouse = warehousetest.Open(t, set, nil)
 	conn, err := stream.Open(ctx, stream.Options{Dir: filepath.Join(dir, "nats"), Logger: quiet})
 	if err != nil {
@@ -88,8 +89,13 @@ func newDepot(t *testing.T, limits ingest.Limits) *depot {
 	go func() { ended <- d.loader.Run(running) }()
 	door, err := ingest.New(ingest.Config{Checker: contract.NewChecker(set, keys, contract.Limits{}), Journal: d.journal, SigningKey: []byte("0123456789abcdef"),
 		Limits: limits, Log: quiet, Closing: &ingest.Closing{
-			Last:       func(ctx context.Context) (uint64, error) { s, err := d.journal.Status(ctx); return s.Last, err },
-			Read:       d.journal.Read,
+			Last: func(ctx context.Context) (uint64, error) { s, err := d.journal.Status(ctx); return s.Last, err },
+			Read: func(ctx context.Context, first, last uint64, eventType string, fn func(journal.Message) error) error {
+				return d.journal.Read(ctx, first, last, eventType, func(m journal.Message) error {
+					d.spoil(&m)
+					return fn(m)
+				})
+			},
 			WaitLoaded: d.loader.WaitLoaded,
 			Standing: func(ctx context.Context, c *contract.Contract, source string, days []reference.Day, before uint64, row func([16]byte, uint32, time.Time) error) error {
 				d.between()
@@ -363,6 +369,13 @@ func TestDeliveriesMeet(t *testing.T) {
 		want(t, "second", d.close(day, second...), "2 0")
 		d.holds("second", a, b)
 	})
+	t.Run("moved by another", func(t *testing.T) {
+		d := newDepot(t, ingest.Limits{})
+		r := d.send("A 1 " + day)
+		d.send("A 1 2024-05-02")
+		want(t, "first", d.close(day, r...), "1 0")
+		d.holds("first", "1 2024-05-02 till")
+	})
 	t.Run("between reading and asking", func(t *testing.T) {
 		d := newDepot(t, ingest.Limits{})
 		d.send("A 1 " + day + ", B 2 " + day + ", C 3 " + day)
@@ -386,4 +399,35 @@ func TestDeliveriesMeet(t *testing.T) {
 		want(t, "other again", d.close(day, d.send("A 1 "+day+", B 7 "+day+", C 3 "+day+", N 9 "+day)...), "4 0")
 		d.holds("other again", a, c, "7 2024-05-01 till", n)
 	})
+}
+
+// TestDamagedDelivery: what cannot be read back was perhaps there.
+func TestDamagedDelivery(t *testing.T) {
+	d := newDepot(t, ingest.Limits{})
+	const day = "2024-05-01"
+	d.send("A 1 " + day + ", B 2 " + day)
+	r := d.send("A 1 "+day, "C 3 "+day)
+	d.send("N 9 2024-05-02")
+	for _, c := range []struct {
+		name   string
+		seq    uint64
+		damage journal.Damage
+		want   []string
+	}{
+		{"a part", 3, journal.Damage{Type: saleType, Rows: 1, Reason: "x"}, []string{"409", "damaged", "load the file again"}},
+		{"a message", 2, journal.Damage{Whole: true, Reason: "x"}, []string{"409", "damaged", "load the file again"}},
+		{"a message of another", 4, journal.Damage{Whole: true, Reason: "x"}, []string{"2 1"}},
+	} {
+		d.spoil = func(m *journal.Message) {
+			if m.Seq == c.seq {
+				c.damage.Seq = c.seq
+				m.Damage = append(m.Damage, c.damage)
+				for i := range m.Parts {
+					m.Parts[i].Record = nil
+				}
+			}
+		}
+		want(t, c.name, d.close(day, r...), c.want...)
+	}
+	d.holds("at the end", "1 2024-05-01 till", "3 2024-05-01 till", "9 2024-05-02 till")
 }
