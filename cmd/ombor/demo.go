@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -123,12 +126,8 @@ func printScorecard(ctx context.Context, out io.Writer, server *client, language
 			Title   names          `json:"title"`
 			Unit    string         `json:"unit"`
 			Cell    map[string]any `json:"cell"`
-			Targets []struct {
-				Comparator string  `json:"comparator"`
-				Value      float64 `json:"value"`
-				Status     string  `json:"status"`
-			} `json:"targets"`
-			Problem string `json:"problem"`
+			Targets []published    `json:"targets"`
+			Problem string         `json:"problem"`
 		} `json:"rows"`
 	}
 	if err := server.get(ctx, "/v1/scorecard", url.Values{"from": {from}, "to": {to}}, &card); err != nil {
@@ -139,37 +138,47 @@ func printScorecard(ctx context.Context, out io.Writer, server *client, language
 		simulated = ", SIMULATED"
 	}
 	fmt.Fprintf(out, "KPIs, %s to %s%s\n\n", from, to, simulated)
-	rows := [][]string{{"KPI", "", "value", "", "target"}}
+	rows := [][]string{{"KPI", "", "value", "", "published"}}
 	for _, r := range card.Rows {
 		drawn := ""
 		if v, ok := r.Cell["value"].(float64); ok && r.Unit == "percent" {
 			drawn = bar(v/100, 20)
 		}
-		target := ""
+		var said []string
 		for _, t := range r.Targets {
-			sign := "≥"
-			if t.Comparator == "at_most" {
-				sign = "≤"
-			}
-			target = fmt.Sprintf("%s %g %s", sign, t.Value, words(t.Status))
+			said = append(said, t.String())
 		}
 		value := r.Problem
 		if value == "" {
 			value = valueText(r.Cell, r.Unit)
 		}
-		rows = append(rows, []string{r.Title.in(language), r.KPI, value, drawn, target})
+		rows = append(rows, []string{r.Title.in(language), r.KPI, value, drawn, strings.Join(said, "; ")})
 	}
 	printTable(out, rows, map[int]bool{2: true})
 	return nil
 }
 
-// words makes a status readable: off_course is "off course".
-func words(status string) string {
-	out := []rune(status)
-	for i, r := range out {
-		if r == '_' {
-			out[i] = ' '
-		}
+// published is a target, a result or a claim that somebody published about a KPI.
+type published struct {
+	Kind       string  `json:"kind"`
+	Comparator string  `json:"comparator"`
+	Value      float64 `json:"value"`
+	Status     string  `json:"status"`
+}
+
+// String says what was published and, of a target, how it stands.
+func (p published) String() string {
+	sign := map[string]string{"at_least": "≥ ", "at_most": "≤ ", "up_to": "up to ", "about": "about "}[p.Comparator]
+	value := strconv.FormatFloat(p.Value, 'f', -1, 64)
+	if p.Value == math.Trunc(p.Value) {
+		value = grouped(int64(p.Value))
 	}
-	return string(out)
+	if p.Kind != "target" {
+		return p.Kind + " " + sign + value
+	}
+	status := map[string]string{"open": "not reached, no date", "behind": "not yet reached", "unmeasured": "no figure"}[p.Status]
+	if status == "" {
+		status = p.Status
+	}
+	return "target " + sign + value + ", " + status
 }

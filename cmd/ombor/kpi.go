@@ -270,12 +270,28 @@ func valueText(cell map[string]any, unit string) string {
 		return strconv.FormatFloat(v, 'f', 1, 64) + " %"
 	case "count":
 		return grouped(int64(v))
+	case "hours":
+		return duration(v)
 	}
 	digits := 2
 	if math.Abs(v) >= 1000 {
 		digits = 0
 	}
 	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
+}
+
+// duration says hours in the unit that people would use.
+func duration(hours float64) string {
+	in := func(value float64, unit string) string { return strconv.FormatFloat(value, 'f', 1, 64) + " " + unit }
+	switch {
+	case hours >= 48:
+		return in(hours/24, "days")
+	case hours >= 1:
+		return in(hours, "hours")
+	case hours >= 1./60:
+		return in(hours*60, "minutes")
+	}
+	return in(hours*3600, "seconds")
 }
 
 // marks says in words what a reader must know beside a figure.
