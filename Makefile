@@ -35,7 +35,7 @@ help: ## what can be made
 
 build: bin/ombor ## bin/ombor, with the page inside
 
-bin/ombor: $(GO_FILES) go.mod go.sum $(LIBCHDB) $(WEB_STAMP)
+bin/ombor: $(GO_FILES) go.mod go.sum $(LIBCHDB) $(WEB_STAMP) | compiler
 	@echo "== building bin/ombor"
 	go build -trimpath -o $@ ./cmd/ombor
 
