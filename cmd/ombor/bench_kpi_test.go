@@ -52,6 +52,7 @@ func TestBenchKPI(t *testing.T) {
 		}
 	}
 	r.machine(rollups.sql("SELECT version()"))
+	began := load(t)
 	r.say("settings  %d request.decided over a year, 2 servers with everything embedded; client and servers share the cores", events)
 	r.say("          each question with %d different first days, every one of them to the last day of the year, asked of both servers by turns", askedDays)
 	r.say("")
@@ -77,8 +78,8 @@ func TestBenchKPI(t *testing.T) {
 	r.say("If-None-Match, %d connections: %.0f answers/s, p50 %.2f ms, p99 %.2f ms", connections, answers, median(latencies), quantile(latencies, 0.99))
 	answers, latencies = hammer(t, one, "", http.StatusOK)
 	r.say("whole, from memory, %d connections: %.0f answers/s, p50 %.2f ms, p99 %.2f ms", connections, answers, median(latencies), quantile(latencies, 0.99))
-	r.say("load      %s at the end", load(t))
 	r.say("")
+	r.say("load      %s before the first question, %s after the last", began, load(t))
 	r.say("kpi/facts ratio %.2f", median(ratios))
 }
 

@@ -111,7 +111,6 @@ func (r *report) machine(engineVersion string) {
 	r.say("machine   %s, %d cores, %s memory, Linux %s", after(r.t, "/proc/cpuinfo", "model name"), runtime.NumCPU(),
 		after(r.t, "/proc/meminfo", "MemTotal"), strings.TrimSpace(contents(r.t, "/proc/sys/kernel/osrelease")))
 	r.say("versions  %s, engine %s", runtime.Version(), engineVersion)
-	r.say("load      %s at the start (1, 5, 15 minutes; above the cores' number others were at work)", load(r.t))
 }
 
 func load(t *testing.T) string {
