@@ -185,7 +185,10 @@ func (s *sources) coverage(seen map[string]bool, to reference.Day) *Coverage {
 		missing = append(missing, fmt.Sprintf("%s (%s of all rows)", name, percent(100*float64(rows)/float64(s.total))))
 	}
 	for _, name := range s.expected {
-		if seen[standIn(name)] {
+		switch {
+		case seen[standIn(name)] && seen[name]:
+			simulated = append(simulated, name+" in part")
+		case seen[standIn(name)]:
 			simulated = append(simulated, name)
 		}
 		if seen[name] || seen[standIn(name)] {

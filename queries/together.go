@@ -32,8 +32,8 @@ type asked struct {
 	done      chan struct{}
 }
 
-// seat is the place of one question, which asks once at most. Its holder gives it up in
-// the end.
+// seat is the place of one question, whose first statement is asked together with others.
+// Its holder gives it up in the end.
 type seat struct {
 	*gathering
 	once sync.Once
@@ -43,7 +43,11 @@ func (g *gathering) seat() *seat { return &seat{gathering: g} }
 
 func (s *seat) ask(ctx context.Context, statement *statement) (map[key]*sums, error) {
 	a := &asked{ctx: ctx, statement: statement, done: make(chan struct{})}
-	s.once.Do(func() { s.count(a) })
+	taken := true
+	s.once.Do(func() { taken = false; s.count(a) })
+	if taken { // a second statement waits for nobody
+		return s.queries.read(ctx, statement)
+	}
 	select {
 	case <-a.done:
 		return a.found, a.err
