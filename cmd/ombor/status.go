@@ -49,9 +49,17 @@ func printStatus(out io.Writer, indent string, facts map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(facts)) {
 		switch v := facts[name].(type) {
 		case map[string]any:
+			if name == "title" {
+				fmt.Fprintf(out, "%s%-20s %s\n", indent, name, namesOf(v).in("en"))
+				continue
+			}
 			fmt.Fprintf(out, "%s%s\n", indent, name)
 			printStatus(out, indent+"  ", v)
 		case []any:
+			if len(v) == 0 {
+				fmt.Fprintf(out, "%s%-20s none\n", indent, name)
+				continue
+			}
 			fmt.Fprintf(out, "%s%s\n", indent, name)
 			for _, item := range v {
 				if fields, ok := item.(map[string]any); ok {
@@ -63,8 +71,18 @@ func printStatus(out io.Writer, indent string, facts map[string]any) {
 			}
 		case float64:
 			fmt.Fprintf(out, "%s%-20s %s\n", indent, name, number(v))
+		case nil:
+			fmt.Fprintf(out, "%s%-20s –\n", indent, name)
 		default:
 			fmt.Fprintf(out, "%s%-20s %v\n", indent, name, v)
 		}
 	}
+}
+
+func namesOf(facts map[string]any) names {
+	n := names{}
+	for tag, v := range facts {
+		n[tag] = text(v)
+	}
+	return n
 }
