@@ -14,5 +14,5 @@ $(MINIO): internal/objects/minio.mk
 	  && go get github.com/minio/minio@$(MINIO_VERSION) 2>/dev/null \
 	  && { grep -qF "github.com/minio/minio $(MINIO_VERSION) $(MINIO_SUM)" go.sum \
 	       || { echo "MinIO's module is not the one that was tested"; exit 1; }; } \
-	  && go build -p 1 -trimpath -ldflags '-s -w' -o ../minio github.com/minio/minio
+	  && go build -trimpath -ldflags '-s -w' -o ../minio github.com/minio/minio
 	@rm -rf .tools/minio/build && touch $@
