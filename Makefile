@@ -86,5 +86,9 @@ bench-kpi: bin/ombor ## answers over HTTP, from rollups and from facts
 	@cat .tools/bench/kpi.txt
 
 
+test-server: bin/ombor $(MINIO) ## the same figures from a ClickHouse server: WAREHOUSE=https://user:password@host:8443/db (an empty one)
+	@test -n "$(WAREHOUSE)" || { echo "say which: make test-server WAREHOUSE=https://user:password@host:8443/db"; exit 2; }
+	WAREHOUSE="$(WAREHOUSE)" go test -count=1 -tags endtoend -run TestPartsElsewhere ./cmd/ombor
+
 clean: ## remove what was built; keeps .tools
 	rm -rf bin

@@ -5,6 +5,7 @@ package main_test
 import (
 	"bufio"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -19,7 +20,10 @@ import (
 // reached over TCP. The same data give the same figures as with everything embedded.
 func TestPartsElsewhere(t *testing.T) {
 	minio := miniotest.Start(t)
-	engine := engineAlone(t)
+	engine := os.Getenv("WAREHOUSE") // 'make test-server WAREHOUSE=https://…' names an empty ClickHouse server
+	if engine == "" {
+		engine = engineAlone(t)
+	}
 	file := shared(t, "us_boston_311/311_service_requests_2011.zip")
 	const boston = "internal/pack/testdata/boston"
 
