@@ -28,7 +28,7 @@ $(DUCKDB): $(wildcard cmd/ombor/testdata/duckdb/*)
 	cd .tools/duckdb && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help run test test-go test-web test-conformance bench-ingest bench-kpi build lint clean
+.PHONY: help run test test-go test-web test-conformance test-end-to-end test-server bench-ingest bench-kpi build lint clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
