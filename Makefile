@@ -19,6 +19,7 @@ include internal/objects/minio.mk
 include dashboards-api/web/web.mk
 
 GO_FILES := $(shell find . -name '*.go' -not -path './dashboards-api/web/node_modules/*' -not -path './.tools/*')
+EMBEDDED := $(shell find internal/pack/uz warehouse -type f -not -name '*.go') $(wildcard dashboards-api/*.yaml dashboards-api/*.html dashboards-api/*.css)
 
 # DuckDB reads the lake in the tests: an engine that is not ours.
 DUCKDB := .tools/duckdb/node_modules/.package-lock.json
@@ -35,7 +36,7 @@ help: ## what can be made
 
 build: bin/ombor ## bin/ombor, with the page inside
 
-bin/ombor: $(GO_FILES) go.mod go.sum $(LIBCHDB) $(WEB_STAMP) | compiler
+bin/ombor: $(GO_FILES) $(EMBEDDED) go.mod go.sum $(LIBCHDB) $(WEB_STAMP) | compiler
 	@echo "== building bin/ombor"
 	go build -trimpath -o $@ ./cmd/ombor
 
@@ -84,7 +85,6 @@ bench-ingest: bin/ombor ## Ombor against the engine alone and a plain inserter
 bench-kpi: bin/ombor ## answers over HTTP, from rollups and from facts
 	$(BENCH) -run '^TestBenchKPI$$'
 	@cat .tools/bench/kpi.txt
-
 
 test-server: bin/ombor $(MINIO) ## the same figures from a ClickHouse server: WAREHOUSE=https://user:password@host:8443/db (an empty one)
 	@test -n "$(WAREHOUSE)" || { echo "say which: make test-server WAREHOUSE=https://user:password@host:8443/db"; exit 2; }
