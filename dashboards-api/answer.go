@@ -171,6 +171,9 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 	}
 	values := make(map[string]string, len(given))
 	for name, list := range given {
+		if len(allowed) == 0 {
+			return nil, problem.New(problem.BadInput, "there is no parameter %q here; none is allowed", name).In(name)
+		}
 		if !slices.Contains(allowed, name) {
 			return nil, problem.New(problem.BadInput, "there is no parameter %q here; allowed are %s", name, strings.Join(allowed, ", ")).In(name)
 		}

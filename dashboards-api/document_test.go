@@ -8,12 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"ombor/internal/contract"
 )
 
 // pageRoutes serve the built page; they are no part of the API's document.
@@ -100,6 +104,79 @@ func generic(t *testing.T) map[string]any {
 		t.Fatal(err)
 	}
 	return doc
+}
+
+// TestDocumentTellsEverything wants every property of every schema described, answers
+// without properties that are not, and the codes of refusals complete. A null is a text
+// with a comma that somebody forgot to quote.
+func TestDocumentTellsEverything(t *testing.T) {
+	doc := generic(t)
+	var walk func(at string, v any)
+	walk = func(at string, v any) {
+		switch v := v.(type) {
+		case nil:
+			t.Errorf("openapi.yaml: %s is null", at)
+		case map[string]any:
+			for key, below := range v {
+				walk(at+"/"+key, below)
+			}
+		case []any:
+			for i, below := range v {
+				walk(fmt.Sprintf("%s/%d", at, i), below)
+			}
+		}
+	}
+	walk("", doc)
+	// CloudEvents have extensions; a cell has its dimensions beside its keys.
+	open := []string{"CloudEvent", "Cell"}
+	schemas := doc["components"].(map[string]any)["schemas"].(map[string]any)
+	for name, schema := range schemas {
+		schema := schema.(map[string]any)
+		if text, _ := schema["description"].(string); text == "" {
+			t.Errorf("%s has no description", name)
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		if closed := schema["additionalProperties"] == false; len(properties) > 0 && closed == slices.Contains(open, name) {
+			t.Errorf("%s: additionalProperties is %v", name, schema["additionalProperties"])
+		}
+		for property, of := range properties {
+			of := of.(map[string]any)
+			if text, _ := of["description"].(string); text == "" {
+				t.Errorf("%s.%s has no description", name, property)
+			}
+			if of["properties"] != nil {
+				t.Errorf("%s.%s is an object without a schema of its own", name, property)
+			}
+		}
+	}
+	var want []any
+	for _, c := range contract.Codes() {
+		want = append(want, c.Code)
+	}
+	code := schemas["Refusal"].(map[string]any)["properties"].(map[string]any)["code"].(map[string]any)
+	if !slices.Equal(code["enum"].([]any), want) {
+		t.Errorf("the codes of a refusal are %v, want %v", code["enum"], want)
+	}
+}
+
+// TestGuideHasEveryRoute looks for every path of the document in docs/http-api.md.
+func TestGuideHasEveryRoute(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "docs", "http-api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, routes, _ := strings.Cut(string(guide), "## Routes")
+	routes, _, _ = strings.Cut(routes, "\n## ")
+	for path, item := range generic(t)["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			if method == "post" {
+				path = "POST " + path
+			}
+		}
+		if !strings.Contains(routes, path+"`") {
+			t.Errorf("docs/http-api.md does not tell of %s", path)
+		}
+	}
 }
 
 // checker validates answers against the component schemas of the document.

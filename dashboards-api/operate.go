@@ -100,6 +100,10 @@ func (s *server) door(h http.Handler) gin.HandlerFunc {
 			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this process does not serve %s; its roles do not include the door", c.Request.URL.Path))
 			return
 		}
+		if _, err := readParams(c.Request, nil); err != nil {
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
 		for _, p := range c.Params {
 			c.Request.SetPathValue(p.Key, p.Value)
 		}
