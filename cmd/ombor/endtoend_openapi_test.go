@@ -502,13 +502,17 @@ func (d *described) figures(when string, ids ...string) {
 				By    []string
 				Cells []map[string]any
 			}](t, d.ask(asked{path: "/v1/kpis/{id}/values", id: k.ID, query: query, status: 200}))
-			for _, cell := range answer.Cells { // a cell has its dimensions and nothing else beside its keys
-				cells++
+			cells += len(answer.Cells)
+			odd := map[string]bool{} // a cell has its dimensions and nothing else beside its keys
+			for _, cell := range answer.Cells {
 				for key := range cell {
 					if keys[key] == nil && !slices.Contains(answer.By, strings.TrimPrefix(key, "by.")) {
-						t.Errorf("%s %s?%s: a cell has %q, which is neither in %s nor a dimension", when, k.ID, query, key, pointer)
+						odd[key] = true
 					}
 				}
+			}
+			if len(odd) > 0 {
+				t.Errorf("%s %s?%s: cells have %v, which are neither in %s nor dimensions", when, k.ID, query, odd, pointer)
 			}
 		}
 		for _, format := range []string{"csv", "xlsx", "parquet", "arrow"} {
