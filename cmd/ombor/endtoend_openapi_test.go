@@ -99,7 +99,7 @@ type asked struct {
 	path   string // as the document writes it
 	id     string // in place of {…}
 	query  string
-	status int
+	status int // 0: any that is documented
 
 	method string // GET when not given
 	header map[string]string
@@ -145,11 +145,17 @@ func (d *described) ask(a asked) []byte {
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
+	if a.status == 0 {
+		a.status = response.StatusCode
+	}
 	if response.StatusCode != a.status {
 		t.Errorf("%s: %s, want %d: %.300s", what, response.Status, a.status, body)
 		return body
 	}
 	what = fmt.Sprintf("%s, answered %d,", what, a.status)
+	if unchanged, _ := d.at("paths", a.path, "get", "responses", "304"); a.status == 200 && (unchanged != nil) != (response.Header.Get("ETag") != "") {
+		t.Errorf("%s has the ETag %q; is 304 documented: %v", what, response.Header.Get("ETag"), unchanged != nil)
+	}
 	d.hold(what, a, response.Header.Get("Content-Type"), body)
 	return body
 }
@@ -592,6 +598,7 @@ func (d *described) everywhere() {
 			if strings.HasPrefix(path, "/v1/") {
 				d.ask(asked{path: path, id: id, query: "colour=red", status: 400})
 			}
+			d.ask(asked{path: path, id: id, header: map[string]string{"Accept": "text/csv"}})
 			if answer, _ := d.at("paths", path, "get", "responses", "200", "content"); answer["text/csv"] != nil {
 				for _, format := range []string{"csv", "xlsx", "parquet", "arrow"} {
 					d.ask(asked{path: path, id: id, query: "format=" + format, status: 200})
