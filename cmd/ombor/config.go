@@ -25,6 +25,7 @@ import (
 type config struct {
 	Data        string `koanf:"data"`         // folder of the journal, the engine, the lake and the keys
 	Listen      string `koanf:"listen"`       // address of the API and the page
+	Keys        string `koanf:"keys"`         // file of the identity and pseudonym keys; empty: keys.json under data
 	Pack        string `koanf:"pack"`         // folder or zip of a pack; empty: the embedded pack uz
 	Journal     string `koanf:"journal"`      // nats://…; empty: embedded
 	Warehouse   string `koanf:"warehouse"`    // https://user@host:8443/db; empty: the embedded engine
@@ -33,12 +34,13 @@ type config struct {
 }
 
 // settings are the keys of config that may stand in the file, in the order of --help.
-var settings = []string{"data", "listen", "pack", "journal", "warehouse", "lake", "memory-limit"}
+var settings = []string{"data", "listen", "keys", "pack", "journal", "warehouse", "lake", "memory-limit"}
 
 func serveFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.String("data", defaultData(), "folder that holds everything")
 	f.String("listen", "127.0.0.1:8080", "address of the API and the page; loopback only")
+	f.String("keys", "", "file of the identity and pseudonym keys, mode 0600; by default keys.json under --data, made on the first run")
 	f.String("pack", "", "folder or zip of a country's pack; by default the embedded pack uz")
 	f.String("journal", "", "nats://HOST:4222; by default embedded")
 	f.String("warehouse", "", "https://USER@HOST:8443/DB, a ClickHouse server; by default embedded")
@@ -90,6 +92,9 @@ func (cfg *config) check() error {
 		return err
 	}
 	cfg.Data = absolute
+	if cfg.Keys == "" {
+		cfg.Keys = filepath.Join(cfg.Data, "keys.json")
+	}
 	host, _, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return problem.New(problem.BadInput, "--listen %q: want HOST:PORT, for instance 127.0.0.1:8080", cfg.Listen)

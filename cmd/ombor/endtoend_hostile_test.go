@@ -274,6 +274,26 @@ func TestBadStarts(t *testing.T) {
 			mustContain(t, arguments[0], r.stderr, "pack.yaml:")
 		}
 	})
+	t.Run("keys lost, and the keys of others", func(t *testing.T) {
+		data := t.TempDir()
+		first := serve(t, data, "--pack", "internal/pack/testdata/boston")
+		first.stop()
+		keys := filepath.Join(data, "keys.json")
+		if err := os.Rename(keys, keys+".kept"); err != nil {
+			t.Fatal(err)
+		}
+		r := start("--data", data, "--listen", "127.0.0.1:0")
+		if r.code != 1 {
+			t.Errorf("without keys: exit %d, want 1", r.code)
+		}
+		mustContain(t, "serve", r.stderr, "keys.json", "backup")
+		r = start("--data", data, "--listen", "127.0.0.1:0", "--keys", filepath.Join(s.data, "keys.json"))
+		if r.code != 1 {
+			t.Errorf("with other keys: exit %d, want 1", r.code)
+		}
+		mustContain(t, "serve", r.stderr, "--keys")
+		serve(t, data, "--pack", "internal/pack/testdata/boston", "--keys", keys+".kept").alive("with the right keys")
+	})
 	t.Run("not loopback", func(t *testing.T) {
 		r := start("--data", t.TempDir(), "--listen", "0.0.0.0:0")
 		if r.code != 2 {

@@ -82,7 +82,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		}
 		return nil
 	})
-	keys, err := contract.OpenKeys(filepath.Join(cfg.Data, "keys.json"))
+	keys, err := openKeys(cfg)
 	if err != nil {
 		return p, err
 	}
