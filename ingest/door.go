@@ -87,7 +87,6 @@ type Outcome struct {
 	Duplicate uint64 // known already, with the same content
 	Conflict  uint64 // known already, with other content: in quarantine
 	Loaded    bool   // all of them are decided, and the new ones in warehouse and lake
-	When      time.Time
 }
 
 // Limits bound what one request, and all requests together, can take. Zero fields

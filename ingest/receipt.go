@@ -75,12 +75,11 @@ func (d *Door) verify(text string) (receipt, bool) {
 
 // State is what became of the events of one receipt.
 type State struct {
-	Accepted  uint64     `json:"accepted"`       // as the door answered; once loaded, those that were new
-	Duplicate uint64     `json:"duplicate"`      // sent before with the same content: counted once
-	Conflict  uint64     `json:"conflict"`       // sent before with other content: in quarantine
-	Loaded    bool       `json:"loaded"`         // in warehouse and lake
-	Received  time.Time  `json:"received"`       // when the journal had them
-	When      *time.Time `json:"when,omitempty"` // when they were loaded
+	Accepted  uint64    `json:"accepted"`  // as the door answered; once loaded, those that were new
+	Duplicate uint64    `json:"duplicate"` // sent before with the same content: counted once
+	Conflict  uint64    `json:"conflict"`  // sent before with other content: in quarantine
+	Loaded    bool      `json:"loaded"`    // in warehouse and lake
+	Received  time.Time `json:"received"`  // when the journal had them
 }
 
 func (d *Door) receipt(r *http.Request) (*State, error) {
@@ -101,9 +100,6 @@ func (d *Door) receipt(r *http.Request) (*State, error) {
 	}
 	if outcome.Loaded {
 		state.Accepted, state.Duplicate, state.Conflict, state.Loaded = outcome.Accepted, outcome.Duplicate, outcome.Conflict, true
-		if !outcome.When.IsZero() {
-			state.When = &outcome.When
-		}
 	}
 	return state, nil
 }
