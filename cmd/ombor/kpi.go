@@ -88,7 +88,7 @@ received, hidden to protect people.`,
 	f.String("to", "", "last day, YYYY-MM-DD")
 	f.String("grain", "", "a row for each hour, day, week, month, quarter, year, fiscal year (fiscal) or window")
 	f.StringArray("by", nil, "a row for each value of a dimension; may be given again")
-	f.StringArray("where", nil, "only a part: dimension=value[,value]; may be given again")
+	f.StringArray("where", nil, "only a part: dimension=value; given again for another value or dimension")
 	f.String("compare", "", "beside each figure, that of the 'previous' period or the 'year' before")
 	f.String("basis", "", "events, reported or stock, where a KPI has several")
 	f.String("version", "", "a version of the definition; by default the one in force")
