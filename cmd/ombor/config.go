@@ -92,9 +92,6 @@ func (cfg *config) check() error {
 		return err
 	}
 	cfg.Data = absolute
-	if cfg.Keys == "" {
-		cfg.Keys = filepath.Join(cfg.Data, "keys.json")
-	}
 	host, _, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return problem.New(problem.BadInput, "--listen %q: want HOST:PORT, for instance 127.0.0.1:8080", cfg.Listen)

@@ -20,17 +20,20 @@ const keyMark = "keys.id"
 
 // openKeys opens the keys of a data folder, or makes them when the folder is new.
 func openKeys(cfg config) (*contract.Keys, error) {
-	mark := filepath.Join(cfg.Data, keyMark)
+	mark, file := filepath.Join(cfg.Data, keyMark), cfg.Keys
+	if file == "" {
+		file = filepath.Join(cfg.Data, "keys.json")
+	}
 	known, err := os.ReadFile(mark)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be read", cfg.Data)
 	}
 	if len(known) > 0 {
-		if _, err := os.Stat(cfg.Keys); errors.Is(err, fs.ErrNotExist) {
-			return nil, problem.New(problem.Conflict, "the keys of %s are missing: put %s back from its backup; with new keys nothing in the data could be recognised", cfg.Data, cfg.Keys)
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return nil, problem.New(problem.Conflict, "the keys of %s are missing: put %s back from its backup; with new keys nothing in the data could be recognised", cfg.Data, file)
 		}
 	}
-	keys, err := contract.OpenKeys(cfg.Keys)
+	keys, err := contract.OpenKeys(file)
 	if err != nil {
 		return nil, err
 	}
@@ -45,5 +48,5 @@ func openKeys(cfg config) (*contract.Keys, error) {
 		}
 		return keys, nil
 	}
-	return nil, problem.New(problem.Conflict, "the keys in %s are not those that the data in %s were made with; name the right file with --keys", cfg.Keys, cfg.Data)
+	return nil, problem.New(problem.Conflict, "the keys in %s are not those that the data in %s were made with; name the right file with --keys", file, cfg.Data)
 }
