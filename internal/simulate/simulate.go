@@ -38,7 +38,7 @@
 // The pack's tables services, regions and districts, its calendar, and its file
 // simulation/nation.json, which keeps published numbers apart from invented ones.
 // Services are weighted by their real number of applications since launch, regions by
-// their real population. Times of day, weekdays, seasons, holidays, channels,
+// their population (approximate). Times of day, weekdays, seasons, holidays, channels,
 // durations (log-normal, by way of processing and legal term), outcomes, deliveries,
 // documents, signatures and fees are invented.
 //
