@@ -46,7 +46,6 @@
 package queries
 
 import (
-	"context"
 	"time"
 
 	"ombor/internal/kpi"
@@ -94,12 +93,3 @@ func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options O
 	}
 	return q
 }
-
-// Status is what the warehouse holds.
-func (q *Queries) Status(ctx context.Context) (*warehouse.Status, error) {
-	return q.warehouse.Status(ctx)
-}
-
-// Watermark changes whenever figures may have changed: the highest batch in any
-// rollup. It suits an ETag.
-func (q *Queries) Watermark(ctx context.Context) (uint64, error) { return q.warehouse.Watermark(ctx) }

@@ -201,9 +201,6 @@ func (w *Warehouse) Close() error { return w.conn.Close() }
 // Zone is the pack's time zone, never nil.
 func (w *Warehouse) Zone() *time.Location { return w.zone }
 
-// KPIs are the definitions that the warehouse was opened with.
-func (w *Warehouse) KPIs() []*kpi.KPI { return w.kpis }
-
 // Contract finds "request.decided" (its newest major version) or
 // "request.decided.v1"; nil when there is none.
 func (w *Warehouse) Contract(name string) *contract.Contract {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -111,8 +110,4 @@ func (cfg *config) check() error {
 		}
 	}
 	return nil
-}
-
-func (cfg config) String() string {
-	return fmt.Sprintf("data %s, listen %s", cfg.Data, cfg.Listen)
 }

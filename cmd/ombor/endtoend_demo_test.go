@@ -61,6 +61,11 @@ func TestDemo(t *testing.T) {
 	r := ombor(t, append([]string{"kpi", "online-processing-share", "--by", "region", "--data", s.data}, year...)...)
 	mustContain(t, "kpi", r.stdout, "SIMULATED", "Andijan", "█")
 
+	r = ombor(t, append([]string{"kpi", "online-processing-share", "--by", "region", "--by", "processing", "--where", "region=1703", "--where", "region=1726", "--format", "csv", "--data", s.data}, year...)...)
+	if lines := strings.Count(strings.TrimSpace(r.stdout), "\n"); r.code != 0 || lines != 6 {
+		t.Errorf("two dimensions, two regions: exit %d and %d rows, want 2 regions by 3 ways of processing\n%s%s", r.code, lines, r.stdout, r.stderr)
+	}
+
 	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url)
 	t.Log(browser.stdout)
 	if browser.code != 0 {

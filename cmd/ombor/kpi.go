@@ -47,10 +47,11 @@ received, hidden to protect people.`,
 						query.Set(strings.ReplaceAll(name, "-", "_"), value)
 					}
 				}
-				for _, name := range []string{"by", "where"} {
-					if values, _ := c.Flags().GetStringArray(name); len(values) > 0 {
-						query[name] = values
-					}
+				if by, _ := c.Flags().GetStringArray("by"); len(by) > 0 {
+					query.Set("by", strings.Join(by, ","))
+				}
+				if where, _ := c.Flags().GetStringArray("where"); len(where) > 0 {
+					query["where"] = where
 				}
 				if plan, _ := c.Flags().GetBool("plan"); plan {
 					query.Set("plan", "true")

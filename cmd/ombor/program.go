@@ -203,13 +203,8 @@ func (p *program) wait(ctx context.Context) error {
 
 // serve answers on the listener until close.
 func (p *program) serve(listener net.Listener, handler http.Handler) {
-	p.server = &http.Server{
-		Handler:           loopbackHosts(handler),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}
+	p.server = dashboards.Server(loopbackHosts(handler))
+	p.server.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 	p.running.Go(func() {
 		if err := p.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			p.failed <- problem.Wrap(err, problem.Unavailable, "serve", "the address %s is no longer served", p.address)

@@ -63,11 +63,10 @@ type delivery struct {
 // busy or away it waits as long as the door asks and sends the same request
 // again, which is safe because an event counts once. Not safe for concurrent use.
 type sender struct {
-	ctx     context.Context
-	server  *client
-	ordered bool // one request at a time, for events whose order matters
-	refuse  func(refusal)
-	sent    func(events int)
+	ctx    context.Context
+	server *client
+	refuse func(refusal)
+	sent   func(events int)
 
 	body     bytes.Buffer
 	places   []place
@@ -83,12 +82,14 @@ type sender struct {
 	withdrawals []string // receipts
 }
 
+// newSender makes a sender; ordered sends one request at a time, for events whose
+// order matters.
 func newSender(ctx context.Context, server *client, ordered bool, refuse func(refusal), sent func(int)) *sender {
 	slots := inFlight
 	if ordered {
 		slots = 1
 	}
-	return &sender{ctx: ctx, server: server, ordered: ordered, refuse: refuse, sent: sent, slots: make(chan struct{}, slots)}
+	return &sender{ctx: ctx, server: server, refuse: refuse, sent: sent, slots: make(chan struct{}, slots)}
 }
 
 // add takes one event as a line of JSON.
