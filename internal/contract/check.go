@@ -258,6 +258,9 @@ func (b *Batch) add(event []byte) *Refusal {
 }
 
 func (b *Batch) accept(size int) {
+	if b.replay != nil && b.replay.Correct {
+		b.row.revision, b.row.correct = 0, true
+	}
 	b.row.table.append(&b.row)
 	b.rows++
 	b.size += size
@@ -871,6 +874,11 @@ func (b *Batch) guardPersons() {
 // identify makes _id: who sent it and which event it is, or corrects. Lengths stand
 // before both, so that no two pairs have the same bytes.
 func (b *Batch) identify() {
+	if b.replay != nil && len(b.replay.Key) == 2*len(b.row.key) {
+		if _, err := hex.Decode(b.row.key[:], []byte(b.replay.Key)); err == nil {
+			return
+		}
+	}
 	buf := binary.BigEndian.AppendUint32(b.scratch[:0], uint32(len(b.row.source)))
 	buf = append(buf, b.row.source...)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(len(b.row.root)))

@@ -16,7 +16,7 @@ func dayOf(day int32) reference.Day { return reference.Day(day) }
 func (b *Batch) hold() {
 	r, t := &b.row, b.row.table
 	h := Held{Index: b.index, ID: string(r.id), Source: string(r.source), Type: t.contract.Type, Time: time.UnixMilli(r.time).UTC(),
-		Field: b.field, Code: strings.TrimPrefix(b.fault.code, "held "), Reason: b.fault.reason, Digest: r.digest}
+		Field: b.field, Code: strings.TrimPrefix(b.fault.code, "held "), Reason: b.fault.reason, Digest: r.digest, Key: hex.EncodeToString(r.key[:]), Revision: r.revision}
 	data := map[string]any{}
 	for i := range t.contract.Fields {
 		f, v := &t.contract.Fields[i], &r.values[i]

@@ -28,6 +28,12 @@ const (
 	UnknownReference = "unknown_reference" // held: a code that the reference table does not have
 )
 
+// Codes that only the quarantine has: they are found after the door has answered.
+const (
+	Conflict = "conflict" // the id and revision are known with other content
+	Damaged  = "damaged"  // a batch in the journal whose bytes are not those that were written
+)
+
 // Codes lists every code with what it means, for documentation.
 func Codes() []CodeDescription {
 	return []CodeDescription{
@@ -80,10 +86,19 @@ type Held struct {
 	Type   string    `json:"type"`
 	Time   time.Time `json:"time"`
 	Field  string    `json:"field,omitempty"`
-	Code   string    `json:"code"` // UnknownReference or RuleBroken; the loader adds its own
+	Code   string    `json:"code"` // UnknownReference or RuleBroken; the loader adds Conflict and Damaged
 	Reason string    `json:"reason"`
 	Digest uint64    `json:"digest,string"` // _digest, taken before pseudonymisation
 	Event  []byte    `json:"event"`
+
+	// What names the event for ever, so that a replay is the same event whatever was fixed
+	// in it: a sender who sends the original again sends a duplicate.
+	Key       string `json:"key,omitempty"` // _id, 32 hexadecimal digits
+	Revision  uint32 `json:"revision,omitempty"`
+	Withdrawn bool   `json:"withdrawn,omitempty"`
+	// Correct asks [Batch.Replay] to take the event as the next revision of the one that
+	// stands under its Key, whatever revision it came as: how a conflict is settled.
+	Correct bool `json:"correct,omitempty"`
 }
 
 // Warning counts the events that broke a rule whose severity is warn.
