@@ -8,6 +8,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,8 @@ var root = func() string {
 	return dir
 }()
 
-var binary = filepath.Join(root, "bin", "ombor")
+// binary is what 'make build' made, or the file that OMBOR_BINARY names.
+var binary = cmp.Or(os.Getenv("OMBOR_BINARY"), filepath.Join(root, "bin", "ombor"))
 
 // shared is a file of the real data, which is read in place.
 func shared(t testing.TB, name string) string {

@@ -1,0 +1,197 @@
+//go:build endtoend
+
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"ombor/internal/stream"
+)
+
+// crashed is a server that is killed and started again on the same folder and address.
+type crashed struct {
+	server
+	arguments []string
+	ready     []time.Duration // how long each start took until requests were served
+}
+
+func newCrashed(t *testing.T, arguments ...string) *crashed {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	c := &crashed{server: server{t: t, data: t.TempDir(), url: "http://" + address}}
+	c.arguments = append([]string{"serve", "--data", c.data, "--listen", address}, arguments...)
+	t.Cleanup(func() {
+		if c.command != nil {
+			c.kill(c.pids()...)
+			<-c.exited
+		}
+	})
+	return c
+}
+
+// begin starts the process, and does not wait for it.
+func (c *crashed) begin() time.Time {
+	c.t.Helper()
+	c.log, c.exited = bytes.Buffer{}, make(chan struct{})
+	c.command = exec.Command(binary, c.arguments...)
+	c.command.Dir = root
+	c.command.Stdout, c.command.Stderr = &c.log, &c.log
+	began := time.Now()
+	if err := c.command.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	command, exited := c.command, c.exited
+	go func() { _ = command.Wait(); close(exited) }()
+	return began
+}
+
+// up waits until the server serves.
+func (c *crashed) up(began time.Time) {
+	c.t.Helper()
+	for {
+		select {
+		case <-c.exited:
+			c.t.Fatalf("serve ended by itself: %s", tailOf(c.log.String()))
+		default:
+		}
+		if response, err := http.Get(c.url + "/readyz"); err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				c.ready = append(c.ready, time.Since(began))
+				return
+			}
+		}
+		if time.Since(began) > 2*time.Minute {
+			c.t.Fatalf("serve is not ready: %s", tailOf(c.log.String()))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// pids are the server's process and its children, the engine.
+func (c *crashed) pids() []int {
+	return append([]int{c.command.Process.Pid}, children(c.command.Process.Pid)...)
+}
+
+// children are the processes that a process has started.
+func children(parent int) []int {
+	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
+	var found []int
+	for _, name := range all {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has just ended
+		}
+		// pid (name) state ppid …; the name may hold anything
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) > 1 && fields[1] == fmt.Sprint(parent) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
+}
+
+func (c *crashed) kill(pids ...int) {
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+	}
+}
+
+// number is a number from the environment.
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// TestCrash kills the real server under load, ROUNDS times: door and loader, the engine, or
+// all, at any moment, their starts included. Senders send again what was not acknowledged, in
+// another order, and some of what was. In the end every acknowledged event is in
+// warehouse and lake exactly once, and no other. SEED repeats a run's events and moments.
+func TestCrash(t *testing.T) {
+	rounds, seed := number(t, "ROUNDS", 30), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
+	t.Logf("SEED=%d ROUNDS=%d", seed, rounds)
+	rng := rand.New(rand.NewPCG(seed, 1<<32))
+	c := newCrashed(t, "--pack", files(t, crashPack))
+	f := newTraffic(t, c.url, seed)
+	c.up(c.begin())
+	first := c.ready[0]
+	c.ready = nil
+
+	quiet := make(chan struct{})
+	var senders sync.WaitGroup
+	for n := range 4 {
+		senders.Go(func() { f.run(n, quiet, 10) })
+	}
+	kills := map[string]int{}
+	for range rounds {
+		time.Sleep(time.Duration(rng.IntN(900)) * time.Millisecond) // the moment of the kill
+		if t.Failed() {
+			break
+		}
+		switch pids := c.pids(); rng.IntN(4) {
+		case 0:
+			kills["engine"]++
+			c.kill(pids[1:]...)
+			continue // it is started again by the server
+		case 1:
+			kills["door and loader"]++
+			c.kill(pids[0])
+		default:
+			kills["all"]++
+			c.kill(pids...)
+		}
+		<-c.exited
+		began := c.begin()
+		if rng.IntN(4) == 0 { // and once more, while it starts
+			kills["start"]++
+			time.Sleep(time.Duration(rng.IntN(1500)) * time.Millisecond)
+			c.kill(c.pids()...)
+			<-c.exited
+			began = c.begin()
+		}
+		c.up(began)
+	}
+	close(quiet)
+	senders.Wait()
+	f.total(&c.server, filepath.Join(c.data, "lake"))
+	c.stop()
+	f.quarantined(stream.Options{Dir: filepath.Join(c.data, "journal")})
+
+	var sum, most time.Duration
+	for _, d := range c.ready {
+		sum, most = sum+d, max(most, d)
+	}
+	t.Logf("killed %v; %d requests acknowledged, %d refused, %d without answer; %d events and revisions, %d conflicts", kills,
+		f.answered.Load(), f.refused.Load(), f.failed.Load(), f.revisions, len(f.conflicts))
+	t.Logf("first start %v; serving again after %v, at most %v", first.Round(time.Millisecond), (sum / time.Duration(max(1, len(c.ready)))).Round(time.Millisecond), most.Round(time.Millisecond))
+	if len(kills) == 0 || f.answered.Load() == 0 {
+		t.Error("nothing was killed, or nothing sent")
+	}
+}
