@@ -98,6 +98,7 @@ type Loader struct {
 	index  *index
 	ledger *ledger
 	stream *bytes.Buffer // what insert sends, used again; of the goroutine that carries plans out
+	turn   chan struct{} // taken by who writes: a plan being carried out, or Quiet
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when loaded moves or the state changes
@@ -148,7 +149,7 @@ func New(cfg Config) (*Loader, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &Loader{cfg: cfg, lock: lock, log: cfg.Logger, index: x, ledger: led, read: led.loaded, changed: make(chan struct{})}, nil
+	return &Loader{cfg: cfg, lock: lock, log: cfg.Logger, index: x, ledger: led, read: led.loaded, changed: make(chan struct{}), turn: make(chan struct{}, 1)}, nil
 }
 
 // Close closes index and ledger; call it after Run has returned.
@@ -173,6 +174,18 @@ func claim(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// Quiet calls fn while no plan is being carried out: warehouse, rollups and lake then hold
+// the same events, and stay as they are until fn returns. The journal goes on accepting.
+func (l *Loader) Quiet(ctx context.Context, fn func() error) error {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	return fn()
+}
+
 // failpoint is called between the steps of a plan; tests put crashes there.
 var failpoint = func(step string) {}
 
@@ -193,7 +206,7 @@ func (l *Loader) Run(ctx context.Context) error {
 }
 
 func (l *Loader) run(ctx context.Context) error {
-	if err := l.prepare(ctx); err != nil {
+	if err := l.Quiet(ctx, func() error { return l.prepare(ctx) }); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -212,7 +225,7 @@ func (l *Loader) run(ctx context.Context) error {
 		for {
 			select {
 			case p := <-plans:
-				if err := l.carryOut(ctx, p, begun); err != nil {
+				if err := l.Quiet(ctx, func() error { return l.carryOut(ctx, p, begun) }); err != nil {
 					return err
 				}
 				begun = nil
