@@ -240,7 +240,9 @@ func (p *Process) run(ctx context.Context, serving func()) (served bool, err err
 	cmd.Env = append(os.Environ(), childVariable+"=1", "TZ=UTC")
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.ExtraFiles = []*os.File{held, tell} // 3 and 4
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	// Without its parent a child is killed, which it survives as any other kill and which
+	// takes a stopped one (SIGSTOP), too: the next parent finds the folder free.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	err = cmd.Start()
 	err = errors.Join(err, held.Close(), tell.Close(), output.Close())
 	if err != nil {

@@ -204,3 +204,44 @@ func TestArgsRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// A parent that is killed leaves the folder to the next one at once, also when its
+// child is stopped and so hears no other signal.
+func TestKilledParentIsFollowedAtOnce(t *testing.T) {
+	for _, stopped := range []bool{false, true} {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), parentVariable+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stopped {
+			if err := syscall.Kill(child, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
+		next, err := engine.Start(context.Background(), engine.Config{Path: dir})
+		if err != nil {
+			t.Fatalf("child stopped %t: %v", stopped, err)
+		}
+		if err := next.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ebitengine/purego"
+	"golang.org/x/sys/unix"
 
 	"ombor/internal/problem"
 	"ombor/internal/protocol"
@@ -27,6 +28,7 @@ const (
 	parentFD      = 3                    // a pipe whose other end only the parent holds
 	readyFD       = 4                    // where the child says once that it serves
 	stopPatience  = 5 * time.Second      // how long running statements may go on after a stop
+	diePatience   = 5 * time.Second      // how long an engine whose parent was killed may take to be gone
 )
 
 // RunChildIfAsked serves an engine and ends the process when this process was
@@ -93,6 +95,9 @@ func Serve(ctx context.Context, config Config) error {
 			return problem.New(problem.Conflict, "%s is not empty, and an ephemeral engine would remove it", config.Path).In("ephemeral")
 		}
 		defer os.RemoveAll(config.Path)
+	}
+	if child {
+		awaitOrphan(config.Path)
 	}
 	f, err := boot(config)
 	if err != nil {
@@ -208,6 +213,22 @@ func watchParent(cancel context.CancelCauseFunc) {
 		time.Sleep(stopPatience + 5*time.Second)
 		os.Exit(1) // native code that does not stop must not outlive the parent
 	}()
+}
+
+// awaitOrphan waits until nobody has the folder open: the engine of a parent that was
+// killed dies with it, but the kernel takes a moment to give its memory and its lock
+// back. Whoever still holds the folder then is met by boot, which says so.
+func awaitOrphan(path string) {
+	status, err := os.Open(filepath.Join(path, "status")) // the engine locks this file
+	if err != nil {
+		return // a new folder
+	}
+	defer status.Close()
+	for end := time.Now().Add(diePatience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if err := unix.Flock(int(status.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return // free, and free again with the file's closing; or an error that boot will meet
+		}
+	}
 }
 
 // boot loads the library and opens the data folder.
