@@ -6,7 +6,7 @@ SELECT toStartOfQuarter(_day) AS Period,
     sum(_n) AS Cases,
     sum(_retracted) AS Retracted,
     sum(_simulated) AS Simulated,
-    uniqUpToMerge(10)(p_61b109ff85) AS Persons
+    uniqUpToMerge(10)(p_ba7b563670) AS Persons
 FROM `rollups`.`request_decided_v1__time__processing__region`
 WHERE _day >= {from:Date} AND _day <= {to:Date}
 GROUP BY Period, By1, By2
