@@ -13,13 +13,14 @@ type column struct {
 	name, kind, codec, about string
 }
 
-// Codecs, by what a column looks like in a part sorted by (_day, labels, time);
+// Codecs, by what a column looks like in a part sorted by [sortKey];
 // docs/decisions/0101-storage.md has what each costs a row.
 const (
 	codecHash   = "NONE"           // random bits: packing them costs time and saves nothing
 	codecNumber = "T64, ZSTD(1)"   // whole numbers of a small range, unsorted
 	codecSorted = "Delta, ZSTD(1)" // rises along the sort order
-	codecPlain  = "ZSTD(1)"        // labels, texts, flags, floats
+	codecText   = "ZSTD(3)"        // texts of many values: in this place no slower than ZSTD(1)
+	codecPlain  = "ZSTD(1)"        // what repeats: labels, flags, persons, sums of a tariff; and floats
 )
 
 // Columns are the names of the columns of a contract's fact table, in its order.
@@ -55,7 +56,7 @@ func fieldColumn(f *contract.Field) column {
 	col := column{name: f.Name, codec: codecPlain}
 	switch f.Type {
 	case contract.Text:
-		col.kind = "String"
+		col.kind, col.codec = "String", codecText
 	case contract.Code, contract.Enum, contract.Ref:
 		col.kind = "LowCardinality(String)"
 	case contract.Person:
@@ -64,8 +65,10 @@ func fieldColumn(f *contract.Field) column {
 		col.kind, col.codec = "DateTime64(3, 'UTC')", codecNumber
 	case contract.Date:
 		col.kind, col.codec = "Date32", codecNumber
-	case contract.Integer, contract.Money, contract.Duration:
+	case contract.Integer, contract.Duration:
 		col.kind, col.codec = "Int64", codecNumber
+	case contract.Money:
+		col.kind = "Int64"
 	case contract.Decimal:
 		col.kind, col.codec = fmt.Sprintf("Decimal(18, %d)", f.Scale), codecNumber
 	case contract.Boolean:
@@ -97,18 +100,30 @@ func (col column) definition() string {
 	return d
 }
 
-// sortKey is what facts are sorted by: the day, which every question bounds; up to
-// three labels, the one of fewest values first, which brings equal values together
-// and so packs every other column better; then time. It follows the contract alone, so
-// that a change of KPIs leaves the facts as they are.
+// sortKey is what facts are sorted by: the day, which every question bounds; labels
+// ([SortLabels]); and the sequence, which is nearly the order of time, so that rows
+// can arrive in the order of the table. It follows the contract alone: a change of KPIs
+// leaves the facts as they are.
 func sortKey(c *contract.Contract) []string {
+	return append(append([]string{contract.ColumnDay}, SortLabels(c)...), "_seq")
+}
+
+// SortLabels are the labels by which facts are sorted within a day, because equal
+// neighbours pack every other column better. A label from which other fields take
+// their value by default (service, when the agency is service.agency) says much of the
+// rest of the row: the one of most such fields stands alone. Where there is none it
+// is up to three, the one of fewest values first.
+func SortLabels(c *contract.Contract) []string {
 	type label struct {
 		name string
 		size int
 	}
 	var labels []label
+	followers := map[string]int{}
+	leader := ""
 	for i := range c.Fields {
-		switch f := &c.Fields[i]; f.Type {
+		f := &c.Fields[i]
+		switch f.Type {
 		case contract.Enum:
 			labels = append(labels, label{f.Name, len(f.Values)})
 		case contract.Ref:
@@ -116,13 +131,21 @@ func sortKey(c *contract.Contract) []string {
 		case contract.Code:
 			labels = append(labels, label{f.Name, 2000})
 		}
+		if by, _, ok := strings.Cut(f.Default, "."); ok {
+			if followers[by]++; followers[by] > followers[leader] {
+				leader = by
+			}
+		}
+	}
+	if leader != "" {
+		return []string{leader}
 	}
 	slices.SortStableFunc(labels, func(a, b label) int { return a.size - b.size })
-	key := []string{"_day"}
+	var names []string
 	for _, l := range labels[:min(3, len(labels))] {
-		key = append(key, l.name)
+		names = append(names, l.name)
 	}
-	return append(key, "time")
+	return names
 }
 
 // Facts is the contract's fact table, with its database, quoted.
@@ -130,10 +153,10 @@ func (w *Warehouse) Facts(c *contract.Contract) string {
 	return name(w.databases.facts) + "." + name(c.Table())
 }
 
-// createFacts makes a contract's table: one insert is one part (a partition follows
+// createFacts makes a contract's table under a name: one insert is one part (a partition follows
 // the day of receipt, not the event's), on disk when the insert is answered, and a
 // block that is sent again unchanged is dropped.
-func (w *Warehouse) createFacts(c *contract.Contract) string {
+func (w *Warehouse) createFacts(c *contract.Contract, table string) string {
 	var lines []string
 	for _, col := range factColumns(c) {
 		lines = append(lines, "    "+col.definition())
@@ -141,9 +164,9 @@ func (w *Warehouse) createFacts(c *contract.Contract) string {
 	lines = append(lines,
 		"    INDEX _seq_range _seq TYPE minmax GRANULARITY 1",
 		"    INDEX _batch_range _batch TYPE minmax GRANULARITY 1")
-	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s\n(\n%s\n)\nENGINE = MergeTree\nPARTITION BY toYYYYMM(_cut)\nORDER BY (%s)\n"+
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s.%s\n(\n%s\n)\nENGINE = MergeTree\nPARTITION BY toYYYYMM(_cut)\nORDER BY (%s)\n"+
 		"SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000\nCOMMENT %s",
-		w.Facts(c), strings.Join(lines, ",\n"), names(sortKey(c)), literal(strings.TrimSpace(c.Type+": "+c.Title.In("en")+". "+c.About)))
+		name(w.databases.facts), name(table), strings.Join(lines, ",\n"), names(sortKey(c)), literal(strings.TrimSpace(c.Type+": "+c.Title.In("en")+". "+c.About)))
 }
 
 // name quotes an identifier.

@@ -119,7 +119,7 @@ func (w *Warehouse) migrateFacts(ctx context.Context) error {
 	for _, c := range w.contracts {
 		there, ok := tables[c.Table()]
 		if !ok {
-			statements = append(statements, w.createFacts(c))
+			statements = append(statements, w.createFacts(c, c.Table()))
 			continue
 		}
 		change, refused := w.evolve(c, there)
@@ -132,6 +132,56 @@ func (w *Warehouse) migrateFacts(ctx context.Context) error {
 	for _, statement := range statements {
 		if err := w.exec(ctx, "warehouse: migrate facts", nil, statement); err != nil {
 			return err
+		}
+	}
+	return w.sortFacts(ctx)
+}
+
+// sortFacts brings facts that an earlier build sorted by (…, time) into the order of
+// sortKey: month by month into a twin, which then takes the table's place. Cut short, it
+// begins again. A contract that changed later leaves the order of its facts as it was.
+func (w *Warehouse) sortFacts(ctx context.Context) error {
+	keys := map[string]string{} // table → sort key
+	err := w.each(ctx, "warehouse: migrate", "SELECT name, sorting_key FROM system.tables WHERE database = {facts:String}",
+		map[string]string{"facts": w.databases.facts}, func(scan Scan) error {
+			var table, key string
+			err := scan(&table, &key)
+			keys[table] = key
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, c := range w.contracts {
+		twin := c.Table() + "__sorted"
+		place := name(w.databases.facts) + "." + name(twin)
+		drop := "DROP TABLE IF EXISTS " + place
+		if _, ok := keys[twin]; ok { // of a migration that was cut short
+			if err := w.exec(ctx, "warehouse: migrate facts", nil, drop); err != nil {
+				return err
+			}
+		}
+		if key := keys[c.Table()]; key == "" || strings.HasSuffix(key, "_seq") { // new, or in order
+			continue
+		}
+		months, err := w.months(ctx, c)
+		if err != nil {
+			return err
+		}
+		slog.Info("warehouse: sorting facts anew; this happens once", "table", c.Table())
+		if err := w.exec(ctx, "warehouse: sort "+c.Table(), nil, w.createFacts(c, twin)); err != nil {
+			return err
+		}
+		for _, m := range months {
+			statement := fmt.Sprintf("INSERT INTO %s (%[2]s) SELECT %[2]s FROM %s WHERE toYYYYMM(_cut) = %d", place, names(Columns(c)), w.Facts(c), m.month)
+			if err := w.exec(ctx, "warehouse: sort "+c.Table(), settings{"async_insert": 0, "insert_deduplicate": 0, "max_execution_time": 0}, statement); err != nil {
+				return err
+			}
+		}
+		for _, statement := range []string{"EXCHANGE TABLES " + place + " AND " + w.Facts(c), drop} {
+			if err := w.exec(ctx, "warehouse: place "+c.Table(), nil, statement); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

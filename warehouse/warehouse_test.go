@@ -396,6 +396,34 @@ func TestContractChanges(t *testing.T) {
 	}
 }
 
+// TestSortedByAnEarlierBuild opens facts that lie in the order of earlier builds, and
+// what a migration left that was cut short: the same rows in the order of today.
+func TestSortedByAnEarlierBuild(t *testing.T) {
+	prefix, c, e := warehousetest.Prefix(), request(), enginetest.Shared(t)
+	w := warehousetest.Reopen(t, prefix, setOf(t, c), nil)
+	facts := w.Facts(c)
+	twin := strings.TrimSuffix(facts, "`") + "__sorted`"
+	e.Exec(t, "CREATE TABLE "+prefix+"facts.before AS "+facts+" ENGINE = MergeTree PARTITION BY toYYYYMM(_cut) ORDER BY (_day, region, time)")
+	e.Exec(t, "EXCHANGE TABLES "+prefix+"facts.before AND "+facts)
+	e.Exec(t, "RENAME TABLE "+prefix+"facts.before TO "+twin)
+	for month, batch := range []uint64{1, 2} {
+		warehousetest.Insert(t, w, c, rows(5000, batch, time.Date(2024, 1+time.Month(month), 1, 0, 0, 0, 0, time.UTC)))
+	}
+	e.Exec(t, "INSERT INTO "+twin+" SELECT * FROM "+facts+" LIMIT 10")
+	content := "SELECT count(), sum(cityHash64(*)) FROM " + facts
+	want := sum(t, w, content)
+	for range 2 {
+		w = warehousetest.Reopen(t, prefix, setOf(t, c), nil)
+		if got := sum(t, w, content); got != want {
+			t.Errorf("rows and their hash are %q, before it was %q", got, want)
+		}
+		got := sum(t, w, "SELECT name, sorting_key, partition_key FROM system.tables WHERE database = '"+prefix+"facts'")
+		if want := c.Table() + "\t_day, outcome, region, _seq\ttoYYYYMM(_cut)"; got != want {
+			t.Errorf("tables are %q, want %q", got, want)
+		}
+	}
+}
+
 func TestFloatSumsAreRefused(t *testing.T) {
 	w, err := warehouse.Open(context.Background(), warehousetest.Config(t, warehousetest.Prefix()), setOf(t, request()), []*kpi.KPI{measure(t, "weights", "sum(weight)")})
 	if err != nil {
