@@ -58,6 +58,8 @@ type Options struct {
 	MaxBytes   int64     // of the journal on disk; 0 is 64 GB
 	MaxWaiting int64     // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
 	MaxHeld    int64     // bytes of the quarantine; 0 is 4 GB
+	MaxEntries int       // of the quarantine; 0 is 500,000
+	HeldIndex  string    // file of the quarantine's index; "" is none: it is made from the log at every start
 	Logger     *slog.Logger
 }
 
@@ -65,11 +67,13 @@ type Options struct {
 type Journal struct {
 	opts  Options
 	log   *slog.Logger
+	conn  *stream.Conn
 	s     *stream.Stream
-	held  *stream.Stream
 	queue chan *request
 	quit  chan struct{}
 	ended chan struct{} // closed when commit has returned
+
+	quarantine *Quarantine
 
 	waiting atomic.Int64 // bytes in the queue and in the message being synced
 	last    atomic.Uint64
@@ -97,19 +101,22 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 	if opts.MaxHeld == 0 {
 		opts.MaxHeld = 4 << 30
 	}
+	if opts.MaxEntries == 0 {
+		opts.MaxEntries = defaultEntries
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	j := &Journal{opts: opts, log: opts.Logger, queue: make(chan *request, 1024), quit: make(chan struct{}), ended: make(chan struct{}), perRow: map[string]float64{}}
+	j := &Journal{opts: opts, log: opts.Logger, conn: conn, queue: make(chan *request, 1024), quit: make(chan struct{}), ended: make(chan struct{}), perRow: map[string]float64{}}
 	var err error
 	if j.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name, About: "Events as they were acknowledged", MaxBytes: opts.MaxBytes}); err != nil {
 		return nil, err
 	}
-	if j.held, err = conn.Stream(ctx, stream.Config{Name: opts.Name + "_HELD", About: "Events kept aside", MaxBytes: opts.MaxHeld}); err != nil {
-		return nil, err
-	}
 	st, err := j.s.State(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if j.quarantine, err = openQuarantine(ctx, conn, opts); err != nil {
 		return nil, err
 	}
 	j.last.Store(st.Last)
@@ -117,12 +124,22 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 	return j, nil
 }
 
+// Conn is the server that holds the journal, for what its loaders keep beside it.
+func (j *Journal) Conn() *stream.Conn { return j.conn }
+
+// Name is the name of the journal's stream.
+func (j *Journal) Name() string { return j.opts.Name }
+
 // Close waits for the message that is being synced and refuses what still waits.
 // The connection stays open.
 func (j *Journal) Close() error {
-	j.closing.Do(func() { close(j.quit) })
+	var err error
+	j.closing.Do(func() {
+		close(j.quit)
+		err = j.quarantine.close()
+	})
 	<-j.ended
-	return nil
+	return err
 }
 
 // Place is a part of a message.

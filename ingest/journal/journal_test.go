@@ -413,41 +413,6 @@ func TestUnknownContractStops(t *testing.T) {
 	}
 }
 
-func TestQuarantine(t *testing.T) {
-	d := newDoor(t)
-	j, _ := open(t, t.TempDir(), d, journal.Options{})
-	none := 0
-	if err := j.Held(t.Context(), func(journal.Entry) error { none++; return nil }); err != nil || none != 0 {
-		t.Fatal(none, err)
-	}
-	if err := j.Hold(t.Context(), []contract.Held{{ID: "a", Reason: "r1", Event: []byte(`{"a":1}`)}, {ID: "b", Reason: "r2"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Hold(t.Context(), []contract.Held{{ID: "c", Event: make([]byte, 600<<10)}}); err != nil {
-		t.Fatal(err)
-	}
-	err := j.Hold(t.Context(), []contract.Held{{ID: "d", Event: make([]byte, 2<<20)}})
-	if err == nil || problem.KindOf(err) != problem.TooLarge {
-		t.Fatal(err)
-	}
-	var ids []string
-	if err := j.Held(t.Context(), func(e journal.Entry) error { ids = append(ids, e.ID+e.Held.ID); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(ids) != "[1.0a 1.1b 2.0c]" {
-		t.Fatal(ids)
-	}
-	e, err := j.HeldEntry(t.Context(), "1.0")
-	if err != nil || e.Held.Reason != "r1" || string(e.Held.Event) != `{"a":1}` || e.Received.IsZero() {
-		t.Fatal(e, err)
-	}
-	for _, id := range []string{"1.2", "9.0", "x", "1", "1.-1"} {
-		if _, err := j.HeldEntry(t.Context(), id); err == nil || problem.KindOf(err) != problem.NotFound {
-			t.Errorf("%s: %v", id, err)
-		}
-	}
-}
-
 // A bit that flips on the disk below JetStream is found by JetStream's own checksum,
 // which drops the message: the replay stops there instead of passing over it.
 func TestFlippedBitOnDisk(t *testing.T) {
