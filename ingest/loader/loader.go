@@ -40,7 +40,8 @@
 //     asked how many rows of the batch it has: all or none, since an insert is whole.
 //     Then the rollups, which know what has been applied to them.
 //  4. lake, at the same time: files and manifest, put if absent.
-//  5. quarantine: conflicts. A crash right after may hold them twice.
+//  5. quarantine: conflicts and damage. Each has an id of its own, so that holding it
+//     again after a crash changes nothing.
 //  6. ledger: the plan is done, with the outcome of every part of every message.
 //
 // Warehouse and lake may be away: the plan is tried again, with pauses of up to 15
@@ -577,7 +578,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 		return err
 	}
 	if len(p.held) > 0 {
-		if err := l.patiently(ctx, "journal", func() error { return l.cfg.Journal.Hold(ctx, p.held) }); err != nil {
+		if err := l.patiently(ctx, "quarantine", func() error { return l.cfg.Journal.Quarantine().Hold(ctx, p.held) }); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ type plan struct {
 	entries     []entry              // new in the index
 	outcomes    [][]Outcome          // by message, by part
 	counts      map[countKey]*Outcome
-	held        []contract.Held // conflicts and damage
+	held        []journal.Found // conflicts and damage
 	takeBack    []takeBack
 	rows        int // of events, duplicates included
 	bytes       int // of messages
@@ -159,7 +159,8 @@ func (p *plan) take(m journal.Message, cut reference.Day, x *index) error {
 			outcomes[d.Part].Damaged = uint64(d.Rows)
 			p.count("", d.Type).Damaged += uint64(d.Rows)
 		}
-		p.held = append(p.held, contract.Held{Type: d.Type, Time: m.Received, Code: "damaged", Reason: d.String()})
+		p.held = append(p.held, journal.Found{Row: m.Seq<<rowBits | uint64(d.Part),
+			Held: contract.Held{Type: d.Type, Time: m.Received, Code: contract.Damaged, Reason: d.String()}})
 	}
 	seq := m.Seq << rowBits
 	for i, part := range m.Parts {
@@ -246,9 +247,9 @@ func (p *plan) takePart(part contract.Part, seq uint64, x *index, sum *Outcome) 
 			if err != nil {
 				return err
 			}
-			h.Code = "conflict"
+			h.Code = contract.Conflict
 			h.Reason = fmt.Sprintf("the same id and revision came with other content in message %d, row %d; send a correction with a higher revision instead", old.seq>>rowBits, old.seq&(1<<rowBits-1))
-			p.held = append(p.held, h)
+			p.held = append(p.held, journal.Found{Held: h, Row: e.seq})
 			continue
 		}
 		count.Accepted++

@@ -772,7 +772,9 @@ func eventOf(c *contract.Contract, rec arrow.Record, row int) (held contract.Hel
 	held = contract.Held{
 		ID: hex.EncodeToString(column(contract.ColumnID).(*array.FixedSizeBinary).Value(row)), Source: string(source),
 		Type: c.Type, Time: time.UnixMilli(when).UTC(), Digest: column(contract.ColumnDigest).(*array.Uint64).Value(row),
+		Revision: column(contract.ColumnRev).(*array.Uint32).Value(row), Withdrawn: column(contract.ColumnWithdrawn).(*array.Boolean).Value(row),
 	}
+	held.Key = held.ID
 	data := map[string]any{}
 	for i := range c.Fields {
 		f := &c.Fields[i]
@@ -802,9 +804,17 @@ func eventOf(c *contract.Contract, rec arrow.Record, row int) (held contract.Hel
 		}
 	}
 	event := map[string]any{"specversion": "1.0", "id": held.ID, "source": held.Source, "type": c.Type,
-		"time": held.Time.Format(time.RFC3339Nano), "data": data}
-	if rev := column(contract.ColumnRev).(*array.Uint32).Value(row); rev > 0 {
-		event["corrects"], event["revision"] = held.ID, rev
+		"time": held.Time.Format(time.RFC3339Nano)}
+	if held.Withdrawn {
+		event["withdrawn"] = true
+	} else {
+		event["data"] = data
+	}
+	if held.Revision > 0 { // the correction's own id is not stored
+		event["id"], event["corrects"], event["revision"] = fmt.Sprintf("%s-%d", held.ID, held.Revision), held.ID, held.Revision
+	}
+	if column(contract.ColumnSimulated).(*array.Boolean).Value(row) {
+		event["simulated"] = true
 	}
 	held.Event, err = json.Marshal(event)
 	return held, err
