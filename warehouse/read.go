@@ -80,16 +80,7 @@ func (s *stream) Close() error {
 // go in one call and lie in one month of _cut. A stream of more than [MaxInsert] bytes is a
 // TooLarge error, and nothing of it is kept.
 func (w *Warehouse) InsertFacts(ctx context.Context, c *contract.Contract, arrowStream io.Reader) error {
-	ctx, cancel := unbounded(ctx)
-	defer cancel()
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(wholeBlock))
-	statement := "INSERT INTO " + w.Facts(c) + " (" + names(Columns(c)) + ") FORMAT ArrowStream"
-	limited := &limitedReader{from: arrowStream, left: MaxInsert}
-	err := w.conn.InsertFormat(ctx, "ArrowStream", statement, limited)
-	if limited.passed {
-		return problem.Wrap(err, problem.TooLarge, "warehouse: insert into "+c.Table(), "a batch of more than %d bytes cannot be inserted in one piece", MaxInsert)
-	}
-	return failure(err, "warehouse: insert into "+c.Table())
+	return w.InsertBatch(ctx, c, "", arrowStream)
 }
 
 // MaxInsert is the size of one insert, in bytes: what the embedded engine takes as one

@@ -500,14 +500,15 @@ func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut 
 	// Two at a time: one waits for the disk while the other sums.
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
+	set, unless := w.own(wholeBlock)
 	for _, r := range rollups {
 		done := through[r.Name]
 		if done >= batch {
 			continue
 		}
 		group.Go(func() error {
-			where := fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d", month, done, batch)
-			return w.exec(ctx, "warehouse: apply "+r.Name, wholeBlock, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where))
+			where := fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d AND %s", month, done, batch, unless)
+			return w.exec(ctx, "warehouse: apply "+r.Name, set, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where))
 		})
 	}
 	return group.Wait()

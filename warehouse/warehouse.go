@@ -48,6 +48,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -85,6 +86,8 @@ type Warehouse struct {
 	persons   int
 	contracts []*contract.Contract
 	kpis      []*kpi.KPI
+
+	epoch atomic.Uint64 // of the loader whose statements these are; 0: nobody claimed
 
 	rollups  []*Rollup
 	declared map[string][]*Rollup // by contract.Table()

@@ -7,6 +7,7 @@
 //	s, err := c.Stream(ctx, stream.Config{Name: "JOURNAL", MaxBytes: 64 << 30, MaxMessage: 1 << 20})
 //	seq, err := s.Publish(ctx, "", data)        // returns when the server has stored it
 //	err = s.Follow(ctx, seq, func(m stream.Message) error { … })
+//	seq, err = s.Append(ctx, data, seq)         // refused when somebody else wrote after seq
 //
 // # What an acknowledgement means
 //
@@ -26,10 +27,22 @@
 // a write fail all the same, that Publish ends with Unavailable after its time-out, the
 // embedded server is started again on its own data, and the connection and its
 // followers find it by themselves.
+//
+// # Damage on disk
+//
+// JetStream has a checksum on every stored message. When it finds one wrong while it
+// starts, it cuts the file there: one flipped bit takes with it up to 8 MB of messages behind it,
+// and at the end of a stream their sequences are given out again. So the
+// files of the embedded server are looked through before it starts, and a message whose
+// checksum is wrong is sealed again as it is (mend.go): it keeps its sequence, its
+// neighbours are untouched, and the reader's own checksums tell what is wrong with it. What
+// an outside server has lost is told by [Stream.Lost].
 package stream
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -281,6 +294,7 @@ type Config struct {
 	Name       string // upper case; the subject is ombor.<name>
 	About      string
 	MaxBytes   int64 // when reached, Publish answers Unavailable; required
+	Grows      bool  // MaxBytes is the least: a stream that is more than half full gets twice what it holds when it is opened
 	MaxMessage int32 // bytes of one message; 0 is 1 MB
 }
 
@@ -336,6 +350,12 @@ func (c *Conn) Stream(ctx context.Context, cfg Config) (*Stream, error) {
 	if bad != "" {
 		return nil, problem.New(problem.Conflict, "the stream %s is set up with %s; change it or name another", cfg.Name, bad).In("journal")
 	}
+	if cfg.Grows {
+		want.MaxBytes = max(want.MaxBytes, have.MaxBytes)
+		if held := int64(s.CachedInfo().State.Bytes); held > want.MaxBytes/2 {
+			want.MaxBytes = 2 * held
+		}
+	}
 	if have.MaxBytes != want.MaxBytes || have.MaxMsgSize != want.MaxMsgSize {
 		have.MaxBytes, have.MaxMsgSize = want.MaxBytes, want.MaxMsgSize
 		if s, err = c.js.UpdateStream(ctx, have); err != nil {
@@ -387,6 +407,38 @@ func (s *Stream) Publish(ctx context.Context, id string, data []byte) (uint64, e
 	return ack.Sequence, nil
 }
 
+// Append is Publish for one writer at a time: the message gets the sequence after last,
+// or none. Conflict says that the stream goes on otherwise after last: somebody else
+// writes. After any other error the same message may be appended again, also when
+// it was stored and the answer lost.
+func (s *Stream) Append(ctx context.Context, data []byte, last uint64) (uint64, error) {
+	op := "stream: append to " + s.name
+	if err := s.conn.room(len(data)); err != nil {
+		return 0, err
+	}
+	wait, cancel := context.WithTimeout(ctx, s.conn.opts.Timeout)
+	defer cancel()
+	ack, err := s.conn.js.Publish(wait, s.subject, data, jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequence(last))
+	if err == nil {
+		return ack.Sequence, nil
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		m, gerr := s.Get(ctx, last+1)
+		switch {
+		case gerr == nil && bytes.Equal(m.Data, data):
+			return last + 1, nil
+		case gerr == nil || problem.KindOf(gerr) == problem.NotFound:
+			return 0, problem.Wrap(err, problem.Conflict, op, "somebody else has written to %s after message %d", s.name, last)
+		}
+		return 0, gerr
+	}
+	if ctx.Err() == nil && !isAPI(err) {
+		s.conn.revive()
+	}
+	return 0, s.conn.fault(op, err)
+}
+
 func isAPI(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api)
@@ -421,6 +473,54 @@ func (s *Stream) Get(ctx context.Context, seq uint64) (Message, error) {
 		return Message{}, s.conn.fault(fmt.Sprintf("stream: read %s/%d", s.name, seq), err)
 	}
 	return Message{Seq: m.Sequence, Time: m.Time, Data: m.Data}, nil
+}
+
+// Next reads the first message at or after a sequence; NotFound when there is none.
+func (s *Stream) Next(ctx context.Context, seq uint64) (Message, error) {
+	m, err := s.s.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(s.subject))
+	if err != nil {
+		return Message{}, s.conn.fault(fmt.Sprintf("stream: read %s from %d", s.name, seq), err)
+	}
+	return Message{Seq: m.Sequence, Time: m.Time, Data: m.Data}, nil
+}
+
+// Lost tells which of the messages first to last, both inclusive, the server says it
+// does not have and will not have. The leader of a replicated stream is asked, since
+// another copy may only be behind. A message after the end of the stream is not lost.
+func (s *Stream) Lost(ctx context.Context, first, last uint64) ([]uint64, error) {
+	op := fmt.Sprintf("stream: ask for %s/%d-%d", s.name, first, last)
+	info, err := s.s.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return nil, s.conn.fault(op, err)
+	}
+	gone := map[uint64]bool{}
+	for _, seq := range info.State.Deleted {
+		gone[seq] = true
+	}
+	var lost []uint64
+	for seq := first; seq <= min(last, info.State.LastSeq); seq++ {
+		if seq >= info.State.FirstSeq && !gone[seq] {
+			// Stored and unreadable, perhaps. Not by a direct read, which any copy may answer.
+			answer, err := s.conn.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+s.name, fmt.Appendf(nil, `{"seq":%d}`, seq))
+			if err != nil {
+				return nil, s.conn.fault(op, err)
+			}
+			var got struct {
+				Error *jetstream.APIError `json:"error"`
+			}
+			if err := json.Unmarshal(answer.Data, &got); err != nil {
+				return nil, s.conn.fault(op, err)
+			}
+			if got.Error == nil {
+				continue
+			}
+			if got.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound {
+				return nil, s.conn.fault(op, got.Error)
+			}
+		}
+		lost = append(lost, seq)
+	}
+	return lost, nil
 }
 
 // Delete removes one message for good; its sequence is never used again.

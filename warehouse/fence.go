@@ -1,0 +1,166 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+)
+
+// The fence keeps out what a loader before this one has sent, or will send when it wakes.
+// Two loaders may carry out the same plan, never different ones: the loaders' ledger
+// sees to that. So:
+//
+//   - facts: an insert carries a token that names plan and contract. The second
+//     one with that token is dropped by the table (non_replicated_deduplication_window).
+//   - rollups: an INSERT … SELECT reads the newest epoch in the same statement, and
+//     selects nothing when it is not its own.
+//   - what runs already when a loader takes over is ended first: every statement of a
+//     loader names its epoch in the setting log_comment.
+
+// fenceComment begins the log_comment of a loader's statements.
+const fenceComment = "ombor loader "
+
+// Claim makes this warehouse's statements those of an epoch, and ends those of every
+// epoch before. After nil nothing that another loader has sent or will send changes
+// facts or rollups beyond the plan that both know of. A later epoch that has claimed the
+// warehouse already is a Conflict. Claiming an epoch again is fine.
+func (w *Warehouse) Claim(ctx context.Context, epoch uint64) error {
+	if err := w.migrateFixed(ctx); err != nil {
+		return err
+	}
+	fence := name(w.databases.meta) + ".fence"
+	if err := w.exec(ctx, "warehouse: fence", settings{"async_insert": 0}, fmt.Sprintf("INSERT INTO %s (epoch) VALUES (%d)", fence, epoch)); err != nil {
+		return err
+	}
+	var newest uint64
+	if err := w.each(ctx, "warehouse: fence", "SELECT max(epoch) FROM "+fence, nil, func(scan Scan) error { return scan(&newest) }); err != nil {
+		return err
+	}
+	if newest > epoch {
+		return problem.New(problem.Conflict, "the warehouse belongs to a loader of epoch %d, this one is of epoch %d", newest, epoch)
+	}
+	for {
+		ids, err := w.others(ctx, epoch)
+		if err != nil || len(ids) == 0 {
+			w.epoch.Store(epoch)
+			return err
+		}
+		for _, id := range ids {
+			// It may have ended by itself. SYNC would wait for ever on the embedded engine.
+			if err := w.exec(ctx, "warehouse: fence", nil, "KILL QUERY WHERE query_id = "+literal(id)+" ASYNC"); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// others are the statements under way of loaders of other epochs.
+func (w *Warehouse) others(ctx context.Context, epoch uint64) ([]string, error) {
+	var ids []string
+	err := w.each(ctx, "warehouse: fence", "SELECT query_id FROM system.processes WHERE startsWith(Settings['log_comment'], {comment:String}) AND Settings['log_comment'] != {own:String}",
+		map[string]string{"comment": fenceComment + w.databases.meta + " ", "own": w.tag(epoch)}, func(scan Scan) error {
+			var id string
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	return ids, err
+}
+
+func (w *Warehouse) tag(epoch uint64) string {
+	return fmt.Sprintf("%s%s %d", fenceComment, w.databases.meta, epoch)
+}
+
+// own are the settings of a statement that writes, and the condition under which
+// an INSERT … SELECT may.
+func (w *Warehouse) own(set settings) (settings, string) {
+	epoch := w.epoch.Load()
+	if epoch == 0 { // nobody claimed: a warehouse of one process
+		return set, "1"
+	}
+	all := settings{"log_comment": w.tag(epoch)}
+	for name, value := range set {
+		all[name] = value
+	}
+	return all, fmt.Sprintf("(SELECT max(epoch) FROM %s.fence) = %d", name(w.databases.meta), epoch)
+}
+
+// InsertBatch is [Warehouse.InsertFacts] under a token: of all inserts with the same token
+// into the same contract's facts only the first has an effect, also when they run at the same
+// time. The table remembers its last 1000 tokens, over a restart; it forgets those
+// of rows that are dropped with their partition or table, not of rows that
+// [Warehouse.DeleteBatch] removed.
+func (w *Warehouse) InsertBatch(ctx context.Context, c *contract.Contract, token string, arrowStream io.Reader) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	set, _ := w.own(wholeBlock)
+	if token != "" {
+		with := settings{"insert_deduplication_token": token, "insert_deduplicate": 1}
+		for name, value := range set {
+			with[name] = value
+		}
+		set = with
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(set))
+	statement := "INSERT INTO " + w.Facts(c) + " (" + names(Columns(c)) + ") FORMAT ArrowStream"
+	limited := &limitedReader{from: arrowStream, left: MaxInsert}
+	err := w.conn.InsertFormat(ctx, "ArrowStream", statement, limited)
+	if limited.passed {
+		return problem.Wrap(err, problem.TooLarge, "warehouse: insert into "+c.Table(), "a batch of more than %d bytes cannot be inserted in one piece", MaxInsert)
+	}
+	return failure(err, "warehouse: insert into "+c.Table())
+}
+
+// MonthRows counts the facts of a contract in the month of cut. The engine knows the
+// number without reading a row.
+func (w *Warehouse) MonthRows(ctx context.Context, c *contract.Contract, cut reference.Day) (uint64, error) {
+	var n uint64
+	err := w.each(ctx, "warehouse: rows of a month", fmt.Sprintf("SELECT count() FROM %s WHERE toYYYYMM(_cut) = %d", w.Facts(c), monthOf(cut)), nil,
+		func(scan Scan) error { return scan(&n) })
+	return n, err
+}
+
+// Batches calls row with every batch of a contract's facts in the month of cut, in
+// their order, and the number of its rows.
+func (w *Warehouse) Batches(ctx context.Context, c *contract.Contract, cut reference.Day, row func(batch, rows uint64) error) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	return w.each(ctx, "warehouse: batches", fmt.Sprintf("SELECT _batch, count() FROM %s WHERE toYYYYMM(_cut) = %d GROUP BY _batch ORDER BY _batch", w.Facts(c), monthOf(cut)), nil,
+		func(scan Scan) error {
+			var batch, rows uint64
+			if err := scan(&batch, &rows); err != nil {
+				return err
+			}
+			return row(batch, rows)
+		})
+}
+
+// Newest is the highest batch in the facts of a contract; 0 when there are none.
+func (w *Warehouse) Newest(ctx context.Context, c *contract.Contract, above uint64) (uint64, error) {
+	var batch uint64
+	err := w.each(ctx, "warehouse: newest batch", fmt.Sprintf("SELECT max(_batch) FROM %s WHERE _batch > %d", w.Facts(c), above), nil,
+		func(scan Scan) error { return scan(&batch) })
+	return batch, err
+}
+
+// DeleteBatch removes the rows of a batch from the facts of a contract, in the month of
+// cut, and returns when they are gone. The rollups of the month have to be filled
+// anew then ([Warehouse.Refill]).
+func (w *Warehouse) DeleteBatch(ctx context.Context, c *contract.Contract, cut reference.Day, batch uint64) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	return w.exec(ctx, "warehouse: delete a batch", settings{"mutations_sync": 2},
+		fmt.Sprintf("ALTER TABLE %s DELETE WHERE toYYYYMM(_cut) = %d AND _batch = %d", w.Facts(c), monthOf(cut), batch))
+}
