@@ -18,6 +18,18 @@
 // names it. Objects are written once. Writing a plan again, after a crash, finds
 // its own files and changes nothing.
 //
+// # Generations
+//
+// [Lake.Compact] merges the files of neighbouring plans of one day of receipt into fewer and larger
+// ones, and puts one manifest of a higher generation that covers all of their messages:
+//
+//	_manifest/00000000000000000101-00000000000000000900.g1.jsonl
+//
+// A manifest is current unless one of a higher generation covers its messages. So
+// that one put makes the merged files current and the old ones not, at once, for
+// whoever reads by the manifests; docs/sql.md has the statement. The old files stay
+// for a grace period, for who is reading them.
+//
 // # Columns
 //
 // Those of the contract's batch without _correct, and the loader's _sign, _cut,
@@ -35,12 +47,16 @@ package lake
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/cespare/xxhash/v2"
@@ -102,9 +118,50 @@ type File struct {
 	Checksum string        `json:"checksum"` // xxHash64 of the object, hexadecimal
 	Content  string        `json:"content"`  // sum over the rows of a hash of identity, sign, sequence and digest: equal however the rows are packed
 	Schema   string        `json:"schema"`   // hash of the columns' names and types
+
+	// Of a compaction; First and Last are then those of all plans that it merged.
+	Generation int        `json:"generation,omitempty"` // 0: as the loader wrote it
+	Merged     *time.Time `json:"merged,omitempty"`     // when
 }
 
 const manifests = "_manifest/"
+
+// manifest is the name of one, read.
+type manifest struct {
+	object      string
+	first, last uint64
+	generation  int
+}
+
+// covers says whether n is not current any more because of m.
+func (m manifest) covers(n manifest) bool {
+	return m.generation > n.generation && m.first <= n.first && n.last <= m.last
+}
+
+// named reads the name of a manifest, or of a data file, which ends alike.
+func named(object, suffix string) (m manifest, ok bool) {
+	base, ok := strings.CutSuffix(object[strings.LastIndexByte(object, '/')+1:], suffix)
+	if !ok {
+		return m, false
+	}
+	m.object = object
+	plan, generation, merged := strings.Cut(base, ".g")
+	if merged {
+		n, err := strconv.Atoi(generation)
+		if err != nil || n < 1 {
+			return m, false
+		}
+		m.generation = n
+	}
+	first, last, ok := strings.Cut(plan, "-")
+	if !ok {
+		return m, false
+	}
+	var err, lerr error
+	m.first, err = strconv.ParseUint(first, 10, 64)
+	m.last, lerr = strconv.ParseUint(last, 10, 64)
+	return m, err == nil && lerr == nil && m.first > 0 && m.first <= m.last
+}
 
 // Lake reads and writes files in a store. It is safe for concurrent use.
 type Lake struct {
@@ -217,15 +274,63 @@ func fingerprint(s *arrow.Schema) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// Files lists the lake's files in the order of their plans, from the manifests.
+// Files lists the lake's current files in the order of their plans, from the manifests.
 func (l *Lake) Files(ctx context.Context) ([]File, error) {
+	current, _, err := l.manifests(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []File
-	err := l.store.List(ctx, manifests, func(o objects.Info) error {
-		files, err := l.manifest(ctx, o.Name)
+	for _, m := range current {
+		files, err := l.manifest(ctx, m.object)
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, files...)
-		return err
+	}
+	return all, nil
+}
+
+// Manifests are the names of the current manifests, in the order of their plans.
+func (l *Lake) Manifests(ctx context.Context) ([]string, error) {
+	current, _, err := l.manifests(ctx)
+	var names []string
+	for _, m := range current {
+		names = append(names, m.object)
+	}
+	return names, err
+}
+
+// manifests lists the current ones and the others, each in the order of their plans.
+// Two current ones that overlap are an Internal error: the lake has rows twice.
+func (l *Lake) manifests(ctx context.Context) (current, old []manifest, err error) {
+	var all []manifest
+	err = l.store.List(ctx, manifests, func(o objects.Info) error {
+		m, ok := named(o.Name, ".jsonl")
+		if !ok {
+			return problem.New(problem.Internal, "%s is not the name of a manifest", o.Name)
+		}
+		all = append(all, m)
+		return nil
 	})
-	return all, err
+	if err != nil {
+		return nil, nil, err
+	}
+	// The widest first: what covers a manifest stands before it.
+	slices.SortFunc(all, func(a, b manifest) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(b.last, a.last), cmp.Compare(b.generation, a.generation))
+	})
+	for _, m := range all {
+		switch n := len(current); {
+		case n == 0 || current[n-1].last < m.first:
+			current = append(current, m)
+		case current[n-1].covers(m):
+			old = append(old, m)
+		default:
+			return nil, nil, problem.New(problem.Internal, "the manifests %s and %s tell of the same messages", current[n-1].object, m.object)
+		}
+	}
+	return current, old, nil
 }
 
 func (l *Lake) manifest(ctx context.Context, name string) ([]File, error) {
@@ -261,6 +366,21 @@ func (l *Lake) manifest(ctx context.Context, name string) ([]File, error) {
 // throughout. The record is valid until fn returns. A file whose bytes or rows are
 // not those of the manifest is an Internal error that names it.
 func (l *Lake) Read(ctx context.Context, f File, c *contract.Contract, fn func(arrow.Record) error) error {
+	return l.read(ctx, f, Schema(c), fn)
+}
+
+// ReadColumns is [Lake.Read] of some columns, in the order of [Schema].
+func (l *Lake) ReadColumns(ctx context.Context, f File, c *contract.Contract, columns []string, fn func(arrow.Record) error) error {
+	var fields []arrow.Field
+	for _, field := range Schema(c).Fields() {
+		if slices.Contains(columns, field.Name) {
+			fields = append(fields, field)
+		}
+	}
+	return l.read(ctx, f, arrow.NewSchema(fields, nil), fn)
+}
+
+func (l *Lake) read(ctx context.Context, f File, schema *arrow.Schema, fn func(arrow.Record) error) error {
 	data, err := l.store.Get(ctx, f.Name)
 	if err != nil {
 		return err
@@ -269,7 +389,7 @@ func (l *Lake) Read(ctx context.Context, f File, c *contract.Contract, fn func(a
 		return problem.New(problem.Internal, "%s is damaged: its checksum is %s, the manifest says %s", f.Name, sum, f.Checksum)
 	}
 	var rows uint64
-	err = decode(data, Schema(c), func(rec arrow.Record) error {
+	err = decode(data, schema, func(rec arrow.Record) error {
 		rows += uint64(rec.NumRows())
 		return fn(rec)
 	})
