@@ -16,6 +16,7 @@ export OMBOR_SHARED
 
 include warehouse/engine/library/library.mk
 include internal/objects/minio.mk
+include internal/stream/nats.mk
 include dashboards-api/web/web.mk
 
 GO_FILES := $(shell find . -name '*.go' -not -path './dashboards-api/web/node_modules/*' -not -path './.tools/*')
@@ -29,7 +30,13 @@ $(DUCKDB): $(wildcard cmd/ombor/testdata/duckdb/*)
 	cd .tools/duckdb && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help run test test-go test-web test-conformance test-end-to-end test-server bench-ingest bench-kpi build lint clean
+# strace shows that no acknowledgement leaves before its fsync.
+STRACE ?= /usr/bin/strace
+$(STRACE):
+	@echo "== installing Debian's strace"
+	apt-get update -qq && apt-get install -y -qq strace
+
+.PHONY: help run test test-go test-web test-conformance test-end-to-end test-crash test-server bench-ingest bench-kpi build lint clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -71,8 +78,13 @@ test-go: compiler $(LIBCHDB) $(MINIO) $(WEB_STAMP) lint ## Go tests under the ra
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
 	go run ./warehouse/engine/conformance
 
-test-end-to-end: bin/ombor $(MINIO) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
+test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
 	go test -count=1 -timeout 20m -tags endtoend ./cmd/ombor/...
+
+# SEED repeats the events and the moments of a run.
+test-crash: ROUNDS ?= 1000
+test-crash: bin/ombor $(DUCKDB) $(NATS_SERVER) ## the server is killed under load: ROUNDS=1000 [SEED=…]
+	ROUNDS=$(ROUNDS) SEED=$(SEED) go test -count=1 -v -timeout 24h -tags endtoend -run '^TestCrash' ./cmd/ombor
 
 # EVENTS, ROUNDS and SCALE may be given; docs/performance.md says what is measured. The
 # time never decides: a measurement fails only when the work was not the same.

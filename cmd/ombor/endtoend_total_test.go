@@ -53,6 +53,8 @@ fields:
   edition: {type: integer, required: true, class: open}
   good: {type: code, required: true, class: open}
   amount: {type: integer, required: true, class: open}
+rules:
+  - {id: affordable, check: amount <= 5000, severity: quarantine}
 `, name, name, name)
 }
 
