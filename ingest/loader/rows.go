@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"ombor/internal/contract"
 	"ombor/internal/reference"
+	"ombor/warehouse"
 	"ombor/warehouse/lake"
 )
 
@@ -31,6 +33,7 @@ type table struct {
 	rev      *fixed[uint32]
 	day      *fixed[arrow.Date32]
 	id       *wide
+	sort     []*labels // that rows are sorted by within a day
 	sign     []int8
 	seq      []uint64
 	order    *arrow.Schema // the batch schema that from was made for
@@ -57,6 +60,9 @@ func newTable(c *contract.Contract) *table {
 			t.day = col.(*fixed[arrow.Date32])
 		}
 		t.columns = append(t.columns, col)
+	}
+	for _, name := range warehouse.SortLabels(c) {
+		t.sort = append(t.sort, t.columns[t.schema.FieldIndices(name)[0]].(*labels))
 	}
 	return t
 }
@@ -150,8 +156,9 @@ func (t *table) take(rec arrow.Record, row int, seq uint64) error {
 	return nil
 }
 
-// record is the table's rows as one record, sorted by day; without is true for those
-// of the warehouse, without sign 0.
+// record is the table's rows as one record, in the order of the table of facts, so that
+// the engine need not sort them and the lake packs as well: by day, labels and
+// sequence. without is true for those of the warehouse, without sign 0.
 func (t *table) record(cut reference.Day, batch uint64, without bool) arrow.Record {
 	var perm []int32 // nil: as they are
 	if without && t.silent > 0 {
@@ -161,6 +168,9 @@ func (t *table) record(cut reference.Day, batch uint64, without bool) arrow.Reco
 				perm = append(perm, int32(i))
 			}
 		}
+	}
+	for i := len(t.sort) - 1; i >= 0; i-- {
+		perm = byLabel(t.sort[i], perm)
 	}
 	perm = byDay(t.day.v, perm)
 	n := t.rows()
@@ -177,6 +187,47 @@ func (t *table) record(cut reference.Day, batch uint64, without bool) arrow.Reco
 	batches := fixed[uint64]{typ: arrow.PrimitiveTypes.Uint64, v: slices.Repeat([]uint64{batch}, n)}
 	columns = append(columns, sign.build(perm), cuts.build(nil), seq.build(perm), batches.build(nil))
 	return array.NewRecord(t.schema, columns, int64(n))
+}
+
+// byLabel is a permutation that sorts rows by a label and keeps the order of equal
+// ones; nil when there is nothing to do. rows are the rows to sort, nil is all.
+func byLabel(c *labels, rows []int32) []int32 {
+	codes := len(c.dict.ends) - 1
+	if codes < 2 {
+		return rows
+	}
+	byText := make([]int32, codes)
+	for i := range byText {
+		byText[i] = int32(i)
+	}
+	slices.SortFunc(byText, func(a, b int32) int { return bytes.Compare(c.dict.value(int(a)), c.dict.value(int(b))) })
+	next := make([]int32, codes) // by code: where its next row goes
+	n := len(c.v)
+	if rows == nil {
+		for _, code := range c.v {
+			next[code]++
+		}
+	} else {
+		n = len(rows)
+		for _, row := range rows {
+			next[c.v[row]]++
+		}
+	}
+	start := int32(0)
+	for _, code := range byText {
+		next[code], start = start, start+next[code]
+	}
+	perm := make([]int32, n)
+	for i := range n {
+		row := int32(i)
+		if rows != nil {
+			row = rows[i]
+		}
+		code := c.v[row]
+		perm[next[code]] = row
+		next[code]++
+	}
+	return perm
 }
 
 // byDay is a permutation that sorts rows by day and keeps the order within a
