@@ -473,8 +473,10 @@ func (w *Warehouse) hash(r *Rollup) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// wholeBlock makes an INSERT … SELECT write one part, or nothing.
+// wholeBlock makes an INSERT … SELECT write one part, or nothing. Its rows are not merged
+// on the way, since a GROUP BY leaves one of each key and facts have nothing to merge.
 var wholeBlock = settings{
+	"optimize_on_insert": 0,
 	"max_insert_threads": 1, "min_insert_block_size_rows": 1 << 28, "min_insert_block_size_bytes": 4 << 30,
 	"max_partitions_per_insert_block": 1, "async_insert": 0, "max_execution_time": 0,
 }
@@ -512,6 +514,14 @@ func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut 
 		})
 	}
 	return group.Wait()
+}
+
+// CatchUp applies to all rollups what a crash between facts and rollups kept from them.
+// It is idempotent; for one caller at a time, as ApplyRollups.
+func (w *Warehouse) CatchUp(ctx context.Context) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	return w.catchUp(ctx)
 }
 
 // through is the highest batch in each rollup in a month of receipt.

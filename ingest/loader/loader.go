@@ -38,11 +38,15 @@
 //     and the rows that it takes back, which cannot be asked for later.
 //  3. warehouse: one insert for each contract. After an unknown outcome, or a crash, the table is
 //     asked how many rows of the batch it has: all or none, since an insert is whole.
-//     Then the rollups, which know what has been applied to them.
 //  4. lake, at the same time: files and manifest, put if absent.
 //  5. quarantine: conflicts and damage. Each has an id of its own, so that holding it
 //     again after a crash changes nothing.
 //  6. ledger: the plan is done, with the outcome of every part of every message.
+//
+// Rollups follow the facts beside this, of several plans at once when plans come quickly, and
+// are at most a few plans behind. They know what has been applied to them: after a
+// crash the rest is applied before the first plan. An event is loaded when facts, rollups
+// and lake have it.
 //
 // Warehouse and lake may be away: the plan is tried again, with pauses of up to 15
 // seconds, nothing more is read from the journal meanwhile, and Status says why.
@@ -103,16 +107,24 @@ type Loader struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when loaded moves or the state changes
-	read    uint64        // last message taken into a plan
-	rows    uint64        // events of the messages from loaded+1 to read
-	seen    uint64        // events read since the start, and their messages
+	running bool
+	read    uint64   // last message taken into a plan
+	done    uint64   // last message in facts and lake, and in the ledger
+	rolled  uint64   // last message in rollups; 0 until prepare knows that nothing is missing
+	flights []flight // plans from the first that is not loaded to the one being gathered
+	seen    uint64   // events read since the start, and their messages
 	seenMsg uint64
-	oldest  time.Time // when the oldest message that is read and not loaded was received
-	second  time.Time // the same for the plan that is being gathered
-	trouble string    // what is wrong now, for people; "" when nothing is
+	trouble string // what is wrong now, for people; "" when nothing is
 	since   time.Time
 	plans   uint64
 	stopped error // why Run ended
+}
+
+// flight is a plan on its way.
+type flight struct {
+	last     uint64 // message
+	rows     uint64 // events, duplicates included
+	received time.Time
 }
 
 // New opens the loader's index and ledger. Nothing is loaded until Run.
@@ -150,7 +162,7 @@ func New(cfg Config) (*Loader, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &Loader{cfg: cfg, lock: lock, log: cfg.Logger, index: x, ledger: led, read: led.loaded, changed: make(chan struct{}), turn: make(chan struct{}, 1)}, nil
+	return &Loader{cfg: cfg, lock: lock, log: cfg.Logger, index: x, ledger: led, read: led.loaded, done: led.loaded, changed: make(chan struct{}), turn: make(chan struct{}, 1)}, nil
 }
 
 // Close closes index and ledger; call it after Run has returned.
@@ -178,6 +190,28 @@ func claim(dir string) (*os.File, error) {
 // Quiet calls fn while no plan is being carried out: warehouse, rollups and lake then hold
 // the same events, and stay as they are until fn returns. The journal goes on accepting.
 func (l *Loader) Quiet(ctx context.Context, fn func() error) error {
+	return l.alone(ctx, func() error {
+		for {
+			l.mu.Lock()
+			behind, changed, stopped := l.running && l.rolled < l.done, l.changed, l.stopped
+			l.mu.Unlock()
+			if stopped != nil {
+				return stopped
+			}
+			if !behind {
+				return fn()
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+}
+
+// alone calls fn while no plan is being carried out. Rollups may be on their way.
+func (l *Loader) alone(ctx context.Context, fn func() error) error {
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -195,7 +229,14 @@ var failpoint = func(step string) {}
 // gap in the journal for one: nothing more is loaded, Status says why, the journal
 // goes on accepting.
 func (l *Loader) Run(ctx context.Context) error {
+	l.mu.Lock()
+	l.running = true
+	l.mu.Unlock()
 	err := l.run(ctx)
+	l.mu.Lock()
+	l.running = false
+	l.wake()
+	l.mu.Unlock()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -207,7 +248,7 @@ func (l *Loader) Run(ctx context.Context) error {
 }
 
 func (l *Loader) run(ctx context.Context) error {
-	if err := l.Quiet(ctx, func() error { return l.prepare(ctx) }); err != nil {
+	if err := l.alone(ctx, func() error { return l.prepare(ctx) }); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -217,6 +258,7 @@ func (l *Loader) run(ctx context.Context) error {
 	plans := make(chan *plan)      // to be carried out; unbuffered: accepted when the one before is done
 	free := make(chan *plan, 2)    // to be filled
 	idle := make(chan struct{}, 1) // a plan was carried out
+	landed := make(chan landing, maxBehind)
 	free <- newPlan()
 	free <- newPlan()
 	begun := l.ledger.open
@@ -226,7 +268,7 @@ func (l *Loader) run(ctx context.Context) error {
 		for {
 			select {
 			case p := <-plans:
-				if err := l.Quiet(ctx, func() error { return l.carryOut(ctx, p, begun) }); err != nil {
+				if err := l.alone(ctx, func() error { return l.carryOut(ctx, p, begun, landed) }); err != nil {
 					return err
 				}
 				begun = nil
@@ -241,13 +283,19 @@ func (l *Loader) run(ctx context.Context) error {
 			}
 		}
 	})
+	group.Go(func() error { return l.rollUp(ctx, landed) })
 	group.Go(func() error { return l.purge(ctx) })
 	return group.Wait()
 }
 
-// prepare makes the index complete: when it lags behind the ledger it was lost, and is
-// rebuilt from the lake.
+// prepare makes rollups and index complete: an index that lags behind the ledger was lost,
+// and is rebuilt from the lake.
 func (l *Loader) prepare(ctx context.Context) error {
+	// Rollups follow facts: what a crash kept from them is applied before anything new.
+	if err := l.patiently(ctx, "warehouse", func() error { return l.cfg.Warehouse.CatchUp(ctx) }); err != nil {
+		return err
+	}
+	defer l.arrive(func() { l.rolled = l.done })
 	if l.ledger.loaded == 0 && l.ledger.open == nil {
 		// A new loader must not begin on a lake that another one filled: it would load again
 		// what the journal still has.
@@ -428,15 +476,13 @@ func (l *Loader) takeMessage(p *plan, m journal.Message, cut reference.Day) erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.read = m.Seq
-	l.rows += uint64(p.rows - before)
 	l.seen += uint64(p.rows - before)
 	l.seenMsg++
 	if p.first == m.Seq {
-		l.second = m.Received
+		l.flights = append(l.flights, flight{received: m.Received})
 	}
-	if l.oldest.IsZero() {
-		l.oldest = m.Received
-	}
+	f := &l.flights[len(l.flights)-1]
+	f.last, f.rows = m.Seq, f.rows+uint64(p.rows-before)
 	return nil
 }
 
@@ -483,9 +529,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// carryOut brings a plan into warehouse and lake. begun is what the ledger knows of
-// it when a crash interrupted it.
-func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
+// carryOut brings a plan into warehouse and lake, and tells landed as soon as its facts
+// are in. begun is what the ledger knows of it when a crash interrupted it.
+func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed chan<- landing) error {
 	starts := map[*contract.Contract]int{} // first row taken back from the warehouse
 	if begun != nil {
 		if begun.First != p.first || begun.Last != p.last || begun.Cut != p.cut {
@@ -540,7 +586,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 	}
 	failpoint("begun")
 	started := time.Now()
-	var inserted, rolled, lakeDone time.Duration // each written by one goroutine
+	var inserted, lakeDone time.Duration // each written by one goroutine
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for _, part := range inserts {
@@ -550,16 +596,16 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 		}
 		inserted = time.Since(started)
 		failpoint("inserted")
+		land := landing{first: p.first, last: p.last, cut: p.cut}
 		for _, part := range inserts {
-			if err := l.patiently(inner, "warehouse", func() error {
-				return l.cfg.Warehouse.ApplyRollups(inner, part.Contract, p.cut, p.first)
-			}); err != nil {
-				return err
-			}
+			land.contracts = append(land.contracts, part.Contract)
 		}
-		rolled = time.Since(started) - inserted
-		failpoint("rolled up")
-		return nil
+		select { // waits when rollups are maxBehind plans behind
+		case landed <- land:
+			return nil
+		case <-inner.Done():
+			return inner.Err()
+		}
 	})
 	group.Go(func() error {
 		failpoint("before lake")
@@ -592,18 +638,84 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned) error {
 	}
 	failpoint("done")
 	l.log.Debug("loader: plan done", "first", p.first, "last", p.last, "events", p.rows, "gathering", started.Sub(p.began),
-		"insert", inserted, "rollups", rolled, "lake", lakeDone, "all", time.Since(started))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.plans++
-	l.rows -= uint64(p.rows)
-	l.oldest = time.Time{}
-	if l.read > p.last {
-		l.oldest = l.second
-	}
-	l.wake()
+		"insert", inserted, "lake", lakeDone, "all", time.Since(started))
+	l.arrive(func() { l.done = p.last })
 	return nil
 }
+
+// landing is a plan whose facts are in the warehouse and whose rollups are not.
+type landing struct {
+	first, last uint64
+	cut         reference.Day
+	contracts   []*contract.Contract // of its facts
+}
+
+// maxBehind is by how many plans the rollups may be behind the facts, beside those that are
+// being applied.
+const maxBehind = 3
+
+// rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
+// is applied at one stroke: every application reads, groups, sorts and syncs a part for each rollup, and
+// under load that is most of what rollups cost. They know themselves what they hold, so that a crash
+// needs nothing but [warehouse.Warehouse.CatchUp].
+func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
+	type target struct {
+		contract *contract.Contract
+		month    time.Month
+	}
+	for {
+		var due []landing
+		select {
+		case p := <-landed:
+			due = append(due, p)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		failpoint("before rollups")
+		for more := true; more; {
+			select {
+			case p := <-landed:
+				due = append(due, p)
+			default:
+				more = false
+			}
+		}
+		started := time.Now()
+		upTo := map[target]landing{} // the newest of a contract and month of receipt
+		for _, p := range due {
+			for _, c := range p.contracts {
+				upTo[target{c, p.cut.Time().Month()}] = p
+			}
+		}
+		for t, p := range upTo {
+			if err := l.patiently(ctx, "rollups", func() error {
+				return l.cfg.Warehouse.ApplyRollups(ctx, t.contract, p.cut, p.first)
+			}); err != nil {
+				return err
+			}
+		}
+		failpoint("rolled up")
+		last := due[len(due)-1].last
+		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", time.Since(started))
+		l.arrive(func() { l.rolled = last })
+	}
+}
+
+// arrive moves a watermark, and tells everybody who waits when plans are loaded by that.
+func (l *Loader) arrive(move func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	move()
+	loaded := l.loaded()
+	for len(l.flights) > 0 && l.flights[0].last <= loaded {
+		l.flights = l.flights[1:]
+		l.plans++
+	}
+	l.wake()
+}
+
+// loaded is the last message in facts, rollups and lake. The caller holds l.mu.
+func (l *Loader) loaded() uint64 { return min(l.done, l.rolled) }
 
 // insert puts one contract's rows into the warehouse, once. With ask, or after an
 // error, the table is asked first.

@@ -458,8 +458,9 @@ func TestConflictOfRevision(t *testing.T) {
 	}
 }
 
-// steps are the failpoints of a plan, in order; those of warehouse and lake run side by side.
-var steps = []string{"index", "plan", "begun", "before lake", "inserted", "rolled up", "in the lake", "held", "done"}
+// steps are the failpoints of a plan, in order; those of warehouse and lake run side by
+// side, and those of rollups beside everything.
+var steps = []string{"index", "plan", "begun", "before lake", "inserted", "before rollups", "rolled up", "in the lake", "held", "done"}
 
 // TestMain is also the process that the crash tests kill.
 func TestMain(m *testing.M) {
@@ -488,9 +489,17 @@ func child(spec string) {
 	t.must(err)
 	store, err := objects.Open(ctx, filepath.Join(f[2], "lake"))
 	t.must(err)
-	var passed atomic.Uint64
-	failpoint = func(step string) {
-		if step == f[3] && passed.Add(1) == n {
+	step, together := strings.CutSuffix(f[3], " together")
+	var passed, plans atomic.Uint64
+	three := make(chan struct{}) // three plans are done
+	failpoint = func(at string) {
+		if at == "done" && plans.Add(1) == 3 {
+			close(three)
+		}
+		if together && at == "before rollups" {
+			<-three
+		}
+		if at == step && passed.Add(1) == n {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
@@ -517,6 +526,20 @@ func (t *fatalT) must(err error) {
 	}
 }
 
+// run runs a loader in a process of its own, which kills itself at the nth pass of a step
+// (the error says so), or ends when message last is loaded. A step " together" is one
+// where rollups wait until three plans are done.
+func (w *world) run(step string, n int, last uint64) error {
+	w.t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("OMBOR_LOADER_CHILD=%s|%s|%s|%s|%d|%d", enginetest.Shared(w.t).Socket(), w.prefix, w.dir, step, n, last))
+	out, err := cmd.CombinedOutput()
+	if err != nil && !strings.Contains(err.Error(), "killed") {
+		w.t.Fatalf("%s: %v\n%s", step, err, out)
+	}
+	return err
+}
+
 // A process that is killed between any two steps of any plan loses nothing and counts
 // nothing twice, with corrections and conflicts among the events.
 func TestKillBetweenAnySteps(t *testing.T) {
@@ -535,28 +558,20 @@ func TestKillBetweenAnySteps(t *testing.T) {
 		last = w.send(events...)
 	}
 	w.close()
-	run := func(step string, n int) error {
-		cmd := exec.Command(os.Args[0], "-test.run=^$")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("OMBOR_LOADER_CHILD=%s|%s|%s|%s|%d|%d", enginetest.Shared(t).Socket(), w.prefix, w.dir, step, n, last.Last.Seq))
-		out, err := cmd.CombinedOutput()
-		if err != nil && !strings.Contains(err.Error(), "killed") {
-			t.Fatalf("%s: %v\n%s", step, err, out)
-		}
-		return err
-	}
 	kills := 0
 	for _, n := range []int{1, 2} { // in the plan that is found, and in the one after
 		for _, step := range steps {
-			if run(step, n) != nil {
+			if w.run(step, n, last.Last.Seq) != nil {
 				kills++
 			}
 		}
 	}
-	if err := run("never", 1); err != nil {
+	if err := w.run("never", 1, last.Last.Seq); err != nil {
 		t.Fatal(err)
 	}
 	w.open()
 	w.start()
+	w.wait(last.Last.Seq)
 	if got := w.outcome(journal.Range{First: journal.Place{Seq: 1}, Last: last.Last}); got != fmt.Sprintf("%d accepted %d duplicate %d conflict 0 damaged loaded true", 6*len(steps)-1, 2*len(steps)-1, 2*len(steps)-1) {
 		t.Error(got)
 	}
@@ -565,6 +580,58 @@ func TestKillBetweenAnySteps(t *testing.T) {
 	}
 	if kills < 2*len(steps)-1 {
 		t.Errorf("only %d of %d kills took place", kills, 2*len(steps))
+	}
+}
+
+// Rollups that are several plans behind when the process is killed, or had just got them all at
+// once, are whole after the next start.
+func TestKillWhileRollupsAreBehind(t *testing.T) {
+	w := newWorld(t, "")
+	var last journal.Range
+	const messages = 12
+	for i := range messages {
+		last = w.send(event(fmt.Sprint("a", i), "", fmt.Sprintf(`{"service":"s%d","fee":%d}`, i%3, i)), session(fmt.Sprint("a", i)))
+	}
+	w.close()
+	rollup := w.wh.Table(w.wh.Rollups(w.set.All()[0])[0])
+	counts := func() (facts, rolled int) {
+		if _, err := fmt.Sscan(w.query("SELECT (SELECT count() FROM facts.request_decided_v1), (SELECT sum(_n) FROM "+rollup+")"), &facts, &rolled); err != nil {
+			t.Fatal(err)
+		}
+		return facts, rolled
+	}
+	if err := w.run("before rollups together", 1, last.Last.Seq); err == nil {
+		t.Fatal("it was not killed")
+	}
+	if facts, rolled := counts(); facts < 3 || rolled != 0 {
+		t.Fatalf("%d facts, %d in the rollups: the rollups are not three plans behind", facts, rolled)
+	}
+	if err := w.run("rolled up together", 1, last.Last.Seq); err == nil {
+		t.Fatal("it was not killed")
+	}
+	if facts, rolled := counts(); facts < 6 || rolled < 4 || rolled > facts {
+		t.Fatalf("%d facts, %d in the rollups", facts, rolled)
+	}
+	if err := w.run("before rollups together", 1, last.Last.Seq); err == nil {
+		t.Fatal("it was not killed")
+	}
+	w.open()
+	w.start()
+	w.wait(last.Last.Seq)
+	if got := len(w.check()); got != messages {
+		t.Errorf("%d current events of %d", got, messages)
+	}
+}
+
+// While Quiet holds, rollups have what facts have, and nothing changes.
+func TestQuiet(t *testing.T) {
+	w := newWorld(t, "")
+	w.start()
+	for i := range 20 {
+		w.send(event(fmt.Sprint("a", i), "", root))
+		if err := w.loader.Quiet(t.Context(), func() error { w.check(); return nil }); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -29,12 +29,17 @@ type Lag struct {
 // Status tells where loading stands. It asks nobody.
 func (l *Loader) Status() Watermarks {
 	l.ledger.mu.Lock()
-	loaded, counts := l.ledger.loaded, l.ledger.counts()
+	counts := l.ledger.counts()
 	l.ledger.mu.Unlock()
-	w := Watermarks{Journal: max(l.cfg.Journal.Last(), loaded), Loaded: loaded, Counts: counts, IDs: l.index.len()}
+	w := Watermarks{Counts: counts, IDs: l.index.len()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w.Journal = max(w.Journal, l.read) // another door may have written
+	loaded := l.loaded()
+	if l.rolled == 0 { // it begins: the rollups are being looked at
+		loaded = l.done
+	}
+	w.Loaded = loaded
+	w.Journal = max(l.cfg.Journal.Last(), loaded, l.read) // another door may have written
 	w.Plans, w.Trouble = l.plans, l.trouble
 	if l.trouble != "" {
 		since := l.since
@@ -42,12 +47,14 @@ func (l *Loader) Status() Watermarks {
 	}
 	w.Lag.Messages = w.Journal - loaded
 	if w.Lag.Messages > 0 {
-		w.Lag.Events = l.rows
+		for _, f := range l.flights {
+			w.Lag.Events += f.rows
+		}
 		if l.seenMsg > 0 && w.Journal > l.read {
 			w.Lag.Events += (w.Journal - l.read) * (l.seen/l.seenMsg + 1)
 		}
-		if !l.oldest.IsZero() {
-			w.Lag.Seconds = max(0, time.Since(l.oldest).Seconds())
+		if len(l.flights) > 0 {
+			w.Lag.Seconds = max(0, time.Since(l.flights[0].received).Seconds())
 		}
 	}
 	return w
@@ -58,11 +65,8 @@ func (l *Loader) Status() Watermarks {
 func (l *Loader) WaitLoaded(ctx context.Context, seq uint64) error {
 	for {
 		l.mu.Lock()
-		changed, stopped := l.changed, l.stopped
+		changed, stopped, loaded := l.changed, l.stopped, l.loaded()
 		l.mu.Unlock()
-		l.ledger.mu.Lock()
-		loaded := l.ledger.loaded
-		l.ledger.mu.Unlock()
 		if loaded >= seq {
 			return nil
 		}
@@ -89,9 +93,9 @@ func (l *Loader) Outcome(ctx context.Context, r journal.Range) (Receipt, error) 
 	if err != nil {
 		return Receipt{}, err
 	}
-	l.ledger.mu.Lock()
-	defer l.ledger.mu.Unlock()
-	return Receipt{Loaded: l.ledger.loaded >= r.Last.Seq, Outcome: sum}, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Receipt{Loaded: l.loaded() >= r.Last.Seq, Outcome: sum}, nil
 }
 
 // wake tells everybody who waits. The caller holds l.mu.
