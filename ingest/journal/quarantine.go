@@ -17,6 +17,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
 	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/internal/stream"
@@ -1033,3 +1036,133 @@ func ParseNumber(text string) (uint64, bool) {
 
 // FormatNumber writes what [ParseNumber] reads.
 func FormatNumber(n uint64) string { return strconv.FormatUint(n, 36) }
+
+// Entries are the entries with those ids, the oldest first; those that there are not
+// are left out.
+func (q *Quarantine) Entries(ctx context.Context, ids []string) ([]Entry, error) {
+	if err := q.ready(ctx); err != nil {
+		return nil, err
+	}
+	var items []item
+	q.mu.RLock()
+	q.each(ids, func(x *item) { items = append(items, *x) })
+	q.mu.RUnlock()
+	slices.SortFunc(items, func(a, b item) int { return byNumber(a, b.number) })
+	return q.read(ctx, slices.CompactFunc(items, func(a, b item) bool { return a.number == b.number }))
+}
+
+// maxInRange bounds the ids that [Journal.HeldIn] tells.
+const maxInRange = 1000
+
+// HeldIn are the ids of the entries that the rows of a range of the journal are kept
+// aside under: conflicts and damage, at most 1000. It reads the range again, so it knows
+// none any more when the journal has been purged of it.
+func (j *Journal) HeldIn(ctx context.Context, r Range) ([]string, error) {
+	q := j.quarantine
+	if err := q.ready(ctx); err != nil {
+		return nil, err
+	}
+	var ids []string
+	add := func(h *contract.Held, row uint64) {
+		id := idOf(h, row)
+		q.mu.RLock()
+		_, known := q.numbers[id]
+		q.mu.RUnlock()
+		if text := id.String(); known && len(ids) < maxInRange && !slices.Contains(ids, text) {
+			ids = append(ids, text)
+		}
+	}
+	err := j.Read(ctx, r.First.Seq, r.Last.Seq, "", func(m Message) error {
+		in := func(part int) bool {
+			return (m.Seq > r.First.Seq || part >= r.First.Part) && (m.Seq < r.Last.Seq || part <= r.Last.Part)
+		}
+		for _, d := range m.Damage {
+			if d.Whole || in(d.Part) {
+				add(&contract.Held{Code: contract.Damaged}, m.Seq<<20|uint64(d.Part))
+			}
+		}
+		for part, p := range m.Parts {
+			if p.Record == nil || !in(part) {
+				continue
+			}
+			rows, err := identities(p.Record)
+			if err != nil {
+				return err
+			}
+			for row := range int(p.Record.NumRows()) {
+				if h := rows(row); !h.Correct { // what corrects is in no conflict
+					h.Code = contract.Conflict
+					add(&h, 0)
+				}
+			}
+		}
+		return nil
+	})
+	if problem.KindOf(err) == problem.Conflict {
+		return nil, nil // purged
+	}
+	return ids, err
+}
+
+// Find looks for replayed events in the journal behind a message, by identity and digest,
+// and returns the place of each that is there, by its index. A conflict is replayed as a
+// correction: the same event sent once more is not it.
+func (j *Journal) Find(ctx context.Context, after uint64, wanted []contract.Held) (map[int]Place, error) {
+	st, err := j.s.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	type content struct {
+		key    string
+		digest uint64
+	}
+	at := map[content]int{}
+	for i := range wanted {
+		at[content{wanted[i].Key, wanted[i].Digest}] = i
+	}
+	found := map[int]Place{}
+	first := max(after+1, st.First)
+	if first > st.Last {
+		return found, nil
+	}
+	err = j.Read(ctx, first, st.Last, "", func(m Message) error {
+		for part, p := range m.Parts {
+			if p.Record == nil {
+				continue
+			}
+			rows, err := identities(p.Record)
+			if err != nil {
+				return err
+			}
+			for row := range int(p.Record.NumRows()) {
+				h := rows(row)
+				if i, ok := at[content{h.Key, h.Digest}]; ok && (h.Correct || wanted[i].Code != contract.Conflict) {
+					found[i] = Place{m.Seq, part}
+				}
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// identities reads what names the rows of a record.
+func identities(rec arrow.Record) (func(row int) contract.Held, error) {
+	column := func(name string) arrow.Array {
+		if at := rec.Schema().FieldIndices(name); len(at) == 1 {
+			return rec.Column(at[0])
+		}
+		return nil
+	}
+	id, iok := column(contract.ColumnID).(*array.FixedSizeBinary)
+	digest, dok := column(contract.ColumnDigest).(*array.Uint64)
+	rev, rok := column(contract.ColumnRev).(*array.Uint32)
+	withdrawn, wok := column(contract.ColumnWithdrawn).(*array.Boolean)
+	correct, cok := column(contract.ColumnCorrect).(*array.Boolean)
+	if !iok || !dok || !rok || !wok || !cok {
+		return nil, problem.New(problem.Internal, "a batch of the journal has the columns %s", rec.Schema())
+	}
+	return func(row int) contract.Held {
+		return contract.Held{Key: hex.EncodeToString(id.Value(row)), Digest: digest.Value(row), Revision: rev.Value(row), Withdrawn: withdrawn.Value(row), Correct: correct.Value(row)}
+	}, nil
+}
