@@ -21,7 +21,8 @@
 // 200 says that the request could be read to its end. accepted events are fsynced in
 // the journal, held ones fsynced in its quarantine, rejected ones are nowhere: each is
 // told with its index in the request (from 0), id, field, code ([contract.Codes]) and
-// reason. One bad event never spoils its neighbours. warnings counts broken rules of
+// reason. quarantined names the entry of each held event ([Quarantine]); when the
+// quarantine is full they are rejected instead, with code quarantine_full. One bad event never spoils its neighbours. warnings counts broken rules of
 // severity warn.
 //
 // Anything else stores nothing of the request, and is an RFC 9457 document:
@@ -86,7 +87,11 @@ type Outcome struct {
 	Accepted  uint64 // new events
 	Duplicate uint64 // known already, with the same content
 	Conflict  uint64 // known already, with other content: in quarantine
-	Loaded    bool   // all of them are decided, and the new ones in warehouse and lake
+	Damaged   uint64 // their bytes in the journal are not those that were accepted
+	// Quarantined are the entries of the conflicts and the damage, the first 1000, while the
+	// journal holds the events.
+	Quarantined []string
+	Loaded      bool // all of them are decided, and the new ones in warehouse and lake
 }
 
 // Limits bound what one request, and all requests together, can take. Zero fields
@@ -203,7 +208,15 @@ type Answer struct {
 	Held     int                 `json:"held"`     // durable in quarantine
 	Rejected []*contract.Refusal `json:"rejected"` // stored nowhere
 	Warnings []contract.Warning  `json:"warnings,omitempty"`
-	Receipt  string              `json:"receipt"` // empty when nothing was accepted
+	// Quarantined says why each held event is held, and under which entry.
+	Quarantined []Quarantined `json:"quarantined,omitempty"`
+	Receipt     string        `json:"receipt"` // empty when nothing was accepted
+}
+
+// Quarantined is one event of a request that is held.
+type Quarantined struct {
+	contract.Refusal
+	Entry string `json:"entry"` // of the quarantine
 }
 
 // Events serves POST /v1/events.
@@ -339,8 +352,25 @@ func (d *Door) commit(ctx context.Context, batch *contract.Batch, answer *Answer
 		}
 		answer.Receipt = d.sign(receipt{where: where, accepted: uint64(answer.Accepted), received: d.config.Now()})
 	}
-	if answer.Held = len(held); len(held) > 0 {
-		return d.config.Journal.Hold(ctx, held)
+	if len(held) == 0 {
+		return nil
 	}
+	err := d.config.Journal.Hold(ctx, held)
+	full := errors.Is(err, journal.ErrFull)
+	if err != nil && !full {
+		return err
+	}
+	for i := range held {
+		h := &held[i]
+		r := contract.Refusal{Index: h.Index, ID: h.ID, Field: h.Field, Code: h.Code, Reason: h.Reason}
+		if full {
+			r.Code = contract.QuarantineFull
+			r.Reason = h.Reason + "; it would be held for that, but the quarantine is full. Send it again when it has been worked off"
+			answer.Rejected = append(answer.Rejected, &r)
+			continue
+		}
+		answer.Quarantined = append(answer.Quarantined, Quarantined{r, journal.EntryID(h, 0)})
+	}
+	answer.Held = len(answer.Quarantined)
 	return nil
 }

@@ -78,8 +78,12 @@ type State struct {
 	Accepted  uint64    `json:"accepted"`  // as the door answered; once loaded, those that were new
 	Duplicate uint64    `json:"duplicate"` // sent before with the same content: counted once
 	Conflict  uint64    `json:"conflict"`  // sent before with other content: in quarantine
+	Damaged   uint64    `json:"damaged"`   // damaged in the journal since: send them again
 	Loaded    bool      `json:"loaded"`    // in warehouse and lake
 	Received  time.Time `json:"received"`  // when the journal had them
+	// Quarantined are the entries of conflicts and damage, the first 1000; they are told while
+	// the journal holds the events (72 hours after they were loaded).
+	Quarantined []string `json:"quarantined,omitempty"`
 }
 
 func (d *Door) receipt(r *http.Request) (*State, error) {
@@ -99,7 +103,8 @@ func (d *Door) receipt(r *http.Request) (*State, error) {
 		return nil, err
 	}
 	if outcome.Loaded {
-		state.Accepted, state.Duplicate, state.Conflict, state.Loaded = outcome.Accepted, outcome.Duplicate, outcome.Conflict, true
+		state.Accepted, state.Duplicate, state.Conflict, state.Damaged, state.Loaded = outcome.Accepted, outcome.Duplicate, outcome.Conflict, outcome.Damaged, true
+		state.Quarantined = outcome.Quarantined
 	}
 	return state, nil
 }

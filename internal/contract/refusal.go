@@ -26,6 +26,7 @@ const (
 	PersonalValue    = "personal_value"    // a person's identifier in a place that is stored as it is
 	RuleBroken       = "rule_broken"       // a rule of the contract does not hold
 	UnknownReference = "unknown_reference" // held: a code that the reference table does not have
+	QuarantineFull   = "quarantine_full"   // it would be held, and the quarantine has no room
 )
 
 // Codes that only the quarantine has: they are found after the door has answered.
@@ -54,6 +55,7 @@ func Codes() []CodeDescription {
 		{PersonalValue, "A person's identifier stands in a value that is stored as it is (id, source or a text)."},
 		{RuleBroken, "A rule of the contract does not hold (refused or held, by its severity)."},
 		{UnknownReference, "Held, not refused: a code that the reference table does not have yet."},
+		{QuarantineFull, "The event would be held, but the quarantine has no room; send it again later."},
 	}
 }
 
