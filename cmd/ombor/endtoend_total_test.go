@@ -419,23 +419,42 @@ func linesOf(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// lakeFiles are the files of each table that the manifests in a lake's folder name.
+// lakeFiles are the files of each table that the current manifests in a lake's folder
+// name: a manifest is current unless one of a higher generation covers its messages.
 func lakeFiles(t *testing.T, folder string) map[string][]string {
 	t.Helper()
-	manifests, err := filepath.Glob(filepath.Join(folder, "_manifest", "*.jsonl"))
-	if err != nil || len(manifests) == 0 {
+	names, err := filepath.Glob(filepath.Join(folder, "_manifest", "*.jsonl"))
+	if err != nil || len(names) == 0 {
 		t.Fatalf("the lake in %s has no manifest: %v", folder, err)
 	}
+	type manifest struct {
+		name                    string
+		first, last, generation uint64
+	}
+	var all []manifest
+	for _, name := range names {
+		m := manifest{name: name}
+		base := strings.TrimSuffix(filepath.Base(name), ".jsonl")
+		if _, err := fmt.Sscanf(base, "%d-%d.g%d", &m.first, &m.last, &m.generation); m.last == 0 {
+			t.Fatalf("%s is not the name of a manifest: %v", name, err)
+		}
+		all = append(all, m)
+	}
 	files := map[string][]string{}
-	for _, name := range manifests {
-		text, err := os.ReadFile(name)
+	for _, m := range all {
+		if slices.ContainsFunc(all, func(o manifest) bool {
+			return o.generation > m.generation && o.first <= m.first && m.last <= o.last
+		}) {
+			continue
+		}
+		text, err := os.ReadFile(m.name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, line := range linesOf(string(text)) {
 			var f struct{ Name, Table string }
-			if err := json.Unmarshal([]byte(line), &f); err != nil {
-				t.Fatalf("%s: %v", name, err)
+			if err := json.Unmarshal([]byte(line), &f); err != nil || f.Name == "" || f.Table == "" {
+				t.Fatalf("%s: %v: %s", m.name, err, line)
 			}
 			files[f.Table] = append(files[f.Table], filepath.Join(folder, f.Name))
 		}
@@ -645,18 +664,21 @@ func (f *traffic) quarantined(options stream.Options) {
 		err = held.Follow(t.Context(), state.First, func(m stream.Message) error {
 			for _, line := range linesOf(string(m.Data)) {
 				var entry struct {
-					Code  string
-					Event []byte
+					Op   string
+					Held struct {
+						Code  string
+						Event []byte
+					}
 				}
 				if err := json.Unmarshal([]byte(line), &entry); err != nil {
 					return err
 				}
-				if entry.Code != "conflict" {
+				if entry.Op != "hold" || entry.Held.Code != "conflict" {
 					t.Errorf("in quarantine is more than conflicts: %s", line)
 					continue
 				}
 				var c content
-				if err := json.Unmarshal(entry.Event, &c); err != nil {
+				if err := json.Unmarshal(entry.Held.Event, &c); err != nil {
 					return err
 				}
 				got[c] = true
