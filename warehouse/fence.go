@@ -147,12 +147,13 @@ func (w *Warehouse) Batches(ctx context.Context, c *contract.Contract, cut refer
 		})
 }
 
-// Newest is the highest batch in the facts of a contract; 0 when there are none.
-func (w *Warehouse) Newest(ctx context.Context, c *contract.Contract, above uint64) (uint64, error) {
-	var batch uint64
-	err := w.each(ctx, "warehouse: newest batch", fmt.Sprintf("SELECT max(_batch) FROM %s WHERE _batch > %d", w.Facts(c), above), nil,
-		func(scan Scan) error { return scan(&batch) })
-	return batch, err
+// Newest is the highest batch above a message in the facts of a contract, and the day on
+// which its rows were received; 0 when there is none.
+func (w *Warehouse) Newest(ctx context.Context, c *contract.Contract, above uint64) (batch uint64, cut reference.Day, err error) {
+	var day int64
+	err = w.each(ctx, "warehouse: newest batch", fmt.Sprintf("SELECT max(_batch), toInt64(argMax(_cut, _batch)) FROM %s WHERE _batch > %d", w.Facts(c), above), nil,
+		func(scan Scan) error { return scan(&batch, &day) })
+	return batch, reference.Day(day), err
 }
 
 // DeleteBatch removes the rows of a batch from the facts of a contract, in the month of

@@ -99,14 +99,14 @@ func TestFence(t *testing.T) {
 	if want := []uint64{1, 2, 2, 2, 7, 2}; len(found) != len(want) || found[4] != 7 {
 		t.Errorf("batches and rows %v, want %v", found, want)
 	}
-	if newest, err := second.Newest(ctx, c, 2); err != nil || newest != 7 {
+	if newest, _, err := second.Newest(ctx, c, 2); err != nil || newest != 7 {
 		t.Errorf("newest %d %v", newest, err)
 	}
 	if err := second.DeleteBatch(ctx, c, cut, 7); err != nil {
 		t.Fatal(err)
 	}
 	count(4)
-	if newest, err := second.Newest(ctx, c, 2); err != nil || newest != 0 {
+	if newest, _, err := second.Newest(ctx, c, 2); err != nil || newest != 0 {
 		t.Errorf("newest %d %v", newest, err)
 	}
 }

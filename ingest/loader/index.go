@@ -432,6 +432,16 @@ func (x *index) log(entries []entry, through uint64) error {
 	return nil
 }
 
+// known is the last message up to which the index is complete and durable.
+func (x *index) known() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.through
+}
+
+// covers says whether the index is complete up to a message.
+func (x *index) covers(message uint64) bool { return x.known() >= message }
+
 // turn freezes the active table when it is full; called between plans.
 func (x *index) turn() error {
 	if len(x.active.entries) < recentEntries {

@@ -1,23 +1,24 @@
 package loader
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"ombor/ingest/journal"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
+	"ombor/internal/stream"
 )
 
 // Outcome is what became of events.
@@ -53,248 +54,407 @@ type planned struct {
 	// Arrow streams, by event type, of the rows that the plan takes back: once the plan's own
 	// rows are in, the warehouse cannot be asked for them any more.
 	Retracted map[string][]byte `json:"retracted,omitempty"`
+
+	at uint64 // its record in the ledger
 }
 
 // done is what is written down when warehouse, rollups and lake hold a plan.
 type done struct {
-	First  uint64  `json:"first"`
-	Last   uint64  `json:"last"`
-	Counts []Count `json:"counts,omitempty"` // of this plan; in a file's first record: of all before
-	Total  bool    `json:"total,omitempty"`
+	First  uint64            `json:"first"`
+	Last   uint64            `json:"last"`
+	Cut    reference.Day     `json:"cut"`
+	Rows   map[string]uint64 `json:"rows,omitempty"`
+	Counts []Count           `json:"counts,omitempty"` // of this plan
 }
 
-// ledger is the loader's durable memory: an append-only log of plans, so that a crash
-// finds what was begun, and of what became of every message. It lives in files
-// of about fileBytes, named by the first message they tell of:
-//
-//	plans-<first message>.log
-//
-// A record is: uint32 length, uint64 xxHash64, body. A body is one byte of kind, a
-// line of JSON, and for a plan that is done the outcomes of its messages as
-// varints: for each message the number of its parts, for each part accepted × 2
-// when that is all, else accepted × 2 + 1, duplicate, conflict, damaged.
-type ledger struct {
-	dir string
+// summary is all that the records before it say, but for the outcomes of messages.
+type summary struct {
+	Epoch  uint64   `json:"epoch"`
+	Loaded uint64   `json:"loaded"`
+	Counts []Count  `json:"counts,omitempty"`
+	Begun  []uint64 `json:"begun,omitempty"` // records of the plans that are begun and not done
+	Last   *done    `json:"last,omitempty"`  // the newest plan that is done, without counts
+}
 
-	mu     sync.Mutex
-	f      *os.File
-	size   int64 // of complete records in f
-	broken bool  // f may end in half a record: cut it before the next
+// reign is the record with which a loader takes over: whoever wrote before it cannot
+// write after it.
+type reign struct {
+	Epoch  uint64 `json:"epoch"`
+	Holder string `json:"holder"`
+}
+
+// ledger is the loaders' durable memory: an append-only log of plans, so that a crash, or
+// a standby, finds what was begun, and of what became of every message. It is the stream
+// <journal>_LEDGER beside the journal, so that every machine sees the same one.
+//
+// Only the active loader writes. It appends each record behind the newest that it
+// knows of; a loader that took over meanwhile has written another there, and the
+// append of the one before is refused: a loader that was stopped for however long
+// cannot begin a plan, nor finish one.
+//
+// A message is: one byte of flags, uint64 message of the newest summary before it, uint64
+// xxHash64 of what follows, a piece of a record. A record longer than pieceBytes has several
+// pieces, one after the other. A record is one byte of kind, a line of JSON, and for a plan
+// that is done the outcomes of its messages as varints: for each message the number of
+// its parts, for each part accepted × 2 when that is all, else accepted × 2 + 1,
+// duplicate, conflict, damaged.
+//
+// Opening it reads the newest message and, from the summary that it names on, at most
+// summaryEvery records.
+type ledger struct {
+	s *stream.Stream
+
+	// writing is held while the server is asked, by whoever changes anything here.
+	writing sync.Mutex
+	summary uint64 // newest summary known, 0 for none
+	since   int    // records since
+
+	mu     sync.Mutex // never held while the server is asked
+	seq    uint64     // newest message known
+	epoch  uint64
 	loaded uint64
-	open   *planned // begun and not done
+	begun  []*planned // and not done, in their order
+	last   *done      // the newest plan that is done
 	totals map[countKey]*Outcome
 }
 
 const (
-	recordHead = 12
-	kindPlan   = 'P'
-	kindDone   = 'D'
+	pieceHead  = 1 + 8 + 8
+	pieceBytes = 768 << 10
+
+	flagMore = 1 // the record goes on in the next message
+	flagRest = 2 // the record began in the message before
+
+	kindPlan    = 'P'
+	kindDone    = 'D'
+	kindSummary = 'S'
+	kindReign   = 'R'
+
+	summaryEvery = 500
 )
 
-// fileBytes is when a new file of the ledger begins. A receipt is found by reading
-// one file.
-var fileBytes int64 = 8 << 20
+// errDeposed says that another loader has taken over.
+var errDeposed = errors.New("another loader has taken over")
 
-func openLedger(dir string) (*ledger, error) {
-	l := &ledger{dir: dir, totals: map[countKey]*Outcome{}}
-	err := os.MkdirAll(dir, 0o700)
-	var names []string
-	if err == nil {
-		names, err = l.files()
+// openLedger opens the ledger of a journal and reads what it says now.
+func openLedger(ctx context.Context, j *journal.Journal) (*ledger, error) {
+	s, err := j.Conn().Stream(ctx, stream.Config{Name: j.Name() + "_LEDGER", About: "What became of the journal's messages", MaxBytes: 1 << 30, Grows: true})
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && len(names) > 0 {
-		// The newest file begins with the totals. A crash just after its creation may
-		// have left it without: then the one before tells.
-		err = l.load(names[len(names)-1])
-		if err == nil && l.size == 0 {
-			l.f.Close()
-			err = os.Remove(names[len(names)-1])
-			if err == nil && len(names) > 1 {
-				err = l.load(names[len(names)-2])
-			} else {
-				l.f = nil
-			}
+	l := &ledger{s: s, totals: map[countKey]*Outcome{}}
+	return l, l.catchUp(ctx)
+}
+
+// record is one record as it is read.
+type record struct {
+	at, next uint64 // its first message, and the one after its last
+	time     time.Time
+	kind     byte
+	line     []byte // of JSON
+	rest     []byte
+	summary  uint64
+	damage   error // its bytes are not what was written
+}
+
+// read reads the first record at or after a message; NotFound when there is none, or
+// when its last piece is not there yet.
+func (l *ledger) read(ctx context.Context, from uint64) (record, error) {
+	var r record
+	var body []byte
+	for {
+		m, err := l.s.Next(ctx, from)
+		if err != nil {
+			return r, err
+		}
+		good := len(m.Data) >= pieceHead && binary.LittleEndian.Uint64(m.Data[9:]) == xxhash.Sum64(m.Data[pieceHead:])
+		switch {
+		case !good:
+			return record{at: m.Seq, next: m.Seq + 1, time: m.Time, damage: fmt.Errorf("record %d is damaged", m.Seq)}, nil
+		case r.at == 0 && m.Data[0]&flagRest != 0: // of a record that began before
+			from = m.Seq + 1
+			continue
+		case r.at == 0:
+			r.at, r.time, r.summary = m.Seq, m.Time, binary.LittleEndian.Uint64(m.Data[1:])
+		case m.Data[0]&flagRest == 0 || m.Seq != from: // its end was never written, or is lost
+			return record{at: r.at, next: m.Seq, time: r.time, damage: fmt.Errorf("record %d has no end", r.at)}, nil
+		}
+		body = append(body, m.Data[pieceHead:]...)
+		from = m.Seq + 1
+		if m.Data[0]&flagMore != 0 {
+			continue
+		}
+		r.next = from
+		line, rest, ok := bytes.Cut(body, []byte("\n"))
+		if !ok || len(line) == 0 {
+			r.damage = fmt.Errorf("record %d cannot be read", r.at)
+			return r, nil
+		}
+		r.kind, r.line, r.rest = line[0], line[1:], rest
+		return r, nil
+	}
+}
+
+// catchUp reads what was written since.
+func (l *ledger) catchUp(ctx context.Context) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.seq == 0 {
+		if err := l.toSummary(ctx); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "loader: ledger", "the loader's ledger in %s cannot be read", dir)
-	}
-	return l, nil
-}
-
-func (l *ledger) files() ([]string, error) {
-	names, err := filepath.Glob(filepath.Join(l.dir, "plans-*.log"))
-	slices.Sort(names) // the numbers have leading zeros
-	return names, err
-}
-
-// load reads a file, cuts what a crash tore at its end, and goes on writing there.
-func (l *ledger) load(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	l.f = f
-	l.size, err = records(f, func(kind byte, line, _ []byte) error {
-		switch kind {
-		case kindPlan:
-			l.open = new(planned)
-			return json.Unmarshal(line, l.open)
-		case kindDone:
-			var d done
-			if err := json.Unmarshal(line, &d); err != nil {
-				return err
-			}
-			l.note(d)
-			return nil
+	var damage error
+	for {
+		r, err := l.read(ctx, l.seq+1)
+		if err != nil && problem.KindOf(err) == problem.NotFound {
+			break
 		}
-		return fmt.Errorf("a record of unknown kind %q", kind)
-	})
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
+		if r.damage == nil {
+			r.damage = l.note(ctx, r)
+		}
+		if r.damage != nil && damage == nil {
+			damage = r.damage
+		} else if r.damage == nil && r.kind != kindReign {
+			damage = nil // what it said is said again by what follows
+		}
+		l.mu.Lock()
+		l.seq = r.next - 1
+		l.mu.Unlock()
 	}
-	l.broken = true
-	return l.mend()
-}
-
-// mend cuts the file to its complete records.
-func (l *ledger) mend() error {
-	if !l.broken {
-		return nil
+	if damage != nil {
+		return problem.Wrap(damage, problem.Internal, "loader: ledger", "the end of the loader's ledger cannot be read: what was begun is not known")
 	}
-	if err := l.f.Truncate(l.size); err != nil {
-		return err
-	}
-	if _, err := l.f.Seek(l.size, io.SeekStart); err != nil {
-		return err
-	}
-	l.broken = false
 	return nil
 }
 
-func (l *ledger) note(d done) {
+// toSummary goes to the newest summary. The caller holds l.writing.
+func (l *ledger) toSummary(ctx context.Context) error {
+	st, err := l.s.State(ctx)
+	if err != nil || st.First > st.Last {
+		return err
+	}
+	from := st.First
+	for seq := st.Last; seq >= st.First; seq-- { // a damaged one is passed by
+		m, err := l.s.Get(ctx, seq)
+		if err != nil && problem.KindOf(err) != problem.NotFound {
+			return err
+		}
+		if err == nil && len(m.Data) >= pieceHead && binary.LittleEndian.Uint64(m.Data[9:]) == xxhash.Sum64(m.Data[pieceHead:]) {
+			from = max(from, binary.LittleEndian.Uint64(m.Data[1:]))
+			break
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seq = from - 1
+	return nil
+}
+
+// note takes in one record. The caller holds l.writing.
+func (l *ledger) note(ctx context.Context, r record) error {
+	switch r.kind {
+	case kindReign:
+		var e reign
+		if err := json.Unmarshal(r.line, &e); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.epoch = max(l.epoch, e.Epoch)
+		l.mu.Unlock()
+	case kindPlan:
+		p := &planned{at: r.at}
+		if err := json.Unmarshal(r.line, p); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		if p.First > l.loaded {
+			l.begun = append(l.begun, p)
+		}
+		l.mu.Unlock()
+	case kindDone:
+		d := new(done)
+		if err := json.Unmarshal(r.line, d); err != nil {
+			return err
+		}
+		l.finished(d)
+	case kindSummary:
+		var s summary
+		if err := json.Unmarshal(r.line, &s); err != nil {
+			return err
+		}
+		if l.summary != 0 { // everything before it was read already
+			l.summary, l.since = r.at, 0
+			return nil
+		}
+		var begun []*planned
+		for _, at := range s.Begun {
+			old, err := l.read(ctx, at)
+			if err != nil {
+				return err
+			}
+			p := &planned{at: at}
+			if old.damage != nil || old.at != at || old.kind != kindPlan {
+				return fmt.Errorf("record %d, of a plan, cannot be read", at)
+			}
+			if err := json.Unmarshal(old.line, p); err != nil {
+				return err
+			}
+			begun = append(begun, p)
+		}
+		l.summary, l.since = r.at, 0
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.epoch, l.loaded, l.last, l.begun = max(l.epoch, s.Epoch), s.Loaded, s.Last, begun
+		clear(l.totals)
+		for _, c := range s.Counts {
+			o := c.Outcome
+			l.totals[countKey{c.Source, c.Contract}] = &o
+		}
+		return nil
+	default:
+		return fmt.Errorf("record %d is of an unknown kind %q", r.at, r.kind)
+	}
+	l.since++
+	return nil
+}
+
+// finished takes in that a plan is done.
+func (l *ledger) finished(d *done) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, c := range d.Counts {
 		key := countKey{c.Source, c.Contract}
 		if l.totals[key] == nil {
 			l.totals[key] = new(Outcome)
 		}
-		if d.Total {
-			*l.totals[key] = c.Outcome
-		} else {
-			l.totals[key].add(c.Outcome)
-		}
+		l.totals[key].add(c.Outcome)
 	}
-	l.loaded = d.Last
-	if l.open != nil && l.open.Last <= d.Last {
-		l.open = nil
-	}
+	l.loaded = max(l.loaded, d.Last)
+	l.last = &done{First: d.First, Last: d.Last, Cut: d.Cut, Rows: d.Rows}
+	l.begun = slices.DeleteFunc(l.begun, func(p *planned) bool { return p.Last <= d.Last })
 }
 
-// records calls fn with every complete record and returns where the last one ends.
-func records(r io.Reader, fn func(kind byte, line, rest []byte) error) (int64, error) {
-	in := bufio.NewReaderSize(r, 1<<18)
-	var at int64
-	var head [recordHead]byte
-	for {
-		if _, err := io.ReadFull(in, head[:]); err != nil {
-			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				return at, nil
-			}
-			return at, err
-		}
-		body := make([]byte, binary.LittleEndian.Uint32(head[:]))
-		if _, err := io.ReadFull(in, body); err != nil {
-			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				return at, nil
-			}
-			return at, err
-		}
-		line, rest, ok := bytes.Cut(body, []byte("\n"))
-		if !ok || len(line) == 0 || xxhash.Sum64(body) != binary.LittleEndian.Uint64(head[4:]) {
-			return at, nil // torn: nothing after it was promised
-		}
-		if err := fn(line[0], line[1:], rest); err != nil {
-			return at, err
-		}
-		at += recordHead + int64(len(body))
-	}
-}
-
-func (l *ledger) append(kind byte, v any, rest []byte) error {
+// append writes a record behind the newest known; errDeposed when somebody else has
+// written there. After another error the same record is to be written again. The caller
+// holds l.writing. It returns the record's first message.
+func (l *ledger) append(ctx context.Context, kind byte, v any, rest []byte) (uint64, error) {
 	line, err := json.Marshal(v)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := l.mend(); err != nil {
-		return err
+	body := make([]byte, 0, 2+len(line)+len(rest))
+	body = append(body, kind)
+	body = append(body, line...)
+	body = append(body, '\n')
+	body = append(body, rest...)
+	seq := l.seq
+	for at := 0; at < len(body); at += pieceBytes {
+		piece := body[at:min(at+pieceBytes, len(body))]
+		data := make([]byte, pieceHead, pieceHead+len(piece))
+		if at+len(piece) < len(body) {
+			data[0] |= flagMore
+		}
+		if at > 0 {
+			data[0] |= flagRest
+		}
+		binary.LittleEndian.PutUint64(data[1:], l.summary)
+		binary.LittleEndian.PutUint64(data[9:], xxhash.Sum64(piece))
+		next, err := l.s.Append(ctx, append(data, piece...), seq)
+		if err != nil && problem.KindOf(err) == problem.Conflict {
+			return 0, fatal{errDeposed}
+		}
+		if err != nil {
+			return 0, err
+		}
+		seq = next
 	}
-	record := make([]byte, recordHead, recordHead+2+len(line)+len(rest))
-	record = append(record, kind)
-	record = append(record, line...)
-	record = append(record, '\n')
-	record = append(record, rest...)
-	binary.LittleEndian.PutUint32(record, uint32(len(record)-recordHead))
-	binary.LittleEndian.PutUint64(record[4:], xxhash.Sum64(record[recordHead:]))
-	l.broken = true
-	if _, err := l.f.Write(record); err != nil {
-		return err
-	}
-	if err := l.f.Sync(); err != nil {
-		return err
-	}
-	l.broken = false
-	l.size += int64(len(record))
-	return nil
-}
-
-func (l *ledger) fault(err error) error {
-	return problem.Wrap(err, problem.Unavailable, "loader: ledger", "the loader's ledger in %s cannot be written", l.dir)
-}
-
-// begin writes a plan down, durably. Beginning the plan that is open again is fine.
-func (l *ledger) begin(p *planned) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open != nil && l.open.First == p.First {
-		return nil
+	first := l.seq + 1
+	l.seq = seq
+	l.since++
+	return first, nil
+}
+
+// now is the last message that is loaded, and the newest epoch.
+func (l *ledger) now() (loaded, epoch uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.loaded, l.epoch
+}
+
+// newest are the newest plan that is done and the one that is begun; nil when there is none.
+func (l *ledger) newest() (last *done, begun *planned) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.begun) > 0 {
+		begun = l.begun[0]
 	}
-	if l.f == nil || l.size > fileBytes {
-		if err := l.turn(p.First); err != nil {
-			return l.fault(err)
-		}
+	return l.last, begun
+}
+
+// adopt refuses a folder whose ledger was a file of the loader's own, as the first builds kept it.
+func (l *ledger) adopt(dir string) error {
+	old, err := filepath.Glob(filepath.Join(dir, "plans-*.log"))
+	if err == nil && len(old) > 0 {
+		return problem.New(problem.Conflict, "%s is the ledger of an earlier build, which kept it in files; this build keeps it in the journal: load the events into a new data folder", dir)
 	}
-	if err := l.append(kindPlan, p, nil); err != nil {
-		return l.fault(err)
+	return err
+}
+
+// reign makes the caller the only one who writes. The ledger must be caught up.
+func (l *ledger) reign(ctx context.Context, e reign) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if e.Epoch <= l.epoch {
+		return problem.New(problem.Conflict, "the ledger knows of a loader of epoch %d, which is not before %d", l.epoch, e.Epoch)
 	}
-	l.open = p
+	if _, err := l.append(ctx, kindReign, e, nil); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch = e.Epoch
 	return nil
 }
 
-// turn begins a new file with the totals so far. Half a file, from a crash or an
-// error here, is begun again.
-func (l *ledger) turn(first uint64) error {
-	f, err := os.OpenFile(filepath.Join(l.dir, fmt.Sprintf("plans-%020d.log", first)), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
+// begin writes a plan down, durably. Beginning a plan that is begun again is fine.
+func (l *ledger) begin(ctx context.Context, p *planned) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if slices.ContainsFunc(l.begun, func(b *planned) bool { return b.First == p.First }) {
+		return nil
+	}
+	if l.since >= summaryEvery {
+		l.mu.Lock()
+		s := summary{Epoch: l.epoch, Loaded: l.loaded, Counts: l.counts(), Last: l.last}
+		for _, b := range l.begun {
+			s.Begun = append(s.Begun, b.at)
+		}
+		l.mu.Unlock()
+		at, err := l.append(ctx, kindSummary, s, nil)
+		if err != nil {
+			return err
+		}
+		l.summary, l.since = at, 0
+	}
+	at, err := l.append(ctx, kindPlan, p, nil)
 	if err != nil {
 		return err
 	}
-	old, size := l.f, l.size
-	l.f, l.size, l.broken = f, 0, false
-	if err = l.append(kindDone, done{First: l.loaded, Last: l.loaded, Counts: l.counts(), Total: true}, nil); err == nil {
-		err = syncDir(l.dir)
-	}
-	if err != nil {
-		f.Close()
-		l.f, l.size, l.broken = old, size, false
-		return err
-	}
-	if old != nil {
-		old.Close() // everything in it is synced
-	}
+	p.at = at
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = append(l.begun, p)
 	return nil
 }
 
 // finish writes down that a plan is done, and what became of its messages.
-func (l *ledger) finish(d done, outcomes [][]Outcome) error {
+func (l *ledger) finish(ctx context.Context, d *done, outcomes [][]Outcome) error {
 	var rest []byte
 	for _, parts := range outcomes {
 		rest = binary.AppendUvarint(rest, uint64(len(parts)))
@@ -309,92 +469,136 @@ func (l *ledger) finish(d done, outcomes [][]Outcome) error {
 			}
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.append(kindDone, d, rest); err != nil {
-		return l.fault(err)
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if _, err := l.append(ctx, kindDone, d, rest); err != nil {
+		return err
 	}
-	l.note(d)
+	l.finished(d)
 	return nil
 }
 
-// counts are the totals, by source and contract. The caller holds l.mu.
+// counts are the totals, by contract and source. The caller holds l.mu.
 func (l *ledger) counts() []Count {
 	var all []Count
 	for key, o := range l.totals {
 		all = append(all, Count{key.source, key.contract, *o})
 	}
 	slices.SortFunc(all, func(a, b Count) int {
-		if a.Contract != b.Contract {
-			if a.Contract < b.Contract {
-				return -1
-			}
-			return 1
+		if c := strings.Compare(a.Contract, b.Contract); c != 0 {
+			return c
 		}
-		if a.Source < b.Source {
-			return -1
-		}
-		return 1
+		return strings.Compare(a.Source, b.Source)
 	})
 	return all
 }
 
-var errEnough = errors.New("enough")
-
-// outcome adds up what became of the parts of a range that are loaded.
-func (l *ledger) outcome(r journal.Range) (sum Outcome, err error) {
-	l.mu.Lock()
-	names, err := l.files()
-	loaded := l.loaded
-	l.mu.Unlock()
+// plans calls fn with every plan that is done and has a message in first to last, in
+// their order; rest are the outcomes of its messages. It stops with fn's error.
+func (l *ledger) plans(ctx context.Context, first, last uint64, fn func(d *done, at time.Time, rest []byte) error) error {
+	from, err := l.search(ctx, func(d *done, _ time.Time) bool { return d.Last >= first })
 	if err != nil {
-		return sum, problem.Wrap(err, problem.Internal, "loader: outcome", "the loader's ledger cannot be read")
+		return err
 	}
-	// Begin with the newest file whose first message is not behind the range.
-	at := 0
-	for i, name := range names {
-		var first uint64
-		if scan(filepath.Base(name), "plans-%020d.log", &first) && first <= r.First.Seq {
-			at = i
+	for {
+		d, r, err := l.nextDone(ctx, from)
+		if err != nil || d == nil || d.First > last {
+			return err
 		}
-	}
-	for _, name := range names[at:] {
-		if r.First.Seq > loaded {
-			break
-		}
-		f, err := os.Open(name)
-		if err != nil {
-			return sum, problem.Wrap(err, problem.Internal, "loader: outcome", "the loader's ledger cannot be read")
-		}
-		_, err = records(f, func(kind byte, line, rest []byte) error {
-			var d done
-			if kind != kindDone {
-				return nil
-			}
-			if err := json.Unmarshal(line, &d); err != nil {
+		if d.Last >= first {
+			if err := fn(d, r.time, r.rest); err != nil {
 				return err
 			}
-			if d.Total || d.Last < r.First.Seq {
-				return nil
-			}
-			if d.First > r.Last.Seq {
-				return errEnough
-			}
-			return outcomes(rest, d.First, r, &sum)
-		})
-		f.Close()
-		if err == errEnough {
-			break
+		}
+		from = r.next
+	}
+}
+
+// nextDone is the first plan that is done at or after a message of the ledger; nil at
+// the end. What cannot be read is passed by.
+func (l *ledger) nextDone(ctx context.Context, from uint64) (*done, record, error) {
+	for {
+		r, err := l.read(ctx, from)
+		if err != nil && problem.KindOf(err) == problem.NotFound {
+			return nil, r, nil
 		}
 		if err != nil {
-			return sum, problem.Wrap(err, problem.Internal, "loader: outcome", "the loader's ledger is damaged: %s", name)
+			return nil, r, err
+		}
+		d := new(done)
+		if r.damage == nil && r.kind == kindDone && json.Unmarshal(r.line, d) == nil {
+			return d, r, nil
+		}
+		from = r.next
+	}
+}
+
+// search is the first message of the ledger from which on every plan that is done is
+// as asked; found by halving.
+func (l *ledger) search(ctx context.Context, is func(*done, time.Time) bool) (uint64, error) {
+	l.mu.Lock()
+	low, high := uint64(1), l.seq+1
+	l.mu.Unlock()
+	for low < high {
+		middle := low + (high-low)/2
+		d, r, err := l.nextDone(ctx, middle)
+		if err != nil {
+			return 0, err
+		}
+		if d == nil || is(d, r.time) {
+			high = middle
+		} else {
+			low = r.next
 		}
 	}
-	return sum, nil
+	return low, nil
+}
+
+// outcome adds up what became of the parts of a range that are loaded.
+func (l *ledger) outcome(ctx context.Context, r journal.Range) (sum Outcome, err error) {
+	l.mu.Lock()
+	loaded := l.loaded
+	l.mu.Unlock()
+	if r.First.Seq > loaded {
+		return sum, nil
+	}
+	err = l.plans(ctx, r.First.Seq, r.Last.Seq, func(d *done, _ time.Time, rest []byte) error {
+		outcomes(rest, d.First, r, &sum)
+		return nil
+	})
+	return sum, err
+}
+
+// loadedBefore is the last message that was loaded before a moment of the ledger's
+// server's clock; 0 when none was.
+func (l *ledger) loadedBefore(ctx context.Context, moment time.Time) (uint64, error) {
+	end, err := l.search(ctx, func(_ *done, at time.Time) bool { return at.After(moment) })
+	if err != nil {
+		return 0, err
+	}
+	// The plan before that place: the search went by it, at most a few records back.
+	for from := end; from > 1; {
+		from -= min(from-1, 8)
+		var last uint64
+		for at := from; at < end; {
+			d, r, err := l.nextDone(ctx, at)
+			if err != nil {
+				return 0, err
+			}
+			if d == nil || r.at >= end {
+				break
+			}
+			last, at = d.Last, r.next
+		}
+		if last > 0 {
+			return last, nil
+		}
+	}
+	return 0, nil
 }
 
 // outcomes adds up the parts of a range from the outcomes of a plan's messages.
-func outcomes(rest []byte, seq uint64, r journal.Range, sum *Outcome) error {
+func outcomes(rest []byte, seq uint64, r journal.Range, sum *Outcome) {
 	next := func() uint64 {
 		v, n := binary.Uvarint(rest)
 		if n <= 0 {
@@ -417,14 +621,4 @@ func outcomes(rest []byte, seq uint64, r journal.Range, sum *Outcome) error {
 			}
 		}
 	}
-	return nil
-}
-
-func (l *ledger) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.f == nil {
-		return nil
-	}
-	return l.f.Close()
 }

@@ -50,10 +50,33 @@
 //
 // Warehouse and lake may be away: the plan is tried again, with pauses of up to 15
 // seconds, nothing more is read from the journal meanwhile, and Status says why.
+//
+// # One at work, others standing by
+//
+// Any number of loaders may run on one journal, warehouse and lake, each on a machine and in a
+// folder of its own. One is at work; the others follow the ledger, and the lake for
+// their index, and one of them takes over when the lease ends (lease.go) or is given back. It
+// writes its epoch into the ledger, claims the warehouse, finishes the plan that was
+// begun, and goes on.
+//
+// A loader that was stopped for however long, in the middle of whatever, and wakes as if nothing
+// had happened changes nothing:
+//
+//   - Before each step it asks whether its lease still runs, on a clock that ran on meanwhile.
+//   - The ledger refuses its records: they were to follow one that is not the last any
+//     more. So it can begin no plan, and what it can still be writing is the plan that it had
+//     begun, which its successor finds in the ledger and carries out with the same
+//     messages and therefore the same rows.
+//   - That plan's inserts carry a token, of which the second use has no effect; its
+//     rollups read the epoch in the same statement and select nothing; its files in the lake have
+//     the same names and are put if absent; its quarantine entries have the same ids.
+//   - Before each insert the loader at work compares the number of rows in the month with what
+//     it left there; when they differ, rows that are not of a plan are found and undone, and Status says so.
 package loader
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,12 +109,16 @@ type Config struct {
 	Warehouse *warehouse.Warehouse // migrated
 	Lake      *lake.Lake
 	Set       *contract.Set
-	Dir       string        // for the index and the ledger; owned by this loader
-	Interval  time.Duration // between inserts when little comes; 0 is 1 s
-	MaxRows   int           // events of a plan; 0 is 250,000
-	MaxBytes  int           // of a plan's messages; 0 is 32 MB
-	Keep      time.Duration // how long the journal keeps what warehouse and lake hold; 0 is 72 h, negative for ever
-	Logger    *slog.Logger
+	Dir       string // for the index; owned by this loader
+	// Migrate brings the warehouse to what the pack asks for. It is called whenever this
+	// loader takes over, when nobody else writes; nil when it was done before.
+	Migrate  func(context.Context) error
+	Interval time.Duration // between inserts when little comes; 0 is 1 s
+	MaxRows  int           // events of a plan; 0 is 250,000
+	MaxBytes int           // of a plan's messages; 0 is 32 MB
+	Keep     time.Duration // how long the journal keeps what warehouse and lake hold; 0 is 72 h, negative for ever
+	Lease    time.Duration // how long a loader that is not heard of keeps the others waiting; 0 is 6 s
+	Logger   *slog.Logger
 }
 
 // Loader is the one writer of warehouse and lake. Its methods but Run are safe for
@@ -102,22 +129,29 @@ type Loader struct {
 	lock   *os.File
 	index  *index
 	ledger *ledger
+	lease  *lease
 	stream *bytes.Buffer // what insert sends, used again; of the goroutine that carries plans out
 	turn   chan struct{} // taken by who writes: a plan being carried out, or Quiet
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced when loaded moves or the state changes
-	running bool
-	read    uint64   // last message taken into a plan
-	done    uint64   // last message in facts and lake, and in the ledger
-	rolled  uint64   // last message in rollups; 0 until prepare knows that nothing is missing
-	flights []flight // plans from the first that is not loaded to the one being gathered
-	seen    uint64   // events read since the start, and their messages
-	seenMsg uint64
-	trouble string // what is wrong now, for people; "" when nothing is
-	since   time.Time
-	plans   uint64
-	stopped error // why Run ended
+	tallies map[*contract.Contract]tally // rows of facts; of the goroutine that carries plans out
+	rolling sync.Mutex                   // held by who writes rollups
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed and replaced when loaded moves or the state changes
+	role     string
+	holder   string // of the lease, as far as it is known
+	running  bool
+	repaired uint64   // batches that were undone
+	read     uint64   // last message taken into a plan
+	done     uint64   // last message in facts and lake, and in the ledger
+	rolled   uint64   // last message in rollups; 0 until it is known that nothing is missing
+	flights  []flight // plans from the first that is not loaded to the one being gathered
+	seen     uint64   // events read since the start, and their messages
+	seenMsg  uint64
+	trouble  string // what is wrong now, for people; "" when nothing is
+	since    time.Time
+	plans    uint64
+	stopped  error // why Run ended
 }
 
 // flight is a plan on its way.
@@ -144,6 +178,9 @@ func New(cfg Config) (*Loader, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = 72 * time.Hour
 	}
+	if cfg.Lease == 0 {
+		cfg.Lease = 6 * time.Second
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -151,27 +188,32 @@ func New(cfg Config) (*Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	led, err := openLedger(filepath.Join(cfg.Dir, "ledger"))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	l := &Loader{cfg: cfg, lock: lock, log: cfg.Logger, changed: make(chan struct{}), turn: make(chan struct{}, 1), role: Starting, tallies: map[*contract.Contract]tally{}}
+	if l.ledger, err = openLedger(ctx, cfg.Journal); err == nil {
+		if err = l.ledger.adopt(filepath.Join(cfg.Dir, "ledger")); err == nil {
+			if l.lease, err = openLease(ctx, cfg.Journal, cfg.Dir, cfg.Lease); err == nil {
+				l.index, err = openIndex(filepath.Join(cfg.Dir, "index"), cfg.Logger)
+			}
+		}
+	}
 	if err != nil {
 		lock.Close()
 		return nil, err
 	}
-	x, err := openIndex(filepath.Join(cfg.Dir, "index"), cfg.Logger)
-	if err != nil {
-		led.close()
-		lock.Close()
-		return nil, err
-	}
-	return &Loader{cfg: cfg, lock: lock, log: cfg.Logger, index: x, ledger: led, read: led.loaded, done: led.loaded, changed: make(chan struct{}), turn: make(chan struct{}, 1)}, nil
+	l.read, _ = l.ledger.now()
+	l.done = l.read
+	return l, nil
 }
 
-// Close closes index and ledger; call it after Run has returned.
+// Close closes the index; call it after Run has returned.
 func (l *Loader) Close() error {
-	return errors.Join(l.index.close(), l.ledger.close(), l.lock.Close())
+	return errors.Join(l.index.close(), l.lock.Close())
 }
 
 // claim makes the folder this loader's own until the file is closed or the process
-// ends: two loaders on one index and ledger would each undo what the other knows.
+// ends: two loaders on one index would each undo what the other knows.
 func claim(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "loader: open", "the folder %s cannot be made", dir)
@@ -224,35 +266,7 @@ func (l *Loader) alone(ctx context.Context, fn func() error) error {
 // failpoint is called between the steps of a plan; tests put crashes there.
 var failpoint = func(step string) {}
 
-// Run loads until ctx ends, and then returns nil. What can pass (parts away, full disks) is
-// tried again for ever. An error means that going on would break the promise, a
-// gap in the journal for one: nothing more is loaded, Status says why, the journal
-// goes on accepting.
-func (l *Loader) Run(ctx context.Context) error {
-	l.mu.Lock()
-	l.running = true
-	l.mu.Unlock()
-	err := l.run(ctx)
-	l.mu.Lock()
-	l.running = false
-	l.wake()
-	l.mu.Unlock()
-	if ctx.Err() != nil {
-		return nil
-	}
-	l.mu.Lock()
-	l.stopped, l.trouble, l.since = err, "loading has stopped: "+err.Error(), time.Now()
-	l.wake()
-	l.mu.Unlock()
-	return err
-}
-
 func (l *Loader) run(ctx context.Context) error {
-	if err := l.alone(ctx, func() error { return l.prepare(ctx) }); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	messages := make(chan journal.Message, 2)
 	plans := make(chan *plan)      // to be carried out; unbuffered: accepted when the one before is done
@@ -261,7 +275,7 @@ func (l *Loader) run(ctx context.Context) error {
 	landed := make(chan landing, maxBehind)
 	free <- newPlan()
 	free <- newPlan()
-	begun := l.ledger.open
+	_, begun := l.ledger.newest()
 	group.Go(func() error { return l.follow(ctx, messages) })
 	group.Go(func() error { return l.gather(ctx, messages, plans, free, idle, begun) })
 	group.Go(func() error {
@@ -289,32 +303,44 @@ func (l *Loader) run(ctx context.Context) error {
 }
 
 // prepare makes rollups and index complete: an index that lags behind the ledger was lost,
-// and is rebuilt from the lake.
+// or is that of a standby, and is made from the lake.
 func (l *Loader) prepare(ctx context.Context) error {
 	// Rollups follow facts: what a crash kept from them is applied before anything new.
 	if err := l.patiently(ctx, "warehouse", func() error { return l.cfg.Warehouse.CatchUp(ctx) }); err != nil {
 		return err
 	}
-	defer l.arrive(func() { l.rolled = l.done })
-	if l.ledger.loaded == 0 && l.ledger.open == nil {
-		// A new loader must not begin on a lake that another one filled: it would load again
+	loaded, _ := l.ledger.now()
+	if _, begun := l.ledger.newest(); loaded == 0 && begun == nil {
+		// A new ledger must not begin on a lake that another one filled: it would load again
 		// what the journal still has.
 		return l.patiently(ctx, "lake", func() error {
 			files, err := l.cfg.Lake.Files(ctx)
 			if err == nil && len(files) > 0 {
-				return fatal{problem.New(problem.Conflict, "the lake %s holds plans up to message %d, of which the loader in %s knows nothing; restore its folder", l.cfg.Lake, files[len(files)-1].Last, l.cfg.Dir)}
+				return fatal{problem.New(problem.Conflict, "the lake %s holds plans up to message %d, of which this journal's server knows nothing; use the journal that filled it, or restore that", l.cfg.Lake, files[len(files)-1].Last)}
 			}
 			return err
 		})
 	}
-	if l.index.through >= l.ledger.loaded {
-		return nil
+	err := l.patiently(ctx, "journal", func() error {
+		st, err := l.cfg.Journal.Status(ctx)
+		if err == nil && st.Last < loaded {
+			return fatal{problem.New(problem.Conflict, "the journal ends at message %d, and message %d is loaded: it was cut short, or is another one; restore it", st.Last, loaded)}
+		}
+		return err
+	})
+	if err != nil || l.index.covers(loaded) {
+		return err
 	}
-	l.log.Warn("loader: the first-seen index is not complete; rebuilding it from the lake", "through", l.index.through, "loaded", l.ledger.loaded)
-	return l.patiently(ctx, "lake", func() error { return l.rebuildIndex(ctx) })
+	l.log.Warn("loader: the first-seen index is not complete; making it from the lake", "loaded", loaded)
+	return l.patiently(ctx, "lake", func() error { return l.followIndex(ctx) })
 }
 
-func (l *Loader) rebuildIndex(ctx context.Context) error {
+// followIndex brings the index up to the ledger, from the lake.
+func (l *Loader) followIndex(ctx context.Context) error {
+	loaded, _ := l.ledger.now()
+	if l.index.covers(loaded) {
+		return nil
+	}
 	files, err := l.cfg.Lake.Files(ctx)
 	if err != nil {
 		return err
@@ -323,14 +349,21 @@ func (l *Loader) rebuildIndex(ctx context.Context) error {
 	for _, c := range l.cfg.Set.All() {
 		byType[c.Type] = c
 	}
-	for _, f := range files {
+	through := l.index.known()
+	files = slices.DeleteFunc(slices.Clone(files), func(f lake.File) bool { return f.Last <= through })
+	slices.SortStableFunc(files, func(a, b lake.File) int { return cmp.Compare(a.First, b.First) })
+	for i, f := range files {
 		c := byType[f.Contract]
 		if c == nil {
 			return fatal{problem.New(problem.Conflict, "the lake has events of type %s, which this pack does not know", f.Contract)}
 		}
 		var entries []entry
 		if err := l.cfg.Lake.Read(ctx, f, c, func(rec arrow.Record) error {
-			entries = append(entries, entriesOf(rec)...)
+			for _, e := range entriesOf(rec) {
+				if e.seq>>rowBits > through {
+					entries = append(entries, e)
+				}
+			}
 			return nil
 		}); err != nil {
 			return err
@@ -338,15 +371,18 @@ func (l *Loader) rebuildIndex(ctx context.Context) error {
 		for _, e := range entries {
 			l.index.add(e)
 		}
-		// A crash on the way begins again: through is set at the end.
-		if err := l.index.log(entries, 0); err != nil {
+		covered := loaded
+		if i+1 < len(files) { // all that begins before the next file has been read
+			covered = min(loaded, files[i+1].First-1)
+		}
+		if err := l.index.log(entries, covered); err != nil {
 			return err
 		}
 		if err := l.index.turn(); err != nil {
 			return err
 		}
 	}
-	return l.index.log(nil, l.ledger.loaded)
+	return l.index.log(nil, loaded)
 }
 
 // entriesOf are the index entries of the lake's rows: those that were accepted.
@@ -374,8 +410,9 @@ func entriesOf(rec arrow.Record) []entry {
 
 // follow reads the journal into messages.
 func (l *Loader) follow(ctx context.Context, messages chan<- journal.Message) error {
-	next := l.ledger.loaded + 1
-	if l.ledger.loaded == 0 {
+	loaded, _ := l.ledger.now()
+	next := loaded + 1
+	if loaded == 0 {
 		next = 0
 	}
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
@@ -496,9 +533,13 @@ const (
 	maxPause = 15 * time.Second
 )
 
-// patiently does a step until it succeeds, fails for good, or ctx ends.
+// patiently does a step until it succeeds, fails for good, or ctx ends. Before each
+// attempt the lease must be held.
 func (l *Loader) patiently(ctx context.Context, part string, step func() error) error {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		if err := l.hold(ctx); err != nil {
+			return err
+		}
 		err := step()
 		if err == nil {
 			l.clear(part)
@@ -581,7 +622,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed c
 		return err
 	}
 	failpoint("plan")
-	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.begin(note) }); err != nil {
+	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.begin(ctx, note) }); err != nil {
 		return err
 	}
 	failpoint("begun")
@@ -629,11 +670,11 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed c
 		}
 	}
 	failpoint("held")
-	end := done{First: p.first, Last: p.last}
+	end := &done{First: p.first, Last: p.last, Cut: p.cut, Rows: note.Rows}
 	for key, o := range p.counts {
 		end.Counts = append(end.Counts, Count{key.source, key.contract, *o})
 	}
-	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.finish(end, p.outcomes) }); err != nil {
+	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.finish(ctx, end, p.outcomes) }); err != nil {
 		return err
 	}
 	failpoint("done")
@@ -689,6 +730,8 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		}
 		for t, p := range upTo {
 			if err := l.patiently(ctx, "rollups", func() error {
+				l.rolling.Lock()
+				defer l.rolling.Unlock()
 				return l.cfg.Warehouse.ApplyRollups(ctx, t.contract, p.cut, p.first)
 			}); err != nil {
 				return err
@@ -739,6 +782,7 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 			if err != nil {
 				return err
 			}
+			delete(l.tallies, part.Contract)
 			if have == want {
 				return nil
 			}
@@ -751,9 +795,14 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 				return fatal{problem.Wrap(err, problem.Internal, "loader: insert", "the rows of %s cannot be written", part.Contract.Type)}
 			}
 		}
+		if err := l.undisturbed(ctx, part.Contract, p.cut); err != nil {
+			return err
+		}
 		ask = true
-		err := l.cfg.Warehouse.InsertFacts(ctx, part.Contract, bytes.NewReader(stream.Bytes()))
-		failed = failed || err != nil
+		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last), bytes.NewReader(stream.Bytes()))
+		if failed = failed || err != nil; !failed {
+			l.tallies[part.Contract] = tally{month(p.cut), l.tallies[part.Contract].rows + want}
+		}
 		return err
 	})
 }
@@ -890,35 +939,26 @@ func (l *Loader) purge(ctx context.Context) error {
 	if l.cfg.Keep < 0 {
 		return nil
 	}
-	type mark struct {
-		at     time.Time
-		loaded uint64
-	}
-	var marks []mark
 	tick := time.NewTicker(min(l.cfg.Keep, time.Hour))
 	defer tick.Stop()
 	for {
+		// When a plan was done stands in the ledger, so that a restart forgets nothing.
+		loaded, err := l.ledger.loadedBefore(ctx, time.Now().Add(-l.cfg.Keep))
+		if err == nil && loaded > 0 {
+			if err = l.hold(ctx); err == nil {
+				err = l.cfg.Journal.Purge(ctx, loaded+1)
+			}
+		}
+		if errors.Is(err, errDeposed) || ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			l.say("journal", err) // the next hour tries again
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case now := <-tick.C:
-			l.ledger.mu.Lock()
-			marks = append(marks, mark{now, l.ledger.loaded})
-			l.ledger.mu.Unlock()
-			old := -1
-			for i, m := range marks {
-				if now.Sub(m.at) >= l.cfg.Keep {
-					old = i
-				}
-			}
-			if old < 0 {
-				continue
-			}
-			if err := l.cfg.Journal.Purge(ctx, marks[old].loaded+1); err != nil {
-				l.say("journal", err) // the next hour tries again
-				continue
-			}
-			marks = marks[old+1:]
+		case <-tick.C:
 		}
 	}
 }

@@ -661,19 +661,18 @@ func TestIndexLost(t *testing.T) {
 	}
 }
 
-// A loader that lost its ledger does not begin again on a lake that is filled.
+// A loader on another journal does not begin on a lake that is filled.
 func TestLedgerLost(t *testing.T) {
 	w := newWorld(t, "")
 	w.start()
 	w.wait(w.send(event("a", "", root)).Last.Seq)
-	if err := w.stop(); err != nil {
+	w.close()
+	if err := os.RemoveAll(filepath.Join(w.dir, "nats")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(w.dir, "loader")); err != nil {
-		t.Fatal(err)
-	}
+	w.open()
 	l := w.start()
-	if err := l.WaitLoaded(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "restore its folder") {
+	if err := l.WaitLoaded(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "use the journal that filled it") {
 		t.Fatal(err)
 	}
 	w.check()

@@ -9,14 +9,18 @@ import (
 
 // Watermarks say how far events have come. Sequences are of messages of the journal.
 type Watermarks struct {
-	Journal uint64     `json:"journal"` // last message accepted
-	Loaded  uint64     `json:"loaded"`  // last message whose events are in warehouse, rollups and lake
-	Lag     Lag        `json:"lag"`
-	IDs     int        `json:"ids"`   // events and revisions that the first-seen index knows
-	Plans   uint64     `json:"plans"` // carried out since the start
-	Counts  []Count    `json:"counts"`
-	Trouble string     `json:"trouble,omitempty"` // what is wrong now, for people
-	Since   *time.Time `json:"since,omitempty"`   // since when
+	Journal  uint64     `json:"journal"` // last message accepted
+	Loaded   uint64     `json:"loaded"`  // last message whose events are in warehouse, rollups and lake
+	Lag      Lag        `json:"lag"`
+	IDs      int        `json:"ids"`   // events and revisions that the first-seen index knows
+	Plans    uint64     `json:"plans"` // carried out since the start
+	Counts   []Count    `json:"counts"`
+	Role     string     `json:"role"`               // active, standby, watching, starting or stopped
+	Holder   string     `json:"holder,omitempty"`   // the loader that is at work, as far as this one knows
+	Epoch    uint64     `json:"epoch"`              // how often a loader has taken over
+	Repaired uint64     `json:"repaired,omitempty"` // batches of the warehouse that were not those of their plan, and were put right
+	Trouble  string     `json:"trouble,omitempty"`  // what is wrong now, for people
+	Since    *time.Time `json:"since,omitempty"`    // since when
 }
 
 // Lag is what was accepted and is not loaded.
@@ -29,9 +33,9 @@ type Lag struct {
 // Status tells where loading stands. It asks nobody.
 func (l *Loader) Status() Watermarks {
 	l.ledger.mu.Lock()
-	counts := l.ledger.counts()
+	counts, epoch := l.ledger.counts(), l.ledger.epoch
 	l.ledger.mu.Unlock()
-	w := Watermarks{Counts: counts, IDs: l.index.len()}
+	w := Watermarks{Counts: counts, IDs: l.index.len(), Epoch: epoch}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	loaded := l.loaded()
@@ -40,7 +44,7 @@ func (l *Loader) Status() Watermarks {
 	}
 	w.Loaded = loaded
 	w.Journal = max(l.cfg.Journal.Last(), loaded, l.read) // another door may have written
-	w.Plans, w.Trouble = l.plans, l.trouble
+	w.Plans, w.Trouble, w.Role, w.Holder, w.Repaired = l.plans, l.trouble, l.role, l.holder, l.repaired
 	if l.trouble != "" {
 		since := l.since
 		w.Since = &since
@@ -89,7 +93,7 @@ type Receipt struct {
 
 // Outcome tells what became of a request's events so far. It stays known for ever.
 func (l *Loader) Outcome(ctx context.Context, r journal.Range) (Receipt, error) {
-	sum, err := l.ledger.outcome(r)
+	sum, err := l.ledger.outcome(ctx, r)
 	if err != nil {
 		return Receipt{}, err
 	}

@@ -22,7 +22,7 @@ var rooms = map[string][]string{
 	"dashboards-api/web": {},
 	"ingest":             {"ingest/journal", "internal/contract", "internal/reference"},
 	"ingest/mapping":     {"internal/contract", "internal/reference"},
-	"ingest/loader":      {"ingest/journal", "warehouse", "warehouse/lake", "internal/contract", "internal/kpi", "internal/reference"},
+	"ingest/loader":      {"ingest/journal", "internal/stream", "warehouse", "warehouse/lake", "internal/contract", "internal/kpi", "internal/reference"},
 	"ingest/journal":     {"internal/stream", "internal/contract"},
 	"queries":            {"queries/disclosure", "warehouse", "internal/kpi", "internal/contract", "internal/reference"},
 	"queries/disclosure": {},

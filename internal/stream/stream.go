@@ -241,6 +241,9 @@ func (c *Conn) Durability() (proven bool, why string) {
 	return false, "durability not proven: the sync setting of an outside NATS server cannot be read; declare it once it is sync_interval: always"
 }
 
+// Embedded says whether the server is one of this process, which nobody else can reach.
+func (c *Conn) Embedded() bool { return c.opts.URL == "" }
+
 // Connected says whether the server can be reached now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
