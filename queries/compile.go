@@ -180,20 +180,19 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 	s := &statement{params: bind{}}
 	var parts []part
 	var selects []string
-	for _, c := range qn.contracts {
-		r, rows, err := q.fitting(ctx, qn, c)
+	for i, side := range qn.sides {
+		r, rows, err := q.fitting(ctx, qn, side)
 		if err != nil {
 			return nil, err
 		}
-		joined := len(qn.contracts) > 1
 		var from string
 		if r != nil {
-			parts, from = q.overRollup(qn, r, s.params, joined)
+			parts, from = q.overRollup(qn, i, r, s.params)
 			s.table, s.why = q.warehouse.Table(r), fmt.Sprintf("the smallest rollup by %s that holds the measures: %d rows", strings.Join(r.Dims, ", "), rows)
 		} else {
-			parts, from = q.overFacts(qn, c, s.params)
+			parts, from = q.overFacts(qn, i, s.params)
 			s.exact = qn.version.Persons != ""
-			s.table, s.why = q.warehouse.Facts(c), q.whyFacts(qn)
+			s.table, s.why = q.warehouse.Facts(side.contract), q.whyFacts(qn)
 		}
 		selects = append(selects, selectSQL(parts, from))
 		s.parts, s.from = parts, from
@@ -279,17 +278,17 @@ func (qn *question) needed() []string {
 	return list
 }
 
-// fitting is the contract's smallest rollup that has the dimensions, the grain and
+// fitting is the smallest rollup of a side that has the dimensions, the grain and
 // every measure, with its number of rows; nil when there is none.
-func (q *Queries) fitting(ctx context.Context, qn *question, c *contract.Contract) (*warehouse.Rollup, uint64, error) {
+func (q *Queries) fitting(ctx context.Context, qn *question, side side) (*warehouse.Rollup, uint64, error) {
 	v := qn.version
 	if v.Distinct != nil {
 		return nil, 0, nil
 	}
 	var best *warehouse.Rollup
 	var least uint64
-	for _, r := range q.warehouse.Rollups(c) {
-		if r.At != qn.at || qn.grain == Hour && !r.Hourly || !q.holds(r, qn) {
+	for _, r := range q.warehouse.Rollups(side.contract) {
+		if r.At != side.At || qn.grain == Hour && !r.Hourly || !q.holds(r, qn, side) {
 			continue
 		}
 		rows, err := q.warehouse.Rows(ctx, q.warehouse.Table(r))
@@ -303,7 +302,7 @@ func (q *Queries) fitting(ctx context.Context, qn *question, c *contract.Contrac
 	return best, least, nil
 }
 
-func (q *Queries) holds(r *warehouse.Rollup, qn *question) bool {
+func (q *Queries) holds(r *warehouse.Rollup, qn *question, side side) bool {
 	v := qn.version
 	for _, d := range qn.needed() {
 		if !slices.Contains(r.Dims, d) {
@@ -314,7 +313,7 @@ func (q *Queries) holds(r *warehouse.Rollup, qn *question) bool {
 		if f == nil {
 			continue
 		}
-		for _, t := range f.Terms {
+		for _, t := range side.of(f).Terms {
 			if _, ok := r.Column(t); !ok {
 				return false
 			}
@@ -326,7 +325,7 @@ func (q *Queries) holds(r *warehouse.Rollup, qn *question) bool {
 		}
 	}
 	if v.Persons != "" {
-		if _, ok := q.warehouse.PersonsColumn(r, v); !ok {
+		if _, ok := q.warehouse.PersonsColumn(r, v, side.Side); !ok {
 			return false
 		}
 	}
@@ -351,15 +350,15 @@ func (q *Queries) grouping(qn *question, day, hour string, dimension func(string
 	return parts
 }
 
-// overRollup is what to read of a rollup, and where.
-func (q *Queries) overRollup(qn *question, r *warehouse.Rollup, params bind, joined bool) ([]part, string) {
+// overRollup is what to read of a rollup of the question's side i, and where.
+func (q *Queries) overRollup(qn *question, i int, r *warehouse.Rollup, params bind) ([]part, string) {
 	v := qn.version
 	parts := q.grouping(qn, "_day", "_hour", quote)
 	column := func(t kpi.Term) string {
 		name, _ := r.Column(t) // holds made sure
 		return "sum(" + name + ")"
 	}
-	parts = append(parts, formulaParts(v, joined, func(f *kpi.Formula) string { return linearSQL(f, column) })...)
+	parts = append(parts, formulaParts(v, qn.sides, i, func(f *kpi.Formula) string { return linearSQL(f, column) })...)
 	if v.Distribution != nil {
 		name, _ := r.BucketsColumn(v.Distribution)
 		parts = append(parts, part{colBuckets, "Buckets", "sumMap(" + name + ")", "sumMap"})
@@ -369,9 +368,9 @@ func (q *Queries) overRollup(qn *question, r *warehouse.Rollup, params bind, joi
 		part{colRetracted, "Retracted", "sum(_retracted)", "sum"},
 		part{colSimulated, "Simulated", "sum(_simulated)", "sum"})
 	if v.Persons != "" {
-		name, _ := q.warehouse.PersonsColumn(r, v)
+		name, _ := q.warehouse.PersonsColumn(r, v, qn.sides[i].Side)
 		merge, k := "uniqUpToMerge", q.warehouse.PersonsLimit()
-		if joined {
+		if len(qn.sides) > 1 {
 			merge = "uniqUpToMergeState"
 		}
 		parts = append(parts, part{colPersons, "Persons", fmt.Sprintf("%s(%d)(%s)", merge, k, name), fmt.Sprintf("uniqUpToMerge(%d)", k)})
@@ -379,9 +378,9 @@ func (q *Queries) overRollup(qn *question, r *warehouse.Rollup, params bind, joi
 	return parts, q.warehouse.Table(r) + whereSQL(qn.conditions(params, "_day", quote))
 }
 
-// formulaParts are the numerator and the denominator. The texts that leave the engine
-// are exact decimals.
-func formulaParts(v *kpi.Version, joined bool, sql func(*kpi.Formula) string) []part {
+// formulaParts are the numerator and the denominator on one of the sides. The texts that
+// leave the engine are exact decimals.
+func formulaParts(v *kpi.Version, sides []side, i int, sql func(*kpi.Formula) string) []part {
 	var parts []part
 	add := func(is columnOf, name string, f *kpi.Formula) {
 		if f == nil {
@@ -391,8 +390,11 @@ func formulaParts(v *kpi.Version, joined bool, sql func(*kpi.Formula) string) []
 		if len(f.Terms) == 1 && (f.Terms[0].Func == kpi.Min || f.Terms[0].Func == kpi.Max) {
 			join = f.Terms[0].Func.String()
 		}
-		expr := sql(f)
-		if !joined {
+		expr := "toInt64(0)"
+		if here := sides[i].of(f); len(here.Terms) > 0 {
+			expr = sql(here)
+		}
+		if len(sides) == 1 {
 			expr = "toString(" + expr + ")"
 		}
 		parts = append(parts, part{is, name, expr, join})
@@ -420,17 +422,17 @@ func (q *Queries) live(c *contract.Contract, qn *question, params bind) string {
 	return "_sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + q.warehouse.Facts(c) + " WHERE " + and(conditions) + ")"
 }
 
-// overFacts is what to read of a contract's facts, and where.
-func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]part, string) {
-	v := qn.version
-	joined := len(qn.contracts) > 1
+// overFacts is what to read of the facts of the question's side i, and where.
+func (q *Queries) overFacts(qn *question, i int, params bind) ([]part, string) {
+	v, c, at := qn.version, qn.sides[i].contract, qn.sides[i].At
+	joined := len(qn.sides) > 1
 	dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
-	day, hour := q.warehouse.DayOf(c, qn.at), q.warehouse.HourOf(c, qn.at)
+	day, hour := q.warehouse.DayOf(c, at), q.warehouse.HourOf(c, at)
 	conditions := qn.conditions(params, day, dimension)
-	if dated := warehouse.Dated(c, qn.at); dated != "" {
+	if dated := warehouse.Dated(c, at); dated != "" {
 		conditions = append([]string{dated}, conditions...)
 	}
-	expressions := v.Expressions()
+	expressions := v.ExpressionsOf(qn.sides[i].Side)
 	counts := []part{
 		{colN, "Cases", "sum(toInt64(_sign))", "sum"},
 		{colRetracted, "Retracted", "toInt64(countIf(_sign < 0))", "sum"},
@@ -464,7 +466,7 @@ func (q *Queries) overFacts(qn *question, c *contract.Contract, params bind) ([]
 	if !retractable(v) {
 		conditions = append(conditions, q.live(c, qn, params))
 	}
-	parts = append(parts, formulaParts(v, joined, func(f *kpi.Formula) string { return linearSQL(f, onFacts) })...)
+	parts = append(parts, formulaParts(v, qn.sides, i, func(f *kpi.Formula) string { return linearSQL(f, onFacts) })...)
 	if v.Distribution != nil {
 		parts = append(parts, part{colBuckets, "Buckets", warehouse.Buckets(v.Distribution), "sumMap"})
 	}
@@ -498,22 +500,23 @@ func present(c *contract.Contract, field string) string {
 func (q *Queries) persons(qn *question) *statement {
 	s := &statement{params: bind{}}
 	v := qn.version
-	person := warehouse.Persons(v)
-	if v.Distinct != nil && v.Distinct.Of == v.Persons {
-		person = "toNullable(" + quote(v.Persons) + ")"
-	}
 	var selects []string
 	var parts []part
-	for _, c := range qn.contracts {
+	for _, side := range qn.sides {
+		c := side.contract
+		person := warehouse.Persons(v, side.Side)
+		if v.Distinct != nil && v.Distinct.Of == v.Persons {
+			person = "toNullable(" + quote(v.Persons) + ")"
+		}
 		dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
-		day := q.warehouse.DayOf(c, qn.at)
+		day := q.warehouse.DayOf(c, side.At)
 		conditions := qn.conditions(s.params, day, dimension)
-		if dated := warehouse.Dated(c, qn.at); dated != "" {
+		if dated := warehouse.Dated(c, side.At); dated != "" {
 			conditions = append([]string{dated}, conditions...)
 		}
-		parts = q.grouping(qn, day, q.warehouse.HourOf(c, qn.at), dimension)
+		parts = q.grouping(qn, day, q.warehouse.HourOf(c, side.At), dimension)
 		selects = append(selects, selectSQL(append(slices.Clone(parts), part{colBy, "Person", person, ""}, part{colN, "Cases", "sum(toInt64(_sign))", "sum"}),
-			q.warehouse.From(c, and(conditions), v.Expressions()...)))
+			q.warehouse.From(c, and(conditions), v.ExpressionsOf(side.Side)...)))
 	}
 	var group []string
 	for _, p := range parts {

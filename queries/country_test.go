@@ -62,6 +62,16 @@ func formula(t testing.TB, text string) *kpi.Formula {
 	return f
 }
 
+// part is a formula whose terms name their contract.
+func part(t testing.TB, from, text, at string) *kpi.Formula {
+	t.Helper()
+	f := formula(t, text)
+	for i := range f.Terms {
+		f.Terms[i].From, f.Terms[i].At = from, at
+	}
+	return f
+}
+
 var always = reference.Span{From: reference.NoDay, To: reference.NoDay}
 
 // country is a small one, with a KPI of every kind.
@@ -109,7 +119,10 @@ func country(t testing.TB) *fixture {
 	add := func(id string, unit kpi.Unit, v kpi.Version) *kpi.KPI {
 		v.Version, v.Valid, v.Source = 1, always, "the tests"
 		if v.Basis == "" {
-			v.Basis, v.From = kpi.Events, []string{"request.decided"}
+			v.Basis = kpi.Events
+		}
+		if v.Basis == kpi.Events && v.From == nil {
+			v.From = []string{"request.decided"}
 		}
 		k := &kpi.KPI{ID: id, Title: reference.Names{"en": id}, About: reference.Names{"en": "About " + id}, Group: "portal", Owner: "ministry", Unit: unit, Direction: kpi.Up, Versions: []kpi.Version{v}, File: id + ".yaml"}
 		f.kpis = append(f.kpis, k)
@@ -128,6 +141,12 @@ func country(t testing.TB) *fixture {
 	add("applicants", kpi.Count, kpi.Version{Distinct: &kpi.Distinct{Of: "applicant", Grains: []string{"month", "year"}}})
 	add("highest-fee", kpi.Ratio, kpi.Version{Numerator: formula(t, "max(fee)")})
 	add("odd", kpi.Count, kpi.Version{Numerator: formula(t, "sum(numerator)"), Rollups: sets})
+	add("automatic", kpi.Count, kpi.Version{Numerator: formula(t, "countIf(processing = 'automatic')"), Rollups: sets})
+	add("automatic-per-submitted", kpi.Percent, kpi.Version{Rollups: [][]string{{"region"}},
+		Numerator: part(t, "request.decided", "countIf(processing = 'automatic')", "time"), Denominator: part(t, "request.decided", "count()", "submitted_at")})
+	changed := part(t, "service.changed", "-2 * count()", "time")
+	changed.Terms = append(part(t, "request.decided", "sum(area)", "time").Terms, changed.Terms...)
+	add("area-less-changes", kpi.Count, kpi.Version{From: []string{"request.decided", "service.changed"}, Numerator: changed})
 	stock := kpi.Version{Basis: kpi.Stock, From: []string{"service.changed"}, Table: "services", Key: "service"}
 	services := stock
 	services.Numerator = formula(t, "countIf(active)")

@@ -36,19 +36,19 @@ func standIn(source string) string { return "simulation/" + source }
 // sources reads the rollups by source: who sent how much, since when.
 func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
 	key := fmt.Sprint("sources ", qn.knownOn)
-	for _, c := range qn.contracts {
-		key += " " + q.warehouse.Table(q.bySource(c, qn.at))
+	for _, s := range qn.sides {
+		key += " " + q.warehouse.Table(q.bySource(s))
 	}
 	return once(qn.shared, key, func() (*sources, error) { return q.readSources(ctx, qn) })
 }
 
 func (q *Queries) readSources(ctx context.Context, qn *question) (*sources, error) {
 	s := &sources{first: reference.NoDay, last: reference.NoDay}
-	for _, c := range qn.contracts {
-		if c.Source != "" && !slices.Contains(s.expected, c.Source) {
-			s.expected = append(s.expected, c.Source)
+	for _, side := range qn.sides {
+		if from := side.contract.Source; from != "" && !slices.Contains(s.expected, from) {
+			s.expected = append(s.expected, from)
 		}
-		r := q.bySource(c, qn.at)
+		r := q.bySource(side)
 		params := bind{}
 		sql := "SELECT " + contract.ColumnSource + ", min(_day) AS First, max(_day) AS Last, max(_last) AS Through, max(_loaded) AS Loaded, sum(_n) AS Cases\nFROM " +
 			q.warehouse.Table(r) + whereSQL(qn.known(params)) + "\nGROUP BY " + contract.ColumnSource + "\nHAVING Cases > 0\nORDER BY " + contract.ColumnSource
@@ -97,11 +97,11 @@ func (s *sources) of(name string) *source {
 	return nil
 }
 
-// bySource is the contract's rollup by source for a time field, or for time.
-func (q *Queries) bySource(c *contract.Contract, at string) *warehouse.Rollup {
+// bySource is the rollup by source of a side, or of its contract by time.
+func (q *Queries) bySource(s side) *warehouse.Rollup {
 	var best *warehouse.Rollup
-	for _, r := range q.warehouse.Rollups(c) {
-		if slices.Equal(r.Dims, []string{contract.ColumnSource}) && (best == nil || r.At == at && (best.At != at || !r.Hourly)) {
+	for _, r := range q.warehouse.Rollups(s.contract) {
+		if slices.Equal(r.Dims, []string{contract.ColumnSource}) && (best == nil || r.At == s.At && (best.At != s.At || !r.Hourly)) {
 			best = r
 		}
 	}
@@ -112,7 +112,7 @@ func (q *Queries) bySource(c *contract.Contract, at string) *warehouse.Rollup {
 // period's first whole day (0 for the whole), or by the span's place.
 func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[string]bool, error) {
 	var statements []statement
-	for _, c := range qn.contracts {
+	for _, side := range qn.sides {
 		bare := &question{from: qn.from, to: qn.to, knownOn: qn.knownOn, spans: qn.spans}
 		s := statement{params: bind{}}
 		period := "toDate('1970-01-01')"
@@ -126,7 +126,7 @@ func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[stri
 		if qn.spans != nil {
 			span = spanSQL("_day")
 		}
-		s.sql = "SELECT " + period + " AS Period, " + span + " AS Span, " + contract.ColumnSource + "\nFROM " + q.warehouse.Table(q.bySource(c, qn.at)) +
+		s.sql = "SELECT " + period + " AS Period, " + span + " AS Span, " + contract.ColumnSource + "\nFROM " + q.warehouse.Table(q.bySource(side)) +
 			whereSQL(bare.conditions(s.params, "_day", quote)) + "\nGROUP BY Period, Span, " + contract.ColumnSource + "\nHAVING sum(_n) > 0"
 		statements = append(statements, s)
 	}

@@ -17,22 +17,41 @@ import (
 
 // question is a request that was checked: everything in it exists.
 type question struct {
-	kpi       *kpi.KPI
-	version   *kpi.Version
-	contracts []*contract.Contract
-	at        string
-	grain     Grain
-	by        []string
-	where     []filter
-	from, to  reference.Day // NoDay while open
-	knownOn   reference.Day // NoDay: everything received
-	compare   Compare
-	today     reference.Day
+	kpi      *kpi.KPI
+	version  *kpi.Version
+	sides    []side
+	grain    Grain
+	by       []string
+	where    []filter
+	from, to reference.Day // NoDay while open
+	knownOn  reference.Day // NoDay: everything received
+	compare  Compare
+	today    reference.Day
 
 	spans  []period                                                 // asked for together in place of the periods of a grain; they may overlap
 	shared *shared                                                  // answers that other questions need too; nil asks anew
 	beside []*kpi.Version                                           // of a stock: other versions that the same rows are to answer
 	ask    func(context.Context, *statement) (map[key]*sums, error) // in place of Queries.read; nil reads
+}
+
+// side is one contract that a question reads, dated by one of its fields.
+type side struct {
+	kpi.Side
+	contract *contract.Contract
+}
+
+// of is what a formula counts on the side; a formula of other sides alone counts nothing.
+func (s side) of(f *kpi.Formula) *kpi.Formula {
+	if f == nil {
+		return nil
+	}
+	here := &kpi.Formula{Text: f.Text}
+	for _, t := range f.Terms {
+		if s.Counts(t) {
+			here.Terms = append(here.Terms, t)
+		}
+	}
+	return here
 }
 
 // filter keeps rows whose dimension has one of the values.
@@ -85,15 +104,15 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		return nil, err
 	}
 	v := qn.version
-	for _, from := range v.From {
-		c := q.warehouse.Contract(from)
+	for _, s := range v.Sides() {
+		c := q.warehouse.Contract(s.From)
 		if c == nil {
-			return nil, problem.New(problem.Internal, "queries: %s reads the contract %s, which does not exist", k.ID, from)
+			return nil, problem.New(problem.Internal, "queries: %s reads the contract %s, which does not exist", k.ID, s.From)
 		}
-		qn.contracts = append(qn.contracts, c)
-	}
-	if qn.at = v.At; qn.at == "" {
-		qn.at = "time"
+		if s.At == "" {
+			s.At = contract.ColumnTime
+		}
+		qn.sides = append(qn.sides, side{s, c})
 	}
 	switch r.Compare {
 	case NoComparison, Previous, YearBefore:
@@ -195,9 +214,9 @@ func (qn *question) checkGrain() error {
 // dimensions checks By and Where: names against every contract of the version, values
 // against the enumeration, the reference table, or what has been received.
 func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error {
-	allowed := warehouse.Dimensions(qn.contracts[0])
-	for _, c := range qn.contracts[1:] {
-		allowed = slices.DeleteFunc(allowed, func(d string) bool { return !warehouse.Dimension(c, d) })
+	allowed := warehouse.Dimensions(qn.sides[0].contract)
+	for _, s := range qn.sides[1:] {
+		allowed = slices.DeleteFunc(allowed, func(d string) bool { return !warehouse.Dimension(s.contract, d) })
 	}
 	known := func(parameter, d string) error {
 		if !slices.Contains(allowed, d) {
@@ -242,16 +261,15 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 
 // value is the stored value that a text of a filter means.
 func (q *Queries) value(ctx context.Context, qn *question, dimension, text string) (string, error) {
-	c := qn.contracts[0]
-	f := c.Field(dimension)
+	f := qn.sides[0].contract.Field(dimension)
 	if f != nil && !f.Required && text == "" {
 		return "", nil // rows that do not tell it
 	}
 	var allowed []string
 	switch {
 	case f != nil && f.Type == contract.Enum:
-		for _, c := range qn.contracts {
-			for _, v := range c.Field(dimension).Values {
+		for _, s := range qn.sides {
+			for _, v := range s.contract.Field(dimension).Values {
 				if !slices.Contains(allowed, v) {
 					allowed = append(allowed, v)
 				}
@@ -300,7 +318,8 @@ func shorten(list []string) string {
 // has it.
 func (q *Queries) received(ctx context.Context, qn *question, dimension string) ([]string, error) {
 	var values []string
-	for _, c := range qn.contracts {
+	for _, s := range qn.sides {
+		c := s.contract
 		table, expr := q.warehouse.Facts(c), warehouse.DimensionOf(c, dimension)
 		least, err := q.warehouse.Rows(ctx, table)
 		if err != nil {

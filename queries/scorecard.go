@@ -252,7 +252,7 @@ func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row 
 func (q *Queries) rowReported(ctx context.Context, qn *question, row *ScorecardRow) error {
 	every := *qn
 	every.from, every.to, every.grain = reference.NoDay, reference.NoDay, Window
-	found, err := q.find(ctx, qn, q.reported(&every, qn.contracts[0], bind{}))
+	found, err := q.find(ctx, qn, q.reported(&every, qn.sides[0].contract, bind{}))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // description of every key whose events had happened by then, and the formulae over those.
 // The cell of a period is keyed by its day in colPeriod.
 func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) {
-	v, c := qn.version, qn.contracts[0]
+	v, c := qn.version, qn.sides[0].contract
 	s := &statement{params: bind{}, table: q.warehouse.Facts(c), why: "a stock is counted from the history of its table"}
 	keyField := v.Key
 	if keyField == "" {
@@ -67,7 +67,7 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	for i, d := range qn.by {
 		parts = append(parts, part{colBy, fmt.Sprintf("By%d", i+1), "toString(" + dimension(d) + ")", ""})
 	}
-	parts = append(parts, formulaParts(v, false, func(f *kpi.Formula) string { return linearSQL(f, unsigned) })...)
+	parts = append(parts, formulaParts(v, qn.sides, 0, func(f *kpi.Formula) string { return linearSQL(f, unsigned) })...)
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "SimulatedCases", "toInt64(countIf(Simulated))", "sum"})
 	parts = append(parts, unitParts(v)...)
 	for _, p := range parts {
@@ -115,7 +115,7 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 	for i, d := range qn.by {
 		parts = append(parts, part{colBy, fmt.Sprintf("By%d", i+1), "toString(" + dimension(d) + ")", ""})
 	}
-	parts = append(parts, formulaParts(v, false, func(f *kpi.Formula) string {
+	parts = append(parts, formulaParts(v, qn.sides, 0, func(f *kpi.Formula) string {
 		return linearSQL(f, func(t kpi.Term) string {
 			if t.Func != kpi.Sum {
 				return unsigned(t)

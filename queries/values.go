@@ -124,7 +124,7 @@ func (q *Queries) describe(qn *question, r Request) *Result {
 		KPI: k.ID, Title: k.Title, Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner, Basis: string(v.Basis),
 		Version: v.Version, Variant: v.Variant, Grain: qn.grain, By: qn.by, Where: map[string][]string{}, Compare: qn.compare,
 		KnownOn:    dateOf(qn.knownOn),
-		Definition: Definition{About: k.About, From: v.From, At: qn.at, Source: v.Source, ValidFrom: dateOf(v.Valid.From), ValidTo: dateOf(v.Valid.To), Exact: true},
+		Definition: Definition{About: k.About, From: v.From, At: qn.sides[0].At, Source: v.Source, ValidFrom: dateOf(v.Valid.From), ValidTo: dateOf(v.Valid.To), Exact: true},
 	}
 	if result.By == nil {
 		result.By = []string{}
@@ -152,7 +152,7 @@ func (q *Queries) describe(qn *question, r Request) *Result {
 func (q *Queries) names(qn *question, cells []Cell) map[string]map[string]reference.Names {
 	all := map[string]map[string]reference.Names{}
 	for i, dimension := range qn.by {
-		f := qn.contracts[0].Field(dimension)
+		f := qn.sides[0].contract.Field(dimension)
 		if f == nil || f.Type != contract.Ref {
 			continue
 		}
@@ -422,7 +422,8 @@ func (q *Queries) minorUnits(qn *question) int64 {
 	}
 	for _, t := range qn.version.Numerator.Terms {
 		for _, column := range kpi.Columns(t.Of) {
-			for _, c := range qn.contracts {
+			for _, s := range qn.sides {
+				c := s.contract
 				if f := c.Field(column); f != nil && f.Type == contract.Money {
 					return minor(string(qn.kpi.Unit))
 				}
@@ -519,15 +520,15 @@ func (q *Queries) untouched(ctx context.Context, qn *question) (map[key]*sums, e
 	var selects []string
 	var parts []part
 	k := q.warehouse.PersonsLimit()
-	for _, c := range qn.contracts {
-		r, _, err := q.fitting(ctx, qn, c)
+	for _, side := range qn.sides {
+		r, _, err := q.fitting(ctx, qn, side)
 		if err != nil {
 			return nil, err
 		}
 		if r == nil {
 			return nil, problem.New(problem.Internal, "queries: %s has no rollup any more", qn.kpi.ID)
 		}
-		column, _ := q.warehouse.PersonsColumn(r, qn.version)
+		column, _ := q.warehouse.PersonsColumn(r, qn.version, side.Side)
 		parts = q.grouping(qn, "_day", "_hour", quote)
 		fine := []string{"_day"}
 		for _, d := range r.Dims {
@@ -645,7 +646,7 @@ type window struct {
 }
 
 func (q *Queries) answerReported(ctx context.Context, qn *question) (*answer, error) {
-	s := q.reported(qn, qn.contracts[0], bind{})
+	s := q.reported(qn, qn.sides[0].contract, bind{})
 	found, err := q.read(ctx, s)
 	if err != nil {
 		return nil, err

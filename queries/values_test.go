@@ -297,3 +297,61 @@ func checkCell(t *testing.T, id, key string, c queries.Cell, rows []warehousetes
 		}
 	}
 }
+
+// A formula whose parts count different contracts, or one by different dates, gives what
+// its parts give.
+func TestSides(t *testing.T) {
+	_, _, q, _ := loaded(t)
+	year := queries.Request{From: day("2024-01-01"), To: day("2024-11-30")}
+	for _, shape := range []struct {
+		grain queries.Grain
+		by    []string
+	}{{queries.Whole, nil}, {queries.Month, nil}, {queries.Month, []string{"region"}}, {queries.Whole, []string{"agency"}}} {
+		ask := func(id string) map[string]queries.Cell {
+			r := year
+			r.KPI, r.Grain, r.By = id, shape.grain, shape.by
+			cells := map[string]queries.Cell{}
+			for _, c := range values(t, q, r).Cells {
+				key := c.Period
+				for _, d := range c.Dims {
+					key += " " + d.Value
+				}
+				cells[key] = c
+			}
+			return cells
+		}
+		both, automatic, submitted := ask("automatic-per-submitted"), ask("automatic"), ask("submitted")
+		if len(both) == 0 {
+			t.Fatalf("%v: no cells", shape)
+		}
+		for key, c := range both {
+			zero := func(n queries.Number) queries.Number {
+				if n == "" {
+					return "0"
+				}
+				return n
+			}
+			if c.Numerator != zero(automatic[key].Numerator) || c.Denominator != zero(submitted[key].Numerator) {
+				t.Errorf("%v %s: %s/%s, and its parts are %s and %s", shape, key, c.Numerator, c.Denominator, automatic[key].Numerator, submitted[key].Numerator)
+			}
+		}
+	}
+	r := year
+	r.KPI, r.Plan = "area-less-changes", true
+	result := values(t, q, r)
+	r.KPI = "mean-area"
+	area, changes := 0.0, 0.0
+	for _, row := range standing(shared.rows, 0) {
+		if v, ok := row.Data["area"].(int); ok && reference.DayOf(row.Time.In(zone)) >= day("2024-01-01") && reference.DayOf(row.Time.In(zone)) <= day("2024-11-30") {
+			area += float64(v)
+		}
+	}
+	for _, row := range changedRows() {
+		if reference.DayOf(row.Time.In(zone)) >= day("2024-01-01") {
+			changes++
+		}
+	}
+	if want := area/100 - 2*changes; len(result.Cells) != 1 || result.Cells[0].Value == nil || math.Abs(*result.Cells[0].Value-want) > 1e-9 {
+		t.Errorf("area less changes is %v, want %v\n%s", lines(result.Cells), want, result.Plan.SQL)
+	}
+}

@@ -62,11 +62,11 @@ func Signed(t kpi.Term) string {
 	}
 }
 
-// Persons is the expression of the person behind a row as far as the row is in the
+// Persons is the expression of the person behind a row of a side as far as the row is in the
 // figure, null otherwise: a row that no aggregate of the version takes is nobody's. Rows
 // whose person is not told are one person together, so that a cell of a few of them is
 // a cell of few. It is "" when the version declares none.
-func Persons(v *kpi.Version) string {
+func Persons(v *kpi.Version, side kpi.Side) string {
 	if v.Persons == "" {
 		return ""
 	}
@@ -84,7 +84,9 @@ func Persons(v *kpi.Version) string {
 			continue
 		}
 		for _, t := range f.Terms {
-			all = !add(t.If) || all
+			if side.Counts(t) {
+				all = !add(t.If) || all
+			}
 		}
 	}
 	if v.Distribution != nil {
@@ -102,9 +104,9 @@ func Persons(v *kpi.Version) string {
 // linear says whether a formula consists of sums and counts, which a rollup can keep.
 func linear(f *kpi.Formula) bool { return f == nil || f.Retractable() }
 
-// aggregates are the expressions over facts that the version needs, without repeats:
-// those of its formulae or its distribution, and of its persons.
-func (w *Warehouse) aggregates(v *kpi.Version) []measure {
+// aggregates are the expressions over facts that a side of the version needs, without
+// repeats: those of its formulae or its distribution, and of its persons.
+func (w *Warehouse) aggregates(v *kpi.Version, side kpi.Side) []measure {
 	var out []measure
 	add := func(m measure) {
 		if !slices.ContainsFunc(out, func(o measure) bool { return o.column == m.column }) {
@@ -116,7 +118,7 @@ func (w *Warehouse) aggregates(v *kpi.Version) []measure {
 			continue
 		}
 		for _, t := range f.Terms {
-			if expr := Signed(t); t.Func != kpi.CountRows || t.If != "" {
+			if expr := Signed(t); side.Counts(t) && (t.Func != kpi.CountRows || t.If != "") {
 				add(measure{column: columnName("m", expr), expr: expr, inputs: []string{t.Of, t.If}, about: expr, summed: true})
 			}
 		}
@@ -126,7 +128,7 @@ func (w *Warehouse) aggregates(v *kpi.Version) []measure {
 		add(measure{column: columnName("b", expr), kind: "SimpleAggregateFunction(sumMap, Map(Int32, Int64))", expr: expr,
 			inputs: []string{d.Of, d.If}, about: "logarithmic buckets of " + d.Of})
 	}
-	if p := Persons(v); p != "" {
+	if p := Persons(v, side); p != "" {
 		expr := w.personsState(p)
 		add(measure{column: columnName("p", expr), kind: fmt.Sprintf("AggregateFunction(uniqUpTo(%d), Nullable(UInt32))", w.persons), expr: expr,
 			inputs: []string{p}, about: "distinct persons, up to k"})
@@ -161,8 +163,8 @@ func (w *Warehouse) personsState(person string) string {
 
 // PersonsColumn is the rollup's column for the distinct persons of a version, as a
 // state of uniqUpTo([Warehouse.PersonsLimit]); rows of sign −1 are not in it.
-func (w *Warehouse) PersonsColumn(r *Rollup, v *kpi.Version) (string, bool) {
-	return r.has(columnName("p", w.personsState(Persons(v))))
+func (w *Warehouse) PersonsColumn(r *Rollup, v *kpi.Version, side kpi.Side) (string, bool) {
+	return r.has(columnName("p", w.personsState(Persons(v, side))))
 }
 
 // PersonsLimit is k: a count of persons from a rollup above it is only "more than k".
@@ -210,21 +212,20 @@ func (w *Warehouse) derive() error {
 			if v.Basis != kpi.Events || v.Distinct != nil || !linear(v.Numerator) || !linear(v.Denominator) {
 				continue
 			}
-			needs := w.aggregates(v)
-			for _, from := range v.From {
-				c := w.Contract(from)
+			for _, side := range v.Sides() {
+				c := w.Contract(side.From)
 				if c == nil {
-					issues.Add(k.File, v.Line, "from", "no contract is called %q", from)
+					issues.Add(k.File, v.Line, "from", "no contract is called %q", side.From)
 					continue
 				}
+				needs := w.aggregates(v, side)
 				for _, dims := range append([][]string{{contract.ColumnSource}}, v.Rollups...) {
 					for _, d := range dims {
 						if !Dimension(c, d) {
 							issues.Add(k.File, v.Line, "rollups", "%q cannot be a dimension of %s; dimensions are %s", d, c.Type, strings.Join(Dimensions(c), ", "))
 						}
 					}
-					at := cmpOr(v.At, "time")
-					r := find(c, at, dims, v.Grain == "hour")
+					r := find(c, cmpOr(side.At, "time"), dims, v.Grain == "hour")
 					for _, m := range needs {
 						if _, ok := r.has(m.column); !ok {
 							r.measures = append(r.measures, m)

@@ -32,6 +32,8 @@ type Term struct {
 	Func        Func
 	Of          string // SQL expression over the contract's fields and time; empty for CountRows
 	If          string // SQL condition; empty: every row
+	From        string // the contract that it is counted over; empty: every contract of the version
+	At          string // with From: the field that dates its rows
 }
 
 // Func is an aggregate function.
@@ -59,13 +61,16 @@ func (f *Formula) Retractable() bool {
 	return true
 }
 
-// Expressions are the SQL expressions of the formula, in order.
-func (f *Formula) Expressions() []string {
+// expressions are the SQL expressions of the formula on one side, in order.
+func (f *Formula) expressions(side Side) []string {
 	if f == nil {
 		return nil
 	}
 	var all []string
 	for _, t := range f.Terms {
+		if !side.Counts(t) {
+			continue
+		}
 		if t.Of != "" {
 			all = append(all, t.Of)
 		}

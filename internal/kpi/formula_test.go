@@ -12,20 +12,20 @@ func TestParseFormula(t *testing.T) {
 		text string
 		want []Term
 	}{
-		{"count()", []Term{{1, CountRows, "", ""}}},
-		{" count ( ) ", []Term{{1, CountRows, "", ""}}},
-		{"-count()", []Term{{-1, CountRows, "", ""}}},
-		{"countIf(processing IN ('automatic', 'officer_online'))", []Term{{1, CountRows, "", "processing IN ('automatic', 'officer_online')"}}},
-		{"sum(score) - count()", []Term{{1, Sum, "score", ""}, {-1, CountRows, "", ""}}},
-		{"4 * count()", []Term{{4, CountRows, "", ""}}},
-		{"count() * 4", []Term{{4, CountRows, "", ""}}},
-		{"sum(a) + 2*sumIf(b, c = 1)\n- 3 * countIf(d)", []Term{{1, Sum, "a", ""}, {2, Sum, "b", "c = 1"}, {-3, CountRows, "", "d"}}},
-		{"countIf(note = 'a, (b')", []Term{{1, CountRows, "", "note = 'a, (b'"}}},
-		{`countIf(note = 'it''s \' )')`, []Term{{1, CountRows, "", `note = 'it''s \' )'`}}},
-		{"sumIf(x[1], y IN [1, 2] AND z = (3))", []Term{{1, Sum, "x[1]", "y IN [1, 2] AND z = (3)"}}},
-		{"countIf(share > 0.5)", []Term{{1, CountRows, "", "share > 0.5"}}},
-		{"max(x / 2) - min(x)", []Term{{1, Max, "x / 2", ""}, {-1, Min, "x", ""}}},
-		{"sum(fee * toDecimal64('0.01', 2))", []Term{{1, Sum, "fee * toDecimal64('0.01', 2)", ""}}},
+		{"count()", []Term{{Coefficient: 1, Func: CountRows}}},
+		{" count ( ) ", []Term{{Coefficient: 1, Func: CountRows}}},
+		{"-count()", []Term{{Coefficient: -1, Func: CountRows}}},
+		{"countIf(processing IN ('automatic', 'officer_online'))", []Term{{Coefficient: 1, Func: CountRows, If: "processing IN ('automatic', 'officer_online')"}}},
+		{"sum(score) - count()", []Term{{Coefficient: 1, Func: Sum, Of: "score"}, {Coefficient: -1, Func: CountRows}}},
+		{"4 * count()", []Term{{Coefficient: 4, Func: CountRows}}},
+		{"count() * 4", []Term{{Coefficient: 4, Func: CountRows}}},
+		{"sum(a) + 2*sumIf(b, c = 1)\n- 3 * countIf(d)", []Term{{Coefficient: 1, Func: Sum, Of: "a"}, {Coefficient: 2, Func: Sum, Of: "b", If: "c = 1"}, {Coefficient: -3, Func: CountRows, If: "d"}}},
+		{"countIf(note = 'a, (b')", []Term{{Coefficient: 1, Func: CountRows, If: "note = 'a, (b'"}}},
+		{`countIf(note = 'it''s \' )')`, []Term{{Coefficient: 1, Func: CountRows, If: `note = 'it''s \' )'`}}},
+		{"sumIf(x[1], y IN [1, 2] AND z = (3))", []Term{{Coefficient: 1, Func: Sum, Of: "x[1]", If: "y IN [1, 2] AND z = (3)"}}},
+		{"countIf(share > 0.5)", []Term{{Coefficient: 1, Func: CountRows, If: "share > 0.5"}}},
+		{"max(x / 2) - min(x)", []Term{{Coefficient: 1, Func: Max, Of: "x / 2"}, {Coefficient: -1, Func: Min, Of: "x"}}},
+		{"sum(fee * toDecimal64('0.01', 2))", []Term{{Coefficient: 1, Func: Sum, Of: "fee * toDecimal64('0.01', 2)"}}},
 	} {
 		f, err := ParseFormula(test.text)
 		if err != nil {
@@ -153,7 +153,7 @@ func FuzzParseFormula(f *testing.F) {
 		if !slices.Equal(again.Terms, formula.Terms) {
 			t.Fatalf("%q: %+v, again %+v", text, formula.Terms, again.Terms)
 		}
-		for _, expression := range formula.Expressions() {
+		for _, expression := range formula.expressions(Side{}) {
 			Columns(expression)
 		}
 	})

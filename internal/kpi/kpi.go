@@ -77,7 +77,7 @@ type Version struct {
 	Valid   reference.Span
 	Source  string // the act or publication that states the formula
 	Basis   Basis
-	From    []string // contracts: "request.decided" or "request.decided.v1"; for Stock the contract that changes the table
+	From    []string // contracts: "request.decided" or "request.decided.v1"; for Stock the contract that changes the table; those of a split formula's terms
 	Table   string   // for Stock: the reference table whose rows are counted
 	Key     string   // for Stock: the field of the contract that holds the table's code; its newest row on the day counts
 
@@ -96,17 +96,61 @@ type Version struct {
 	Line              int
 }
 
+// Side is one contract that a version reads, dated by one of its fields. A ratio of two
+// sources has two sides, and so has one that counts the same contract by two dates.
+type Side struct{ From, At string }
+
+// Sides are those of the version, in the order of the file.
+func (v *Version) Sides() []Side {
+	var sides []Side
+	add := func(s Side) {
+		if !slices.Contains(sides, s) {
+			sides = append(sides, s)
+		}
+	}
+	if !v.Split() {
+		for _, from := range v.From {
+			add(Side{from, v.At})
+		}
+		return sides
+	}
+	for _, f := range []*Formula{v.Numerator, v.Denominator} {
+		if f == nil {
+			continue
+		}
+		for _, t := range f.Terms {
+			add(Side{t.From, t.At})
+		}
+	}
+	return sides
+}
+
+// Split says whether the version's terms name the contracts that they count.
+func (v *Version) Split() bool { return v.Numerator != nil && v.Numerator.Terms[0].From != "" }
+
+// Counts says whether a term is counted over the side.
+func (s Side) Counts(t Term) bool { return t.From == "" || t.From == s.From && t.At == s.At }
+
 // Expressions are the SQL expressions of the version over its contracts' fields and
 // time, in the order of the file.
 func (v *Version) Expressions() []string {
-	all := append(v.Numerator.Expressions(), v.Denominator.Expressions()...)
+	var all []string
+	for _, side := range v.Sides() {
+		all = append(all, v.ExpressionsOf(side)...)
+	}
+	return all
+}
+
+// ExpressionsOf are those over the fields of one side.
+func (v *Version) ExpressionsOf(side Side) []string {
+	all := append(v.Numerator.expressions(side), v.Denominator.expressions(side)...)
 	if v.Distribution != nil {
 		all = append(all, v.Distribution.Of)
 		if v.Distribution.If != "" {
 			all = append(all, v.Distribution.If)
 		}
 	}
-	return append(append(all, v.Covered.Expressions()...), v.Expected.Expressions()...)
+	return append(append(all, v.Covered.expressions(side)...), v.Expected.expressions(side)...)
 }
 
 // Declares says whether the version may be broken down by the dimensions from one

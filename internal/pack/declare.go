@@ -130,9 +130,9 @@ type versionDeclaration struct {
 	Variant      string                   `yaml:"variant" like:"id" doc:"Name of a rival definition; none for the default."`
 	Valid        spanDeclaration          `yaml:"valid" doc:"Days on which it is the definition."`
 	Source       string                   `yaml:"source" need:"yes" doc:"The act or publication that states it."`
-	From         listOf                   `yaml:"from" need:"yes" doc:"Contracts that it reads (request.decided or request.decided.v1), one or a list; for a stock the reference table."`
-	Numerator    string                   `yaml:"numerator" doc:"Formula; alone it is the value."`
-	Denominator  string                   `yaml:"denominator" doc:"Formula that the numerator is divided by, at the very end."`
+	From         listOf                   `yaml:"from" doc:"Contracts that it reads (request.decided or request.decided.v1), one or a list; for a stock the reference table. Not told when the parts of the formulae name theirs."`
+	Numerator    formulaDeclaration       `yaml:"numerator" doc:"Formula; alone it is the value. Or parts that are added up, each over a contract of its own."`
+	Denominator  formulaDeclaration       `yaml:"denominator" doc:"Formula that the numerator is divided by, at the very end; or parts."`
 	Distribution *distributionDeclaration `yaml:"distribution" doc:"Quantiles in place of a formula."`
 	Distinct     *distinctDeclaration     `yaml:"distinct" doc:"An exact number of different persons or keys in place of a formula."`
 	At           string                   `yaml:"at" like:"field" doc:"Field that dates a row; time when not told."`
@@ -142,6 +142,22 @@ type versionDeclaration struct {
 	Covered      string                   `yaml:"covered" doc:"Formula: units that are in the value."`
 	Expected     string                   `yaml:"expected" doc:"Formula: units that could have been."`
 	Line         int                      `yaml:",line"`
+}
+
+// formulaDeclaration is one formula over the contracts of the version, or parts.
+type formulaDeclaration []partDeclaration
+
+// FromScalar reads a formula that stands alone.
+func (f *formulaDeclaration) FromScalar(text string) error {
+	*f = formulaDeclaration{{Is: text}}
+	return nil
+}
+
+type partDeclaration struct {
+	From string `yaml:"from" need:"yes" doc:"The contract that the part counts."`
+	Is   string `yaml:"is" need:"yes" doc:"Formula."`
+	At   string `yaml:"at" like:"field" doc:"Field that dates its rows; time when not told."`
+	Line int    `yaml:",line"`
 }
 
 type spanDeclaration struct {

@@ -243,6 +243,11 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, tag reflect
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
+	if n.Kind == yaml.MappingNode && reflect.PointerTo(v.Type()).Implements(scalarDecoderType) { // its one element
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		d.decode(n, v.Index(0), path, tag)
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		d.wrong(n, path, "a list, as in [a, b]")
 		return

@@ -27,7 +27,7 @@ var documented = map[string]reflect.Type{
 	"mapping": reflect.TypeFor[contract.Mapping](), "read": reflect.TypeFor[contract.Read](),
 	"value": reflect.TypeFor[contract.Value](), "lookup": reflect.TypeFor[contract.Lookup](),
 	"unpivot": reflect.TypeFor[contract.Unpivot](),
-	"kpi":     reflect.TypeFor[kpiDeclaration](), "version": reflect.TypeFor[versionDeclaration](),
+	"kpi":     reflect.TypeFor[kpiDeclaration](), "version": reflect.TypeFor[versionDeclaration](), "part": reflect.TypeFor[partDeclaration](),
 	"span": reflect.TypeFor[spanDeclaration](), "distribution": reflect.TypeFor[distributionDeclaration](),
 	"distinct": reflect.TypeFor[distinctDeclaration](), "target": reflect.TypeFor[targetDeclaration](),
 	"act": reflect.TypeFor[actDeclaration](),
@@ -116,6 +116,8 @@ func kindOfValue(t reflect.Type, tag reflect.StructTag) string {
 		return "text by language"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String && reflect.PointerTo(t).Implements(scalarDecoderType):
 		return "text or list"
+	case t.Kind() == reflect.Slice && reflect.PointerTo(t).Implements(scalarDecoderType):
+		return "text, mapping or list"
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -183,7 +185,7 @@ func TestDocsExamplesDecode(t *testing.T) {
 	}
 }
 
-var formulaLine = regexp.MustCompile(`(?m)^ *(?:numerator|denominator|covered|expected): (.+)$`)
+var formulaLine = regexp.MustCompile(`(?m)^ *(?:numerator|denominator|covered|expected): ([^{ ].*)$|\{from: .*, is: ((?:[^,(){}\n]|\([^()]*\))+)`)
 
 // TestDocsFormulaeParse reads the formulae and the whole example of docs/kpis.md.
 func TestDocsFormulaeParse(t *testing.T) {
@@ -196,8 +198,9 @@ func TestDocsFormulaeParse(t *testing.T) {
 		t.Errorf("%d formulae found", len(formulae))
 	}
 	for _, f := range formulae {
-		if _, err := kpi.ParseFormula(string(f[1])); err != nil {
-			t.Errorf("%s: %v", f[1], err)
+		text := string(f[1]) + string(f[2])
+		if _, err := kpi.ParseFormula(text); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 	_, example, _ := strings.Cut(string(text), "   ```yaml\n")

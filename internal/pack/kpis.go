@@ -1,6 +1,8 @@
 package pack
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -89,8 +91,36 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		}
 		return f
 	}
-	v.Numerator = formula("numerator", d.Numerator)
-	v.Denominator = formula("denominator", d.Denominator)
+	// parts are one formula whose terms name their contracts.
+	parts := func(field string, parts formulaDeclaration) *kpi.Formula {
+		var all kpi.Formula
+		for i, part := range parts {
+			f := formula(field, part.Is)
+			if f == nil {
+				return nil
+			}
+			if part.From == "" {
+				return f
+			}
+			for _, t := range f.Terms {
+				t.From, t.At = part.From, part.At
+				if t.At == "" {
+					t.At = contract.ColumnTime
+				}
+				all.Terms = append(all.Terms, t)
+			}
+			if i > 0 {
+				all.Text += "; "
+			}
+			all.Text += part.From + ": " + f.Text
+		}
+		if all.Terms == nil {
+			return nil
+		}
+		return &all
+	}
+	v.Numerator = parts("numerator", d.Numerator)
+	v.Denominator = parts("denominator", d.Denominator)
 	v.Covered = formula("covered", d.Covered)
 	v.Expected = formula("expected", d.Expected)
 	if q := d.Distribution; q != nil {
@@ -108,9 +138,8 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
 	}
 	r.shape(k, d, bad)
-	contracts := r.from(p, at, path, k, d, &v)
-	for _, c := range contracts {
-		r.against(at, path, &v, c)
+	for side, c := range r.from(p, at, path, k, d, &v) {
+		r.against(at, path, &v, side, c)
 	}
 	return v
 }
@@ -118,7 +147,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 // shape notes parts of a definition that do not go together.
 func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string, string, ...any)) {
 	forms := 0
-	for _, given := range []bool{d.Numerator != "", d.Distribution != nil, d.Distinct != nil} {
+	for _, given := range []bool{d.Numerator != nil, d.Distribution != nil, d.Distinct != nil} {
 		if given {
 			forms++
 		}
@@ -129,13 +158,13 @@ func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string
 	case forms > 1:
 		bad("numerator", "only one of numerator, distribution and distinct defines the value")
 	}
-	if d.Numerator == "" && d.Denominator != "" {
+	if d.Numerator == nil && d.Denominator != nil {
 		bad("denominator", "needs a numerator")
 	}
-	if d.Numerator != "" && d.Denominator == "" && (k.Unit == string(kpi.Percent) || k.Unit == string(kpi.Ratio)) {
+	if d.Numerator != nil && d.Denominator == nil && (k.Unit == string(kpi.Percent) || k.Unit == string(kpi.Ratio)) {
 		bad("denominator", "is missing: %s is numerator ÷ denominator", k.Unit)
 	}
-	if d.Denominator != "" && k.Unit == string(kpi.Count) {
+	if d.Denominator != nil && k.Unit == string(kpi.Count) {
 		bad("denominator", "makes a quotient, which is no count; unit ratio or percent, or no denominator")
 	}
 	if (d.Covered == "") != (d.Expected == "") {
@@ -157,33 +186,77 @@ func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string
 	}
 }
 
-// from resolves the contracts that a version reads and with them its basis.
-func (r *reader) from(p *Pack, at place, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
+// from resolves the contracts that a version reads, side by side, and with them its
+// basis.
+func (r *reader) from(p *Pack, at place, path string, k *kpiDeclaration, d *versionDeclaration, v *kpi.Version) iter.Seq2[kpi.Side, *contract.Contract] {
 	field := join(path, "from")
-	if k.Kind == "stock" {
-		return r.stock(p, at, field, d, v)
-	}
-	var contracts []*contract.Contract
-	for _, name := range d.From {
-		c := r.find(p, at, field, name)
-		switch {
-		case c == nil:
-			continue
-		case slices.Contains(contracts, c):
-			r.bad(at, field, "%s stands twice", name)
-			continue
-		case len(contracts) > 0 && contracts[0].Kind != c.Kind:
-			r.bad(at, field, "mixes events and reported figures, which are never one number")
-			continue
-		case c.Kind == contract.Figure:
-			v.Basis = kpi.Reported
+	contracts := map[string]*contract.Contract{} // by the name that the version uses
+	split := v.Split() || v.Denominator != nil && v.Denominator.Terms[0].From != ""
+	switch {
+	case k.Kind == "stock" && split:
+		r.bad(at, join(path, "numerator"), "a stock counts the rows of one reference table")
+		return none
+	case k.Kind == "stock":
+		contracts = r.stock(p, at, field, d, v)
+	case split:
+		if len(d.From) > 0 {
+			r.bad(at, field, "stands with each part of the formulae, and not here as well")
+			return none
 		}
-		contracts = append(contracts, c)
+		for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
+			if f == nil {
+				continue
+			}
+			for _, t := range f.Terms {
+				if t.From == "" {
+					r.bad(at, join(path, "numerator"), "names its contract and the denominator does not, or the other way; both do or neither")
+					return none
+				}
+				if contracts[t.From] != nil {
+					continue
+				}
+				v.From = append(v.From, t.From)
+				if contracts[t.From] = r.find(p, at, field, t.From); contracts[t.From] != nil && contracts[t.From].Kind == contract.Figure {
+					r.bad(at, field, "%s is a reported figure; parts of a formula are counted from events", t.From)
+				}
+			}
+		}
+	case len(d.From) == 0:
+		r.bad(at, field, "is missing: contracts that it reads (request.decided or request.decided.v1), one or a list")
+	default:
+		var first *contract.Contract
+		for _, name := range d.From {
+			c := r.find(p, at, field, name)
+			switch {
+			case c == nil:
+				continue
+			case slices.Contains(slices.Collect(maps.Values(contracts)), c):
+				r.bad(at, field, "%s stands twice", name)
+				continue
+			case first != nil && first.Kind != c.Kind:
+				r.bad(at, field, "mixes events and reported figures, which are never one number")
+				continue
+			case c.Kind == contract.Figure:
+				v.Basis = kpi.Reported
+			}
+			if first == nil {
+				first = c
+			}
+			contracts[name] = c
+		}
 	}
-	return contracts
+	return func(yield func(kpi.Side, *contract.Contract) bool) {
+		for _, side := range v.Sides() {
+			if c := contracts[side.From]; c != nil && !yield(side, c) {
+				return
+			}
+		}
+	}
 }
 
-func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v *kpi.Version) []*contract.Contract {
+func none(func(kpi.Side, *contract.Contract) bool) {}
+
+func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v *kpi.Version) map[string]*contract.Contract {
 	v.Basis = kpi.Stock
 	if len(d.From) != 1 {
 		r.bad(at, field, "a stock counts the rows of one reference table")
@@ -205,7 +278,7 @@ func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v
 	if v.Key = keyOf(c, table.Name); v.Key == "" {
 		r.bad(at, field, "%s has not exactly one required field that refers to %s, so a row cannot be told from another", c.Name, table.Name)
 	}
-	return []*contract.Contract{c}
+	return map[string]*contract.Contract{table.History: c}
 }
 
 // keyOf is the one required field of a contract that refers to a table.
@@ -222,8 +295,8 @@ func keyOf(c *contract.Contract, table string) string {
 	return key
 }
 
-// against checks the names in a version against the fields of one contract.
-func (r *reader) against(at place, path string, v *kpi.Version, c *contract.Contract) {
+// against checks the names in a version against the fields of the contract of one side.
+func (r *reader) against(at place, path string, v *kpi.Version, side kpi.Side, c *contract.Contract) {
 	bad := func(field, format string, args ...any) {
 		r.bad(at, join(path, field), format, args...)
 	}
@@ -238,11 +311,15 @@ func (r *reader) against(at place, path string, v *kpi.Version, c *contract.Cont
 		}
 		return f
 	}
-	if v.At != contract.ColumnTime {
-		if f := known("at", v.At); f != nil && f.Type != contract.Timestamp && f.Type != contract.Date {
-			bad("at", "%q is no timestamp or date, so it cannot date a row", v.At)
+	if side.At != contract.ColumnTime {
+		field := "at"
+		if v.Split() {
+			field = "numerator"
+		}
+		if f := known(field, side.At); f != nil && f.Type != contract.Timestamp && f.Type != contract.Date {
+			bad(field, "%q is no timestamp or date, so it cannot date a row", side.At)
 		} else if f != nil && f.Type == contract.Date && v.Grain == "hour" {
-			bad("grain", "%q is a date, which has no hours", v.At)
+			bad("grain", "%q is a date, which has no hours", side.At)
 		}
 	}
 	for i, set := range v.Rollups {
@@ -275,12 +352,12 @@ func (r *reader) against(at place, path string, v *kpi.Version, c *contract.Cont
 			}
 		}
 	}
-	r.expressions(v, c, columns, bad)
+	r.expressions(v, side, c, columns, bad)
 }
 
 // expressions checks each SQL expression of a version: first its names, then, where
 // the engine is at hand, the whole.
-func (r *reader) expressions(v *kpi.Version, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
+func (r *reader) expressions(v *kpi.Version, side kpi.Side, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
 	check := func(field, sql string) {
 		sound := true
 		for _, name := range kpi.Columns(sql) {
@@ -303,6 +380,9 @@ func (r *reader) expressions(v *kpi.Version, c *contract.Contract, columns []str
 			continue
 		}
 		for _, t := range part.formula.Terms {
+			if !side.Counts(t) {
+				continue
+			}
 			if t.Of != "" {
 				check(part.field, t.Of)
 			}

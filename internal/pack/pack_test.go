@@ -149,7 +149,7 @@ func TestChecksAreAsked(t *testing.T) {
 			return nil
 		},
 	})
-	if want := []string{"electronic AND active", "channel = 'web'"}; !slices.Equal(expressions, want) || mappings != 1 {
+	if want := []string{"channel = 'web'", "electronic", "electronic AND active", "channel = 'web'"}; !slices.Equal(expressions, want) || mappings != 1 {
 		t.Errorf("asked for %q and %d mappings", expressions, mappings)
 	}
 	_, err := pack.Read(os.DirFS("testdata/whole"), pack.Checks{
@@ -163,13 +163,14 @@ func TestChecksAreAsked(t *testing.T) {
 			return problem.Issues{{File: m.File, Line: 3, Field: "id", Message: "no such column"}}
 		},
 	})
-	want := `2 problems:
+	want := `3 problems:
+kpis/asked-share.yaml:11: versions[0].numerator: "channel = 'web'": no such function
 kpis/web-share.yaml:12: versions[0].numerator: "channel = 'web'": no such function
 mappings/desk.yaml:3: id: no such column`
 	if err == nil || err.Error() != want {
 		t.Errorf("said\n%v\nwant\n%s", err, want)
 	}
-	if n := len(problem.IssuesOf(err)); n != 2 || problem.KindOf(err) != problem.BadInput {
+	if n := len(problem.IssuesOf(err)); n != 3 || problem.KindOf(err) != problem.BadInput {
 		t.Errorf("%d issues of kind %s", n, problem.KindOf(err))
 	}
 }

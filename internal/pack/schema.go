@@ -69,10 +69,14 @@ func (w schemaWriter) of(t reflect.Type, tag reflect.StructTag) object {
 		return object{"type": "string", "pattern": `^([0-9]+[my]|forever)$`}
 	}
 	structural := w.structural(t, tag)
-	if reflect.PointerTo(t).Implements(scalarDecoderType) {
-		return object{"anyOf": []any{w.text(tag), structural}}
+	if !reflect.PointerTo(t).Implements(scalarDecoderType) {
+		return structural
 	}
-	return structural
+	forms := []any{w.text(tag), structural}
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct {
+		forms = append(forms, w.of(t.Elem(), tag))
+	}
+	return object{"anyOf": forms}
 }
 
 func (w schemaWriter) structural(t reflect.Type, tag reflect.StructTag) object {
