@@ -49,6 +49,11 @@ type Config struct {
 	// /v1/receipts/{id}, whose id it reads with (*http.Request).PathValue("id").
 	Events, Deliveries, Receipts http.Handler
 
+	// Quarantine is where events wait that are kept aside. Nil: this process keeps none.
+	Quarantine *Quarantine
+	// Quality tells of every source and contract what came of its events. Nil: nothing is known.
+	Quality func(ctx context.Context, span QualitySpan) ([]Quality, error)
+
 	// Status says how far the data are; called for every request, so it must be
 	// quick. Nil: nothing is loaded.
 	Status func() Status
@@ -94,7 +99,8 @@ type Status struct {
 
 	Duplicates uint64 // events that came again unchanged, since the journal began
 	Conflicts  uint64 // events with other content under an id that was known, since the journal began
-	Held       uint64 // events in quarantine, conflicts among them
+	Held       uint64 // open entries of the quarantine, conflicts among them
+	Quarantine []HeldCount
 
 	Engine     Engine
 	Durability string   // what an acknowledgement proves, in one sentence
@@ -176,6 +182,8 @@ func newServer(config Config) (*server, error) {
 func (s *server) routes() []route {
 	return []route{
 		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
+		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, params: qualityParams, handle: s.getQuality},
+		{method: "GET", path: "/v1/quarantine", tabular: true, fresh: true, params: quarantineParams, handle: s.getQuarantine},
 		{method: "GET", path: "/v1/kpis", tabular: true, handle: s.getKPIs},
 		{method: "GET", path: "/v1/kpis/:id", handle: s.getKPI},
 		{method: "GET", path: "/v1/kpis/:id/values", tabular: true, params: valueParams, handle: s.getValues},
@@ -226,6 +234,14 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/events", s.door(s.config.Events))
 	engine.POST("/v1/deliveries", s.door(s.config.Deliveries))
 	get("/v1/receipts/:id", s.door(s.config.Receipts))
+	held := s.config.Quarantine
+	if held == nil {
+		held = new(Quarantine)
+	}
+	get("/v1/quarantine/:id", s.door(held.Entry))
+	engine.POST("/v1/quarantine/:id/fix", s.door(held.Fix))
+	engine.POST("/v1/quarantine/replay", s.door(held.Replay))
+	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
 	get("/v1/contracts/:type", s.getContract)
 	engine.GET("/v1/live", s.live)
 	get("/openapi.json", s.getDocument)

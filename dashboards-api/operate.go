@@ -25,6 +25,7 @@ type statusBody struct {
 	Duplicates uint64       `json:"duplicates"`
 	Conflicts  uint64       `json:"conflicts"`
 	Held       uint64       `json:"held"`
+	Quarantine []heldBody   `json:"quarantine"`
 	Engine     engineBody   `json:"engine"`
 	Durability string       `json:"durability"`
 	Problems   []string     `json:"problems"`
@@ -49,7 +50,7 @@ type sourceBody struct {
 }
 
 func (s *server) status() statusBody {
-	body := statusBody{Sources: []sourceBody{}, Problems: []string{}, Version: s.config.Version}
+	body := statusBody{Sources: []sourceBody{}, Quarantine: []heldBody{}, Problems: []string{}, Version: s.config.Version}
 	if s.config.Status == nil {
 		return body
 	}
@@ -59,6 +60,9 @@ func (s *server) status() statusBody {
 	body.Duplicates, body.Conflicts, body.Held = st.Duplicates, st.Conflicts, st.Held
 	body.Engine, body.Durability = engineBody(st.Engine), st.Durability
 	body.Problems = append(body.Problems, st.Problems...)
+	for _, c := range st.Quarantine {
+		body.Quarantine = append(body.Quarantine, heldBody(c))
+	}
 	for _, source := range st.Sources {
 		body.Sources = append(body.Sources, sourceBody{source.Source, names(source.Title), source.Owner, source.Promise.Seconds(),
 			s.moment(source.LastEvent), s.moment(source.Received), source.Events, source.Late})
