@@ -36,7 +36,7 @@ $(STRACE):
 	@echo "== installing Debian's strace"
 	apt-get update -qq && apt-get install -y -qq strace
 
-.PHONY: help run test test-go test-web test-conformance test-end-to-end test-crash test-server bench-ingest bench-kpi build lint clean
+.PHONY: help run test test-go test-web test-conformance test-end-to-end test-crash test-server bench-ingest bench-kpi bench-storage build lint clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -97,6 +97,10 @@ bench-ingest: bin/ombor ## Ombor against the engine alone and a plain inserter
 bench-kpi: bin/ombor ## answers over HTTP, from rollups and from facts
 	$(BENCH) -run '^TestBenchKPI$$'
 	@cat .tools/bench/kpi.txt
+
+bench-storage: bin/ombor ## what events take on disk, by place and column
+	$(BENCH) -run '^TestBenchStorage$$'
+	@cat .tools/bench/storage.txt
 
 test-server: bin/ombor $(MINIO) ## the same figures from a ClickHouse server: WAREHOUSE=https://user:password@host:8443/db (an empty one)
 	@test -n "$(WAREHOUSE)" || { echo "say which: make test-server WAREHOUSE=https://user:password@host:8443/db"; exit 2; }
