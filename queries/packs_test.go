@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ombor/internal/kpi"
 	"ombor/internal/pack"
 	"ombor/queries"
 	"ombor/warehouse"
@@ -45,13 +46,17 @@ func testPack(t *testing.T, files fs.FS) {
 	for _, k := range p.KPIs {
 		for i := range k.Versions {
 			v := &k.Versions[i]
-			for _, from := range v.From {
-				c := w.Contract(from)
+			for _, side := range v.Sides() {
+				c := w.Contract(side.From)
 				if c == nil {
-					t.Fatalf("%s reads %q, which does not exist", k.ID, from)
+					t.Fatalf("%s reads %q, which does not exist", k.ID, side.From)
 				}
-				for _, e := range v.Expressions() {
-					if err := w.Check(context.Background(), e, warehouse.Columns(c)); err != nil {
+				columns := append(warehouse.Columns(c), kpi.AsOf)
+				for _, m := range v.Match {
+					columns = append(columns, m.Name)
+				}
+				for _, e := range v.ExpressionsOf(side) {
+					if err := w.Check(context.Background(), e, columns); err != nil {
 						t.Errorf("%s: %v", k.ID, err)
 					}
 				}
