@@ -284,6 +284,16 @@ func (b *Batch) refuse(code, field, reason string) *Refusal {
 			r.ID = strings.ToValidUTF8(string(id), "\uFFFD")
 		}
 	}
+	if v := b.envelope.values[attrSource]; v != nil && v.Type() == fastjson.TypeString {
+		if source := v.GetStringBytes(); len(source) <= maxLabel && !b.personal(source) {
+			r.Source = strings.ToValidUTF8(string(source), "\uFFFD")
+		}
+	}
+	if v := b.envelope.values[attrType]; v != nil && v.Type() == fastjson.TypeString {
+		if c := b.checker.set.byType[string(v.GetStringBytes())]; c != nil {
+			r.Type = c.Type
+		}
+	}
 	return r
 }
 
