@@ -74,6 +74,7 @@ type Options struct {
 }
 
 const (
+	pingInterval   = 3 * time.Second // to an outside server
 	defaultReserve = 64 << 20
 	defaultTimeout = 10 * time.Second
 	maxPayload     = 1 << 20 // bytes of one message, the server's own default
@@ -117,7 +118,10 @@ func Open(ctx context.Context, opts Options) (*Conn, error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.log.Debug("stream: connection", "err", err) }),
 	}
 	url := opts.URL
-	if url == "" {
+	if url != "" {
+		// A server that is frozen keeps its connections open: two pings without an answer end one.
+		dial = append(dial, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2))
+	} else {
 		if opts.Dir == "" {
 			return nil, problem.New(problem.BadInput, "stream: give the address of a NATS server or a folder for the embedded one")
 		}
@@ -263,6 +267,8 @@ func (c *Conn) room(bytes int) error {
 	return nil
 }
 
+const noRoom = 10047 // JetStream's error code for insufficient storage
+
 // fault gives an error of the client its kind.
 func (c *Conn) fault(op string, err error) error {
 	if err == nil {
@@ -271,7 +277,7 @@ func (c *Conn) fault(op string, err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {
-		case 10077, 10047, 10023: // stream store failed (limits), insufficient storage, insufficient resources
+		case 10077, noRoom, 10023: // stream store failed (limits), insufficient resources
 			return &problem.Error{Kind: problem.Unavailable, Op: op, Message: "the journal is full", RetryAfter: 10 * time.Second, Cause: err}
 		case jetstream.JSErrCodeStreamMessageExceedsMaximum:
 			return problem.Wrap(err, problem.TooLarge, op, "a message is larger than the journal takes")
@@ -328,6 +334,10 @@ func (c *Conn) Stream(ctx context.Context, cfg Config) (*Stream, error) {
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = c.js.Stream(ctx, cfg.Name)
 		}
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == noRoom {
+		return nil, problem.Wrap(err, problem.Conflict, op, "the NATS server has no room for the %d GB of the stream %s: give it a larger max_file_store", cfg.MaxBytes>>30, cfg.Name)
 	}
 	if err != nil {
 		return nil, c.fault(op, err)
