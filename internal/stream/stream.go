@@ -300,10 +300,14 @@ func (c *Conn) fault(op string, err error) error {
 // Config describes one stream. The rest is fixed: file storage, limits
 // retention, a full stream refuses new messages, nothing expires by age.
 type Config struct {
-	Name       string // upper case; the subject is ombor.<name>
-	About      string
-	MaxBytes   int64 // when reached, Publish answers Unavailable; required
-	Grows      bool  // MaxBytes is the least: a stream that is more than half full gets twice what it holds when it is opened
+	Name     string // upper case; the subject is ombor.<name>
+	About    string
+	MaxBytes int64 // when reached, Publish answers Unavailable; required
+	Grows    bool  // MaxBytes is the least: a stream that is more than half full gets twice what it holds when it is opened
+	// Least is what will do instead of MaxBytes on an outside server that does not have that much
+	// to give: a new stream gets the half, the quarter … as it fits; one that is there keeps
+	// the size that its operator gave it, if it is not below. 0: MaxBytes or nothing.
+	Least      int64
 	MaxMessage int32 // bytes of one message; 0 is 1 MB
 }
 
@@ -330,7 +334,17 @@ func (c *Conn) Stream(ctx context.Context, cfg Config) (*Stream, error) {
 	}
 	s, err := c.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = c.js.CreateStream(ctx, want)
+		for {
+			s, err = c.js.CreateStream(ctx, want)
+			var api *jetstream.APIError
+			if !errors.As(err, &api) || api.ErrorCode != 10047 || c.opts.URL == "" || cfg.Least == 0 || want.MaxBytes/2 < cfg.Least {
+				break
+			}
+			want.MaxBytes /= 2
+		}
+		if err == nil && want.MaxBytes < cfg.MaxBytes {
+			c.log.Warn("stream: the server has less room than was asked for", "stream", cfg.Name, "bytes", want.MaxBytes, "asked", cfg.MaxBytes)
+		}
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = c.js.Stream(ctx, cfg.Name)
 		}
@@ -362,6 +376,9 @@ func (c *Conn) Stream(ctx context.Context, cfg Config) (*Stream, error) {
 	}
 	if bad != "" {
 		return nil, problem.New(problem.Conflict, "the stream %s is set up with %s; change it or name another", cfg.Name, bad).In("journal")
+	}
+	if c.opts.URL != "" && cfg.Least > 0 && have.MaxBytes >= cfg.Least {
+		want.MaxBytes = have.MaxBytes
 	}
 	if cfg.Grows {
 		want.MaxBytes = max(want.MaxBytes, have.MaxBytes)
