@@ -26,18 +26,12 @@ func (p *program) startLoader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.countHeld(ctx); err != nil {
-		return err
-	}
 	if p.loader, err = loader.New(loader.Config{
 		Journal: p.journal, Warehouse: p.warehouse, Lake: lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
 	}); err != nil {
 		return err
 	}
 	p.closing(p.loader.Close)
-	for _, count := range p.loader.Status().Counts {
-		p.conflicts += count.Conflict
-	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
@@ -55,7 +49,11 @@ func (p *program) outcome(ctx context.Context, r journal.Range) (ingest.Outcome,
 	if err != nil || !receipt.Loaded {
 		return ingest.Outcome{}, err
 	}
-	return ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Loaded: true}, nil
+	outcome := ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Damaged: receipt.Damaged, Loaded: true}
+	if receipt.Conflict+receipt.Damaged > 0 {
+		outcome.Quarantined, err = p.journal.HeldIn(ctx, r)
+	}
+	return outcome, err
 }
 
 // closingOfDeliveries is what the door asks of the other rooms to close a delivery.
@@ -140,7 +138,7 @@ func (p *program) status() dashboards.Status {
 	s := dashboards.Status{
 		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
-		Held: p.held + p.door.Counts().Held, Engine: dashboards.Engine{Version: known.engine},
+		Engine:   dashboards.Engine{Version: known.engine},
 		Problems: p.problems(w.Trouble, known.trouble),
 	}
 	if p.engine != nil {
@@ -154,7 +152,10 @@ func (p *program) status() dashboards.Status {
 		s.Duplicates += count.Duplicate
 		s.Conflicts += count.Conflict
 	}
-	s.Held += s.Conflicts - p.conflicts
+	s.Quarantine, s.Held = p.heldCounts()
+	if full := p.heldTrouble(); full != "" {
+		s.Problems = append(s.Problems, full)
+	}
 	now := time.Now()
 	add := func(source dashboards.Source) {
 		sender := known.senders[source.Source]
@@ -218,11 +219,6 @@ func (p *program) problems(loading, asking string) []string {
 	return list
 }
 
-// countHeld counts what is in quarantine before anything is added to it.
-func (p *program) countHeld(ctx context.Context) error {
-	return p.journal.Held(ctx, func(journal.Entry) error { p.held++; return nil })
-}
-
 // metrics writes what this process counts, in the text format of Prometheus.
 func (p *program) metrics(out io.Writer) error {
 	var b strings.Builder
@@ -252,6 +248,7 @@ func (p *program) metrics(out io.Writer) error {
 	fmt.Fprintf(&b, "ombor_door_events_total{outcome=\"accepted\"} %d\nombor_door_events_total{outcome=\"held\"} %d\nombor_door_events_total{outcome=\"rejected\"} %d\n", door.Accepted, door.Held, door.Rejected)
 	kind("ombor_door_bytes_total", "counter")
 	fmt.Fprintf(&b, "ombor_door_bytes_total %d\n", door.Bytes)
+	p.heldMetrics(&b)
 	if p.engine != nil {
 		state := p.engine.State()
 		kind("ombor_engine_resident_bytes", "gauge")
