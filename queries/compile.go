@@ -255,6 +255,8 @@ func (q *Queries) whyFacts(qn *question) string {
 	switch {
 	case v.Distinct != nil:
 		return "exact distinct counts are made from facts"
+	case v.Match != nil:
+		return "rows are matched with those of another contract"
 	case !retractable(v):
 		return "minimum and maximum are read from facts"
 	}
@@ -282,7 +284,7 @@ func (qn *question) needed() []string {
 // every measure, with its number of rows; nil when there is none.
 func (q *Queries) fitting(ctx context.Context, qn *question, side side) (*warehouse.Rollup, uint64, error) {
 	v := qn.version
-	if v.Distinct != nil {
+	if v.Distinct != nil || v.Match != nil {
 		return nil, 0, nil
 	}
 	var best *warehouse.Rollup
@@ -460,7 +462,7 @@ func (q *Queries) overFacts(qn *question, i int, params bind) ([]part, string) {
 				parts[i].inner = strings.Replace(parts[i].inner, "(", "(counted.", 1)
 			}
 		}
-		return parts, "(\n" + selectSQL(inner, q.warehouse.From(c, and(conditions), expressions...)) + "\nHAVING Cases > 0\n) AS counted"
+		return parts, "(\n" + selectSQL(inner, q.rows(qn, c, params, conditions, expressions)) + "\nHAVING Cases > 0\n) AS counted"
 	}
 	parts := q.grouping(qn, day, hour, dimension)
 	if !retractable(v) {
@@ -470,7 +472,7 @@ func (q *Queries) overFacts(qn *question, i int, params bind) ([]part, string) {
 	if v.Distribution != nil {
 		parts = append(parts, part{colBuckets, "Buckets", warehouse.Buckets(v.Distribution), "sumMap"})
 	}
-	return append(parts, counts...), q.warehouse.From(c, and(conditions), expressions...)
+	return append(parts, counts...), q.rows(qn, c, params, conditions, expressions)
 }
 
 // onFacts is a term over facts: a sum of nothing is 0, the least of nothing is null.
@@ -516,7 +518,7 @@ func (q *Queries) persons(qn *question) *statement {
 		}
 		parts = q.grouping(qn, day, q.warehouse.HourOf(c, side.At), dimension)
 		selects = append(selects, selectSQL(append(slices.Clone(parts), part{colBy, "Person", person, ""}, part{colN, "Cases", "sum(toInt64(_sign))", "sum"}),
-			q.warehouse.From(c, and(conditions), v.ExpressionsOf(side.Side)...)))
+			q.rows(qn, c, s.params, conditions, v.ExpressionsOf(side.Side))))
 	}
 	var group []string
 	for _, p := range parts {

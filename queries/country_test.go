@@ -155,6 +155,13 @@ func country(t testing.TB) *fixture {
 	available.Numerator, available.Denominator = formula(t, "countIf(mobile AND active)"), formula(t, "countIf(active)")
 	available.Covered, available.Expected = formula(t, "countIf(isNotNull(mobile) AND active)"), formula(t, "countIf(active)")
 	add("mobile-availability", kpi.Percent, available)
+	once := stock
+	once.Match = []kpi.Match{{Name: "mobile_once", In: "service.changed", On: []kpi.Pair{{Own: "service", Its: "service"}}, When: "its.mobile AND toDate(its.time) <= as_of"}}
+	once.Numerator, once.Denominator = formula(t, "countIf(active AND mobile_once)"), formula(t, "countIf(active)")
+	add("once-mobile", kpi.Percent, once)
+	add("known-applicants", kpi.Percent, kpi.Version{Rollups: sets, Persons: "applicant",
+		Match:     []kpi.Match{{Name: "known", In: "request.decided", On: []kpi.Pair{{Own: "applicant", Its: "applicant"}}, When: "its.submitted_at < submitted_at AND its.processing != 'offline'"}},
+		Numerator: formula(t, "countIf(known)"), Denominator: formula(t, "countIf(isNotNull(applicant))")})
 	reported := kpi.Version{Basis: kpi.Reported, From: []string{"figure"}}
 	volume := reported
 	volume.Numerator = formula(t, "sum(volume)")

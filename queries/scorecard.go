@@ -234,7 +234,7 @@ func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row 
 	before := q.calendar.stockBefore(Previous, qn.from, day)
 	for _, k := range q.catalogue.All() {
 		for i := range k.Versions {
-			if v := &k.Versions[i]; v.Basis == kpi.Stock && slices.Equal(v.From, qn.version.From) && v.Key == qn.version.Key {
+			if v := &k.Versions[i]; v.Basis == kpi.Stock && v.Match == nil && slices.Equal(v.From, qn.version.From) && v.Key == qn.version.Key {
 				qn.beside = append(qn.beside, v)
 			}
 		}

@@ -33,6 +33,13 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	for _, other := range qn.beside {
 		expressions = append(expressions, other.Expressions()...)
 	}
+	list := matches(v, expressions)
+	for _, m := range list {
+		expressions = append(expressions, m.When)
+		for _, pair := range m.On {
+			expressions = append(expressions, quote(pair.Own))
+		}
+	}
 	for i := range c.Fields {
 		name := c.Fields[i].Name
 		used := name == keyField || slices.Contains(qn.needed(), name)
@@ -60,7 +67,7 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	conditions := append([]string{"_day <= Day", q.live(c, qn, s.params)}, qn.known(s.params)...)
 	history := "SELECT Day, argMax(tuple(" + strings.Join(packed, ", ") + ", _simulated), tuple(time, _seq)) AS State\nFROM " + q.warehouse.Facts(c) +
 		"\nARRAY JOIN CAST({days:Array(String)}, 'Array(Date)') AS Day\nWHERE " + and(conditions) + "\nGROUP BY Day, " + quote(keyField)
-	rows := "SELECT Day, " + strings.Join(unpacked, ", ") + fmt.Sprintf(", tupleElement(State, %d) AS Simulated\nFROM (\n", len(fields)+1) + history + "\n)"
+	rows := "SELECT Day, Day AS " + kpi.AsOf + ", " + strings.Join(unpacked, ", ") + fmt.Sprintf(", tupleElement(State, %d) AS Simulated\nFROM (\n", len(fields)+1) + history + "\n)"
 
 	dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
 	parts := []part{{colPeriod, "Period", "Day", ""}}
@@ -73,7 +80,11 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	for _, p := range parts {
 		s.columns = append(s.columns, p.is)
 	}
-	s.parts, s.from = parts, "(\n"+rows+"\n)"+whereSQL(qn.filters(s.params, dimension))
+	from := "(\n" + rows + "\n)"
+	if len(list) > 0 {
+		from = q.matched(qn, rows, s.params, list)
+	}
+	s.parts, s.from = parts, from+whereSQL(qn.filters(s.params, dimension))
 	s.sql = selectSQL(parts, s.from) + orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
 	return s, nil
 }

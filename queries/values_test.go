@@ -355,3 +355,41 @@ func TestSides(t *testing.T) {
 		t.Errorf("area less changes is %v, want %v\n%s", lines(result.Cells), want, result.Plan.SQL)
 	}
 }
+
+// A match is true once for a row, however many rows of the other contract go with it, and
+// follows what stands: of both contracts, on the day asked for.
+func TestMatch(t *testing.T) {
+	_, _, q, rows := loaded(t)
+	for _, knownOn := range []reference.Day{0, day("2024-06-30")} {
+		live := standing(rows, knownOn)
+		for _, region := range []string{"", "1726"} {
+			numerator, denominator := 0, 0
+			for _, r := range live {
+				d := reference.DayOf(r.Time.In(zone))
+				if r.Data["applicant"] == nil || d < day("2024-01-01") || d > day("2024-05-31") || region != "" && r.Data["region"] != region {
+					continue
+				}
+				denominator++
+				if slices.ContainsFunc(live, func(o warehousetest.Row) bool {
+					return o.Data["applicant"] == r.Data["applicant"] && o.Data["processing"] != "offline" && o.Data["submitted_at"].(time.Time).Before(r.Data["submitted_at"].(time.Time))
+				}) {
+					numerator++
+				}
+			}
+			request := queries.Request{KPI: "known-applicants", From: day("2024-01-01"), To: day("2024-05-31"), KnownOn: knownOn, Plan: true}
+			if region != "" {
+				request.Where = map[string][]string{"region": {region}}
+			}
+			result := values(t, q, request)
+			if c := result.Cells[0]; string(c.Numerator) != fmt.Sprint(numerator) || string(c.Denominator) != fmt.Sprint(denominator) || numerator == 0 || numerator == denominator {
+				t.Errorf("known on %v, region %q: %s, want %d/%d\n%s", knownOn, region, line(c), numerator, denominator, result.Plan.SQL)
+			}
+		}
+	}
+	// s00 to s07 have been mobile, s03 is closed, and of s04 it is not known any more.
+	for to, want := range map[string]string{"2024-06-30": "2024-06-30 4/20 20 value", "2024-09-30": "2024-09-30 7/19 36.8421052631579 value"} {
+		if got := lines(values(t, q, queries.Request{KPI: "once-mobile", To: day(to)}).Cells); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

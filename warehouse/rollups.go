@@ -209,7 +209,7 @@ func (w *Warehouse) derive() error {
 	for _, k := range w.kpis {
 		for i := range k.Versions {
 			v := &k.Versions[i]
-			if v.Basis != kpi.Events || v.Distinct != nil || !linear(v.Numerator) || !linear(v.Denominator) {
+			if v.Basis != kpi.Events || v.Distinct != nil || v.Match != nil || !linear(v.Numerator) || !linear(v.Denominator) {
 				continue
 			}
 			for _, side := range v.Sides() {

@@ -99,7 +99,8 @@ func inexact(expression string) (at int, what string) {
 
 // Columns are the names that an expression reads, each once, in the order in which
 // they stand: words that are no function, keyword, type or parameter of a lambda.
-// `quoted` and "quoted" names count without their quotes.
+// `quoted` and "quoted" names count without their quotes. A field of a matched row is
+// one name, its.field.
 func Columns(expression string) []string {
 	type word struct {
 		text   string
@@ -132,6 +133,10 @@ func Columns(expression string) []string {
 	var columns []string
 	seen := map[string]bool{}
 	for i, w := range words {
+		if w.text == "its" && i+2 < len(words) && words[i+1].text == "." {
+			words[i+2].text, words[i+2].quoted = "its."+words[i+2].text, true
+			continue
+		}
 		if w.text == "" || seen[w.text] || local[w.text] {
 			continue
 		}

@@ -86,6 +86,8 @@ type Version struct {
 	Distribution *Distribution // quantiles of an expression
 	Distinct     *Distinct     // exact distinct count
 
+	Match []Match // truths about a row that another contract tells; answered from facts
+
 	At      string     // the field that dates it; "time" by default
 	Grain   string     // finest grain of its rollups: "day" (default) or "hour"
 	Rollups [][]string // declared sets of at most three dimensions; the empty set is implied
@@ -94,6 +96,49 @@ type Version struct {
 	// for reported figures: "over services that report both". Nil: by sources.
 	Covered, Expected *Formula
 	Line              int
+}
+
+// AsOf is the name under which the expressions of a stock have the day that is asked for.
+const AsOf = "as_of"
+
+// Match is a truth about a row by which expressions can ask: whether a contract has a row
+// that stands, has the same values in fields, and meets a condition.
+type Match struct {
+	Name string
+	In   string // the contract
+	On   []Pair // at least one
+	When string // SQL over the fields and time of the row, and over those of the other as its.field; empty: no condition
+	Line int
+}
+
+// Pair is two fields that must be equal.
+type Pair struct{ Own, Its string }
+
+// Condition is When with its.field replaced.
+func (m *Match) Condition(its func(field string) string) string {
+	var b strings.Builder
+	done := 0
+	s := scanner{text: m.When}
+	for {
+		token, ok := s.next()
+		if !ok {
+			break
+		}
+		if token != "its" {
+			continue
+		}
+		start := s.start
+		if dot, ok := s.next(); !ok || dot != "." {
+			continue
+		}
+		field, ok := s.next()
+		if !ok {
+			break
+		}
+		b.WriteString(m.When[done:start] + its(field))
+		done = s.at
+	}
+	return b.String() + m.When[done:]
 }
 
 // Side is one contract that a version reads, dated by one of its fields. A ratio of two

@@ -130,7 +130,9 @@ type versionDeclaration struct {
 	Variant      string                   `yaml:"variant" like:"id" doc:"Name of a rival definition; none for the default."`
 	Valid        spanDeclaration          `yaml:"valid" doc:"Days on which it is the definition."`
 	Source       string                   `yaml:"source" need:"yes" doc:"The act or publication that states it."`
-	From         listOf                   `yaml:"from" doc:"Contracts that it reads (request.decided or request.decided.v1), one or a list; for a stock the reference table. Not told when the parts of the formulae name theirs."`
+	From         listOf                   `yaml:"from" doc:"Contracts that it reads (request.decided or request.decided.v1), one or a list; for a stock the reference table, or with each a contract. Not told when the parts of the formulae name theirs."`
+	Each         string                   `yaml:"each" like:"field" doc:"stock of a contract: the field whose newest event on the day counts, once for each value."`
+	Match        []matchDeclaration       `yaml:"match" doc:"Truths about a row that another contract tells, by the name under which expressions ask for them."`
 	Numerator    formulaDeclaration       `yaml:"numerator" doc:"Formula; alone it is the value. Or parts that are added up, each over a contract of its own."`
 	Denominator  formulaDeclaration       `yaml:"denominator" doc:"Formula that the numerator is divided by, at the very end; or parts."`
 	Distribution *distributionDeclaration `yaml:"distribution" doc:"Quantiles in place of a formula."`
@@ -151,6 +153,14 @@ type formulaDeclaration []partDeclaration
 func (f *formulaDeclaration) FromScalar(text string) error {
 	*f = formulaDeclaration{{Is: text}}
 	return nil
+}
+
+type matchDeclaration struct {
+	Name string `yaml:",key" like:"field"`
+	In   string `yaml:"in" need:"yes" doc:"The contract that is looked into."`
+	On   listOf `yaml:"on" need:"yes" doc:"Fields that must be equal: request, or school = institution where the other's name differs (its name stands last)."`
+	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; in a stock as_of is the day."`
+	Line int    `yaml:",line"`
 }
 
 type partDeclaration struct {

@@ -27,7 +27,7 @@ var documented = map[string]reflect.Type{
 	"mapping": reflect.TypeFor[contract.Mapping](), "read": reflect.TypeFor[contract.Read](),
 	"value": reflect.TypeFor[contract.Value](), "lookup": reflect.TypeFor[contract.Lookup](),
 	"unpivot": reflect.TypeFor[contract.Unpivot](),
-	"kpi":     reflect.TypeFor[kpiDeclaration](), "version": reflect.TypeFor[versionDeclaration](), "part": reflect.TypeFor[partDeclaration](),
+	"kpi":     reflect.TypeFor[kpiDeclaration](), "version": reflect.TypeFor[versionDeclaration](), "part": reflect.TypeFor[partDeclaration](), "match": reflect.TypeFor[matchDeclaration](),
 	"span": reflect.TypeFor[spanDeclaration](), "distribution": reflect.TypeFor[distributionDeclaration](),
 	"distinct": reflect.TypeFor[distinctDeclaration](), "target": reflect.TypeFor[targetDeclaration](),
 	"act": reflect.TypeFor[actDeclaration](),

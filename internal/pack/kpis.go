@@ -137,9 +137,20 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	if q := d.Distinct; q != nil {
 		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
 	}
+	for _, m := range d.Match {
+		match := kpi.Match{Name: m.Name, In: m.In, When: m.When, Line: m.Line}
+		for _, pair := range m.On {
+			own, its, differ := strings.Cut(pair, "=")
+			if own = strings.TrimSpace(own); !differ {
+				its = own
+			}
+			match.On = append(match.On, kpi.Pair{Own: own, Its: strings.TrimSpace(its)})
+		}
+		v.Match = append(v.Match, match)
+	}
 	r.shape(k, d, bad)
 	for side, c := range r.from(p, at, path, k, d, &v) {
-		r.against(at, path, &v, side, c)
+		r.against(p, at, path, &v, side, c)
 	}
 	return v
 }
@@ -262,6 +273,17 @@ func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v
 		r.bad(at, field, "a stock counts the rows of one reference table")
 		return nil
 	}
+	if d.Each != "" {
+		c := r.find(p, at, field, d.From[0])
+		if c == nil {
+			return nil
+		}
+		v.From, v.Key = d.From, d.Each
+		if f := c.Field(d.Each); f == nil || !f.Required {
+			r.bad(at, strings.TrimSuffix(field, "from")+"each", "%s has no required field %q, so a row cannot be told from another", c.Name, d.Each)
+		}
+		return map[string]*contract.Contract{d.From[0]: c}
+	}
 	table := r.table(p, at, field, d.From[0])
 	if table == nil {
 		return nil
@@ -296,7 +318,7 @@ func keyOf(c *contract.Contract, table string) string {
 }
 
 // against checks the names in a version against the fields of the contract of one side.
-func (r *reader) against(at place, path string, v *kpi.Version, side kpi.Side, c *contract.Contract) {
+func (r *reader) against(p *Pack, at place, path string, v *kpi.Version, side kpi.Side, c *contract.Contract) {
 	bad := func(field, format string, args ...any) {
 		r.bad(at, join(path, field), format, args...)
 	}
@@ -352,26 +374,53 @@ func (r *reader) against(at place, path string, v *kpi.Version, side kpi.Side, c
 			}
 		}
 	}
-	r.expressions(v, side, c, columns, bad)
+	if v.Basis == kpi.Stock {
+		columns = append(columns, kpi.AsOf)
+	}
+	named := columns
+	for i := range v.Match {
+		if slices.Contains(columns, v.Match[i].Name) {
+			bad("match."+v.Match[i].Name, "is a field of %s; give the match another name", c.Name)
+		}
+		named = append(named, v.Match[i].Name)
+	}
+	for i := range v.Match {
+		if other := r.find(p, at, join(path, "match."+v.Match[i].Name+".in"), v.Match[i].In); other != nil {
+			r.match(&v.Match[i], c, other, columns, bad)
+		}
+	}
+	r.expressions(v, side, c, named, bad)
+}
+
+// match checks one match of rows of c with those of another contract.
+func (r *reader) match(m *kpi.Match, c, other *contract.Contract, columns []string, bad func(string, string, ...any)) {
+	at := "match." + m.Name
+	theirs := []string{contract.ColumnTime, contract.ColumnSource}
+	for _, f := range other.Fields {
+		theirs = append(theirs, f.Name)
+	}
+	for _, pair := range m.On {
+		if !slices.Contains(columns, pair.Own) || pair.Own == kpi.AsOf {
+			bad(at+".on", "%s has no field %q%s; it has %s", c.Name, pair.Own, nearest(pair.Own, columns), strings.Join(columns, ", "))
+		}
+		if !slices.Contains(theirs, pair.Its) {
+			bad(at+".on", "%s has no field %q%s; it has %s", other.Name, pair.Its, nearest(pair.Its, theirs), strings.Join(theirs, ", "))
+		}
+	}
+	if m.When == "" {
+		return
+	}
+	all := slices.Clone(columns)
+	for _, name := range theirs {
+		all = append(all, "its."+name)
+	}
+	r.expression(at+".when", m.When, c, all, bad)
 }
 
 // expressions checks each SQL expression of a version: first its names, then, where
 // the engine is at hand, the whole.
 func (r *reader) expressions(v *kpi.Version, side kpi.Side, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
-	check := func(field, sql string) {
-		sound := true
-		for _, name := range kpi.Columns(sql) {
-			if !slices.Contains(columns, name) {
-				bad(field, "%s has no field %q%s; it has %s", c.Name, name, nearest(name, columns), strings.Join(columns, ", "))
-				sound = false
-			}
-		}
-		if sound && r.checks.Expression != nil {
-			if err := r.checks.Expression(sql, columns); err != nil {
-				bad(field, "%q: %v", sql, err)
-			}
-		}
-	}
+	check := func(field, sql string) { r.expression(field, sql, c, columns, bad) }
 	for _, part := range []struct {
 		field   string
 		formula *kpi.Formula
@@ -403,6 +452,22 @@ func (r *reader) expressions(v *kpi.Version, side kpi.Side, c *contract.Contract
 		check("distribution.of", v.Distribution.Of)
 		if v.Distribution.If != "" {
 			check("distribution.if", v.Distribution.If)
+		}
+	}
+}
+
+// expression checks one expression over columns.
+func (r *reader) expression(field, sql string, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
+	sound := true
+	for _, name := range kpi.Columns(sql) {
+		if !slices.Contains(columns, name) {
+			bad(field, "%s has no field %q%s; it has %s", c.Name, name, nearest(name, columns), strings.Join(columns, ", "))
+			sound = false
+		}
+	}
+	if sound && r.checks.Expression != nil {
+		if err := r.checks.Expression(sql, columns); err != nil {
+			bad(field, "%q: %v", sql, err)
 		}
 	}
 }

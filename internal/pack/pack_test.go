@@ -149,7 +149,7 @@ func TestChecksAreAsked(t *testing.T) {
 			return nil
 		},
 	})
-	if want := []string{"channel = 'web'", "electronic", "electronic AND active", "channel = 'web'"}; !slices.Equal(expressions, want) || mappings != 1 {
+	if want := []string{"its.time < time", "its.electronic", "before AND electronic_now", "channel = 'web'", "electronic", "electronic AND active", "channel = 'web'"}; !slices.Equal(expressions, want) || mappings != 1 {
 		t.Errorf("asked for %q and %d mappings", expressions, mappings)
 	}
 	_, err := pack.Read(os.DirFS("testdata/whole"), pack.Checks{

@@ -6,7 +6,7 @@ SELECT Day AS Period,
     toInt64(countIf(isNotNull(mobile) AND active)) AS Covered,
     toInt64(countIf(active)) AS Expected
 FROM (
-SELECT Day, tupleElement(State, 1) AS `service`, tupleElement(State, 2) AS `active`, tupleElement(State, 3) AS `mobile`, tupleElement(State, 4) AS Simulated
+SELECT Day, Day AS as_of, tupleElement(State, 1) AS `service`, tupleElement(State, 2) AS `active`, tupleElement(State, 3) AS `mobile`, tupleElement(State, 4) AS Simulated
 FROM (
 SELECT Day, argMax(tuple(`service`, `active`, `mobile`, _simulated), tuple(time, _seq)) AS State
 FROM `facts`.`service_changed_v1`

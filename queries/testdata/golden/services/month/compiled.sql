@@ -4,7 +4,7 @@ SELECT Day AS Period,
     toInt64(count()) AS Cases,
     toInt64(countIf(Simulated)) AS SimulatedCases
 FROM (
-SELECT Day, tupleElement(State, 1) AS `service`, tupleElement(State, 2) AS `active`, tupleElement(State, 3) AS `kind`, tupleElement(State, 4) AS Simulated
+SELECT Day, Day AS as_of, tupleElement(State, 1) AS `service`, tupleElement(State, 2) AS `active`, tupleElement(State, 3) AS `kind`, tupleElement(State, 4) AS Simulated
 FROM (
 SELECT Day, argMax(tuple(`service`, `active`, `kind`, _simulated), tuple(time, _seq)) AS State
 FROM `facts`.`service_changed_v1`
