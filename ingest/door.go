@@ -145,7 +145,8 @@ type Config struct {
 	Outcome func(context.Context, journal.Range) (Outcome, error)
 	// Closing is where deliveries are compared with what stands; nil: none is closed here.
 	Closing    *Closing
-	SigningKey []byte // signs receipts, at least 16 bytes; required
+	Refusals   *Refusals // counts what is refused; nil: nobody does
+	SigningKey []byte    // signs receipts, at least 16 bytes; required
 	Limits     Limits
 	Now        func() time.Time // nil: time.Now
 	Log        *slog.Logger     // nil: slog.Default
@@ -232,6 +233,7 @@ func (d *Door) Events() http.Handler {
 		d.counts.accepted.Add(uint64(answer.Accepted))
 		d.counts.held.Add(uint64(answer.Held))
 		d.counts.rejected.Add(uint64(len(answer.Rejected)))
+		d.config.Refusals.Add(answer.Rejected)
 		write(w, answer)
 	})
 }
@@ -364,7 +366,7 @@ func (d *Door) commit(ctx context.Context, batch *contract.Batch, answer *Answer
 		h := &held[i]
 		r := contract.Refusal{Index: h.Index, ID: h.ID, Field: h.Field, Code: h.Code, Reason: h.Reason}
 		if full {
-			r.Code = contract.QuarantineFull
+			r.Source, r.Type, r.Code = h.Source, h.Type, contract.QuarantineFull
 			r.Reason = h.Reason + "; it would be held for that, but the quarantine is full. Send it again when it has been worked off"
 			answer.Rejected = append(answer.Rejected, &r)
 			continue

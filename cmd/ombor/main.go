@@ -114,7 +114,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 		return nil
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newLoad(), newKPI(), newSQL(), newStatus(),
+		newServe(), newDemo(), newLoad(), newKPI(), newSQL(), newStatus(), newQuality(), newQuarantine(),
 		newSimulate(), newPack(), newDoctor(), newEngine(),
 	)
 	return root

@@ -37,16 +37,17 @@ type program struct {
 	pack    *pack.Pack
 	address net.Addr
 
-	engine    *engine.Process // nil with a warehouse elsewhere
-	stream    *stream.Conn
-	journal   *journal.Journal
-	warehouse *warehouse.Warehouse
-	loader    *loader.Loader
-	door      *ingest.Door
-	snapshot  atomic.Pointer[snapshot]
-	held      uint64 // events in quarantine when the process began
-	conflicts uint64 // conflicts known when the process began
-	server    *http.Server
+	engine     *engine.Process // nil with a warehouse elsewhere
+	stream     *stream.Conn
+	journal    *journal.Journal
+	warehouse  *warehouse.Warehouse
+	loader     *loader.Loader
+	door       *ingest.Door
+	snapshot   atomic.Pointer[snapshot]
+	quarantine *ingest.Quarantine
+	refusals   *ingest.Refusals
+	days       *loader.Days
+	server     *http.Server
 
 	started time.Time
 	running sync.WaitGroup
@@ -107,9 +108,13 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err := p.startLoader(ctx); err != nil {
 		return p, err
 	}
+	if err := p.openQuality(ctx); err != nil {
+		return p, err
+	}
 	checker := contract.NewChecker(p.pack.Set, keys, contract.Limits{})
+	p.startQuarantine(ctx, checker)
 	if p.door, err = ingest.New(ingest.Config{
-		Checker: checker, Journal: p.journal, SigningKey: keys.Derive("receipts"), Outcome: p.outcome, Closing: p.closingOfDeliveries(),
+		Checker: checker, Journal: p.journal, SigningKey: keys.Derive("receipts"), Outcome: p.outcome, Closing: p.closingOfDeliveries(), Refusals: p.refusals,
 	}); err != nil {
 		return p, err
 	}
@@ -174,7 +179,7 @@ func (p *program) openJournal(ctx context.Context) error {
 		return err
 	}
 	p.closing(p.stream.Close)
-	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set}); err != nil {
+	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set, HeldIndex: heldIndex(p.config.Data)}); err != nil {
 		return err
 	}
 	p.closing(p.journal.Close)
@@ -283,6 +288,7 @@ func (p *program) api() (http.Handler, error) {
 			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,
 		},
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
+		Quarantine: p.quarantineAPI(), Quality: p.quality,
 		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Metrics: p.metrics, Version: version,
 	})
 }

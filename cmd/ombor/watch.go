@@ -26,18 +26,12 @@ func (p *program) startLoader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.countHeld(ctx); err != nil {
-		return err
-	}
 	if p.loader, err = loader.New(loader.Config{
 		Journal: p.journal, Warehouse: p.warehouse, Lake: lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
 	}); err != nil {
 		return err
 	}
 	p.closing(p.loader.Close)
-	for _, count := range p.loader.Status().Counts {
-		p.conflicts += count.Conflict
-	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
@@ -55,7 +49,11 @@ func (p *program) outcome(ctx context.Context, r journal.Range) (ingest.Outcome,
 	if err != nil || !receipt.Loaded {
 		return ingest.Outcome{}, err
 	}
-	return ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Loaded: true}, nil
+	outcome := ingest.Outcome{Accepted: receipt.Accepted, Duplicate: receipt.Duplicate, Conflict: receipt.Conflict, Damaged: receipt.Damaged, Loaded: true}
+	if receipt.Conflict+receipt.Damaged > 0 {
+		outcome.Quarantined, err = p.journal.HeldIn(ctx, r)
+	}
+	return outcome, err
 }
 
 // closingOfDeliveries is what the door asks of the other rooms to close a delivery.
@@ -76,10 +74,15 @@ type snapshot struct {
 	trouble string // why the senders are not as they should be; "" when they are
 }
 
-// snapshotEvery is the shortest time between two snapshots.
-const snapshotEvery = time.Second
+// Between two snapshots pass at least snapshotEvery, and at most snapshotIdle when nothing
+// is loaded: a warehouse that hangs is noticed also by a server that waits for it.
+const (
+	snapshotEvery   = time.Second
+	snapshotIdle    = 5 * time.Second
+	snapshotTimeout = 5 * time.Second
+)
 
-// watch takes a snapshot whenever something was loaded, until close.
+// watch takes a snapshot whenever something was loaded, and now and then, until close.
 func (p *program) watch(ctx context.Context) {
 	p.snapshot.Store(&snapshot{})
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -96,7 +99,9 @@ func (p *program) watch(ctx context.Context) {
 			case <-ctx.Done():
 			}
 			if taken {
-				_ = p.loader.WaitLoaded(ctx, loaded+1) // an error: loading has stopped, which status says; the pause keeps us from spinning
+				idle, stop := context.WithTimeout(ctx, snapshotIdle)
+				_ = p.loader.WaitLoaded(idle, loaded+1) // an error: loading has stopped, which status says; the pause keeps us from spinning
+				stop()
 			}
 		}
 	}()
@@ -105,7 +110,7 @@ func (p *program) watch(ctx context.Context) {
 
 // takeSnapshot is false when the warehouse could not be asked.
 func (p *program) takeSnapshot(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	next := *p.snapshot.Load() // what was known stays known
 	senders, err := p.warehouse.Senders(ctx)
@@ -133,7 +138,7 @@ func (p *program) status() dashboards.Status {
 	s := dashboards.Status{
 		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
-		Held: p.held + p.door.Counts().Held, Engine: dashboards.Engine{Version: known.engine},
+		Engine:   dashboards.Engine{Version: known.engine},
 		Problems: p.problems(w.Trouble, known.trouble),
 	}
 	if p.engine != nil {
@@ -147,7 +152,10 @@ func (p *program) status() dashboards.Status {
 		s.Duplicates += count.Duplicate
 		s.Conflicts += count.Conflict
 	}
-	s.Held += s.Conflicts - p.conflicts
+	s.Quarantine, s.Held = p.heldCounts()
+	if full := p.heldTrouble(); full != "" {
+		s.Problems = append(s.Problems, full)
+	}
 	now := time.Now()
 	add := func(source dashboards.Source) {
 		sender := known.senders[source.Source]
@@ -170,36 +178,45 @@ func (p *program) status() dashboards.Status {
 	return s
 }
 
-// problems are what is wrong now, in words.
-func (p *program) problems(loading, asking string) []string {
-	var list []string
+// fault is something that is wrong now.
+type fault struct {
+	part  string // as the metric ombor_fault names it
+	words string
+}
+
+// faultParts are what can have a fault, in the order in which they are told.
+var faultParts = []string{"loader", "engine", "journal", "disk"}
+
+// faults are what is wrong now.
+func (p *program) faults(loading, asking string) []fault {
+	var list []fault
 	if loading != "" {
-		list = append(list, "events are accepted but not loaded: "+loading)
+		list = append(list, fault{"loader", "events are accepted but not loaded: " + loading})
 	}
-	if p.engine != nil {
-		if state := p.engine.State(); !state.Serving {
-			list = append(list, "the engine is being started again: "+state.LastExit)
-		} else if asking != "" {
-			list = append(list, asking)
-		}
+	if p.engine != nil && !p.engine.State().Serving {
+		list = append(list, fault{"engine", "the engine is being started again: " + p.engine.State().LastExit})
 	} else if asking != "" {
-		list = append(list, asking)
+		list = append(list, fault{"engine", asking})
 	}
 	if !p.stream.Connected() {
-		list = append(list, "the journal's server cannot be reached: events are refused until it is back")
+		list = append(list, fault{"journal", "the journal's server cannot be reached: events are refused until it is back"})
 	}
 	if disk := examineDisk(p.config.Data); !disk.OK {
-		list = append(list, "the disk is nearly full: "+disk.Value+"; "+disk.Do)
+		list = append(list, fault{"disk", "the disk is nearly full: " + disk.Value + "; " + disk.Do})
+	}
+	return list
+}
+
+// problems are what is wrong now, in words, and what is not proven.
+func (p *program) problems(loading, asking string) []string {
+	var list []string
+	for _, f := range p.faults(loading, asking) {
+		list = append(list, f.words)
 	}
 	if proven, why := p.stream.Durability(); !proven {
 		list = append(list, why)
 	}
 	return list
-}
-
-// countHeld counts what is in quarantine before anything is added to it.
-func (p *program) countHeld(ctx context.Context) error {
-	return p.journal.Held(ctx, func(journal.Entry) error { p.held++; return nil })
 }
 
 // metrics writes what this process counts, in the text format of Prometheus.
@@ -215,6 +232,15 @@ func (p *program) metrics(out io.Writer) error {
 			fmt.Fprintf(&b, "ombor_events_total{source=\"%s\",contract=\"%s\",outcome=\"%s\"} %d\n", label(c.Source), label(c.Contract), o.outcome, o.n)
 		}
 	}
+	kind("ombor_fault", "gauge")
+	wrong := p.faults(p.loader.Status().Trouble, p.snapshot.Load().trouble)
+	for _, part := range faultParts {
+		n := 0
+		if slices.ContainsFunc(wrong, func(f fault) bool { return f.part == part }) {
+			n = 1
+		}
+		fmt.Fprintf(&b, "ombor_fault{part=\"%s\"} %d\n", part, n)
+	}
 	door := p.door.Counts()
 	kind("ombor_door_requests_total", "counter")
 	fmt.Fprintf(&b, "ombor_door_requests_total{outcome=\"answered\"} %d\nombor_door_requests_total{outcome=\"failed\"} %d\n", door.Requests-min(door.Requests, door.Failed), door.Failed)
@@ -222,6 +248,7 @@ func (p *program) metrics(out io.Writer) error {
 	fmt.Fprintf(&b, "ombor_door_events_total{outcome=\"accepted\"} %d\nombor_door_events_total{outcome=\"held\"} %d\nombor_door_events_total{outcome=\"rejected\"} %d\n", door.Accepted, door.Held, door.Rejected)
 	kind("ombor_door_bytes_total", "counter")
 	fmt.Fprintf(&b, "ombor_door_bytes_total %d\n", door.Bytes)
+	p.heldMetrics(&b)
 	if p.engine != nil {
 		state := p.engine.State()
 		kind("ombor_engine_resident_bytes", "gauge")

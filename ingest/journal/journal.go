@@ -55,7 +55,7 @@ type Contracts interface {
 type Options struct {
 	Contracts  Contracts // required
 	Name       string    // of the stream; "" is JOURNAL
-	MaxBytes   int64     // of the journal on disk; 0 is 64 GB
+	MaxBytes   int64     // of the journal on disk; 0 is 64 GB, or what an outside server has to give
 	MaxWaiting int64     // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
 	MaxHeld    int64     // bytes of the quarantine; 0 is 4 GB
 	MaxEntries int       // of the quarantine; 0 is 500,000
@@ -92,8 +92,9 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 	if opts.Name == "" {
 		opts.Name = "JOURNAL"
 	}
+	var least int64 // an outside server may have less to give than the default
 	if opts.MaxBytes == 0 {
-		opts.MaxBytes = 64 << 30
+		opts.MaxBytes, least = 64<<30, 1<<30
 	}
 	if opts.MaxWaiting == 0 {
 		opts.MaxWaiting = 64 << 20
@@ -109,7 +110,7 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 	}
 	j := &Journal{opts: opts, log: opts.Logger, conn: conn, queue: make(chan *request, 1024), quit: make(chan struct{}), ended: make(chan struct{}), perRow: map[string]float64{}}
 	var err error
-	if j.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name, About: "Events as they were acknowledged", MaxBytes: opts.MaxBytes}); err != nil {
+	if j.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name, About: "Events as they were acknowledged", MaxBytes: opts.MaxBytes, Least: least}); err != nil {
 		return nil, err
 	}
 	st, err := j.s.State(ctx)

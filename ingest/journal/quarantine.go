@@ -243,7 +243,7 @@ func openQuarantine(ctx context.Context, conn *stream.Conn, opts Options) (*Quar
 	q.limit.bytes, q.limit.entries = opts.MaxHeld, int64(opts.MaxEntries)
 	var err error
 	// The stream itself takes more than the limit: what dismisses must always find room.
-	if q.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name + "_HELD", About: "Events kept aside", MaxBytes: opts.MaxHeld + opts.MaxHeld/8 + 64<<20}); err != nil {
+	if q.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name + "_HELD", About: "Events kept aside", MaxBytes: opts.MaxHeld + opts.MaxHeld/8 + 64<<20, Least: 128 << 20}); err != nil {
 		return nil, err
 	}
 	st, err := q.s.State(ctx)

@@ -138,7 +138,7 @@ var errDeposed = errors.New("another loader has taken over")
 
 // openLedger opens the ledger of a journal and reads what it says now.
 func openLedger(ctx context.Context, j *journal.Journal) (*ledger, error) {
-	s, err := j.Conn().Stream(ctx, stream.Config{Name: j.Name() + "_LEDGER", About: "What became of the journal's messages", MaxBytes: 1 << 30, Grows: true})
+	s, err := j.Conn().Stream(ctx, stream.Config{Name: j.Name() + "_LEDGER", About: "What became of the journal's messages", MaxBytes: 1 << 30, Grows: true, Least: 64 << 20})
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,8 @@ type world struct {
 	t       testing.TB
 	dir     string
 	place   string // of the lake
+	url     string // of the journal's server; "" is embedded under dir
+	lease   time.Duration
 	log     *slog.Logger
 	prefix  string
 	set     *contract.Set
@@ -123,8 +125,12 @@ func newWorld(t testing.TB, place string) *world {
 // open opens journal and lake.
 func (w *world) open() {
 	w.t.Helper()
+	options := stream.Options{URL: w.url, Logger: quiet}
+	if w.url == "" {
+		options.Dir = filepath.Join(w.dir, "nats")
+	}
 	var err error
-	if w.conn, err = stream.Open(context.Background(), stream.Options{Dir: filepath.Join(w.dir, "nats"), Logger: quiet}); err != nil {
+	if w.conn, err = stream.Open(context.Background(), options); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.journal, err = journal.Open(context.Background(), w.conn, journal.Options{Contracts: w.set, Logger: quiet}); err != nil {
@@ -137,7 +143,7 @@ func (w *world) open() {
 
 func (w *world) config() Config {
 	return Config{Journal: w.journal, Warehouse: w.wh, Lake: lake.Open(w.store), Set: w.set, Dir: filepath.Join(w.dir, "loader"),
-		Interval: 10 * time.Millisecond, Logger: w.log}
+		Interval: 10 * time.Millisecond, Lease: w.lease, Logger: w.log}
 }
 
 // start runs a loader.
@@ -464,6 +470,10 @@ var steps = []string{"index", "plan", "begun", "before lake", "inserted", "befor
 
 // TestMain is also the process that the crash tests kill.
 func TestMain(m *testing.M) {
+	if spec := os.Getenv("OMBOR_LOADER_FROZEN"); spec != "" {
+		frozen(spec)
+		return
+	}
 	if spec := os.Getenv("OMBOR_LOADER_CHILD"); spec != "" {
 		child(spec)
 		return

@@ -67,7 +67,7 @@ func (l *Loader) Run(ctx context.Context) error {
 func (l *Loader) Observe(ctx context.Context) error {
 	l.become(Watching, "")
 	for {
-		if err := l.look(ctx); err != nil && ctx.Err() == nil {
+		if err := l.look(ctx, true); err != nil && ctx.Err() == nil {
 			l.say("journal", err)
 		} else if err == nil {
 			l.clear("journal")
@@ -78,16 +78,21 @@ func (l *Loader) Observe(ctx context.Context) error {
 	}
 }
 
-// look takes in what another loader wrote into the ledger.
-func (l *Loader) look(ctx context.Context) error {
+// look takes in what the ledger says. While another loader is at work the rollups are
+// its affair.
+func (l *Loader) look(ctx context.Context, other bool) error {
 	if err := l.ledger.catchUp(ctx); err != nil {
 		return err
 	}
 	now, _ := l.ledger.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.done != now {
-		l.done, l.rolled, l.read, l.flights = now, now, now, nil
+	rolled := l.rolled
+	if other {
+		rolled = now
+	}
+	if l.done != now || l.rolled != rolled {
+		l.done, l.rolled, l.read, l.flights = now, rolled, now, nil
 		l.wake()
 	}
 	return nil
@@ -146,14 +151,14 @@ func (l *Loader) term(ctx context.Context) error {
 func (l *Loader) standBy(ctx context.Context) (uint64, error) {
 	var next time.Time // when the index is brought up again
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		err := l.look(ctx)
+		err := l.look(ctx, false)
 		if err == nil {
 			_, newest := l.ledger.now()
 			var epoch uint64
 			epoch, err = l.lease.acquire(ctx, l.cfg.Journal.Conn().Embedded(), newest, func(holder string) {
 				pause = minPause
 				l.become(Standby, holder)
-				if err := l.look(ctx); err != nil {
+				if err := l.look(ctx, true); err != nil {
 					l.say("journal", err)
 					return
 				}
@@ -209,7 +214,7 @@ func (l *Loader) hold(ctx context.Context) error {
 func (l *Loader) takeOver(ctx context.Context, epoch uint64) error {
 	l.become(Starting, l.lease.me)
 	err := l.patiently(ctx, "journal", func() error {
-		if err := l.look(ctx); err != nil {
+		if err := l.look(ctx, false); err != nil {
 			return err
 		}
 		err := l.ledger.reign(ctx, reign{Epoch: epoch, Holder: l.lease.me})

@@ -536,12 +536,18 @@ func TestKeys(t *testing.T) {
 	if _, err := OpenKeys(path); problem.KindOf(err) != problem.Denied || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("wide permissions: %v", err)
 	}
-	if err := os.WriteFile(path, []byte(`{"format":"ombor-keys-1","identity":"c2VjcmV0"}`), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"format":"ombor-keys-2","identity":"c2VjcmV0"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_ = os.Chmod(path, 0o600)
 	if _, err := OpenKeys(path); problem.KindOf(err) != problem.BadInput || strings.Contains(err.Error(), "c2VjcmV0") {
 		t.Errorf("damaged: %v", err)
+	}
+	if err := os.WriteFile(path, []byte(`{"format":"ombor-keys-1","identity":"c2VjcmV0"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenKeys(path); problem.KindOf(err) != problem.BadInput || !strings.Contains(err.Error(), "earlier version") || strings.Contains(err.Error(), "c2VjcmV0") {
+		t.Errorf("of another version: %v", err)
 	}
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	if len(entries) != 1 {

@@ -26,13 +26,13 @@ func (b *Batch) Faults(h Held) []*Refusal {
 			add(MissingField, f.Name, "is missing; %s", f.expected())
 		}
 	}
-	for i, refs := range t.tables {
-		if v := &b.row.values[i]; refs != nil && v.set && !v.known {
-			add(UnknownReference, t.contract.Fields[i].Name, "is in no row of table %s, as a code, a name or another spelling", refs.Name)
+	for _, i := range t.refs {
+		if v := &b.row.values[i]; v.set && v.word.code == nil {
+			add(UnknownReference, t.contract.Fields[i].Name, "is in no row of table %s, as a code, a name or another spelling", t.tables[i].Name)
 		}
 	}
 	for i := range t.rules {
-		if r := &t.rules[i]; r.Severity != Warn && !b.facts.verdict(r) {
+		if r := &t.rules[i]; r.Severity != Warn && !b.holds(r) {
 			add(RuleBroken, r.field, "the rule %s does not hold: %s", r.ID, r.Check)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // FuzzAdd throws bytes at the checker. Whatever comes: it does not panic, a refusal
@@ -60,6 +61,77 @@ func FuzzAdd(f *testing.F) {
 		}
 		if p := b.Parts(); len(p) != 1 || sameLength(p[0].Record) != 1 {
 			t.Fatal("the batch is not usable any more")
+		}
+	})
+}
+
+// FuzzJSON holds the reading of events against encoding/json: what is taken is JSON and
+// was understood as the standard library understands it; what is refused as malformed
+// is not JSON. (The standard library replaces half of a surrogate pair and bytes that are
+// not UTF-8, and of two equal names takes the last; here all these are refused.)
+func FuzzJSON(f *testing.F) {
+	for _, seed := range []string{
+		envelopeWith("every.v1", `{"text":"a\u0041\\\"\/\b\f\n\r\t\ud83d\ude00","code":"\u00e9","whole":12,"yes":true,"took":1e3}`),
+		envelopeWith("every.v1", ` { "text" : null ,"whole":-0 , "yes":false } `),
+		replace(good, `"id"`, `"trace":[1,{"a":[]},"x",tru],"id"`), replace(good, `"id"`, `"subject":{"a":[{}],"b":{}},"id"`),
+		`{"data":{"text":"a","whole":1},"id":"1","source":"s","specversion":"1.0","time":"2024-01-01T00:00:00Z","type":"uz.gov.every.v1"}`,
+		`{"data":{},}`, `{"data":{"text":"a",}}`, `{"data" {}}`, `{"subject":01}`, `{"subject":1.}`, `"a"`, ` 1 `, "{} x",
+	} {
+		f.Add([]byte(seed))
+	}
+	b := checker(f).NewBatch()
+	f.Fuzz(func(t *testing.T, event []byte) {
+		refusal := b.Add(0, event)
+		parts := b.Parts()
+		b.Held()
+		sound := json.Valid(event) && utf8.Valid(event)
+		if refusal != nil {
+			if refusal.Code == BadJSON && strings.Contains(refusal.Reason, "malformed") && sound {
+				t.Fatalf("refused, and is JSON: %v", refusal)
+			}
+			return
+		}
+		if !sound {
+			t.Fatal("taken, and is not JSON")
+		}
+		var sent struct {
+			Type, Source string
+			Data         map[string]json.RawMessage
+		}
+		if len(parts) == 0 || json.Unmarshal(event, &sent) != nil { // held; or a name in another case
+			return
+		}
+		record := parts[0].Record
+		if got := record.Column(6).ValueStr(0); sent.Type == parts[0].Contract.Type && got != sent.Source {
+			t.Fatalf("source %q, want %q", got, sent.Source)
+		}
+		for i := range parts[0].Contract.Fields {
+			f := &parts[0].Contract.Fields[i]
+			raw, given := sent.Data[f.Name]
+			column := record.Column(FirstField + i)
+			if !given || string(raw) == "null" {
+				if f.Default == "" && !f.EmptyIsAbsent() && column.IsValid(0) {
+					t.Fatalf("%s is %s, and was not sent", f.Name, column.ValueStr(0))
+				}
+				continue
+			}
+			got, want := column.ValueStr(0), ""
+			switch f.Type {
+			case Text, Code, Enum:
+				if err := json.Unmarshal(raw, &want); err != nil {
+					t.Fatal(err)
+				}
+			case Integer, Money, Duration, Boolean:
+				want = string(raw)
+				if n, ok := rational(want, 0); ok {
+					want = fmt.Sprint(n)
+				}
+			default:
+				continue
+			}
+			if got != want {
+				t.Fatalf("%s is %q, the standard library reads %q", f.Name, got, want)
+			}
 		}
 	})
 }

@@ -10,8 +10,6 @@ import (
 	"ombor/internal/reference"
 )
 
-func dayOf(day int32) reference.Day { return reference.Day(day) }
-
 // hold keeps the row aside as pseudonymised JSON.
 func (b *Batch) hold() {
 	r, t := &b.row, b.row.table
@@ -33,11 +31,11 @@ func (b *Batch) hold() {
 		case Integer, Money, Duration:
 			data[f.Name] = v.i
 		case Decimal:
-			data[f.Name] = json.Number(fixed(v.i, f.Scale))
+			data[f.Name] = json.Number(spelled(v.i, f.Scale))
 		case Boolean:
 			data[f.Name] = v.i != 0
 		case Number:
-			data[f.Name] = v.f
+			data[f.Name] = v.float(f)
 		default:
 			data[f.Name] = string(v.s)
 		}
@@ -57,8 +55,8 @@ func (b *Batch) hold() {
 	b.held = append(b.held, h)
 }
 
-// fixed spells v × 10^-scale.
-func fixed(v int64, scale int) string {
+// spelled writes v × 10^-scale.
+func spelled(v int64, scale int) string {
 	s := strconv.FormatInt(v, 10)
 	if scale == 0 {
 		return s

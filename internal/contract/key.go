@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,18 +19,19 @@ import (
 
 // Keys are the secrets of an installation. They are made once and kept in one file:
 //
-//	{"format": "ombor-keys-1", "identity": "…", "digest": "…", "pseudonyms": [{"version": 1, "key": "…"}]}
+//	{"format": "ombor-keys-2", "identity": "…", "digest": "…", "pseudonyms": [{"version": 1, "key": "…"}]}
 //
 // each key 256 bits in base64. The identity key and the digest key never change: the
 // first-seen index holds what they made. Pseudonym keys chain: a pseudonym is
 // HMAC(kₙ, … HMAC(k₁, identifier)), so that adding a version can rewrite what is
 // stored without the identifiers.
 //
-// All keyed hashes are HMAC-SHA-256 (RFC 2104, FIPS 198-1), cut to the bits wanted.
-// It is in the standard library and its FIPS 140-3 module, and today's server processors
-// compute SHA-256 in hardware: 0.2 µs for an identity, less than parsing the event. A
-// faster hash (BLAKE3, SipHash-128) would save a tenth of the door's time and add a
-// primitive to argue for.
+// Pseudonyms are HMAC-SHA-256 (RFC 2104, FIPS 198-1), cut to 128 bits: they have to
+// withstand who holds the data and knows what identifiers look like. _id and _digest are
+// HighwayHash (Alakuijala et al., https://arxiv.org/abs/1612.06257), of 128 and 64 bits:
+// their keys keep a sender from making two events that look like one.
+// docs/decisions/0310 tells why they differ. The format names these algorithms: a file
+// of ombor-keys-1, when all was HMAC-SHA-256, is refused.
 //
 // Keys never print: formatted or logged they are "contract.Keys(redacted)".
 type Keys struct {
@@ -51,7 +53,8 @@ type keyOfVersion struct {
 }
 
 const (
-	keyFormat = "ombor-keys-1"
+	keyFormat = "ombor-keys-2"
+	oldFormat = "ombor-keys-1"
 	keySize   = 32 // bytes, the strength of SHA-256
 )
 
@@ -89,7 +92,11 @@ func readKeys(path string) (*Keys, error) {
 	var file keyFile
 	decoder := json.NewDecoder(f)
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&file); err != nil || file.Format != keyFormat {
+	err = decoder.Decode(&file)
+	if err == nil && file.Format == oldFormat {
+		return nil, problem.New(problem.BadInput, "the key file %s is of an earlier version of Ombor (%s), whose identities and digests this one cannot make: every event would look new. Go on with that version, or load the events anew into an empty data folder", path, oldFormat)
+	}
+	if err != nil || file.Format != keyFormat {
 		// The decoder's message may quote the file, so it stays behind.
 		return nil, problem.New(problem.BadInput, "the key file %s is damaged or of another format (%s is expected); restore it from its backup: other keys would make every event look new", path, keyFormat)
 	}
@@ -145,6 +152,18 @@ func (k *Keys) Derive(purpose string) []byte { return derive(k.identity, "ombor 
 
 // PseudonymVersion is the version of the newest pseudonym key.
 func (k *Keys) PseudonymVersion() int { return len(k.pseudonyms) }
+
+// identityKey is HighwayHash's for _id.
+func (k *Keys) identityKey() []byte { return derive(k.identity, "ombor identity") }
+
+// digestKey is HighwayHash's for _digest.
+func (k *Keys) digestKey() []byte { return derive(k.digest, "ombor digest") }
+
+// nameTag stands in the digest for a name: 64 bits, the same in every installation.
+func nameTag(name string) uint64 {
+	sum := sha256.Sum256([]byte(name))
+	return binary.LittleEndian.Uint64(sum[:])
+}
 
 func derive(key []byte, purpose string) []byte {
 	h := hmac.New(sha256.New, key)

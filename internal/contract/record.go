@@ -18,59 +18,61 @@ type Part struct {
 // about it is known to be right: no column can be longer than another.
 type table struct {
 	*compiled
-	rows      int
-	order     []int // the fields of the event before, in its order: where to look first
-	warned    []int // by rule
-	id        *array.FixedSizeBinaryBuilder
-	digest    *array.Uint64Builder
-	rev       *array.Uint32Builder
-	withdrawn *array.BooleanBuilder
-	correct   *array.BooleanBuilder
-	simulated *array.BooleanBuilder
-	source    *labels
-	time      *array.TimestampBuilder
-	day       *array.Date32Builder
-	fields    []column
+	rows   int
+	order  followers  // of the members of data
+	words  []*lexicon // of fields that are labels
+	warned []int      // by rule
+
+	id                            wide
+	digest                        fixed[uint64]
+	rev                           fixed[uint32]
+	withdrawn, correct, simulated flags
+	source                        labels
+	sources                       *lexicon
+	time                          fixed[arrow.Timestamp]
+	day                           fixed[arrow.Date32]
+	fields                        []column
 }
 
-// column appends the value of one field.
+// column gathers the values of one field. A value that is not set is null in a column
+// that has nulls, and else zero or empty: it is absent from an optional text or label,
+// or from a withdrawal.
 type column interface {
 	append(v *value)
-	build() arrow.Array
+	build() arrow.Array // and begins anew
 }
 
 func newTable(c *compiled) *table {
-	mem := memory.DefaultAllocator
-	t := &table{compiled: c,
-		order:     make([]int, 0, len(c.contract.Fields)),
-		warned:    make([]int, len(c.rules)),
-		id:        array.NewFixedSizeBinaryBuilder(mem, hash16),
-		digest:    array.NewUint64Builder(mem),
-		rev:       array.NewUint32Builder(mem),
-		withdrawn: array.NewBooleanBuilder(mem),
-		correct:   array.NewBooleanBuilder(mem),
-		simulated: array.NewBooleanBuilder(mem),
-		source:    newLabels(),
-		time:      array.NewTimestampBuilder(mem, millis),
-		day:       array.NewDate32Builder(mem),
-	}
+	n := len(c.contract.Fields)
+	t := &table{compiled: c, order: make(followers, n+1), words: make([]*lexicon, n), warned: make([]int, len(c.rules)),
+		id: wide{width: hash16.ByteWidth}, digest: fixed[uint64]{typ: arrow.PrimitiveTypes.Uint64}, rev: fixed[uint32]{typ: arrow.PrimitiveTypes.Uint32},
+		source: labels{round: 1}, sources: newLexicon(), time: fixed[arrow.Timestamp]{typ: millis}, day: fixed[arrow.Date32]{typ: arrow.FixedWidthTypes.Date32}}
 	for i := range c.contract.Fields {
-		t.fields = append(t.fields, newColumn(&c.contract.Fields[i]))
+		f := &c.contract.Fields[i]
+		switch f.Type {
+		case Code, Enum, Ref:
+			t.words[i] = newLexicon()
+			for _, v := range f.Values {
+				t.words[i].add([]byte(v))
+			}
+		}
+		t.fields = append(t.fields, newColumn(f))
 	}
 	return t
 }
 
 // append adds the batch's row.
 func (t *table) append(r *row) {
-	t.id.Append(r.key[:])
-	t.digest.Append(r.digest)
-	t.rev.Append(r.revision)
-	t.withdrawn.Append(r.withdrawn)
-	t.correct.Append(r.correct)
-	t.simulated.Append(r.simulated)
-	t.source.appendBytes(r.source)
-	t.time.Append(arrow.Timestamp(r.time))
-	t.day.Append(arrow.Date32(r.day))
+	t.id.bytes = append(t.id.bytes, r.key[:]...)
+	t.digest.values = append(t.digest.values, r.digest)
+	t.rev.values = append(t.rev.values, r.revision)
+	t.withdrawn.bits.append(r.withdrawn)
+	t.correct.bits.append(r.correct)
+	t.simulated.bits.append(r.simulated)
+	source, _ := t.sources.add(r.source)
+	t.source.add(source)
+	t.time.values = append(t.time.values, arrow.Timestamp(r.time))
+	t.day.values = append(t.day.values, arrow.Date32(r.day))
 	for i, c := range t.fields {
 		c.append(&r.values[i])
 	}
@@ -79,8 +81,9 @@ func (t *table) append(r *row) {
 
 // build hands the rows over as a record and leaves the table empty.
 func (t *table) build() arrow.Record {
-	columns := []arrow.Array{t.id.NewArray(), t.digest.NewArray(), t.rev.NewArray(), t.withdrawn.NewArray(),
-		t.correct.NewArray(), t.simulated.NewArray(), t.source.build(), t.time.NewArray(), t.day.NewArray()}
+	columns := make([]arrow.Array, 0, FirstField+len(t.fields))
+	columns = append(columns, t.id.build(), t.digest.build(), t.rev.build(), t.withdrawn.build(), t.correct.build(), t.simulated.build(),
+		t.source.build(), t.time.build(), t.day.build())
 	for _, c := range t.fields {
 		columns = append(columns, c.build())
 	}
@@ -89,179 +92,248 @@ func (t *table) build() arrow.Record {
 	return record
 }
 
+// forget drops words when there are so many that they were no labels. All go at once,
+// since they refer to each other; those of enums stay, which are all there will be.
+func (t *table) forget() {
+	most := t.sources.n
+	for _, l := range t.words {
+		if l != nil {
+			most = max(most, l.n)
+		}
+	}
+	if most <= maxWords {
+		return
+	}
+	t.sources = newLexicon()
+	for i, l := range t.words {
+		if l != nil && t.contract.Fields[i].Type != Enum {
+			t.words[i] = newLexicon()
+		}
+	}
+}
+
 func newColumn(f *Field) column {
-	mem := memory.DefaultAllocator
+	nulls := validity{on: !f.Required}
 	switch f.Type {
 	case Code, Enum, Ref:
-		return newLabels()
+		return &labels{round: 1}
 	case Person:
-		return &personColumn{array.NewFixedSizeBinaryBuilder(mem, hash16), f.Required}
+		return &wide{width: hash16.ByteWidth, nulls: nulls}
 	case Timestamp:
-		return &timeColumn{array.NewTimestampBuilder(mem, millis), f.Required}
+		return &fixed[arrow.Timestamp]{typ: millis, nulls: nulls}
 	case Date:
-		return &dateColumn{array.NewDate32Builder(mem), f.Required}
+		return &fixed[arrow.Date32]{typ: arrow.FixedWidthTypes.Date32, nulls: nulls}
 	case Integer, Money, Duration:
-		return &integerColumn{array.NewInt64Builder(mem), f.Required}
+		return &fixed[int64]{typ: arrow.PrimitiveTypes.Int64, nulls: nulls}
 	case Decimal:
-		return &decimalColumn{array.NewDecimal128Builder(mem, f.Arrow().(*arrow.Decimal128Type)), f.Required}
+		return &decimals{typ: f.Arrow(), nulls: nulls}
 	case Boolean:
-		return &booleanColumn{array.NewBooleanBuilder(mem), f.Required}
+		return &flags{nulls: nulls}
 	case Number:
-		return &numberColumn{array.NewFloat64Builder(mem), f.Required}
+		return &fixed[int64]{typ: arrow.PrimitiveTypes.Float64, nulls: nulls} // their bits
 	}
-	return &textColumn{array.NewStringBuilder(mem)}
+	return &texts{}
 }
 
-// The columns below append null for an absent optional value. A required value is
-// absent only from a withdrawal, where it is zero.
-type (
-	textColumn    struct{ *array.StringBuilder }
-	integerColumn struct {
-		*array.Int64Builder
-		required bool
+// finish makes an array of n values of its buffers; nil is a buffer that is not needed.
+func finish(typ arrow.DataType, n int, nulls *validity, buffers ...[]byte) arrow.Array {
+	all := []*memory.Buffer{nulls.buffer()}
+	for _, b := range buffers {
+		all = append(all, memory.NewBufferBytes(b))
 	}
-	timeColumn struct {
-		*array.TimestampBuilder
-		required bool
-	}
-	dateColumn struct {
-		*array.Date32Builder
-		required bool
-	}
-	decimalColumn struct {
-		*array.Decimal128Builder
-		required bool
-	}
-	booleanColumn struct {
-		*array.BooleanBuilder
-		required bool
-	}
-	numberColumn struct {
-		*array.Float64Builder
-		required bool
-	}
-	personColumn struct {
-		*array.FixedSizeBinaryBuilder
-		required bool
-	}
-)
-
-func (c *textColumn) build() arrow.Array    { return c.NewArray() }
-func (c *integerColumn) build() arrow.Array { return c.NewArray() }
-func (c *timeColumn) build() arrow.Array    { return c.NewArray() }
-func (c *dateColumn) build() arrow.Array    { return c.NewArray() }
-func (c *decimalColumn) build() arrow.Array { return c.NewArray() }
-func (c *booleanColumn) build() arrow.Array { return c.NewArray() }
-func (c *numberColumn) build() arrow.Array  { return c.NewArray() }
-func (c *personColumn) build() arrow.Array  { return c.NewArray() }
-
-func (c *textColumn) append(v *value) {
-	if v.code != "" {
-		c.Append(v.code)
-		return
-	}
-	c.BinaryBuilder.Append(v.s)
+	data := array.NewData(typ, n, all, nil, nulls.count, 0)
+	defer data.Release()
+	*nulls = validity{on: nulls.on}
+	return array.MakeFromData(data)
 }
 
-func (c *integerColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(v.i)
+// again is an empty slice for about as many values as came last time; after smaller
+// ones it shrinks by halves.
+func again[T any](last []T) []T { return make([]T, 0, max(len(last), cap(last)/2)) }
+
+// bitmap is a row of bits, the lowest of a byte first, as Arrow has them.
+type bitmap struct {
+	bytes []byte
+	n     int
+}
+
+func (b *bitmap) append(set bool) {
+	if b.n&7 == 0 {
+		b.bytes = append(b.bytes, 0)
+	}
+	if set {
+		b.bytes[b.n>>3] |= 1 << (b.n & 7)
+	}
+	b.n++
+}
+
+// validity says which values of a column are not null, if it can have nulls.
+type validity struct {
+	on    bool
+	valid bitmap
+	count int // of nulls
+}
+
+func (v *validity) append(set bool) {
+	if v.on {
+		if !set {
+			v.count++
+		}
+		v.valid.append(set)
+	}
+}
+
+func (v *validity) buffer() *memory.Buffer {
+	if v.count == 0 {
+		return nil
+	}
+	return memory.NewBufferBytes(v.valid.bytes)
+}
+
+// fixed is a column of numbers, times or dates.
+type fixed[T int64 | uint64 | uint32 | arrow.Timestamp | arrow.Date32] struct {
+	typ    arrow.DataType
+	values []T
+	nulls  validity
+}
+
+func (c *fixed[T]) append(v *value) {
+	c.nulls.append(v.set)
+	var x T
+	if v.set {
+		x = T(v.i)
+	}
+	c.values = append(c.values, x)
+}
+
+func (c *fixed[T]) build() arrow.Array {
+	values := c.values
+	c.values = again(values)
+	return finish(c.typ, len(values), &c.nulls, arrow.GetBytes(values))
+}
+
+type decimals struct {
+	typ    arrow.DataType
+	values []decimal128.Num
+	nulls  validity
+}
+
+func (c *decimals) append(v *value) {
+	c.nulls.append(v.set)
+	var x decimal128.Num
+	if v.set {
+		x = decimal128.FromI64(v.i)
+	}
+	c.values = append(c.values, x)
+}
+
+func (c *decimals) build() arrow.Array {
+	values := c.values
+	c.values = again(values)
+	return finish(c.typ, len(values), &c.nulls, arrow.Decimal128Traits.CastToBytes(values))
+}
+
+type flags struct {
+	bits  bitmap
+	nulls validity
+}
+
+func (c *flags) append(v *value) {
+	c.nulls.append(v.set)
+	c.bits.append(v.set && v.i != 0)
+}
+
+func (c *flags) build() arrow.Array {
+	b := c.bits
+	c.bits = bitmap{bytes: again(b.bytes)}
+	return finish(arrow.FixedWidthTypes.Boolean, b.n, &c.nulls, b.bytes)
+}
+
+// wide is a column of hashes.
+type wide struct {
+	width int // bytes
+	bytes []byte
+	nulls validity
+}
+
+func (c *wide) append(v *value) {
+	c.nulls.append(v.set)
+	if !v.set {
+		v.p = [16]byte{}
+	}
+	c.bytes = append(c.bytes, v.p[:]...)
+}
+
+func (c *wide) build() arrow.Array {
+	b := c.bytes
+	c.bytes = again(b)
+	return finish(hash16, len(b)/c.width, &c.nulls, b)
+}
+
+// texts is a column of texts that hardly ever come again.
+type texts struct {
+	ends []int32 // 0 first, then where each text ends
+	text []byte
+}
+
+func (c *texts) append(v *value) {
+	if v.set {
+		c.add(v.s)
 	} else {
-		c.AppendNull()
+		c.add(nil)
 	}
 }
 
-func (c *timeColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(arrow.Timestamp(v.i))
-	} else {
-		c.AppendNull()
+func (c *texts) add(s []byte) {
+	if len(c.ends) == 0 {
+		c.ends = append(c.ends, 0)
 	}
+	c.text = append(c.text, s...)
+	c.ends = append(c.ends, int32(len(c.text)))
 }
 
-func (c *dateColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(arrow.Date32(v.i))
-	} else {
-		c.AppendNull()
-	}
+func (c *texts) build() arrow.Array {
+	ends, text := c.ends, c.text
+	c.ends, c.text = again(ends), again(text)
+	return finish(arrow.BinaryTypes.String, max(len(ends)-1, 0), &validity{}, arrow.GetBytes(ends), text)
 }
 
-func (c *decimalColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(decimal128.FromI64(v.i))
-	} else {
-		c.AppendNull()
-	}
-}
-
-func (c *booleanColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(v.i != 0)
-	} else {
-		c.AppendNull()
-	}
-}
-
-func (c *numberColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(v.f)
-	} else {
-		c.AppendNull()
-	}
-}
-
-func (c *personColumn) append(v *value) {
-	if v.set || c.required {
-		c.Append(v.p[:])
-	} else {
-		c.AppendNull()
-	}
-}
-
-// labels is a dictionary column. Its dictionary begins anew with every record, which
-// arrow's own dictionary builder does not do.
+// labels is a dictionary column. Its dictionary begins anew with every record, in the
+// order in which the words first come.
 type labels struct {
-	index  map[string]int32
-	codes  *array.Int32Builder
-	values *array.StringBuilder
+	round  uint32 // of records: words know by it whether they are in the dictionary
+	places []int32
+	known  int32 // words in the dictionary
+	words  texts
+	none   word
 }
 
-func newLabels() *labels {
-	return &labels{index: map[string]int32{}, codes: array.NewInt32Builder(memory.DefaultAllocator), values: array.NewStringBuilder(memory.DefaultAllocator)}
-}
-
-func (l *labels) append(v *value) {
-	if v.code == "" {
-		l.appendBytes(v.s)
-		return
+func (c *labels) append(v *value) {
+	switch {
+	case !v.set:
+		c.add(&c.none)
+	case v.word.code != nil:
+		c.add(v.word.code)
+	default:
+		c.add(v.word)
 	}
-	code, ok := l.index[v.code]
-	if !ok {
-		code = l.add(v.code)
+}
+
+func (c *labels) add(w *word) {
+	if w.round != c.round {
+		w.round, w.place = c.round, c.known
+		c.words.add([]byte(w.text))
+		c.known++
 	}
-	l.codes.Append(code)
+	c.places = append(c.places, w.place)
 }
 
-func (l *labels) appendBytes(s []byte) {
-	code, ok := l.index[string(s)] // looks up without a copy
-	if !ok {
-		code = l.add(string(s))
-	}
-	l.codes.Append(code)
-}
-
-func (l *labels) add(s string) int32 {
-	code := int32(len(l.index))
-	l.index[s] = code
-	l.values.Append(s)
-	return code
-}
-
-func (l *labels) build() arrow.Array {
-	codes, values := l.codes.NewArray(), l.values.NewArray()
+func (c *labels) build() arrow.Array {
+	places := c.places
+	c.places, c.known = again(places), 0
+	c.round++
+	codes, words := finish(arrow.PrimitiveTypes.Int32, len(places), &validity{}, arrow.GetBytes(places)), c.words.build()
 	defer codes.Release()
-	defer values.Release()
-	clear(l.index)
-	return array.NewDictionaryArray(label, codes, values)
+	defer words.Release()
+	return array.NewDictionaryArray(label, codes, words)
 }

@@ -69,6 +69,11 @@ type Refusal struct {
 	Field  string `json:"field"` // the field, or the attribute of the envelope; empty: the event as a whole
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
+
+	// Of the event, to count refusals by: empty when they could not be read. Type is one
+	// that the pack knows.
+	Source string `json:"-"`
+	Type   string `json:"-"`
 }
 
 func (r *Refusal) Error() string {

@@ -10,11 +10,12 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// rule is a compiled [Rule]. Its program is safe for concurrent use.
+// rule is a compiled [Rule], safe for concurrent use.
 type rule struct {
 	*Rule
-	program cel.Program
-	field   string // the first field that it reads, for refusals
+	test    test        // nil: program runs it
+	program cel.Program // nil: test runs it
+	field   string      // the first field that it reads, for refusals
 }
 
 // present is what the argument of has() becomes: a variable of its own. The @ keeps
@@ -59,7 +60,7 @@ func (f *Field) celType() *cel.Type {
 	return cel.StringType
 }
 
-func compileRule(env *cel.Env, r *Rule) (rule, error) {
+func compileRule(env *cel.Env, k *compiled, r *Rule) (rule, error) {
 	checked, issues := env.Compile(r.Check)
 	if err := issues.Err(); err != nil {
 		first := issues.Errors()[0]
@@ -68,11 +69,13 @@ func compileRule(env *cel.Env, r *Rule) (rule, error) {
 	if checked.OutputType() != cel.BoolType {
 		return rule{}, fmt.Errorf("check: %q gives %s; a rule is true or false", r.Check, checked.OutputType())
 	}
-	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize))
-	if err != nil {
-		return rule{}, fmt.Errorf("check: %w", err)
+	out := rule{Rule: r, test: native(k, checked)}
+	if out.test == nil {
+		var err error
+		if out.program, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {
+			return rule{}, fmt.Errorf("check: %w", err)
+		}
 	}
-	out := rule{Rule: r, program: program}
 	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() == ast.IdentKind && out.field == "" && e.AsIdent() != ColumnTime {
 			out.field, _, _ = strings.Cut(e.AsIdent(), "@")
@@ -104,14 +107,11 @@ func (x *facts) ResolveName(name string) (any, bool) {
 		case Timestamp:
 			return types.Timestamp{Time: time.UnixMilli(v.i).UTC()}, true
 		case Date:
-			y, m, d := time.Unix(v.i*86400, 0).UTC().Date()
-			return types.Timestamp{Time: time.Date(y, m, d, 0, 0, 0, 0, x.b.checker.set.zone)}, true
+			return types.Timestamp{Time: x.b.midnights.of(v.i)}, true
 		case Integer, Money, Duration:
 			return types.Int(v.i), true
-		case Decimal:
-			return types.Double(float64(v.i) / float64(pow10[f.Scale])), true
-		case Number:
-			return types.Double(v.f), true
+		case Decimal, Number:
+			return types.Double(v.float(f)), true
 		case Boolean:
 			return types.Bool(v.i != 0), true
 		default:
@@ -124,9 +124,13 @@ func (x *facts) ResolveName(name string) (any, bool) {
 	return nil, false
 }
 
-// verdict runs one rule: false is broken. A rule that had to read an absent field is
-// skipped; one that cannot be evaluated for another reason is broken.
-func (x *facts) verdict(r *rule) bool {
+// holds runs one rule. A rule that had to read an absent field is skipped; one that
+// cannot be evaluated for another reason is broken.
+func (b *Batch) holds(r *rule) bool {
+	if r.test != nil {
+		return r.test(b) != no
+	}
+	x := &b.facts
 	x.absent = false
 	out, _, err := r.program.Eval(x)
 	if err != nil {

@@ -32,7 +32,11 @@ type compiled struct {
 	byName   map[string]int // field → index
 	presence map[string]int // present(field) → index
 	names    []int          // field indexes by name: the order of the digest
+	tag      uint64         // of the type, in the digest
+	tags     []uint64       // of the fields, in the digest
 	tables   []*reference.Table
+	refs     []int // indexes of Ref fields
+	texts    []int // indexes of fields that are stored as they are sent: Text, Code, Ref
 	kinds    []int // of Person fields: index into Set.kinds
 	persons  []int // indexes of Person fields
 	defaults []defaultValue
@@ -116,7 +120,7 @@ func (s *Set) compile(c *Contract, issues *problem.Issues) {
 	if len(c.Fields) == 0 {
 		issues.Add(c.File, c.Line, "fields", "there are none; an event needs one at least")
 	}
-	k := &compiled{contract: c, index: len(s.all), byName: map[string]int{}, presence: map[string]int{},
+	k := &compiled{contract: c, index: len(s.all), byName: map[string]int{}, presence: map[string]int{}, tag: nameTag(c.Type),
 		tables: make([]*reference.Table, len(c.Fields)), kinds: make([]int, len(c.Fields))}
 	sound := true // names and types are such that rules can be compiled
 	for i := range c.Fields {
@@ -140,7 +144,13 @@ func (s *Set) compile(c *Contract, issues *problem.Issues) {
 		if f.Required {
 			k.required = append(k.required, i)
 		}
-		k.names = append(k.names, i)
+		switch f.Type {
+		case Text, Code:
+			k.texts = append(k.texts, i)
+		case Ref:
+			k.texts, k.refs = append(k.texts, i), append(k.refs, i)
+		}
+		k.names, k.tags = append(k.names, i), append(k.tags, nameTag(f.Name))
 	}
 	slices.SortFunc(k.names, func(a, b int) int { return strings.Compare(c.Fields[a].Name, c.Fields[b].Name) })
 	for i := range c.Fields {
@@ -280,7 +290,7 @@ func compileRules(c *Contract, k *compiled, issues *problem.Issues) {
 			issues.Add(c.File, r.Line, "rules", "every rule has an id of its own; %q is missing or stands twice", r.ID)
 		}
 		seen[r.ID] = true
-		compiledRule, err := compileRule(env, r)
+		compiledRule, err := compileRule(env, k, r)
 		if err != nil {
 			issues.Add(c.File, r.Line, at, "%v", err)
 			continue

@@ -7,17 +7,24 @@ import (
 	"time"
 )
 
-// value is one field of the event that is being checked.
+// value is one field of the event that is being checked. Whoever reads more than seen
+// looks at set first: the rest may be another event's.
 type value struct {
-	seen  bool // the field was in the event, null included
-	set   bool // it has a value
-	known bool // Ref: the table has it
-	i     int64
-	f     float64
-	s     []byte   // text, label, or a person's identifier in canonical form
-	raw   []byte   // a person's identifier as it was sent
-	code  string   // Ref: the code that s means, when it is another; also what a default gave
-	p     [16]byte // Person: the pseudonym
+	seen bool     // the field was in the event, null included
+	set  bool     // it has a value
+	i    int64    // number, time, flag; of a float its bits
+	s    []byte   // text or label as it was sent or filled in, a person's identifier in canonical form
+	word *word    // of a label
+	raw  []byte   // a person's identifier as it was sent
+	p    [16]byte // Person: the pseudonym
+}
+
+// float is a decimal or a float as rules see it.
+func (v *value) float(f *Field) float64 {
+	if f.Type == Decimal {
+		return float64(v.i) / float64(pow10[f.Scale])
+	}
+	return math.Float64frombits(uint64(v.i))
 }
 
 var pow10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
@@ -268,6 +275,21 @@ func (z *zoneDays) day(ms int64) int32 {
 		}
 	}
 	return int32(floorDiv(seconds+z.offset, 86400))
+}
+
+// midnights finds the begin of a day in a zone, remembering the last.
+type midnights struct {
+	zone *time.Location
+	day  int64
+	at   time.Time
+}
+
+func (m *midnights) of(day int64) time.Time {
+	if m.day != day || m.at.IsZero() {
+		y, month, d := time.Unix(day*86400, 0).UTC().Date()
+		m.day, m.at = day, time.Date(y, month, d, 0, 0, 0, 0, m.zone)
+	}
+	return m.at
 }
 
 func floorDiv(a, b int64) int64 {

@@ -1,8 +1,6 @@
 package contract
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 )
@@ -13,41 +11,12 @@ type fault struct{ code, reason string }
 
 func (f fault) is() bool { return f.code != "" }
 
-// wellFormed checks what the JSON parser does not: fastjson takes raw control
-// characters, any escape and any bytes, and recurses for each level of nesting. Most
-// events pass on the first lines, at memory speed.
+// wellFormed tells why an event at which a pass stopped is not sound; no fault is that
+// it is malformed in another way.
 func wellFormed(event []byte, maxDepth int) fault {
-	if !utf8.Valid(event) {
-		return fault{InvalidUTF8, fmt.Sprintf("byte %d of the event is not UTF-8", invalidAt(event))}
+	if at := invalidAt(event); at < len(event) {
+		return fault{InvalidUTF8, fmt.Sprintf("byte %d of the event is not UTF-8", at)}
 	}
-	// An event cannot be deeper than it has opening brackets.
-	shallow := bytes.Count(event, []byte{'{'})+bytes.Count(event, []byte{'['}) <= maxDepth
-	if shallow && bytes.IndexByte(event, '\\') < 0 && !hasControl(event) {
-		return fault{}
-	}
-	return wellFormedSlow(event, maxDepth)
-}
-
-// hasControl says whether a byte is below 0x20, eight at a time
-// (Mycroft's test, https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord).
-func hasControl(b []byte) bool {
-	const each, high = 0x0101010101010101, 0x8080808080808080
-	for len(b) >= 8 {
-		w := binary.LittleEndian.Uint64(b)
-		if (w-each*0x20)&^w&high != 0 {
-			return true
-		}
-		b = b[8:]
-	}
-	for _, c := range b {
-		if c < 0x20 {
-			return true
-		}
-	}
-	return false
-}
-
-func wellFormedSlow(event []byte, maxDepth int) fault {
 	depth := 0
 	inString := false
 	for i := 0; i < len(event); i++ {

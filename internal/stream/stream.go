@@ -74,6 +74,7 @@ type Options struct {
 }
 
 const (
+	pingInterval   = 3 * time.Second // to an outside server
 	defaultReserve = 64 << 20
 	defaultTimeout = 10 * time.Second
 	maxPayload     = 1 << 20 // bytes of one message, the server's own default
@@ -117,7 +118,10 @@ func Open(ctx context.Context, opts Options) (*Conn, error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.log.Debug("stream: connection", "err", err) }),
 	}
 	url := opts.URL
-	if url == "" {
+	if url != "" {
+		// A server that is frozen keeps its connections open: two pings without an answer end one.
+		dial = append(dial, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2))
+	} else {
 		if opts.Dir == "" {
 			return nil, problem.New(problem.BadInput, "stream: give the address of a NATS server or a folder for the embedded one")
 		}
@@ -263,6 +267,8 @@ func (c *Conn) room(bytes int) error {
 	return nil
 }
 
+const noRoom = 10047 // JetStream's error code for insufficient storage
+
 // fault gives an error of the client its kind.
 func (c *Conn) fault(op string, err error) error {
 	if err == nil {
@@ -271,7 +277,7 @@ func (c *Conn) fault(op string, err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode {
-		case 10077, 10047, 10023: // stream store failed (limits), insufficient storage, insufficient resources
+		case 10077, noRoom, 10023: // stream store failed (limits), insufficient resources
 			return &problem.Error{Kind: problem.Unavailable, Op: op, Message: "the journal is full", RetryAfter: 10 * time.Second, Cause: err}
 		case jetstream.JSErrCodeStreamMessageExceedsMaximum:
 			return problem.Wrap(err, problem.TooLarge, op, "a message is larger than the journal takes")
@@ -294,10 +300,14 @@ func (c *Conn) fault(op string, err error) error {
 // Config describes one stream. The rest is fixed: file storage, limits
 // retention, a full stream refuses new messages, nothing expires by age.
 type Config struct {
-	Name       string // upper case; the subject is ombor.<name>
-	About      string
-	MaxBytes   int64 // when reached, Publish answers Unavailable; required
-	Grows      bool  // MaxBytes is the least: a stream that is more than half full gets twice what it holds when it is opened
+	Name     string // upper case; the subject is ombor.<name>
+	About    string
+	MaxBytes int64 // when reached, Publish answers Unavailable; required
+	Grows    bool  // MaxBytes is the least: a stream that is more than half full gets twice what it holds when it is opened
+	// Least is what will do instead of MaxBytes on an outside server that does not have that much
+	// to give: a new stream gets the half, the quarter … as it fits; one that is there keeps
+	// the size that its operator gave it, if it is not below. 0: MaxBytes or nothing.
+	Least      int64
 	MaxMessage int32 // bytes of one message; 0 is 1 MB
 }
 
@@ -324,10 +334,24 @@ func (c *Conn) Stream(ctx context.Context, cfg Config) (*Stream, error) {
 	}
 	s, err := c.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = c.js.CreateStream(ctx, want)
+		for {
+			s, err = c.js.CreateStream(ctx, want)
+			var api *jetstream.APIError
+			if !errors.As(err, &api) || api.ErrorCode != 10047 || c.opts.URL == "" || cfg.Least == 0 || want.MaxBytes/2 < cfg.Least {
+				break
+			}
+			want.MaxBytes /= 2
+		}
+		if err == nil && want.MaxBytes < cfg.MaxBytes {
+			c.log.Warn("stream: the server has less room than was asked for", "stream", cfg.Name, "bytes", want.MaxBytes, "asked", cfg.MaxBytes)
+		}
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = c.js.Stream(ctx, cfg.Name)
 		}
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == noRoom {
+		return nil, problem.Wrap(err, problem.Conflict, op, "the NATS server has no room for the %d GB of the stream %s: give it a larger max_file_store", cfg.MaxBytes>>30, cfg.Name)
 	}
 	if err != nil {
 		return nil, c.fault(op, err)
@@ -352,6 +376,9 @@ func (c *Conn) Stream(ctx context.Context, cfg Config) (*Stream, error) {
 	}
 	if bad != "" {
 		return nil, problem.New(problem.Conflict, "the stream %s is set up with %s; change it or name another", cfg.Name, bad).In("journal")
+	}
+	if c.opts.URL != "" && cfg.Least > 0 && have.MaxBytes >= cfg.Least {
+		want.MaxBytes = have.MaxBytes
 	}
 	if cfg.Grows {
 		want.MaxBytes = max(want.MaxBytes, have.MaxBytes)

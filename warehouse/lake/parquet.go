@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -18,11 +17,7 @@ import (
 	"ombor/internal/problem"
 )
 
-const (
-	rowGroup  = 128 << 10 // rows: small enough to be passed over by day, large enough for its dictionaries
-	pageBytes = 1 << 20
-	chunk     = 1024 // values handed to the writer at a time; they stay in the cache
-)
+const chunk = 1024 // values read at a time
 
 var compression = &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
 
@@ -104,159 +99,6 @@ const (
 	metaContent  = "ombor.content"
 	metaContract = "ombor.contract"
 )
-
-// encode is the record as a Parquet file.
-func encode(rec arrow.Record, f File) ([]byte, error) {
-	schema, err := schemaOf(rec.Schema())
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	out.Grow(int(rec.NumRows())*64 + 1<<16)
-	w := parquet.NewWriter(&out, schema,
-		parquet.CreatedBy("ombor", "1", "0"), parquet.PageBufferSize(pageBytes), parquet.DataPageStatistics(true),
-		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending(contract.ColumnDay))),
-		parquet.KeyValueMetadata(metaContent, f.Content), parquet.KeyValueMetadata(metaContract, f.Contract))
-	values := make([]parquet.Value, chunk)
-	for start := int64(0); start < rec.NumRows(); start += rowGroup {
-		end := min(start+rowGroup, rec.NumRows())
-		for i, column := range w.ColumnWriters() {
-			if err := writeColumn(column, rec.Column(i), rec.Schema().Field(i).Nullable, int(start), int(end), values); err != nil {
-				return nil, fmt.Errorf("column %s: %w", rec.ColumnName(i), err)
-			}
-		}
-		if err := w.Flush(); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// writeColumn hands rows start to end of an array to a column, in chunks.
-func writeColumn(w *parquet.ColumnWriter, col arrow.Array, nullable bool, start, end int, values []parquet.Value) error {
-	fill, err := filler(col)
-	if err != nil {
-		return err
-	}
-	for ; start < end; start += len(values) {
-		values = values[:min(len(values), end-start)]
-		fill(values, start)
-		if nullable {
-			for i := range values {
-				if col.IsNull(start + i) {
-					values[i] = parquet.NullValue()
-				} else {
-					values[i] = values[i].Level(0, 1, 0)
-				}
-			}
-		}
-		if _, err := w.WriteRowValues(values); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// filler sets values to those of the array from a row on; nulls are set by the caller.
-func filler(col arrow.Array) (func(values []parquet.Value, row int), error) {
-	switch a := col.(type) {
-	case *array.FixedSizeBinary:
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.FixedLenByteArrayValue(a.Value(row + i))
-			}
-		}, nil
-	case *array.Dictionary:
-		dict, ok := a.Dictionary().(*array.String)
-		indices, iok := a.Indices().(*array.Int32)
-		if !ok || !iok {
-			return nil, fmt.Errorf("dictionary %s", a.DataType())
-		}
-		distinct := make([]parquet.Value, dict.Len())
-		for i := range distinct {
-			distinct[i] = parquet.ByteArrayValue([]byte(dict.Value(i)))
-		}
-		index := indices.Int32Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = distinct[index[row+i]]
-			}
-		}, nil
-	case *array.String:
-		return func(values []parquet.Value, row int) {
-			for i := range values { // the writer copies the bytes
-				s := a.Value(row + i)
-				values[i] = parquet.ByteArrayValue(unsafe.Slice(unsafe.StringData(s), len(s)))
-			}
-		}, nil
-	case *array.Timestamp:
-		v := a.TimestampValues()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int64Value(int64(v[row+i]))
-			}
-		}, nil
-	case *array.Date32:
-		v := a.Date32Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int32Value(int32(v[row+i]))
-			}
-		}, nil
-	case *array.Decimal128:
-		v := a.Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int64Value(int64(v[row+i].LowBits()))
-			}
-		}, nil
-	case *array.Int64:
-		v := a.Int64Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int64Value(v[row+i])
-			}
-		}, nil
-	case *array.Uint64:
-		v := a.Uint64Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int64Value(int64(v[row+i]))
-			}
-		}, nil
-	case *array.Uint32:
-		v := a.Uint32Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int32Value(int32(v[row+i]))
-			}
-		}, nil
-	case *array.Int8:
-		v := a.Int8Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.Int32Value(int32(v[row+i]))
-			}
-		}, nil
-	case *array.Boolean:
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.BooleanValue(a.Value(row + i))
-			}
-		}, nil
-	case *array.Float64:
-		v := a.Float64Values()
-		return func(values []parquet.Value, row int) {
-			for i := range values {
-				values[i] = parquet.DoubleValue(v[row+i])
-			}
-		}, nil
-	}
-	return nil, fmt.Errorf("type %s has no place in the lake", col.DataType())
-}
 
 // damageError is a file that is not what its name promises.
 type damageError struct{ err error }

@@ -71,6 +71,9 @@ func (s *Server) URL(prefix string) string {
 	return fmt.Sprintf("s3://%s/%s?endpoint=http://%s", Bucket, prefix, s.addr)
 }
 
+// Endpoint is the server's address, for a proxy before it.
+func (s *Server) Endpoint() string { return "http://" + s.addr }
+
 // Stop kills the server, as kill -9 does; its data stays for Up.
 func (s *Server) Stop() {
 	if s.cmd != nil {

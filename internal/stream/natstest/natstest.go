@@ -16,7 +16,7 @@ import (
 )
 
 // Server is a NATS process with JetStream on a loopback port of its own, set up as an
-// operator of a journal should: sync_interval: always.
+// operator of a journal should: sync_interval: always, and room for the journal's limits.
 type Server struct {
 	t      testing.TB
 	addr   string
@@ -35,7 +35,7 @@ func Start(t testing.TB) *Server {
 	dir := t.TempDir()
 	s := &Server{t: t, addr: l.Addr().String(), config: filepath.Join(dir, "nats.conf")}
 	l.Close()
-	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", s.addr, filepath.Join(dir, "data"))
+	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  max_file_store: 1TB\n}\n", s.addr, filepath.Join(dir, "data"))
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

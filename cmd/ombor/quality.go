@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	dashboards "ombor/dashboards-api"
+	"ombor/ingest"
+	"ombor/ingest/loader"
+	"ombor/internal/reference"
+)
+
+// openQuality opens what counts by day, and keeps it up to date until close.
+func (p *program) openQuality(ctx context.Context) error {
+	var err error
+	p.refusals, err = ingest.OpenRefusals(filepath.Join(p.config.Data, "quality", "refusals.json"), p.pack.Zone, p.knowsSource)
+	if err != nil {
+		return err
+	}
+	p.days = p.loader.Days(filepath.Join(p.config.Data, "quality", "days.json"))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	group.Go(func() { p.refusals.Run(running) })
+	group.Go(func() {
+		tick := time.NewTicker(time.Minute)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = p.days.Advance(running) // whoever asks for a figure learns of a fault
+			case <-running.Done():
+				return
+			}
+		}
+	})
+	p.closing(func() error { stop(); group.Wait(); return nil })
+	return nil
+}
+
+// knowsSource says whether a source is one that the pack expects or that events were
+// accepted from.
+func (p *program) knowsSource(source string) bool {
+	if _, ok := p.pack.Sources[source]; ok {
+		return true
+	}
+	return slices.ContainsFunc(p.loader.Status().Counts, func(c loader.Count) bool { return c.Source == source })
+}
+
+// quality is what came of the events of each source and contract, for /v1/quality.
+func (p *program) quality(ctx context.Context, span dashboards.QualitySpan) ([]dashboards.Quality, error) {
+	counts := p.loader.Status().Counts
+	refused := p.refusals.Between(0, span.Until)
+	held := p.journal.Quarantine().Tally(time.Time{}, time.Time{})
+	if !span.All {
+		var err error
+		if counts, err = p.days.Between(ctx, span.Since, span.Until); err != nil {
+			return nil, err
+		}
+		refused = p.refusals.Between(span.Since, span.Until)
+		held = p.journal.Quarantine().Tally(dayStart(span.Since, p.pack.Zone), dayStart(span.Until+1, p.pack.Zone))
+	}
+	type key struct{ source, eventType string }
+	rows := map[key]*dashboards.Quality{}
+	row := func(source, eventType string) *dashboards.Quality {
+		k := key{source, eventType}
+		if rows[k] == nil {
+			rows[k] = &dashboards.Quality{Source: source, Type: eventType}
+		}
+		return rows[k]
+	}
+	for _, c := range p.pack.Set.All() { // what is expected and silent has a row too
+		if _, expected := p.pack.Sources[c.Source]; expected {
+			row(c.Source, c.Type)
+		}
+	}
+	for _, c := range counts {
+		r := row(c.Source, c.Contract)
+		r.Accepted, r.Duplicate, r.Conflict, r.Damaged = c.Accepted, c.Duplicate, c.Conflict, c.Damaged
+	}
+	for _, c := range refused {
+		row(c.Source, c.Type).Rejected += c.Events
+	}
+	for _, t := range held {
+		r := row(t.Source, t.Type)
+		r.Open, r.Replayed, r.Dismissed = r.Open+t.Open, r.Replayed+t.Replayed, r.Dismissed+t.Dismissed
+	}
+	known, now := p.snapshot.Load(), time.Now()
+	list := slices.SortedFunc(maps.Keys(rows), func(a, b key) int {
+		return strings.Compare(a.source+"\x00"+a.eventType, b.source+"\x00"+b.eventType)
+	})
+	out := make([]dashboards.Quality, 0, len(list))
+	for _, k := range list {
+		r := rows[k]
+		sender := known.senders[k.source]
+		r.LastEvent, r.Received = sender.Last, sender.Received
+		if source, ok := p.pack.Sources[k.source]; ok {
+			r.Promise = source.Freshness
+		}
+		r.Late = r.Promise > 0 && now.Sub(r.LastEvent) > r.Promise
+		out = append(out, *r)
+	}
+	return out, nil
+}
+
+func dayStart(day reference.Day, zone *time.Location) time.Time {
+	at := time.Unix(int64(day)*86400, 0).UTC()
+	return time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, zone)
+}
+
+func newQuality() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "quality",
+		Short: "Say what came of the events of each source and contract",
+		Long: `A row for each source and contract: how many events were accepted, came again
+unchanged (duplicate), came with other content under a known id (conflict), were refused
+at the door (rejected), or were damaged on disk; what of them is in quarantine; when the
+source's newest event happened, and whether it keeps its promise of freshness.
+
+Days are days of receipt, in the pack's time zone, both inclusive. Without them everything
+is counted since the journal began.`,
+		Example: `  ombor quality
+  ombor quality --since 2024-12-01 --until 2024-12-31 --source portal
+  ombor quality --format xlsx > quality.xlsx`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			format, err := formatFlag(c, "table", "json", "csv", "xlsx", "parquet", "arrow")
+			if err != nil {
+				return err
+			}
+			server, err := dial(c)
+			if err != nil {
+				return err
+			}
+			query := url.Values{}
+			for _, name := range []string{"since", "until", "source", "type"} {
+				if value, _ := c.Flags().GetString(name); value != "" {
+					query.Set(name, value)
+				}
+			}
+			if format != "table" {
+				query.Set("format", format)
+				return copyAnswer(c, server, "/v1/quality", query)
+			}
+			var answer struct {
+				Rows []struct {
+					Source, Type                                     string
+					Accepted, Duplicate, Conflict, Rejected, Damaged int64
+					Open                                             int64      `json:"quarantine_open"`
+					Replayed                                         int64      `json:"quarantine_replayed"`
+					Dismissed                                        int64      `json:"quarantine_dismissed"`
+					LastEvent                                        *time.Time `json:"last_event"`
+					Late                                             bool
+				} `json:"rows"`
+			}
+			if err := server.get(c.Context(), "/v1/quality", query, &answer); err != nil {
+				return err
+			}
+			rows := [][]string{{"source", "type", "accepted", "duplicate", "conflict", "rejected", "damaged", "open", "replayed", "dismissed", "last event", ""}}
+			right := map[int]bool{}
+			for i := 2; i < 10; i++ {
+				right[i] = true
+			}
+			silent := 0
+			for _, r := range answer.Rows {
+				numbers := []int64{r.Accepted, r.Duplicate, r.Conflict, r.Rejected, r.Damaged, r.Open, r.Replayed, r.Dismissed}
+				if !slices.ContainsFunc(numbers, func(n int64) bool { return n > 0 }) {
+					silent++
+					continue
+				}
+				line := []string{or(r.Source, "(not known)"), or(r.Type, "(not known)")}
+				for _, n := range numbers {
+					line = append(line, grouped(n))
+				}
+				last, late := "none", ""
+				if r.LastEvent != nil {
+					last = r.LastEvent.Format("2006-01-02 15:04")
+				}
+				if r.Late {
+					late = "late"
+				}
+				rows = append(rows, append(line, last, late))
+			}
+			out := c.OutOrStdout()
+			if len(rows) > 1 {
+				printTable(out, rows, right)
+			}
+			if silent > 0 {
+				fmt.Fprintf(out, "Nothing came of %d other expected event types.\n", silent)
+			}
+			return nil
+		},
+	}
+	clientFlags(c)
+	f := c.Flags()
+	f.String("since", "", "first day of receipt, YYYY-MM-DD")
+	f.String("until", "", "last day of receipt, YYYY-MM-DD")
+	f.String("source", "", "only this source")
+	f.String("type", "", "only this event type")
+	f.String("format", "table", "table, json, csv, xlsx, parquet or arrow")
+	return c
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
