@@ -19,13 +19,15 @@ import (
 type form uint8
 
 const (
-	lines  form = iota + 1 // one structured event a line
-	array                  // a JSON array of structured events
-	single                 // one structured event
-	binary                 // the data of one event, its attributes in headers
+	lines       form = iota + 1 // one structured event a line
+	array                       // a JSON array of structured events
+	single                      // one structured event
+	binary                      // the data of one event, its attributes in headers
+	arrowStream                 // an Arrow IPC stream or file: a row is an event
+	parquetFile                 // a Parquet file: a row is an event
 )
 
-const forms = "application/x-ndjson, application/cloudevents+json, application/cloudevents-batch+json, or application/json with ce- headers"
+const forms = "application/x-ndjson, application/cloudevents+json, application/cloudevents-batch+json, application/vnd.apache.arrow.stream, application/vnd.apache.parquet, or application/json with ce- headers"
 
 func formOf(r *http.Request) (form, error) {
 	given := r.Header.Get("Content-Type")
@@ -43,6 +45,10 @@ func formOf(r *http.Request) (form, error) {
 		return single, nil
 	case "application/cloudevents-batch+json":
 		return array, nil
+	case "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file":
+		return arrowStream, nil
+	case "application/vnd.apache.parquet":
+		return parquetFile, nil
 	}
 	if r.Header.Get("ce-specversion") != "" {
 		if media == "application/json" || strings.HasSuffix(media, "+json") {
@@ -63,7 +69,8 @@ type body struct {
 	coding  string    // "gzip", "zstd" or ""
 	release func()
 	n       int64 // decompressed bytes read
-	held    int64 // of them, counted in door.memory
+	extra   int64 // bytes taken besides
+	held    int64 // of both, counted in door.memory
 }
 
 // chunk is how much memory is taken from the door's at a time.
@@ -115,13 +122,22 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.coding != "" && b.n > chunk && b.n/limits.Ratio > b.raw.n:
 		return 0, problem.New(problem.TooLarge, "the request is compressed by more than 1 : %d, which no events are", limits.Ratio)
 	}
-	for b.held < b.n {
-		b.held += chunk
-		if all := b.door.memory.Add(chunk); all > limits.Memory && all > b.held {
-			return 0, problem.New(problem.Busy, "too many bytes are under way; send this request again in a moment")
-		}
+	if busy := b.charge(0); busy != nil {
+		return 0, busy
 	}
 	return n, err
+}
+
+// charge takes memory besides the text: n bytes that what is read unpacks to.
+func (b *body) charge(n int64) error {
+	b.extra += n
+	for b.held < b.n+b.extra {
+		b.held += chunk
+		if all := b.door.memory.Add(chunk); all > b.door.limits.Memory && all > b.held {
+			return problem.New(problem.Busy, "too many bytes are under way; send this request again in a moment")
+		}
+	}
+	return nil
 }
 
 func (b *body) close() {

@@ -3,12 +3,18 @@
 //
 // # Sending
 //
-// POST /v1/events takes CloudEvents 1.0 in four forms, told by Content-Type:
+// POST /v1/events takes CloudEvents 1.0 in six forms, told by Content-Type:
 //
 //	application/x-ndjson                one structured event a line; empty lines are passed over
 //	application/cloudevents+json        one structured event
 //	application/cloudevents-batch+json  an array of structured events
 //	application/json with ce-* headers  binary mode: the body is the event's data
+//	application/vnd.apache.arrow.stream a row is an event; also …arrow.file
+//	application/vnd.apache.parquet      a row is an event
+//
+// Columns are attributes of the event and fields of the contract, by name; package columnar
+// tells which. Each row becomes the line that its sender could have sent, and goes the same
+// way. type and source may be given once, as parameters: POST /v1/events?type=…&source=…
 //
 // The text is UTF-8; Content-Encoding may be gzip or zstd. Lines and array elements are
 // read one at a time, so a request's memory is its events' columns, not its text.
@@ -303,7 +309,13 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 	}()
 
 	answer := &Answer{Rejected: []*contract.Refusal{}}
-	if err := d.read(r, form, split, batch, answer); err != nil {
+	next := func() ([]byte, bool, error) { return split.next(form) }
+	if form == arrowStream || form == parquetFile {
+		if next, err = d.columns(r, form, body); err != nil {
+			return nil, body.explain(err, nil)
+		}
+	}
+	if err := d.read(r, form, next, batch, answer); err != nil {
 		return nil, body.explain(err, split)
 	}
 	body.idle.disarm()
@@ -311,9 +323,9 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 }
 
 // read checks every event of the request.
-func (d *Door) read(r *http.Request, form form, split *splitter, batch *contract.Batch, answer *Answer) error {
+func (d *Door) read(r *http.Request, form form, next func() ([]byte, bool, error), batch *contract.Batch, answer *Answer) error {
 	for index := 0; ; index++ {
-		event, long, err := split.next(form)
+		event, long, err := next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -332,7 +344,7 @@ func (d *Door) read(r *http.Request, form form, split *splitter, batch *contract
 		}
 		var refusal *contract.Refusal
 		if long {
-			refusal = &contract.Refusal{Index: index, Code: contract.TooLong, Reason: tooLong(split.limit)}
+			refusal = &contract.Refusal{Index: index, Code: contract.TooLong, Reason: tooLong(d.config.Checker.Limits().Event)}
 		} else {
 			refusal = batch.Add(index, event)
 		}
