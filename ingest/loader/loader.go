@@ -87,6 +87,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -132,6 +133,9 @@ type Loader struct {
 	lease  *lease
 	stream *bytes.Buffer // what insert sends, used again; of the goroutine that carries plans out
 	turn   chan struct{} // taken by who writes: a plan being carried out, or Quiet
+
+	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
+	rebuilt    atomic.Pointer[Rebuilt] // what prepare did
 
 	tallies map[*contract.Contract]tally // rows of facts; of the goroutine that carries plans out
 	rolling sync.Mutex                   // held by who writes rollups
@@ -237,10 +241,7 @@ func (l *Loader) Quiet(ctx context.Context, fn func() error) error {
 			l.mu.Lock()
 			behind, changed, stopped := l.running && l.rolled < l.done, l.changed, l.stopped
 			l.mu.Unlock()
-			if stopped != nil {
-				return stopped
-			}
-			if !behind {
+			if !behind || stopped != nil {
 				return fn()
 			}
 			select {
@@ -305,6 +306,9 @@ func (l *Loader) run(ctx context.Context) error {
 // prepare makes rollups and index complete: an index that lags behind the ledger was lost,
 // or is that of a standby, and is made from the lake.
 func (l *Loader) prepare(ctx context.Context) error {
+	if err := l.resumeRebuild(ctx); err != nil {
+		return err
+	}
 	// Rollups follow facts: what a crash kept from them is applied before anything new.
 	if err := l.patiently(ctx, "warehouse", func() error { return l.cfg.Warehouse.CatchUp(ctx) }); err != nil {
 		return err

@@ -242,6 +242,8 @@ func (r *verifier) rollups(ctx context.Context, repair bool) error {
 	if len(refill) == 0 {
 		return nil
 	}
+	r.rolling.Lock()
+	defer r.rolling.Unlock()
 	for p := range refill {
 		month := fmt.Sprintf("%d-%02d", p.month/100, p.month%100)
 		day, err := reference.ParseDay(month + "-01")
