@@ -7,6 +7,7 @@ import (
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
+	"ombor/internal/reference"
 )
 
 // matches are those of the version that the expressions read.
@@ -32,7 +33,11 @@ func (q *Queries) rows(qn *question, c *contract.Contract, params bind, conditio
 	if len(list) == 0 {
 		return from
 	}
-	return q.matched(qn, "SELECT * FROM "+from, params, list)
+	asOf := qn.today
+	if qn.knownOn != reference.NoDay {
+		asOf = qn.knownOn
+	}
+	return q.matched(qn, "SELECT *, "+params.day(kpi.AsOf, asOf)+" AS "+kpi.AsOf+" FROM "+from, params, list)
 }
 
 // matched gives the rows of a query a column for each match: whether the other contract

@@ -98,7 +98,8 @@ type Version struct {
 	Line              int
 }
 
-// AsOf is the name under which the expressions of a stock have the day that is asked for.
+// AsOf is the name under which expressions have a day: those of a stock the one that is asked
+// for, those of a version with a match the one up to which everything is known.
 const AsOf = "as_of"
 
 // Match is a truth about a row by which expressions can ask: whether a contract has a row

@@ -159,7 +159,7 @@ type matchDeclaration struct {
 	Name string `yaml:",key" like:"field"`
 	In   string `yaml:"in" need:"yes" doc:"The contract that is looked into."`
 	On   listOf `yaml:"on" need:"yes" doc:"Fields that must be equal: request, or school = institution where the other's name differs (its name stands last)."`
-	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; in a stock as_of is the day."`
+	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; as_of is the day of a stock, or today."`
 	Line int    `yaml:",line"`
 }
 
@@ -178,7 +178,7 @@ type spanDeclaration struct {
 type distributionDeclaration struct {
 	Of        string    `yaml:"of" need:"yes" doc:"ClickHouse expression over the fields and time, in the KPI's unit."`
 	If        string    `yaml:"if" doc:"ClickHouse condition; all rows when not told."`
-	Quantiles []float64 `yaml:"quantiles" need:"yes" doc:"Between 0 and 1; the first is the value."`
+	Quantiles []float64 `yaml:"quantiles" need:"yes" doc:"Between 0 and 1, which is the maximum; the first is the value."`
 }
 
 type distinctDeclaration struct {

@@ -126,7 +126,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	if q := d.Distribution; q != nil {
 		v.Distribution = &kpi.Distribution{Of: q.Of, If: q.If, Quantiles: q.Quantiles}
 		for _, share := range q.Quantiles {
-			if share <= 0 || share >= 1 {
+			if share <= 0 || share > 1 {
 				bad("distribution.quantiles", "%g is not between 0 and 1", share)
 			}
 		}
@@ -374,7 +374,7 @@ func (r *reader) against(p *Pack, at place, path string, v *kpi.Version, side kp
 			}
 		}
 	}
-	if v.Basis == kpi.Stock {
+	if v.Basis == kpi.Stock || v.Match != nil {
 		columns = append(columns, kpi.AsOf)
 	}
 	named := columns
