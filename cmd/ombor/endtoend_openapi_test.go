@@ -28,6 +28,7 @@ type described struct {
 	all      map[string]any
 	compiler *jsonschema.Compiler
 	met      map[string]map[int]bool // "get /v1/kpis" to statuses
+	entry    string                  // an entry of the quarantine
 }
 
 const documentName = "openapi.json"
@@ -306,6 +307,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 			t.Fatalf("load: %+v %s", l, r.stderr)
 		}
 		d.events(file)
+		d.quarantine()
 		d.contracts(file)
 		d.figures("loaded")
 		d.tables()
@@ -419,6 +421,81 @@ func (d *described) events(file string) {
 	d.ask(asked{path: "/v1/events", method: http.MethodPost, query: "colour=red", status: 400})
 	for _, receipt := range []string{"AQ", "nothing", strings.Repeat("A", 300)} {
 		d.ask(asked{path: "/v1/receipts/{id}", id: receipt, status: 404})
+	}
+}
+
+// quarantine works off what events left there, a conflict and an unknown region, and asks for what
+// cannot be done.
+func (d *described) quarantine() {
+	t := d.s.t
+	t.Helper()
+	type page struct {
+		Entries []struct{ ID, Code string }
+		Next    *string
+	}
+	const all, fix, replay, dismiss = "/v1/quarantine", "/v1/quarantine/{id}/fix", "/v1/quarantine/replay", "/v1/quarantine/dismiss"
+	list := read[page](t, d.ask(asked{path: all, query: "state=open", status: 200}))
+	ids := map[string]string{}
+	for _, e := range list.Entries {
+		ids[e.Code] = e.ID
+		d.ask(asked{path: "/v1/quarantine/{id}", id: e.ID, status: 200})
+	}
+	if len(list.Entries) != 2 || ids["conflict"] == "" || ids["unknown_reference"] == "" {
+		t.Fatalf("in quarantine: %+v", list)
+	}
+	d.entry = ids["conflict"]
+	first := read[page](t, d.ask(asked{path: all, query: "limit=1&since=2020-01-01&until=2099-01-01T00:00:00Z", status: 200}))
+	if len(first.Entries) != 1 || first.Next == nil {
+		t.Fatalf("a page of one: %+v", first)
+	}
+	if next := read[page](t, d.ask(asked{path: all, query: "limit=1&cursor=" + *first.Next, status: 200})); len(next.Entries) != 1 || next.Next != nil || next.Entries[0] == first.Entries[0] {
+		t.Errorf("the next page: %+v", next)
+	}
+	for _, query := range []string{"colour=red", "state=new", "limit=0", "limit=many", "since=yesterday", "until=1", "cursor=-", "code=a&code=b"} {
+		d.ask(asked{path: all, query: query, status: 400})
+	}
+	do := func(path, id, body string, status int) map[string]any {
+		t.Helper()
+		return read[map[string]any](t, d.ask(asked{path: path, id: id, method: http.MethodPost, body: []byte(body), header: map[string]string{"Content-Type": "application/json"}, status: status}))
+	}
+	d.ask(asked{path: "/v1/quarantine/{id}", id: "nothing", status: 404})
+	do(fix, "nothing", `{"set":{"region":"1726"}}`, 404)
+	unknown := ids["unknown_reference"]
+	for _, body := range []string{"", "[]", "{", `{}`, `{"set":{}}`, `{"set":{"colour":"red"}}`, `{"set":{"applicant":"31507856543210"}}`, `{"colour":"red"}`, `{"set":{"region":"1726"}} {}`, `{"set":{"region":"1726"},"by":"\u0007"}`} {
+		do(fix, unknown, body, 400)
+	}
+	if a := do(fix, unknown, `{"set":{"region":"0001","outcome":"perhaps"}}`, 200); a["applied"] != false {
+		t.Errorf("a fix that mends nothing: %v", a)
+	}
+	for _, body := range []string{"", "{}", `{"ids":["nothing"],"filter":{}}`, `{"filter":{},"as":"truth"}`, `{"filter":{"since":"yesterday"}}`} {
+		do(replay, "", body, 400)
+	}
+	do(replay, "", `{"ids":["nothing"]}`, 404)
+	do(dismiss, "", `{"filter":{}}`, 400) // no note
+	if a := do(replay, "", `{"filter":{}}`, 200); a["refused"] != 2.0 || a["replayed"] != 0.0 {
+		t.Errorf("a replay of what is wrong: %v", a)
+	}
+	if a := do(fix, unknown, `{"set":{"region":"1726"},"by":"ali","note":"asked"}`, 200); a["applied"] != true {
+		t.Errorf("a fix: %v", a)
+	}
+	if a := do(replay, "", `{"filter":{"code":"unknown_reference","type":"uz.gov.request.decided.v1"},"by":"ali"}`, 200); a["replayed"] != 1.0 || a["message"] == 0.0 {
+		t.Errorf("a replay: %v", a)
+	}
+	if a := do(replay, "", `{"ids":["`+unknown+`"]}`, 200); a["skipped"] != 1.0 || a["replayed"] != 0.0 {
+		t.Errorf("a second replay: %v", a)
+	}
+	do(fix, unknown, `{"set":{"region":"1726"}}`, 409)
+	if a := do(dismiss, "", `{"ids":["`+d.entry+`"],"note":"a test"}`, 200); a["dismissed"] != 1.0 {
+		t.Errorf("a dismissal: %v", a)
+	}
+	for _, state := range []string{"replayed", "dismissed"} {
+		if list := read[page](t, d.ask(asked{path: all, query: "state=" + state, status: 200})); len(list.Entries) != 1 {
+			t.Errorf("%s: %+v", state, list)
+		}
+	}
+	d.ask(asked{path: "/v1/quality", query: "since=2020-01-01&until=2099-12-31", status: 200})
+	for _, query := range []string{"since=yesterday", "since=2024-02-01&until=2024-01-01", "colour=red"} {
+		d.ask(asked{path: "/v1/quality", query: query, status: 400})
 	}
 }
 
@@ -584,7 +661,8 @@ func (d *described) refusals() {
 func (d *described) everywhere() {
 	t := d.s.t
 	t.Helper()
-	ids := map[string]string{"/v1/kpis/{id}": "requests", "/v1/kpis/{id}/values": "requests", "/v1/contracts/{type}": "uz.gov.request.decided.v1", "/v1/receipts/{id}": "AQ"}
+	ids := map[string]string{"/v1/kpis/{id}": "requests", "/v1/kpis/{id}/values": "requests", "/v1/contracts/{type}": "uz.gov.request.decided.v1", "/v1/receipts/{id}": "AQ",
+		"/v1/quarantine/{id}": d.entry, "/v1/quarantine/{id}/fix": d.entry}
 	for path, item := range d.paths {
 		id, foreign := ids[path], http.MethodPost
 		if item, _ := item.(map[string]any); item["get"] != nil {
