@@ -131,7 +131,7 @@ type Loader struct {
 	index  *index
 	ledger *ledger
 	lease  *lease
-	stream *bytes.Buffer // what insert sends, used again; of the goroutine that carries plans out
+	tables chan tables   // of the plan being carried out, when it needs them no longer: for the next
 	turn   chan struct{} // taken by who writes: a plan being carried out, or Quiet
 
 	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
@@ -194,7 +194,7 @@ func New(cfg Config) (*Loader, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	l := &Loader{cfg: cfg, lock: lock, log: cfg.Logger, changed: make(chan struct{}), turn: make(chan struct{}, 1), role: Starting, tallies: map[*contract.Contract]tally{}}
+	l := &Loader{cfg: cfg, lock: lock, log: cfg.Logger, changed: make(chan struct{}), turn: make(chan struct{}, 1), tables: make(chan tables, 1), role: Starting, tallies: map[*contract.Contract]tally{}}
 	if l.ledger, err = openLedger(ctx, cfg.Journal); err == nil {
 		if err = l.ledger.adopt(filepath.Join(cfg.Dir, "ledger")); err == nil {
 			if l.lease, err = openLease(ctx, cfg.Journal, cfg.Dir, cfg.Lease); err == nil {
@@ -275,7 +275,7 @@ func (l *Loader) run(ctx context.Context) error {
 	idle := make(chan struct{}, 1) // a plan was carried out
 	landed := make(chan landing, maxBehind)
 	free <- newPlan()
-	free <- newPlan()
+	free <- newPlan().without()
 	_, begun := l.ledger.newest()
 	group.Go(func() error { return l.follow(ctx, messages) })
 	group.Go(func() error { return l.gather(ctx, messages, plans, free, idle, begun) })
@@ -491,6 +491,13 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 			case <-ctx.Done():
 				return ctx.Err()
 			}
+			// The rows of the plan just handed over become records within some 50 ms: then its tables
+			// serve this one. Tables for both would be a sixth of the memory.
+			select {
+			case p.tables = <-l.tables:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 			if waiting != nil {
 				m := *waiting
 				waiting = nil
@@ -620,6 +627,8 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed c
 			return problem.Wrap(err, problem.Internal, "loader: plan", "the rows taken back cannot be written down")
 		}
 	}
+
+	l.tables <- p.release()
 
 	failpoint("index")
 	if err := l.patiently(ctx, "index", func() error { return l.index.log(p.entries, p.last) }); err != nil {
@@ -769,17 +778,6 @@ func (l *Loader) loaded() uint64 { return min(l.done, l.rolled) }
 func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) (err error) {
 	failed := false
 	want := uint64(part.Record.NumRows())
-	stream := l.stream
-	if stream == nil {
-		stream = new(bytes.Buffer)
-	}
-	stream.Reset()
-	l.stream = nil // a request that failed may go on reading it: only success gives it back
-	defer func() {
-		if err == nil && !failed {
-			l.stream = stream
-		}
-	}()
 	return l.patiently(ctx, "warehouse", func() error {
 		if ask {
 			have, err := l.cfg.Warehouse.BatchRows(ctx, part.Contract, p.cut, p.first)
@@ -794,21 +792,31 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 				return fatal{problem.New(problem.Internal, "the warehouse has %d of %d rows of %s from messages %d to %d: an insert was not whole", have, want, part.Contract.Type, p.first, p.last)}
 			}
 		}
-		if stream.Len() == 0 {
-			if err := facts(stream, part.Record); err != nil {
-				return fatal{problem.Wrap(err, problem.Internal, "loader: insert", "the rows of %s cannot be written", part.Contract.Type)}
-			}
-		}
 		if err := l.undisturbed(ctx, part.Contract, p.cut); err != nil {
 			return err
 		}
 		ask = true
-		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last), bytes.NewReader(stream.Bytes()))
+		rows := streamed(part)
+		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last), rows)
+		rows.Close()
 		if failed = failed || err != nil; !failed {
 			l.tallies[part.Contract] = tally{month(p.cut), l.tallies[part.Contract].rows + want}
 		}
 		return err
 	})
+}
+
+// streamed is a part as the warehouse reads it, encoded while it is read. Close ends that.
+func streamed(part contract.Part) *io.PipeReader {
+	r, w := io.Pipe()
+	go func() {
+		err := facts(w, part.Record)
+		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+			err = fatal{problem.Wrap(err, problem.Internal, "loader: insert", "the rows of %s cannot be written", part.Contract.Type)}
+		}
+		_ = w.CloseWithError(err) // it never fails; without an error it is the end of the stream
+	}()
+	return r
 }
 
 // idsPerQuery keeps a statement that lists ids below ClickHouse's max_query_size, 256 KB.

@@ -26,7 +26,7 @@ type plan struct {
 	cut         reference.Day
 	began       time.Time // when its first message was taken
 	received    time.Time // of its first message
-	tables      map[*contract.Contract]*table
+	tables      tables
 	order       []*contract.Contract // of tables, as they came
 	entries     []entry              // new in the index
 	outcomes    [][]Outcome          // by message, by part
@@ -44,8 +44,32 @@ type takeBack struct {
 	seq      uint64 // of the correction
 }
 
+// tables are those of a plan's rows, by contract. They keep their memory for the next plan.
+type tables map[*contract.Contract]*table
+
 func newPlan() *plan {
-	return &plan{tables: map[*contract.Contract]*table{}, counts: map[countKey]*Outcome{}}
+	return &plan{tables: tables{}, counts: map[countKey]*Outcome{}}
+}
+
+// without is the plan without tables: it gets those of another.
+func (p *plan) without() *plan {
+	p.tables = nil
+	return p
+}
+
+// release gives the plan's tables away, empty, once its rows are records. Records that
+// share a table's memory keep it.
+func (p *plan) release() tables {
+	all := p.tables
+	p.tables = nil
+	for c, t := range all {
+		if t.lent {
+			delete(all, c)
+		} else {
+			t.reset()
+		}
+	}
+	return all
 }
 
 // reset empties a plan and keeps its memory.

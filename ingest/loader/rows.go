@@ -39,6 +39,7 @@ type table struct {
 	order    *arrow.Schema // the batch schema that from was made for
 	from     []int         // for each column its index in the batch, −1 when it has none
 	silent   int           // rows with sign 0
+	lent     bool          // a record shares its memory
 }
 
 func newTable(c *contract.Contract) *table {
@@ -73,7 +74,7 @@ func (t *table) reset() {
 	for _, c := range t.columns {
 		c.reset()
 	}
-	t.sign, t.seq, t.silent = t.sign[:0], t.seq[:0], 0
+	t.sign, t.seq, t.silent, t.lent = t.sign[:0], t.seq[:0], 0, false
 }
 
 // match finds the table's columns in a batch, by name: an older batch may lack
@@ -173,6 +174,7 @@ func (t *table) record(cut reference.Day, batch uint64, without bool) arrow.Reco
 		perm = byLabel(t.sort[i], perm)
 	}
 	perm = byDay(t.day.v, perm)
+	t.lent = t.lent || perm == nil
 	n := t.rows()
 	if perm != nil {
 		n = len(perm)
@@ -805,7 +807,7 @@ func (c *labels) cut(n int) { c.v = c.v[:n] }
 
 func (c *labels) reset() {
 	clear(c.known)
-	c.dict.reset()
+	c.dict = texts{ends: []int32{0}} // records share it
 	c.v, c.last = c.v[:0], nil
 }
 
