@@ -42,6 +42,8 @@ type program struct {
 	journal    *journal.Journal
 	warehouse  *warehouse.Warehouse
 	loader     *loader.Loader
+	lake       *lake.Lake
+	token      string // of the operator's commands
 	door       *ingest.Door
 	snapshot   atomic.Pointer[snapshot]
 	quarantine *ingest.Quarantine
@@ -58,7 +60,7 @@ type program struct {
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
 func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
-	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4)}
+	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), token: newToken()}
 	defer func() {
 		if err != nil {
 			_ = p.close() // the error that stopped us is the one to tell
@@ -123,11 +125,11 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err != nil {
 		return p, err
 	}
-	p.serve(listener, handler)
+	p.serve(listener, p.operator(handler))
 	if err := p.seed(ctx, checker); err != nil {
 		return p, err
 	}
-	note := running{URL: p.url(), PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
+	note := running{URL: p.url(), Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
 	if p.engine != nil {
 		note.Engine = p.engine.Socket()
 	}

@@ -22,12 +22,12 @@ import (
 
 // startLoader opens the lake and lets the loader run until close.
 func (p *program) startLoader(ctx context.Context) error {
-	lake, err := p.openLake(ctx)
-	if err != nil {
+	var err error
+	if p.lake, err = p.openLake(ctx); err != nil {
 		return err
 	}
 	if p.loader, err = loader.New(loader.Config{
-		Journal: p.journal, Warehouse: p.warehouse, Lake: lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
+		Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
 	}); err != nil {
 		return err
 	}
@@ -193,6 +193,9 @@ func (p *program) faults(loading, asking string) []fault {
 	if loading != "" {
 		list = append(list, fault{"loader", "events are accepted but not loaded: " + loading})
 	}
+	if words, rebuilding := p.loader.Rebuilding(); rebuilding {
+		list = append(list, fault{"loader", words})
+	}
 	if p.engine != nil && !p.engine.State().Serving {
 		list = append(list, fault{"engine", "the engine is being started again: " + p.engine.State().LastExit})
 	} else if asking != "" {
@@ -267,6 +270,9 @@ func label(text string) string {
 
 // ready is nil when figures can be served.
 func (p *program) ready(ctx context.Context) error {
+	if words, rebuilding := p.loader.Rebuilding(); rebuilding {
+		return problem.New(problem.Unavailable, "%s", words)
+	}
 	if p.engine != nil && !p.engine.State().Serving {
 		return problem.New(problem.Unavailable, "the engine is being started again: %s", p.engine.State().LastExit)
 	}
