@@ -572,31 +572,61 @@ const followBytes = 16 << 20
 // next sequence). It holds at most 16 MB ahead of fn. A sequence that is missing in
 // the stream is skipped: whoever needs continuity compares Seq.
 func (s *Stream) Follow(ctx context.Context, from uint64, fn func(Message) error) error {
+	for next := max(from, 1); ; {
+		seq, err := s.follow(ctx, next, fn)
+		if err != nil {
+			return err
+		}
+		next = seq // something waits there that was not delivered: ask for it again
+	}
+}
+
+// followIdle is how long a follower waits for a message before it looks whether one was
+// stored and not delivered: lost on its way when no other came after it.
+const followIdle = 2 * time.Second
+
+// follow is Follow until a message waits that is not delivered, at the sequence it returns.
+func (s *Stream) follow(ctx context.Context, next uint64, fn func(Message) error) (uint64, error) {
 	op := "stream: follow " + s.name
-	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
+	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: next}
 	cons, err := s.s.OrderedConsumer(ctx, cfg)
 	if err != nil {
-		return s.conn.fault(op, err)
+		return 0, s.conn.fault(op, err)
 	}
 	it, err := cons.Messages(jetstream.PullMaxBytes(followBytes))
 	if err != nil {
-		return s.conn.fault(op, err)
+		return 0, s.conn.fault(op, err)
 	}
 	defer it.Stop()
+	stored := false // a message at or after next was there when nothing had come for followIdle
 	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
+		idle, stop := context.WithTimeout(ctx, followIdle)
+		m, err := it.Next(jetstream.NextContext(idle))
+		late := idle.Err() != nil
+		stop()
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return 0, ctx.Err()
+		}
+		if err != nil && late {
+			if stored {
+				return next, nil // and it has had its time
+			}
+			_, err := s.Next(ctx, next)
+			if stored = err == nil; err != nil && problem.KindOf(err) != problem.NotFound {
+				return 0, err
+			}
+			continue
 		}
 		if err != nil {
-			return s.conn.fault(op, err)
+			return 0, s.conn.fault(op, err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return s.conn.fault(op, err)
+			return 0, s.conn.fault(op, err)
 		}
+		stored, next = false, meta.Sequence.Stream+1
 		if err := fn(Message{Seq: meta.Sequence.Stream, Time: meta.Timestamp, Data: m.Data()}); err != nil {
-			return err
+			return 0, err
 		}
 	}
 }
