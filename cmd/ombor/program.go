@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,11 @@ type program struct {
 	closers []func() error
 }
 
+// goMemory, in bytes, is where the garbage collector begins to work harder: door and
+// loader then keep within 512 MB resident, code and stacks included. It is no hard bound;
+// GOMEMLIMIT in the environment is another.
+const goMemory = 420 << 20
+
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
 func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
@@ -68,6 +74,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		}
 	}()
 	say := func(format string, a ...any) { fmt.Fprintf(out, format+"\n", a...) }
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(goMemory)
+	}
 
 	lock, err := stream.Lock(cfg.Data)
 	if err != nil {
