@@ -94,6 +94,7 @@ type world struct {
 	checker *contract.Checker
 	wh      *warehouse.Warehouse
 	store   objects.Store
+	timeout time.Duration // of a request to the journal's server; 0 is its own
 	conn    *stream.Conn
 	journal *journal.Journal
 	loader  *Loader
@@ -125,7 +126,7 @@ func newWorld(t testing.TB, place string) *world {
 // open opens journal and lake.
 func (w *world) open() {
 	w.t.Helper()
-	options := stream.Options{URL: w.url, Logger: quiet}
+	options := stream.Options{URL: w.url, Timeout: w.timeout, Logger: quiet}
 	if w.url == "" {
 		options.Dir = filepath.Join(w.dir, "nats")
 	}
