@@ -277,6 +277,8 @@ type Choice struct {
 	As     string      `json:"as"` // replay: "correction" makes conflicts the next revision of the event that stands
 	By     string      `json:"by"`
 	Note   string      `json:"note"`
+
+	untouched bool // pass over what somebody has fixed: it is theirs to replay
 }
 
 // HeldFilter chooses entries; what is empty chooses all.
@@ -425,7 +427,7 @@ func (q *Quarantine) replay(ctx context.Context, ids []string, c *Choice, done *
 	for i := range entries {
 		e := &entries[i]
 		h := e.Held
-		if e.State != journal.StateOpen {
+		if e.State != journal.StateOpen || c.untouched && e.Fixed > 0 {
 			done.Skipped++
 			continue
 		}
@@ -568,7 +570,7 @@ func (q *Quarantine) Run(ctx context.Context) {
 // replayLearned replays the events that were held for an unknown reference, that nobody
 // has touched, and that pass today.
 func (q *Quarantine) replayLearned(ctx context.Context) (*Settled, error) {
-	return q.Replay(ctx, Choice{Filter: &HeldFilter{Code: contract.UnknownReference}, By: replayedBy, Note: replayedNote})
+	return q.Replay(ctx, Choice{Filter: &HeldFilter{Code: contract.UnknownReference}, By: replayedBy, Note: replayedNote, untouched: true})
 }
 
 const quarantineBody = 1 << 20 // bytes
