@@ -589,6 +589,16 @@ func TestKillBetweenAnySteps(t *testing.T) {
 	if got := len(w.check()); got != 2*len(steps) {
 		t.Errorf("%d current events of %d", got, 2*len(steps))
 	}
+	// Every conflict is held once, under the entry that its row leads to.
+	var held, there []string
+	if err := w.journal.Held(t.Context(), func(e journal.Entry) error { held = append(held, e.ID); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	there, err := w.journal.HeldIn(t.Context(), journal.Range{First: journal.Place{Seq: 1}, Last: last.Last})
+	slices.Sort(held)
+	if slices.Sort(there); err != nil || len(held) != 2*len(steps)-1 || !slices.Equal(held, there) {
+		t.Errorf("%d conflicts are held, of %d: %v, and %v by their rows, %v", len(held), 2*len(steps)-1, held, there, err)
+	}
 	if kills < 2*len(steps)-1 {
 		t.Errorf("only %d of %d kills took place", kills, 2*len(steps))
 	}
