@@ -132,8 +132,10 @@ type Field struct {
 
 // Optional text, codes, enums and refs are stored as the empty string; the other
 // optional types are stored as null. An empty string sent is an absent value.
-func (f *Field) EmptyIsAbsent() bool {
-	switch f.Type {
+func (f *Field) EmptyIsAbsent() bool { return f.Type.emptyIsAbsent() }
+
+func (t Type) emptyIsAbsent() bool {
+	switch t {
 	case Text, Code, Enum, Ref:
 		return true
 	}

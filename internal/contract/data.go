@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,28 +25,33 @@ func (b *Batch) scanData(i int) (t token, next int, ok bool) {
 	}
 	before := -1
 	for {
-		m := member{field: -1}
-		n := 0
+		var name token
+		field, n := -1, 0
 		if b.of != nil {
-			m.field, n = b.of.order.after(before, b.event[i:])
+			field, n = b.of.order.after(before, b.event[i:])
 		}
 		if n > 0 {
 			i = b.space(i + n)
 		} else {
 			begin := i
-			if m.name, i, ok = b.name(i); !ok {
+			if name, i, ok = b.name(i); !ok {
 				return t, i, false
 			}
-			if m.field = b.of.field(b.text(m.name)); m.field >= 0 {
-				b.of.order.learn(before, m.field, b.event[begin:i])
+			if field = b.of.field(b.text(name)); field >= 0 {
+				b.of.order.learn(before, field, b.event[begin:i])
 			}
 		}
+		if len(b.members) == cap(b.members) {
+			b.members = slices.Grow(b.members, 32)
+		}
+		b.members = b.members[:len(b.members)+1]
+		m := &b.members[len(b.members)-1]
+		m.name, m.field = name, field
 		if m.value, i, ok = b.value(i); !ok {
 			return t, i, false
 		}
-		b.members = append(b.members, m)
-		if m.field >= 0 {
-			before = m.field
+		if field >= 0 {
+			before = field
 		}
 		switch i = b.space(i); b.at(i) {
 		case ',':
@@ -159,27 +165,31 @@ func (b *Batch) fieldNames() []string {
 
 // read sets x from the JSON value of field i, which is not null.
 func (b *Batch) read(i int, x *value, t token) (code, reason string) {
-	f := &b.row.table.contract.Fields[i]
-	switch f.Type {
+	switch typ := b.row.table.types[i]; typ {
 	case Text, Code, Enum, Ref, Person, Timestamp, Date:
-		if !t.kind.isString() {
-			return WrongType, f.expected() + ", this is " + article(t.kind.String())
+		switch t.kind {
+		case isText:
+			return b.readString(i, x, typ, b.event[t.begin:t.end])
+		case isEscaped:
+			return b.readString(i, x, typ, b.text(t))
 		}
-		return b.readString(i, x, f, b.text(t))
 	case Boolean:
-		if t.kind != isTrue && t.kind != isFalse {
-			return WrongType, f.expected() + ", this is " + article(t.kind.String())
+		if t.kind == isTrue || t.kind == isFalse {
+			if x.i, x.set = 0, true; t.kind == isTrue {
+				x.i = 1
+			}
+			return "", ""
 		}
-		if x.i = 0; t.kind == isTrue {
-			x.i = 1
+	default:
+		if t.kind == isNumber {
+			return b.readNumber(i, x, b.event[t.begin:t.end])
 		}
-		x.set = true
-		return "", ""
 	}
-	if t.kind != isNumber {
-		return WrongType, f.expected() + ", this is " + article(t.kind.String())
-	}
-	token := b.bytes(t)
+	return WrongType, b.row.table.contract.Fields[i].expected() + ", this is " + article(t.kind.String())
+}
+
+func (b *Batch) readNumber(i int, x *value, token []byte) (code, reason string) {
+	f := &b.row.table.contract.Fields[i]
 	if f.Type == Number {
 		if !isJSONNumber(token) {
 			return WrongType, notNumber
@@ -210,22 +220,22 @@ func (b *Batch) read(i int, x *value, t token) (code, reason string) {
 	return "", ""
 }
 
-func (b *Batch) readString(i int, x *value, f *Field, s []byte) (code, reason string) {
-	if len(s) == 0 && f.EmptyIsAbsent() {
+func (b *Batch) readString(i int, x *value, typ Type, s []byte) (code, reason string) {
+	if len(s) == 0 && typ.emptyIsAbsent() {
 		return "", ""
 	}
 	limit := maxLabel
-	if f.Type == Text {
+	if typ == Text {
 		limit = b.checker.limits.Text
 	}
 	if len(s) > limit {
 		return TooLong, fmt.Sprintf("has %d bytes; at most %d are kept", len(s), limit)
 	}
 	x.s, x.set = s, true
-	switch f.Type {
+	switch typ {
 	case Enum:
-		if x.word, _ = b.row.table.words[i].find(s); x.word == nil {
-			return NotInEnum, "is none of the allowed values: " + strings.Join(f.Values, ", ")
+		if x.word, _, _ = b.row.table.words[i].find(s); x.word == nil {
+			return NotInEnum, "is none of the allowed values: " + strings.Join(b.row.table.contract.Fields[i].Values, ", ")
 		}
 	case Code:
 		x.word, _ = b.row.table.words[i].add(s)
@@ -239,7 +249,7 @@ func (b *Batch) readString(i int, x *value, f *Field, s []byte) (code, reason st
 			return "", ""
 		}
 		begin := len(b.plain)
-		plain, wrong := canonical(b.plain, f.ID, s)
+		plain, wrong := canonical(b.plain, b.row.table.contract.Fields[i].ID, s)
 		if wrong != "" {
 			return BadIdentifier, wrong
 		}

@@ -86,17 +86,28 @@ func (b *Batch) digestRow() {
 		if !v.set {
 			continue
 		}
-		buf = le.AppendUint64(buf, t.tags[i])
-		switch t.contract.Fields[i].Type {
-		case Text, Code, Enum, Ref, Person:
+		switch t.types[i] {
+		case Code, Enum, Ref:
+			if v.word.sum == 0 {
+				v.word.sum = b.wordSum(t.tags[i], v.s)
+			}
+			buf = le.AppendUint64(buf, v.word.sum)
+		case Text, Person:
+			buf = le.AppendUint64(buf, t.tags[i])
 			buf = le.AppendUint32(buf, uint32(len(v.s)))
 			buf = append(buf, v.s...)
 		default:
+			buf = le.AppendUint64(buf, t.tags[i])
 			buf = le.AppendUint64(buf, uint64(v.i))
 		}
 	}
 	b.scratch = buf
 	r.digest = highwayhash.Sum64(buf, b.digest)
+}
+
+// wordSum stands in a digest for a label: of the field and its text, 64 bits.
+func (b *Batch) wordSum(tag uint64, text []byte) uint64 {
+	return highwayhash.Sum64(append(binary.LittleEndian.AppendUint64(nil, tag), text...), b.digest)
 }
 
 func (b *Batch) pseudonymise() {

@@ -106,7 +106,15 @@ func (s *scanner) at(i int) byte {
 	return 0
 }
 
+// space passes over white space: most often there is none.
 func (s *scanner) space(i int) int {
+	if uint(i) < uint(len(s.event)) && s.event[i] > ' ' {
+		return i
+	}
+	return s.spaces(i)
+}
+
+func (s *scanner) spaces(i int) int {
 	for uint(i) < uint(len(s.event)) {
 		switch s.event[i] {
 		case ' ', '\t', '\n', '\r':

@@ -34,6 +34,7 @@ type compiled struct {
 	names    []int          // field indexes by name: the order of the digest
 	tag      uint64         // of the type, in the digest
 	tags     []uint64       // of the fields, in the digest
+	types    []Type         // of the fields: side by side, where reading looks at them
 	tables   []*reference.Table
 	refs     []int // indexes of Ref fields
 	texts    []int // indexes of fields that are stored as they are sent: Text, Code, Ref
@@ -150,7 +151,7 @@ func (s *Set) compile(c *Contract, issues *problem.Issues) {
 		case Ref:
 			k.texts, k.refs = append(k.texts, i), append(k.refs, i)
 		}
-		k.names, k.tags = append(k.names, i), append(k.tags, nameTag(f.Name))
+		k.names, k.tags, k.types = append(k.names, i), append(k.tags, nameTag(f.Name)), append(k.types, f.Type)
 	}
 	slices.SortFunc(k.names, func(a, b int) int { return strings.Compare(c.Fields[a].Name, c.Fields[b].Name) })
 	for i := range c.Fields {

@@ -14,6 +14,7 @@ type word struct {
 	text  string
 	code  *word   // of a ref the code that the text means, often itself; nil: in no row of its table
 	given []given // of a ref by default of its contract: what it fills in
+	sum   uint64  // what stands for it in digests; 0 is not known yet
 	place int32   // in the dictionary of the record that is being gathered,
 	round uint32  // if this is the column's round
 }
@@ -28,10 +29,23 @@ type given struct {
 // lexicon finds words by their bytes. It is a hash table with linear probing, keyed
 // at random so that no sender can choose texts that collide.
 type lexicon struct {
-	slots []*word // a power of two, at most half full
+	slots []slot // a power of two, at most half full
 	n     int
 	seed  maphash.Seed
 	a, b  uint64 // the seed of short texts
+}
+
+// slot holds the word of a key; nil is a free slot.
+type slot struct {
+	key  key
+	word *word
+}
+
+// key is a text of up to 16 bytes itself, as its two halves, which may overlap, and its
+// length; of a longer one a hash.
+type key struct {
+	low, high uint64
+	n         int
 }
 
 // maxWords is how many words a lexicon remembers from one record to the next.
@@ -39,47 +53,49 @@ const maxWords = 4096
 
 func newLexicon() *lexicon {
 	seed := maphash.MakeSeed()
-	return &lexicon{slots: make([]*word, 16), seed: seed, a: maphash.String(seed, "a") | 1, b: maphash.String(seed, "b") | 1}
+	return &lexicon{slots: make([]slot, 16), seed: seed, a: maphash.String(seed, "a"), b: maphash.String(seed, "b")}
 }
 
-// hash covers every byte: of up to 16 the two halves, which overlap, are multiplied.
-func (l *lexicon) hash(s []byte) uint64 {
-	n := len(s)
-	var low, high uint64
-	switch {
+func (l *lexicon) key(s []byte) key {
+	le := binary.LittleEndian
+	switch n := len(s); {
 	case n > 16:
-		return maphash.Bytes(l.seed, s)
+		return key{maphash.Bytes(l.seed, s), 0, n}
 	case n >= 8:
-		low, high = binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[n-8:])
+		return key{le.Uint64(s), le.Uint64(s[n-8:]), n}
 	case n >= 4:
-		low, high = uint64(binary.LittleEndian.Uint32(s)), uint64(binary.LittleEndian.Uint32(s[n-4:]))
+		return key{uint64(le.Uint32(s)), uint64(le.Uint32(s[n-4:])), n}
 	case n > 0:
-		low = uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16
+		return key{uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16, 0, n}
 	}
-	high, low = bits.Mul64(low^l.a, high^l.b^uint64(n)<<56)
-	return high ^ low
+	return key{}
+}
+
+// place is where the probing for a key begins.
+func (l *lexicon) place(k key) int {
+	high, low := bits.Mul64(k.low^l.a, k.high^l.b^uint64(k.n)<<56)
+	return int(high^low) & (len(l.slots) - 1)
 }
 
 // find is the word of a text, or nil, and where it would be.
-func (l *lexicon) find(s []byte) (w *word, slot int) {
-	slot = int(l.hash(s)) & (len(l.slots) - 1)
-	for {
-		w = l.slots[slot]
-		if w == nil || w.text == string(s) {
-			return w, slot
+func (l *lexicon) find(s []byte) (w *word, k key, at int) {
+	k = l.key(s)
+	for at = l.place(k); ; at = (at + 1) & (len(l.slots) - 1) {
+		x := &l.slots[at]
+		if x.word == nil || x.key == k && (k.n <= 16 || x.word.text == string(s)) {
+			return x.word, k, at
 		}
-		slot = (slot + 1) & (len(l.slots) - 1)
 	}
 }
 
-// add is the word of a text; unknown ones become known. It says whether it is new.
+// add is the word of a text; an unknown one becomes known. It says whether it is new.
 func (l *lexicon) add(s []byte) (w *word, isNew bool) {
-	w, slot := l.find(s)
+	w, k, at := l.find(s)
 	if w != nil {
 		return w, false
 	}
 	w = &word{text: string(s)}
-	l.slots[slot] = w
+	l.slots[at] = slot{k, w}
 	if l.n++; 2*l.n > len(l.slots) {
 		l.grow()
 	}
@@ -88,12 +104,16 @@ func (l *lexicon) add(s []byte) (w *word, isNew bool) {
 
 func (l *lexicon) grow() {
 	old := l.slots
-	l.slots = make([]*word, 2*len(old))
-	for _, w := range old {
-		if w != nil {
-			_, slot := l.find([]byte(w.text))
-			l.slots[slot] = w
+	l.slots = make([]slot, 2*len(old))
+	for _, x := range old {
+		if x.word == nil {
+			continue
 		}
+		at := l.place(x.key)
+		for l.slots[at].word != nil {
+			at = (at + 1) & (len(l.slots) - 1)
+		}
+		l.slots[at] = x
 	}
 }
 
