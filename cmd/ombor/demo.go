@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ombor/ingest/mapping"
 	"ombor/internal/simulate"
 )
 
@@ -76,7 +75,8 @@ func fillDemo(c *cobra.Command, p *program) error {
 	refused := &refusals{}
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	s := newSender(ctx, &client{url: p.url()}, false, refused.add, func(int) {})
+	s := newSender(ctx, &client{url: p.url()}, 4, refused.add, func(int64) {})
+	sending := s.lane("simulation", nil)
 	reader, writer := io.Pipe()
 	made := make(chan error, 1)
 	var summary *simulate.Summary
@@ -92,11 +92,9 @@ func fillDemo(c *cobra.Command, p *program) error {
 		_ = writer.CloseWithError(err) // always nil
 		made <- err
 	}()
-	err = readLines(ctx, reader, func(event []byte, at mapping.Place) error {
-		return s.add(event, place{file: "simulation", row: at.Line})
-	})
+	err = sending.lines(reader)
 	cancelled := reader.CloseWithError(err)
-	if finish := s.finish(); err == nil {
+	if finish := sending.finish(); err == nil {
 		err = finish
 	}
 	bar.end()
@@ -104,7 +102,7 @@ func fillDemo(c *cobra.Command, p *program) error {
 		err = makeErr
 	}
 	if err == nil {
-		err = s.settle(c.ErrOrStderr())
+		err = s.settle([]*lane{sending}, c.ErrOrStderr())
 	}
 	refused.print(c.ErrOrStderr())
 	if err != nil {

@@ -4,14 +4,22 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
+	"ombor/ingest/columnar"
 	"ombor/ingest/mapping"
 	"ombor/internal/contract"
 	"ombor/internal/pack"
@@ -24,155 +32,287 @@ const shownRefusals = 20
 
 func newLoad() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "load FILE…",
+		Use:   "load FILE|FOLDER|GLOB…",
 		Short: "Stream files to the door",
-		Long: `Streams files to the running server. A file of CloudEvents, one JSON object a line,
-is sent as it is; any other file is read by a mapping of the pack, found by the
-file's name or its columns. gzip and zip are opened. '-' reads CloudEvents from
-standard input.
+		Long: `Streams files to the running server: files, whole folders (every file in them whose
+ending is known or which a mapping of the pack names), patterns ('cases-*.csv', quoted
+or not), and '-' for CloudEvents on standard input.
 
-Loading a file again changes no figure: every event counts once. When the server is
-busy or away, the load waits and goes on. What is refused is printed at the end with
-its row, field and reason; the rest is loaded.
+  CloudEvents, one JSON object a line     are sent as they are
+  Arrow streams and files, Parquet        are read as events when their columns are those
+                                          of a contract: id, time, fields; --type and
+                                          --source tell what the file does not
+  everything else: CSV, XLSX, logs …      is read by a mapping of the pack, found by the
+                                          file's name or its columns
+
+gzip, Zstandard and zip are opened. Files are read two at a time, and four requests are
+under way at once; --parallel changes that. Where the order of events matters (a mapping
+with on_change: correct) it is one by one, in the order given.
+
+Loading a file again changes no figure: every event counts once. When the server is busy
+or away, the load says so, waits and goes on. A load that was killed goes on where it was
+when it is started again: what the server has acknowledged stands in a small file
+(load.state in the server's data folder, or --state), until the load comes to its end.
+
+What is refused is printed at the end with its row, field and reason; the rest is loaded.
+A file that cannot be read does not stop the others.
 
 A mapping with replaces stands for whole days: when everything was taken, what was known
 of its source and days and is gone from the files is withdrawn. Files of one day belong
 into one command. When a row was refused or the load broke off, nothing is withdrawn.
 
 The last line counts what became of the events: accepted, duplicate (known before),
-rejected, conflict (a known id with other content, kept aside), withdrawn.
+rejected, conflict (a known id with other content, kept aside), held, withdrawn. Of
+several files, a line for each stands before it.
 
-Exit codes: 0 everything taken, 1 failed, 2 usage, 3 some of it refused or kept aside.`,
+Exit codes: 0 everything taken, 1 failed (also when a file could not be read), 2 usage,
+3 some of it refused or kept aside.`,
 		Example: `  ombor load 311_service_requests_2011.zip
   ombor load --mapping cases july.csv august.csv
+  ombor load exports/ 'archive/2023-*.ndjson.zst'
+  ombor load --type uz.gov.request.decided.v1 --source portal decisions.parquet
   ombor simulate --events 100000 | ombor load -`,
 		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(c *cobra.Command, files []string) error {
+		RunE: func(c *cobra.Command, names []string) error {
 			if _, err := formatFlag(c, "table", "json"); err != nil {
 				return err
+			}
+			if n, _ := c.Flags().GetInt("parallel"); n < 1 || n > 64 {
+				return usage{fmt.Errorf("--parallel %d: want 1 to 64", n)}
 			}
 			server, err := dial(c)
 			if err != nil {
 				return err
 			}
-			return load(c, server, files)
+			return load(c, server, names)
 		},
 	}
 	clientFlags(c)
 	f := c.Flags()
 	f.String("mapping", "", "name of the mapping that reads the files; by default found by name or columns")
 	f.String("pack", "", "folder or zip of the pack whose mappings are used; by default the running server's")
+	f.String("type", "", "event type of the rows of Arrow and Parquet files that do not tell it")
+	f.String("source", "", "source of the rows of Arrow and Parquet files that do not tell it")
+	f.Int("parallel", 4, "requests under way at once")
+	f.String("state", "", "file that remembers what was acknowledged, to go on after a break; by default load.state in the data folder of a server on this machine")
 	f.Bool("wait", true, "wait until the events can be seen in KPIs and lie in the lake")
 	f.String("refusals", "", "file that takes every refusal, one JSON object a line")
 	f.String("format", "table", "last line as words (table) or json")
 	return c
 }
 
-// source is one file and what reads it; a nil mapper means CloudEvents.
+// readers is how many files are read at once: with the server on the same machine, more
+// only wait for each other.
+const readers = 2
+
+// source is one file and what reads it: a mapping, columns, or neither for CloudEvents
+// in lines.
 type source struct {
-	file   string
-	mapper *mapping.Mapper
+	file    string
+	mapper  *mapping.Mapper
+	columns func() (*columnar.Rows, io.Closer, error)
+	err     error // it cannot be read
+	lane    *lane
 }
 
-func load(c *cobra.Command, server *client, files []string) error {
+func load(c *cobra.Command, server *client, names []string) error {
 	ctx := c.Context()
 	p, err := mappingPack(c)
 	if err != nil {
 		return err
 	}
+	mappers, err := mappersOf(c, p)
+	if err != nil {
+		return err
+	}
 	// Every file is opened and matched with its mapping before the first event leaves.
-	var sources []source
+	var sources []*source
 	var total int64
-	for _, file := range files {
-		s, err := chooseSource(c, p, file)
-		if err != nil {
-			return err
+	for _, file := range expand(names, mappers) {
+		s := file
+		if s.err == nil {
+			s.err = s.choose(c, p, mappers)
 		}
-		sources = append(sources, s)
-		if info, err := os.Stat(file); err == nil {
+		if info, err := os.Stat(s.file); err == nil {
 			total += info.Size()
 		}
+		sources = append(sources, s)
 	}
 	refused, err := newRefusals(c)
 	if err != nil {
 		return err
 	}
 	defer refused.close()
-	bar := newProgress(c.ErrOrStderr(), "loading", "events")
-	var before, current, events int64
-	var mu sync.Mutex
-	report := func() {
-		done := -1.0
-		if total > 0 {
-			done = min(float64(before+current)/float64(total), 1)
-		}
-		bar.set(done, events)
-	}
-	s := newSender(ctx, server, ordered(p, sources), refused.add, func(n int) {
-		mu.Lock()
-		defer mu.Unlock()
-		events += int64(n)
-		report()
-	})
-	deliveries := newDeliveries(sources)
-	for _, from := range sources {
-		d := deliveries.of(from)
-		if err = s.of(d); err != nil {
-			break
-		}
-		emit := func(event []byte, at mapping.Place) error {
-			mu.Lock()
-			current = at.Bytes
-			mu.Unlock()
-			return s.add(event, place{file: at.File, row: rowOf(at)})
-		}
-		refuse := func(at mapping.Place, field, code, reason string) {
-			s.refused(refusal{File: at.File, Row: rowOf(at), Field: field, Code: code, Reason: reason})
-		}
-		days, readErr := from.read(ctx, emit, refuse)
-		if err = readErr; err != nil {
-			break
-		}
-		for _, day := range days {
-			d.days[day] = true
-		}
-		mu.Lock()
-		if info, statErr := os.Stat(from.file); statErr == nil {
-			before += info.Size()
-		}
-		current = 0
-		mu.Unlock()
-	}
-	if finish := s.finish(); err == nil {
-		err = finish
-	}
-	bar.end()
-	if err == nil {
-		err = deliveries.close(s, c.ErrOrStderr())
-	}
-	if wait, _ := c.Flags().GetBool("wait"); wait && ctx.Err() == nil {
-		if settle := s.settle(c.ErrOrStderr()); err == nil {
-			err = settle
-		}
-	}
-	refused.print(c.ErrOrStderr())
-	printOutcome(c, s.outcome)
+	state, err := loadStateOf(c)
 	if err != nil {
 		return err
 	}
-	if s.outcome.Rejected+s.outcome.Conflict+s.outcome.Held > 0 {
+
+	bar := newProgress(c.ErrOrStderr(), "loading", "events")
+	var done reading
+	report := func() {
+		share := -1.0
+		if total > 0 {
+			share = min(float64(done.bytes.Load())/float64(total), 1)
+		}
+		bar.set(share, done.events.Load())
+	}
+	parallel, _ := c.Flags().GetInt("parallel")
+	atOnce := min(readers, parallel)
+	if ordered(p, sources) {
+		parallel, atOnce = 1, 1
+	}
+	s := newSender(ctx, server, parallel, refused.add, func(n int64) { done.events.Add(n); report() })
+	s.wait = func(reason string, pause time.Duration) {
+		bar.note(fmt.Sprintf("%s (waiting %s)", reason, pause.Round(100*time.Millisecond)))
+	}
+	deliveries := newDeliveries(sources)
+	var identities []string
+	for _, from := range sources {
+		from.lane = s.lane(filepath.Base(from.file), deliveries.of(from))
+		if from.err != nil || from.file == "-" || state == nil || from.lane.delivery != nil {
+			continue
+		}
+		identity := identify(from.file, from.reader(c))
+		resumed, err := state.known(ctx, server, identity)
+		if err != nil {
+			return err
+		}
+		if resumed {
+			bar.note(from.file + ": goes on where an earlier load was broken off")
+		}
+		from.lane.resume(state, identity)
+		identities = append(identities, identity)
+	}
+
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, from := range sources {
+		if from.err != nil {
+			continue
+		}
+		group.Go(func() error {
+			days, err := from.read(ctx, &done)
+			if finish := from.lane.finish(); err == nil {
+				err = finish
+			}
+			from.err = err
+			deliveries.took(from, days)
+			report()
+			return nil
+		})
+	}
+	_ = group.Wait() // every file keeps its own error
+	bar.end()
+
+	var failed error
+	for _, from := range sources {
+		if from.err != nil {
+			deliveries.lacks(from)
+			if failed == nil {
+				failed = from.err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		state.close()
+		failed = ctx.Err()
+	} else {
+		state.end(identities)
+		if err := deliveries.close(s, c.ErrOrStderr()); err != nil && failed == nil {
+			failed = err
+		}
+		if wait, _ := c.Flags().GetBool("wait"); wait {
+			if err := s.settle(lanesOf(sources), c.ErrOrStderr()); err != nil && failed == nil {
+				failed = err
+			}
+		}
+	}
+	refused.print(c.ErrOrStderr())
+	whole := outcome{Withdrawn: s.withdrawn}
+	for _, from := range sources {
+		whole.add(from.lane.outcome)
+		if len(sources) > 1 {
+			if from.err != nil {
+				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", from.file, explain(from.err))
+			}
+			printOutcome(c, from.file, from.lane.outcome, from.err)
+		}
+	}
+	printOutcome(c, "", whole, nil)
+	switch {
+	case failed != nil && len(sources) > 1 && ctx.Err() == nil:
+		n := 0
+		for _, from := range sources {
+			if from.err != nil {
+				n++
+			}
+		}
+		if n > 0 {
+			return problem.New(problem.KindOf(failed), "%d of %d files were not loaded to their end", n, len(sources))
+		}
+		return failed
+	case failed != nil:
+		return failed
+	case whole.Rejected+whole.Conflict+whole.Held+whole.Damaged > 0:
 		return &partlyRefused{fmt.Sprintf("partly refused: %s rejected, %s in conflict, %s held for a reference or a rule",
-			grouped(s.outcome.Rejected), grouped(s.outcome.Conflict), grouped(s.outcome.Held))}
+			grouped(whole.Rejected), grouped(whole.Conflict), grouped(whole.Held))}
 	}
 	return nil
 }
 
-func printOutcome(c *cobra.Command, o outcome) {
+// reading is how far the files have been read.
+type reading struct{ bytes, events atomic.Int64 }
+
+func lanesOf(sources []*source) []*lane {
+	var all []*lane
+	for _, s := range sources {
+		all = append(all, s.lane)
+	}
+	return all
+}
+
+// loadStateOf opens the state that the flags mean: the one named, or one beside the data
+// of a server on this machine. nil: there is none.
+func loadStateOf(c *cobra.Command) (*loadState, error) {
+	if name, _ := c.Flags().GetString("state"); name != "" {
+		return openLoadState(name)
+	}
+	data, _ := c.Flags().GetString("data")
+	if address, _ := c.Flags().GetString("url"); address != "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(filepath.Join(data, runningFile)); err != nil {
+		return nil, nil
+	}
+	state, err := openLoadState(filepath.Join(data, "load.state"))
+	if err != nil {
+		return nil, nil // somebody else's folder: a load without a state is only slower after a break
+	}
+	return state, nil
+}
+
+// printOutcome writes what became of a file, or of all when it has no name.
+func printOutcome(c *cobra.Command, file string, o outcome, failed error) {
 	if format, _ := c.Flags().GetString("format"); format == "json" {
-		_ = json.NewEncoder(c.OutOrStdout()).Encode(o) // stdout has gone: nobody is left to tell
+		line := struct {
+			File string `json:"file,omitempty"`
+			outcome
+			Error string `json:"error,omitempty"`
+		}{File: file, outcome: o}
+		if failed != nil {
+			line.Error = explain(failed)
+		}
+		_ = json.NewEncoder(c.OutOrStdout()).Encode(line) // stdout has gone: nobody is left to tell
 		return
 	}
-	fmt.Fprintf(c.OutOrStdout(), "accepted %s, duplicate %s, rejected %s, conflict %s, held %s, withdrawn %s\n",
+	if file != "" {
+		file += ": "
+	}
+	if failed != nil {
+		file += "broken off, "
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%saccepted %s, duplicate %s, rejected %s, conflict %s, held %s, withdrawn %s\n", file,
 		grouped(o.Accepted), grouped(o.Duplicate), grouped(o.Rejected), grouped(o.Conflict), grouped(o.Held), grouped(o.Withdrawn))
 }
 
@@ -189,35 +329,174 @@ func mappingPack(c *cobra.Command) (*pack.Pack, error) {
 	return readPack(name, nil)
 }
 
-func chooseSource(c *cobra.Command, p *pack.Pack, file string) (source, error) {
-	if file == "-" {
-		return source{file: file}, nil
-	}
-	name, _ := c.Flags().GetString("mapping")
-	if name != "" {
+// mappersOf are the mappings that may read the files: the one named, or all.
+func mappersOf(c *cobra.Command, p *pack.Pack) ([]*mapping.Mapper, error) {
+	all := p.Mappings
+	if name, _ := c.Flags().GetString("mapping"); name != "" {
 		m := p.Mapping(name)
 		if m == nil {
-			return source{}, problem.New(problem.BadInput, "the pack %s has no mapping %q; it has: %s", p.Name, name, mappingNames(p))
+			return nil, problem.New(problem.BadInput, "the pack %s has no mapping %q; it has: %s", p.Name, name, mappingNames(p))
 		}
-		mapper, err := newMapper(p, m)
-		if err != nil {
-			return source{}, err
-		}
-		if err := mapper.Fits(c.Context(), file); err != nil {
-			return source{}, err
-		}
-		return source{file, mapper}, nil
+		all = []*contract.Mapping{m}
 	}
 	var mappers []*mapping.Mapper
-	for _, m := range p.Mappings {
+	for _, m := range all {
 		mapper, err := newMapper(p, m)
 		if err != nil {
-			return source{}, err
+			return nil, err
 		}
 		mappers = append(mappers, mapper)
 	}
-	mapper, err := mapping.Choose(c.Context(), file, mappers)
-	return source{file, mapper}, err
+	return mappers, nil
+}
+
+// endings are those of files that are taken from a folder.
+var endings = []string{".ndjson", ".jsonl", ".json", ".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".parquet", ".arrow", ".arrows", ".feather", ".zip"}
+
+// expand makes files of folders and patterns, in the order of their names. What is not
+// there is a source with an error.
+func expand(names []string, mappers []*mapping.Mapper) []*source {
+	var all []*source
+	folder := func(dir string) {
+		before := len(all)
+		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+			hidden := name != dir && strings.HasPrefix(d.Name(), ".")
+			switch {
+			case err != nil:
+				all = append(all, &source{file: name, err: problem.Wrap(err, problem.BadInput, "", "%s cannot be read", name)})
+			case d.IsDir() && hidden:
+				return fs.SkipDir
+			case !d.IsDir() && !hidden && known(name, mappers):
+				all = append(all, &source{file: name})
+			}
+			return nil
+		})
+		if err == nil && len(all) == before {
+			all = append(all, &source{file: dir, err: problem.New(problem.BadInput, "%s holds no file that can be loaded; known endings are %s, and these with .gz or .zst", dir, strings.Join(endings, ", "))})
+		}
+	}
+	one := func(name string) {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			folder(name)
+			return
+		}
+		all = append(all, &source{file: name}) // what is absent fails when it is opened
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name); name == "-" || err == nil || !strings.ContainsAny(name, "*?[") {
+			one(name)
+			continue
+		}
+		found, err := filepath.Glob(name)
+		if err != nil || len(found) == 0 {
+			all = append(all, &source{file: name, err: problem.New(problem.NotFound, "no file matches %s", name)})
+		}
+		for _, name := range found {
+			one(name)
+		}
+	}
+	return all
+}
+
+// known says whether a file of a folder is meant to be loaded.
+func known(name string, mappers []*mapping.Mapper) bool {
+	bare := strings.ToLower(name)
+	for _, cover := range []string{".gz", ".zst"} {
+		bare = strings.TrimSuffix(bare, cover)
+	}
+	if slices.Contains(endings, filepath.Ext(bare)) {
+		return true
+	}
+	return slices.ContainsFunc(mappers, func(m *mapping.Mapper) bool { return m.Speaks(name) })
+}
+
+// choose finds what reads the file.
+func (s *source) choose(c *cobra.Command, p *pack.Pack, mappers []*mapping.Mapper) error {
+	if s.file == "-" {
+		return nil
+	}
+	if name, _ := c.Flags().GetString("mapping"); name != "" {
+		s.mapper = mappers[0]
+		return s.mapper.Fits(c.Context(), s.file)
+	}
+	if open := columnsOf(c, p, s.file); open != nil {
+		// A Parquet file that a mapping names is the mapping's; another may hold events.
+		spoken := slices.ContainsFunc(mappers, func(m *mapping.Mapper) bool { return m.Speaks(s.file) })
+		_, closer, err := open()
+		if err == nil {
+			closer.Close()
+		}
+		if !spoken && err == nil {
+			s.columns = open
+			return nil
+		}
+		var foreign error
+		if s.mapper, foreign = mapping.Choose(c.Context(), s.file, mappers); foreign == nil && s.mapper != nil {
+			return nil
+		}
+		if err != nil {
+			return problem.Wrap(err, problem.KindOf(err), "", "%s cannot be read as events", s.file)
+		}
+		s.columns = open
+		return nil
+	}
+	var err error
+	s.mapper, err = mapping.Choose(c.Context(), s.file, mappers)
+	return err
+}
+
+// columnsOf opens an Arrow or Parquet file, which its first bytes tell; nil for others.
+func columnsOf(c *cobra.Command, p *pack.Pack, file string) func() (*columnar.Rows, io.Closer, error) {
+	head := make([]byte, 6)
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil
+	}
+	options := columnar.Options{Set: p.Set}
+	options.Type, _ = c.Flags().GetString("type")
+	options.Source, _ = c.Flags().GetString("source")
+	parquet := string(head[:4]) == "PAR1"
+	if !parquet && string(head) != "ARROW1" && string(head[:4]) != "\xff\xff\xff\xff" {
+		return nil
+	}
+	return func() (*columnar.Rows, io.Closer, error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, nil, err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, nil, err
+		}
+		var rows *columnar.Rows
+		if parquet {
+			rows, err = columnar.Parquet(f, info.Size(), options)
+		} else {
+			rows, err = columnar.Arrow(f, options)
+		}
+		if err != nil {
+			f.Close()
+		}
+		return rows, f, err
+	}
+}
+
+// reader names what reads the file, for the identity of its content.
+func (s *source) reader(c *cobra.Command) string {
+	switch {
+	case s.mapper != nil:
+		return "mapping " + s.mapper.Name()
+	case s.columns != nil:
+		eventType, _ := c.Flags().GetString("type")
+		from, _ := c.Flags().GetString("source")
+		return "columns " + eventType + " " + from
+	}
+	return "lines"
 }
 
 func newMapper(p *pack.Pack, m *contract.Mapping) (*mapping.Mapper, error) {
@@ -237,7 +516,7 @@ func mappingNames(p *pack.Pack) string {
 
 // ordered says whether the order of the events matters: where other content under
 // a known id corrects it, the later one must arrive later.
-func ordered(p *pack.Pack, sources []source) bool {
+func ordered(p *pack.Pack, sources []*source) bool {
 	for _, s := range sources {
 		if s.mapper != nil && p.Mapping(s.mapper.Name()).OnChange == "correct" {
 			return true
@@ -247,79 +526,157 @@ func ordered(p *pack.Pack, sources []source) bool {
 }
 
 // deliveries are those of a load, by type and source.
-type deliveries map[[2]string]*delivery
-
-func newDeliveries(sources []source) deliveries {
-	all := deliveries{}
-	for _, s := range sources {
-		if s.mapper != nil && s.mapper.Replaces() && all[s.key()] == nil {
-			all[s.key()] = &delivery{eventType: s.mapper.Contract().Type, source: s.mapper.Source(), days: map[reference.Day]bool{}}
-		}
-	}
-	return all
+type deliveries struct {
+	mu      sync.Mutex
+	all     map[[2]string]*delivery
+	unknown bool // a file was not read, and nobody knows to which delivery it belongs
 }
 
-func (s source) key() [2]string { return [2]string{s.mapper.Contract().Type, s.mapper.Source()} }
+func newDeliveries(sources []*source) *deliveries {
+	d := &deliveries{all: map[[2]string]*delivery{}}
+	for _, s := range sources {
+		if s.mapper != nil && s.mapper.Replaces() && d.all[s.key()] == nil {
+			d.all[s.key()] = &delivery{eventType: s.mapper.Contract().Type, source: s.mapper.Source(), days: map[reference.Day]bool{}}
+		}
+	}
+	return d
+}
+
+func (s *source) key() [2]string { return [2]string{s.mapper.Contract().Type, s.mapper.Source()} }
 
 // of is the delivery that a file belongs to, nil when it replaces nothing.
-func (all deliveries) of(s source) *delivery {
+func (d *deliveries) of(s *source) *delivery {
 	if s.mapper == nil || !s.mapper.Replaces() {
 		return nil
 	}
-	return all[s.key()]
+	return d.all[s.key()]
+}
+
+// took notes the days that a file has replaced.
+func (d *deliveries) took(s *source, days []reference.Day) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if one := d.of(s); one != nil {
+		for _, day := range days {
+			one.days[day] = true
+		}
+	}
+}
+
+// lacks notes a file that was not read to its end.
+func (d *deliveries) lacks(s *source) {
+	if one := d.of(s); one != nil {
+		one.missing++
+	} else if s.mapper == nil && s.columns == nil {
+		d.unknown = true
+	}
 }
 
 // close closes every delivery of which all was taken, and says of the others that
 // nothing is withdrawn.
-func (all deliveries) close(s *sender, out io.Writer) error {
-	for _, d := range all {
-		if d.missing > 0 {
-			fmt.Fprintf(out, "%s rows of %s from %s were not taken, so what is gone from its days is not withdrawn; mend them and load the files again\n", grouped(d.missing), d.eventType, d.source)
+func (d *deliveries) close(s *sender, out io.Writer) error {
+	for _, one := range d.all {
+		if one.missing > 0 || d.unknown {
+			what := "files or rows"
+			if !d.unknown {
+				what = grouped(one.missing) + " rows or files"
+			}
+			fmt.Fprintf(out, "%s of %s from %s were not taken, so what is gone from its days is not withdrawn; mend them and load the files again\n", what, one.eventType, one.source)
 			continue
 		}
-		if len(d.days) == 0 {
+		if len(one.days) == 0 {
 			continue // no rows, no days
 		}
-		if err := s.closeDelivery(d); err != nil {
-			return problem.Wrap(err, problem.KindOf(err), "", "the events of %s from %s are taken, and what is gone from their days is not withdrawn", d.eventType, d.source)
+		if err := s.closeDelivery(one); err != nil {
+			return problem.Wrap(err, problem.KindOf(err), "", "the events of %s from %s are taken, and what is gone from their days is not withdrawn", one.eventType, one.source)
 		}
 	}
 	return nil
 }
 
-// read emits the events of a file, and returns the days that they replace.
-func (s source) read(ctx context.Context, emit func([]byte, mapping.Place) error, refuse func(mapping.Place, string, string, string)) ([]reference.Day, error) {
-	if s.file == "-" {
-		return nil, readLines(ctx, os.Stdin, emit)
+// read sends the events of a file, and returns the days that they replace.
+func (s *source) read(ctx context.Context, done *reading) ([]reference.Day, error) {
+	var counted int64
+	progress := func(bytes int64) { // of the file, so far
+		done.bytes.Add(bytes - counted)
+		counted = bytes
 	}
-	if s.mapper == nil {
-		_, err := mapping.Events(ctx, s.file, emit, refuse)
+	switch {
+	case s.file == "-":
+		s.lane.file = "standard input"
+		return nil, s.lane.lines(os.Stdin)
+	case s.columns != nil:
+		return nil, s.readColumns(ctx, progress)
+	case s.mapper == nil:
+		text, read, broken, err := mapping.Lines(s.file)
+		if err != nil {
+			return nil, err
+		}
+		defer text.Close()
+		err = s.lane.lines(readerFunc(func(p []byte) (int, error) {
+			n, err := text.Read(p)
+			progress(read())
+			if err != nil && !errors.Is(err, io.EOF) {
+				err = &brokenText{broken(err)}
+			}
+			return n, err
+		}))
 		return nil, err
+	}
+	emit := func(event []byte, at mapping.Place) error {
+		if s.lane.next == 0 { // before any request, whose answer reads it
+			s.lane.file = at.File
+		}
+		progress(at.Bytes)
+		return s.lane.add(event, rowOf(at))
+	}
+	refuse := func(at mapping.Place, field, code, reason string) {
+		s.lane.refused(refusal{File: at.File, Row: rowOf(at), Field: field, Code: code, Reason: reason})
 	}
 	stats, err := s.mapper.Read(ctx, s.file, emit, refuse)
 	return stats.Days, err
 }
 
-// readLines emits the lines of a stream of CloudEvents.
-func readLines(ctx context.Context, r io.Reader, emit func([]byte, mapping.Place) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 1<<20), 8<<20)
-	at := mapping.Place{File: "standard input"}
-	for lines.Scan() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		at.Row++
-		at.Line++
-		at.Bytes += int64(len(lines.Bytes())) + 1
-		if len(lines.Bytes()) == 0 {
+// brokenText is an error that already names its file, and is no end of it.
+type brokenText struct{ cause error }
+
+func (e *brokenText) Error() string      { return e.cause.Error() }
+func (e *brokenText) As(target any) bool { return errors.As(e.cause, target) }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func (s *source) readColumns(ctx context.Context, progress func(int64)) error {
+	rows, file, err := s.columns()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var size int64
+	if info, err := os.Stat(s.file); err == nil {
+		size = info.Size()
+	}
+	for {
+		event, err := rows.Next()
+		row := int64(rows.Count())
+		switch {
+		case errors.Is(err, io.EOF):
+			progress(size)
+			return nil
+		case errors.Is(err, columnar.ErrLong):
+			s.lane.refused(refusal{File: s.lane.file, Row: row, Code: "too_long", Reason: "the event is longer than any door takes"})
 			continue
+		case err != nil:
+			return problem.Wrap(err, problem.BadInput, "load", "%s cannot be read on behind row %d", s.file, row)
 		}
-		if err := emit(lines.Bytes(), at); err != nil {
+		if row&1023 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := s.lane.add(event, row); err != nil {
 			return err
 		}
 	}
-	return lines.Err()
 }
 
 func rowOf(at mapping.Place) int64 {

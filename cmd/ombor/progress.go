@@ -23,6 +23,8 @@ type progress struct {
 	count   int64   // units finished
 	printed time.Time
 	width   int
+	noted   string // the last note
+	notedAt time.Time
 }
 
 func newProgress(out io.Writer, what, unit string) *progress {
@@ -51,6 +53,20 @@ func (p *progress) set(done float64, count int64) {
 		return
 	}
 	p.print()
+}
+
+// note says something between two states; the same again at most every five seconds.
+func (p *progress) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if text == p.noted && time.Since(p.notedAt) < 5*time.Second {
+		return
+	}
+	p.noted, p.notedAt = text, time.Now()
+	if p.terminal && p.width > 0 {
+		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.width))
+	}
+	fmt.Fprintln(p.out, text)
 }
 
 // end prints the last state and leaves the line.

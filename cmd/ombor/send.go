@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -21,14 +22,7 @@ import (
 const (
 	requestBytes  = 4 << 20
 	requestEvents = 20_000
-	inFlight      = 4 // requests under way at once when order does not matter
 )
-
-// place says where an event stands in its file.
-type place struct {
-	file string
-	row  int64
-}
 
 // refusal is one event that the door or the mapping refused.
 type refusal struct {
@@ -47,7 +41,18 @@ type outcome struct {
 	Rejected  int64 `json:"rejected"`
 	Conflict  int64 `json:"conflict"`
 	Held      int64 `json:"held"`
-	Withdrawn int64 `json:"withdrawn"` // gone from a delivery that replaces its days
+	Withdrawn int64 `json:"withdrawn"`         // gone from a delivery that replaces its days
+	Damaged   int64 `json:"damaged,omitempty"` // lost in the journal since: send them again
+}
+
+func (o *outcome) add(other outcome) {
+	o.Accepted += other.Accepted
+	o.Duplicate += other.Duplicate
+	o.Rejected += other.Rejected
+	o.Conflict += other.Conflict
+	o.Held += other.Held
+	o.Withdrawn += other.Withdrawn
+	o.Damaged += other.Damaged
 }
 
 // delivery is everything that a load holds of one type and source, where that replaces
@@ -56,131 +61,292 @@ type delivery struct {
 	eventType, source string
 	days              map[reference.Day]bool
 	receipts          []string
-	missing           int64 // rows that did not become events: refused or held
+	missing           int64 // rows that did not become events: refused, held or never read
 }
 
-// sender streams events to the door in requests of bounded size. When the door is
-// busy or away it waits as long as the door asks and sends the same request
-// again, which is safe because an event counts once. Not safe for concurrent use.
+// sender posts requests of events to the door, several at a time. When the door is busy
+// or away it waits as long as the door asks and sends the same request again, which is
+// safe because an event counts once. Safe for concurrent use.
 type sender struct {
 	ctx    context.Context
 	server *client
 	refuse func(refusal)
-	sent   func(events int)
+	sent   func(events int64)
+	wait   func(reason string, pause time.Duration) // told before it waits; nil: nobody
 
-	body     bytes.Buffer
-	places   []place
-	delivery *delivery // that the events added belong to; nil: to none
+	slots   chan struct{}
+	buffers sync.Pool // of *[]byte, requestBytes large
 
-	slots    chan struct{}
-	wait     sync.WaitGroup
-	mu       sync.Mutex
+	mu          sync.Mutex
+	withdrawals []string // receipts
+	withdrawn   int64
+}
+
+// newSender makes a sender that has parallel requests under way at most.
+func newSender(ctx context.Context, server *client, parallel int, refuse func(refusal), sent func(int64)) *sender {
+	s := &sender{ctx: ctx, server: server, refuse: refuse, sent: sent, slots: make(chan struct{}, parallel)}
+	s.buffers.New = func() any { b := make([]byte, 0, requestBytes); return &b }
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = parallel + 1
+	transport.DisableCompression = true // answers are short
+	server.http.Transport = transport
+	return s
+}
+
+// lane is what one file sends, in the file's order. Only its requests' answers come
+// from other goroutines.
+type lane struct {
+	s        *sender
+	file     string
+	delivery *delivery // that the events belong to; nil: to none
+	state    *loadState
+	identity string // of the file, in the state; "" keeps none
+
+	// What add has gathered.
+	body *[]byte
+	rows []int64
+	from int64 // number of its first event in the file, from 0
+	next int64 // number of the next event
+	skip int64 // events below it were acknowledged to an earlier run
+
+	pending sync.WaitGroup
+
+	mu       sync.Mutex // the answers' goroutines and the file's
 	failed   error
 	outcome  outcome
 	receipts []string
-
-	withdrawals []string // receipts
 }
 
-// newSender makes a sender; ordered sends one request at a time, for events whose
-// order matters.
-func newSender(ctx context.Context, server *client, ordered bool, refuse func(refusal), sent func(int)) *sender {
-	slots := inFlight
-	if ordered {
-		slots = 1
+func (s *sender) lane(file string, d *delivery) *lane {
+	return &lane{s: s, file: file, delivery: d}
+}
+
+// resume goes on from the state of an earlier run.
+func (l *lane) resume(state *loadState, identity string) {
+	l.state, l.identity = state, identity
+}
+
+// block is what one request carries.
+type block struct {
+	body     []byte
+	buffer   *[]byte // under body; given back with the answer
+	from, to int64   // where it stands in the file: events of add, bytes of lines
+	rows     []int64 // of each event, or nil: the events are the lines from line on
+	line     int64
+	lines    int64
+}
+
+// add takes one event as JSON without a line end.
+func (l *lane) add(event []byte, row int64) error {
+	at := l.next
+	l.next++
+	if at < l.skip {
+		return nil
 	}
-	return &sender{ctx: ctx, server: server, refuse: refuse, sent: sent, slots: make(chan struct{}, slots)}
-}
-
-// add takes one event as a line of JSON.
-func (s *sender) add(event []byte, at place) error {
-	if s.body.Len()+len(event) > requestBytes || len(s.places) >= requestEvents {
-		if err := s.flush(); err != nil {
+	if l.body != nil && (len(*l.body)+len(event)+1 > requestBytes || len(l.rows) >= requestEvents) {
+		if err := l.flush(); err != nil {
 			return err
 		}
 	}
-	s.body.Write(event)
-	if n := len(event); n == 0 || event[n-1] != '\n' {
-		s.body.WriteByte('\n')
+	if l.body == nil {
+		if done, ok := l.state.done(l.identity, at); ok {
+			l.skip = done.To
+			l.took(done.answer(), nil)
+			return nil
+		}
+		l.body, l.from = l.s.buffers.Get().(*[]byte), at
 	}
-	s.places = append(s.places, at)
+	*l.body = append(append(*l.body, event...), '\n')
+	l.rows = append(l.rows, row)
 	return nil
 }
 
-// of says what the events added from now on belong to, so that no request holds
-// events of two deliveries.
-func (s *sender) of(d *delivery) error {
-	err := s.flush()
-	s.delivery = d
-	return err
+// flush sends what was added.
+func (l *lane) flush() error {
+	if l.body == nil {
+		return l.failure()
+	}
+	b := block{body: *l.body, buffer: l.body, from: l.from, to: l.from + int64(len(l.rows)), rows: l.rows}
+	l.body, l.rows = nil, make([]int64, 0, len(l.rows))
+	return l.send(b)
 }
 
-// flush sends what was added. It returns the first failure of any request.
-func (s *sender) flush() error {
-	if len(s.places) == 0 {
-		return s.failure()
-	}
-	body, places, delivery := bytes.Clone(s.body.Bytes()), s.places, s.delivery
-	s.body.Reset()
-	s.places = make([]place, 0, len(places))
+// send posts a block when a slot is free. It returns the lane's first failure.
+func (l *lane) send(b block) error {
 	select {
-	case s.slots <- struct{}{}:
-	case <-s.ctx.Done():
-		return s.ctx.Err()
+	case l.s.slots <- struct{}{}:
+	case <-l.s.ctx.Done():
+		return l.s.ctx.Err()
 	}
-	if err := s.failure(); err != nil {
-		<-s.slots
+	if err := l.failure(); err != nil {
+		<-l.s.slots
 		return err
 	}
-	s.wait.Go(func() {
-		defer func() { <-s.slots }()
-		if err := s.post(body, places, delivery); err != nil {
-			s.mu.Lock()
-			if s.failed == nil {
-				s.failed = err
+	l.pending.Go(func() {
+		defer func() { <-l.s.slots }()
+		if err := l.post(b); err != nil {
+			l.mu.Lock()
+			if l.failed == nil {
+				l.failed = err
 			}
-			s.mu.Unlock()
+			l.mu.Unlock()
+		}
+		*b.buffer = (*b.buffer)[:0]
+		if cap(*b.buffer) <= 2*requestBytes {
+			l.s.buffers.Put(b.buffer)
 		}
 	})
 	return nil
 }
 
-func (s *sender) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed
+func (l *lane) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
 }
 
 // finish sends the rest and waits for every answer.
-func (s *sender) finish() error {
-	err := s.flush()
-	s.wait.Wait()
+func (l *lane) finish() error {
+	err := l.flush()
+	l.pending.Wait()
 	if err != nil {
 		return err
 	}
-	return s.failure()
+	return l.failure()
+}
+
+// lines sends a text of one event a line, in blocks that end at line ends. Nothing of a
+// line is looked at but its end.
+func (l *lane) lines(text io.Reader) error {
+	var carry []byte // begins the next block
+	offset, line := int64(0), int64(1)
+	for {
+		if done, ok := l.state.done(l.identity, offset); ok {
+			if err := skipText(&carry, text, done.To-offset); err != nil {
+				return err
+			}
+			offset, line = done.To, line+done.Lines
+			l.took(done.answer(), nil)
+			continue
+		}
+		buffer := l.s.buffers.Get().(*[]byte)
+		b := append((*buffer)[:0], carry...)
+		n, err := io.ReadFull(text, b[len(b):requestBytes])
+		b = b[:len(b)+n]
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && endedWell(text)
+		if err != nil && !ended {
+			b = b[:bytes.LastIndexByte(b, '\n')+1] // a line that broke off in the middle is no line
+			carry = nil
+		} else if !ended {
+			cut := bytes.LastIndexByte(b, '\n') + 1
+			if cut == 0 { // a line that no door takes
+				size, rest, skipErr := skipLine(text, requestBytes)
+				l.refused(refusal{File: l.file, Row: line, Code: "too_long", Reason: fmt.Sprintf("the line is longer than %d MiB", requestBytes>>20)})
+				offset, line, carry = offset+int64(len(b))+size-int64(len(rest)), line+1, rest
+				l.s.buffers.Put(buffer)
+				if skipErr != nil && !errors.Is(skipErr, io.EOF) {
+					return skipErr
+				}
+				continue
+			}
+			carry, b = append(carry[:0], b[cut:]...), b[:cut]
+		}
+		*buffer = b
+		if len(b) > 0 {
+			lines := int64(bytes.Count(b, newline))
+			if b[len(b)-1] != '\n' {
+				lines++
+			}
+			if sendErr := l.send(block{body: b, buffer: buffer, from: offset, to: offset + int64(len(b)), line: line, lines: lines}); sendErr != nil {
+				return sendErr
+			}
+			offset, line = offset+int64(len(b)), line+lines
+		}
+		if ended {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+var newline = []byte{'\n'}
+
+// endedWell tells a text that ended from one that was cut off, which a decompressor
+// reports with the same error as io.ReadFull: at its end it says so again.
+func endedWell(text io.Reader) bool {
+	var more [1]byte
+	n, err := text.Read(more[:])
+	return n == 0 && errors.Is(err, io.EOF)
+}
+
+// skipText passes over n bytes, of which the first may have been read already.
+func skipText(carry *[]byte, text io.Reader, n int64) error {
+	have := min(n, int64(len(*carry)))
+	*carry = (*carry)[have:]
+	_, err := io.CopyN(io.Discard, text, n-have)
+	return err
+}
+
+// skipLine passes over the rest of a line, and returns what was read behind it.
+func skipLine(text io.Reader, size int) (n int64, rest []byte, err error) {
+	b := make([]byte, min(size, 64<<10))
+	for {
+		m, err := text.Read(b)
+		n += int64(m)
+		if i := bytes.IndexByte(b[:m], '\n'); i >= 0 {
+			return n, b[i+1 : m], nil
+		}
+		if err != nil {
+			return n, nil, err
+		}
+	}
 }
 
 type doorAnswer struct {
-	Accepted int64 `json:"accepted"`
-	Held     int64 `json:"held"`
-	Rejected []struct {
-		Index  int    `json:"index"`
-		ID     string `json:"id"`
-		Field  string `json:"field"`
-		Code   string `json:"code"`
-		Reason string `json:"reason"`
-	} `json:"rejected"`
-	Receipt string `json:"receipt"`
+	Accepted int64          `json:"accepted"`
+	Held     int64          `json:"held"`
+	Rejected []doorRefusals `json:"rejected"`
+	Receipt  string         `json:"receipt"`
 }
 
-func (s *sender) post(body []byte, places []place, d *delivery) error {
+type doorRefusals struct {
+	Index  int    `json:"index"`
+	ID     string `json:"id"`
+	Field  string `json:"field"`
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+}
+
+// post sends one block until it is answered. A block of so many short lines that the door
+// will not take it is sent in halves.
+func (l *lane) post(b block) error {
 	var answer doorAnswer
-	err := s.patiently("/v1/events", "application/x-ndjson", body, &answer)
-	if err == nil {
-		s.took(answer, places, d)
+	err := l.s.patiently("/v1/events", "application/x-ndjson", b.body, &answer)
+	if problem.KindOf(err) == problem.TooLarge && b.rows == nil && b.lines > 1 {
+		cut := len(b.body)/2 + bytes.IndexByte(b.body[len(b.body)/2:], '\n') + 1
+		if cut >= len(b.body) || cut <= len(b.body)/2 {
+			cut = bytes.LastIndexByte(b.body[:len(b.body)-1], '\n') + 1
+		}
+		first, second := b, b
+		first.body, first.lines = b.body[:cut], int64(bytes.Count(b.body[:cut], newline))
+		first.to = b.from + int64(cut)
+		second.body, second.line, second.lines, second.from = b.body[cut:], b.line+first.lines, b.lines-first.lines, first.to
+		if err := l.post(first); err != nil {
+			return err
+		}
+		return l.post(second)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if len(answer.Rejected) == 0 && l.delivery == nil {
+		// A block of which something was refused is sent again, so that it is told again.
+		l.state.acknowledge(l.identity, b, answer)
+	}
+	l.took(answer, &b)
+	return nil
 }
 
 // patiently posts a request, again and again while the server is busy or away.
@@ -190,8 +356,10 @@ func (s *sender) patiently(path, contentType string, body []byte, answer any) er
 	for {
 		response, err := s.server.do(s.ctx, http.MethodPost, path, header, bytes.NewReader(body))
 		if err == nil {
-			defer response.Body.Close()
-			if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+			err := json.NewDecoder(response.Body).Decode(answer)
+			_, _ = io.Copy(io.Discard, response.Body) // to its end, so that the connection is used again
+			response.Body.Close()
+			if err != nil {
 				return problem.Wrap(err, problem.Internal, "load", "the door's answer cannot be read")
 			}
 			return nil
@@ -202,6 +370,9 @@ func (s *sender) patiently(path, contentType string, body []byte, answer any) er
 		}
 		pause := max(p.RetryAfter, wait)
 		wait = min(2*wait, 10*time.Second)
+		if s.wait != nil {
+			s.wait(p.Message, pause)
+		}
 		select {
 		case <-time.After(pause):
 		case <-s.ctx.Done():
@@ -210,29 +381,62 @@ func (s *sender) patiently(path, contentType string, body []byte, answer any) er
 	}
 }
 
-func (s *sender) took(answer doorAnswer, places []place, d *delivery) {
-	s.mu.Lock()
-	s.outcome.Accepted += answer.Accepted
-	s.outcome.Held += answer.Held
-	s.outcome.Rejected += int64(len(answer.Rejected))
+// took counts what a request was answered; of an earlier run's there is no block.
+func (l *lane) took(answer doorAnswer, b *block) {
+	rejected := int64(len(answer.Rejected))
+	l.mu.Lock()
+	l.outcome.add(outcome{Accepted: answer.Accepted, Held: answer.Held, Rejected: rejected})
 	if answer.Receipt != "" {
-		s.receipts = append(s.receipts, answer.Receipt)
+		l.receipts = append(l.receipts, answer.Receipt)
 	}
-	if d != nil {
-		d.missing += answer.Held + int64(len(answer.Rejected))
+	l.mu.Unlock()
+	if d := l.delivery; d != nil {
+		l.s.mu.Lock()
+		d.missing += answer.Held + rejected
 		if answer.Receipt != "" {
 			d.receipts = append(d.receipts, answer.Receipt)
 		}
+		l.s.mu.Unlock()
 	}
-	s.mu.Unlock()
-	for _, r := range answer.Rejected {
-		at := place{}
-		if r.Index >= 0 && r.Index < len(places) {
-			at = places[r.Index]
+	if rejected > 0 && b != nil {
+		rows := b.rows
+		if rows == nil {
+			rows = rowsOf(b.body, b.line)
 		}
-		s.refuse(refusal{File: at.file, Row: at.row, ID: r.ID, Field: r.Field, Code: r.Code, Reason: r.Reason})
+		for _, r := range answer.Rejected {
+			var row int64
+			if r.Index >= 0 && r.Index < len(rows) {
+				row = rows[r.Index]
+			}
+			l.s.refuse(refusal{File: l.file, Row: row, ID: r.ID, Field: r.Field, Code: r.Code, Reason: r.Reason})
+		}
 	}
-	s.sent(len(places))
+	l.s.sent(answer.Accepted + answer.Held + rejected)
+}
+
+// rowsOf are the numbers of the lines that are not blank, as the door counts events.
+func rowsOf(body []byte, line int64) []int64 {
+	var rows []int64
+	for text := range bytes.Lines(body) {
+		if len(bytes.Trim(text, " \t\r\n")) > 0 {
+			rows = append(rows, line)
+		}
+		line++
+	}
+	return rows
+}
+
+// refused counts a row that never became an event.
+func (l *lane) refused(r refusal) {
+	l.mu.Lock()
+	l.outcome.Rejected++
+	l.mu.Unlock()
+	if l.delivery != nil {
+		l.s.mu.Lock()
+		l.delivery.missing++
+		l.s.mu.Unlock()
+	}
+	l.s.refuse(r)
 }
 
 // closeDelivery says that a delivery is complete, so that the server withdraws what is
@@ -259,47 +463,42 @@ func (s *sender) closeDelivery(d *delivery) error {
 	if err := s.patiently("/v1/deliveries", "application/json", text, &closed); err != nil {
 		return err
 	}
-	s.outcome.Withdrawn += closed.Withdrawn
+	s.withdrawn += closed.Withdrawn
 	if closed.Receipt != "" {
 		s.withdrawals = append(s.withdrawals, closed.Receipt)
 	}
 	return nil
 }
 
-// refused counts a row that never became an event.
-func (s *sender) refused(r refusal) {
-	s.mu.Lock()
-	s.outcome.Rejected++
-	if s.delivery != nil {
-		s.delivery.missing++
-	}
-	s.mu.Unlock()
-	s.refuse(r)
-}
-
 // settle waits until everything that was accepted can be seen in KPIs and lies in
 // the lake, and adds up how many were duplicates and conflicts.
-func (s *sender) settle(out io.Writer) error {
+func (s *sender) settle(lanes []*lane, out io.Writer) error {
 	bar := newProgress(out, "into warehouse and lake", "events")
 	defer bar.end()
-	sent := s.outcome.Accepted
-	for i, id := range s.receipts {
-		r, err := s.loaded(id)
-		if err != nil {
-			return err
+	var all, settled int
+	var sent int64
+	for _, l := range lanes {
+		all += len(l.receipts)
+		sent += l.outcome.Accepted
+	}
+	for _, l := range lanes {
+		for _, id := range l.receipts {
+			r, err := s.loaded(id)
+			if err != nil {
+				return err
+			}
+			l.outcome.add(outcome{Duplicate: r.Duplicate, Conflict: r.Conflict, Damaged: r.Damaged, Accepted: -r.Duplicate - r.Conflict - r.Damaged})
+			settled++
+			done := float64(settled) / float64(all)
+			bar.set(done, int64(done*float64(sent)))
 		}
-		s.outcome.Duplicate += r.Duplicate
-		s.outcome.Conflict += r.Conflict
-		s.outcome.Accepted -= r.Duplicate + r.Conflict
-		done := float64(i+1) / float64(len(s.receipts))
-		bar.set(done, int64(done*float64(sent)))
 	}
 	for _, id := range s.withdrawals {
 		r, err := s.loaded(id)
 		if err != nil {
 			return err
 		}
-		s.outcome.Withdrawn -= r.Duplicate + r.Conflict // withdrawn twice at once; changed at that moment
+		s.withdrawn -= r.Duplicate + r.Conflict // withdrawn twice at once; changed at that moment
 	}
 	return nil
 }
@@ -309,6 +508,7 @@ type receiptState struct {
 	Loaded    bool  `json:"loaded"`
 	Duplicate int64 `json:"duplicate"`
 	Conflict  int64 `json:"conflict"`
+	Damaged   int64 `json:"damaged"`
 }
 
 // loaded waits until the events of a receipt are loaded.

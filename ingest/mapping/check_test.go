@@ -1,10 +1,16 @@
 package mapping_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
-	"reflect"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"ombor/ingest/mapping"
 	"ombor/internal/contract"
@@ -144,26 +150,46 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func TestEvents(t *testing.T) {
-	text := "\ufeff{\"specversion\":\"1.0\",\"id\":\"1\"}\r\n\n{\"id\":\"2\"}\n" + strings.Repeat("x", 5<<20) + "\nnot json"
-	for _, name := range []string{"e.ndjson", "e.zip"} {
-		packed := text
-		if name == "e.zip" {
-			packed = zipped(t, map[string]string{"e.ndjson": text})
+// A file of events is text without its cover, its mark and its encoding.
+func TestLines(t *testing.T) {
+	const text = "{\"specversion\":\"1.0\",\"id\":\"é\"}\r\n\n{\"id\":\"2\"}\nnot json"
+	pack := func(make func(io.Writer) io.WriteCloser) string {
+		var b bytes.Buffer
+		w := make(&b)
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
 		}
-		var got, refused []string
-		stats, err := mapping.Events(context.Background(), write(t, name, packed), func(e []byte, at mapping.Place) error {
-			got = append(got, at.String()+" "+string(e))
-			return nil
-		}, func(at mapping.Place, field, code, reason string) { refused = append(refused, at.String()+" "+code) })
-		if err != nil || !reflect.DeepEqual(stats, mapping.Stats{Rows: 4, Events: 3, Refused: 1}) {
-			t.Errorf("%s: %+v, %v", name, stats, err)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
 		}
-		file := "e.ndjson"
-		if name == "e.zip" {
-			file = "e.zip/e.ndjson"
+		return b.String()
+	}
+	gzipped := pack(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+	for name, content := range map[string]string{
+		"plain.ndjson": text,
+		"mark.ndjson":  "\ufeff" + text,
+		"a.zip":        zipped(t, map[string]string{"e.ndjson": text}),
+		"a.ndjson.gz":  gzipped,
+		"a.ndjson.zst": pack(func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }),
+		"wide.ndjson":  pack(func(w io.Writer) io.WriteCloser { return transform.NewWriter(w, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder()) }),
+	} {
+		r, read, _, err := mapping.Lines(write(t, name, content))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
-		equal(t, name, got, []string{file + `:1 {"specversion":"1.0","id":"1"}`, file + `:3 {"id":"2"}`, file + `:5 not json`})
-		equal(t, name, refused, []string{file + `:4 too_long`})
+		got, err := io.ReadAll(r)
+		if err != nil || string(got) != text || read() != int64(len(content)) && name != "a.zip" {
+			t.Errorf("%s: %q, %v, %d of %d bytes read", name, got, err, read(), len(content))
+		}
+		r.Close()
+	}
+	r, _, broken, err := mapping.Lines(write(t, "cut.gz", gzipped[:len(gzipped)-5]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	_, err = io.ReadAll(r)
+	if err = broken(err); err == nil || !strings.Contains(err.Error(), "cut.gz: the file is cut off") {
+		t.Errorf("a file that is cut off: %v", err)
 	}
 }

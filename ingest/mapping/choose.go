@@ -17,7 +17,7 @@ import (
 
 // Choose finds the mapping that reads a file: by the globs in files, and where they
 // leave a choice, or none speaks of the file, by its columns. A nil mapper without an
-// error says that the file holds CloudEvents, one a line, and needs none ([Events]).
+// error says that the file holds CloudEvents, one a line, and needs none ([Lines]).
 func Choose(ctx context.Context, file string, mappers []*Mapper) (*Mapper, error) {
 	if is, err := holdsEvents(ctx, file); is || err != nil {
 		return nil, err
@@ -82,13 +82,18 @@ func firstReason(err error) string {
 	return lines[0]
 }
 
-// namesOf are the names that globs may match: the file's, without .gz too, and those of
+// Speaks says whether the mapping's globs name a file; only its name is looked at.
+func (m *Mapper) Speaks(file string) bool { return matchesAny(m.m.Files, filepath.Base(file)) }
+
+// namesOf are the names that globs may match: the file's, without .gz or .zst too, and those of
 // an archive's members.
 func namesOf(file string) ([]string, error) {
 	base := filepath.Base(file)
 	names := []string{base}
-	if bare, ok := strings.CutSuffix(base, ".gz"); ok {
-		names = append(names, bare)
+	for _, cover := range []string{".gz", ".zst"} {
+		if bare, ok := strings.CutSuffix(base, cover); ok {
+			names = append(names, bare)
+		}
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -132,48 +137,30 @@ func holdsEvents(ctx context.Context, file string) (bool, error) {
 	}
 }
 
-// Events reads a file of CloudEvents in JSON, one a line, plain or inside gzip or zip,
-// and emits every line as it is; nothing of it is checked here. The arguments are
-// those of [Mapper.Read].
-func Events(ctx context.Context, file string, emit func(event []byte, at Place) error, refuse func(at Place, field, code, reason string)) (Stats, error) {
-	var stats Stats
+// Lines opens a file of CloudEvents in JSON, one a line, as text: its cover of gzip,
+// Zstandard or zip and an encoding that a byte-order mark tells are taken off. read says
+// how many bytes of the file were read so far; broken turns an error of the text into a
+// problem that names the file.
+func Lines(file string) (text io.ReadCloser, read func() int64, broken func(error) error, err error) {
 	s, err := new(reading).openStream(file)
 	if err != nil {
-		return stats, err
+		return nil, nil, nil, err
 	}
-	defer s.close()
 	w := newWindow(s.r)
 	if err := new(reading).decode(w); err != nil {
-		return stats, s.broken(err, 1)
+		s.close()
+		return nil, nil, nil, s.broken(err, 1)
 	}
-	at := Place{File: s.name}
-	for {
-		line, number, err := w.nextLine(ctx)
-		at.Line, at.Bytes = number, s.counted()
-		var f *fault
-		switch {
-		case errors.Is(err, io.EOF):
-			return stats, nil
-		case errors.As(err, &f):
-			at.Row++
-			stats.Rows++
-			stats.Refused++
-			refuse(at, "", f.code, f.reason)
-			continue
-		case err != nil:
-			return stats, s.broken(err, number)
-		}
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		if at.Row&1023 == 0 && ctx.Err() != nil {
-			return stats, ctx.Err()
-		}
-		at.Row++
-		stats.Rows++
-		if err := emit(line, at); err != nil {
-			return stats, err
-		}
-		stats.Events++
+	var rest io.Reader = w.src
+	if w.err != nil {
+		rest = failing{w.err}
 	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(w.unread()), rest), closer(s.close)}, s.counted, func(err error) error { return s.broken(err, 0) }, nil
 }
+
+type closer func() error
+
+func (c closer) Close() error { return c() }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/unicode"
@@ -101,7 +102,7 @@ func (f *countedFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// openStream opens a file, its gzip or zip cover taken off.
+// openStream opens a file, its gzip, Zstandard or zip cover taken off.
 func (r *reading) openStream(name string) (s *stream, err error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -147,6 +148,13 @@ func (r *reading) openStream(name string) (s *stream, err error) {
 			return nil, problem.Wrap(err, problem.BadInput, "mapping: unpack", "%s is a damaged gzip file", name)
 		}
 		s.r, s.inner = unzipped, strings.TrimSuffix(base, filepath.Ext(base))
+	case bytes.HasPrefix(magic[:n], []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		unpacked, err := zstd.NewReader(counted, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, problem.Wrap(err, problem.BadInput, "mapping: unpack", "%s is a damaged Zstandard file", name)
+		}
+		s.closers = append(s.closers, unpacked.IOReadCloser())
+		s.r, s.inner = unpacked, strings.TrimSuffix(base, filepath.Ext(base))
 	case bytes.HasPrefix(magic[:n], []byte("PK\x03\x04")) && format != formatXLSX,
 		bytes.HasPrefix(magic[:n], []byte("PK\x05\x06")):
 		archive, err := zip.NewReader(counted, info.Size())
@@ -258,7 +266,8 @@ func (s *stream) broken(err error, line int64) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return problem.Wrap(err, problem.BadInput, "mapping: read", "%s: the file is cut off here; everything before was read", where)
-	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrFormat):
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.Is(err, zip.ErrChecksum), errors.Is(err, zip.ErrFormat),
+		errors.Is(err, zstd.ErrCRCMismatch), errors.Is(err, zstd.ErrMagicMismatch):
 		return problem.Wrap(err, problem.BadInput, "mapping: unpack", "%s: the file is damaged here; everything before was read", where)
 	}
 	return problem.Wrap(err, problem.BadInput, "mapping: read", "%s: the file cannot be read on; everything before was read", where)
