@@ -250,8 +250,12 @@ func (b *Batch) begin(event []byte) {
 }
 
 func (b *Batch) accept(size int) {
-	if b.replay != nil && b.replay.Correct {
-		b.row.revision, b.row.correct = 0, true
+	if b.replay != nil {
+		// It may have waited for months: what has been sent since under its id is newer, and
+		// only who asks for it puts the old content over that.
+		if b.row.correct = b.replay.Correct; b.row.correct {
+			b.row.revision = 0
+		}
 	}
 	b.row.table.append(&b.row)
 	b.last = b.row.table

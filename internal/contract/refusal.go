@@ -104,7 +104,8 @@ type Held struct {
 	Revision  uint32 `json:"revision,omitempty"`
 	Withdrawn bool   `json:"withdrawn,omitempty"`
 	// Correct asks [Batch.Replay] to take the event as the next revision of the one that
-	// stands under its Key, whatever revision it came as: how a conflict is settled.
+	// stands under its Key, whatever revision it came as: how a conflict is settled. Without
+	// it, a replayed event corrects nothing that came since, also when it came with onchange: correct.
 	Correct bool `json:"correct,omitempty"`
 }
 
