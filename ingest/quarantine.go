@@ -38,8 +38,10 @@ import (
 // tables, and goes through the journal to the loader, which decides as ever.
 //
 // A conflict stands against an event that counts. Replayed as a correction it becomes
-// that event's next revision; else it is dismissed. A damaged batch has no content left:
-// its sender sends it again, and the entry is dismissed.
+// that event's next revision; else it is dismissed. What was held at the door and has come
+// with other content since is found in conflict when it is replayed, and waits again: old
+// content replaces newer only when somebody asks for it. A damaged batch has no content
+// left: its sender sends it again, and the entry is dismissed.
 //
 // # Exactly once
 //
@@ -274,7 +276,7 @@ func checkWords(by, note string) error {
 type Choice struct {
 	IDs    []string    `json:"ids"`
 	Filter *HeldFilter `json:"filter"`
-	As     string      `json:"as"` // replay: "correction" makes conflicts the next revision of the event that stands
+	As     string      `json:"as"` // replay: "correction" makes what is known with other content its next revision
 	By     string      `json:"by"`
 	Note   string      `json:"note"`
 
@@ -440,8 +442,8 @@ func (q *Quarantine) replay(ctx context.Context, ids []string, c *Choice, done *
 				done.refuse(e.ID, h.Code, "", h.Reason+". Replay it as a correction, or dismiss it")
 				continue
 			}
-			h.Correct = true
 		}
+		h.Correct = c.As == "correction"
 		if faults := batch.Faults(h); len(faults) > 0 {
 			done.refuse(e.ID, faults[0].Code, faults[0].Field, faults[0].Reason)
 			continue

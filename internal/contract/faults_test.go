@@ -52,6 +52,13 @@ func TestReplayUnderKey(t *testing.T) {
 	if !strings.Contains(string(h.Event), "another") {
 		t.Fatal(string(h.Event))
 	}
+	h.Event = []byte(strings.Replace(string(h.Event), `"data":`, `"onchange":"correct","data":`, 1))
+	if r := b.Replay(0, h); r != nil {
+		t.Fatal(r)
+	}
+	if rec := b.Parts()[0].Record; rec.Column(4).(*array.Boolean).Value(0) {
+		t.Error("a replay that nobody asked to correct anything corrects")
+	}
 	h.Correct, h.Revision = true, 4
 	if r := b.Replay(0, h); r != nil {
 		t.Fatal(r)
