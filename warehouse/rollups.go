@@ -98,7 +98,7 @@ func Persons(v *kpi.Version, side kpi.Side) string {
 	if all || len(conditions) == 0 {
 		return "toNullable(" + person + ")"
 	}
-	return "if((" + strings.Join(conditions, ") OR (") + "), " + person + ", NULL)"
+	return "if((" + strings.Join(weakest(conditions), ") OR (") + "), " + person + ", NULL)"
 }
 
 // linear says whether a formula consists of sums and counts, which a rollup can keep.
@@ -478,6 +478,8 @@ func (w *Warehouse) hash(r *Rollup) string {
 // on the way, since a GROUP BY leaves one of each key and facts have nothing to merge.
 var wholeBlock = settings{
 	"optimize_on_insert": 0,
+	// Compiling the expressions of a rollup takes longer than they save in an hour of plans.
+	"compile_expressions": 0, "compile_aggregate_expressions": 0,
 	"max_insert_threads": 1, "min_insert_block_size_rows": 1 << 28, "min_insert_block_size_bytes": 4 << 30,
 	"max_partitions_per_insert_block": 1, "async_insert": 0, "max_execution_time": 0,
 }
