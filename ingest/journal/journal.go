@@ -26,8 +26,19 @@
 // # Damage
 //
 // [Journal.Replay] checks every checksum and that no sequence is missing. A part whose
-// bytes changed is named ([Damage]) and passed by, its neighbours are not touched. A
-// missing message stops the replay, which says which.
+// bytes changed is named ([Damage]) and passed by, its neighbours are not touched. So is
+// a message that the server says it has lost. Receipts tell the sender, and since its
+// events were never seen, they are accepted when they are sent again.
+//
+// A journal that ends before a message that was acknowledged here is another one, or
+// was cut short: Open refuses it ([Options.Mark]).
+//
+// # Clocks
+//
+// A message is stamped with the time at which its group was committed, never before that
+// of the message before it from the same process. A clock that is set back repeats a time until
+// it has caught up; one that jumps ahead by more than an hour is believed only after ten
+// minutes, and until then time is counted from before the jump on a clock that cannot be set.
 package journal
 
 import (
@@ -35,6 +46,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +72,7 @@ type Options struct {
 	MaxHeld    int64     // bytes of the quarantine; 0 is 4 GB
 	MaxEntries int       // of the quarantine; 0 is 500,000
 	HeldIndex  string    // file of the quarantine's index; "" is none: it is made from the log at every start
+	Mark       string    // file that remembers the last message that was acknowledged here; "" is none
 	Logger     *slog.Logger
 }
 
@@ -74,6 +87,9 @@ type Journal struct {
 	ended chan struct{} // closed when commit has returned
 
 	quarantine *Quarantine
+
+	clock clock    // of commit
+	mark  *os.File // of commit; nil without Options.Mark
 
 	waiting atomic.Int64 // bytes in the queue and in the message being synced
 	last    atomic.Uint64
@@ -121,6 +137,17 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 		return nil, err
 	}
 	j.last.Store(st.Last)
+	if err := j.openMark(st.Last); err != nil {
+		return nil, err
+	}
+	if st.Last >= st.First {
+		// Its own time, when it is there and whole; else time begins anew.
+		if raw, err := j.s.Get(ctx, st.Last); err == nil {
+			if received, _, err := unseal(raw.Data); err == nil {
+				j.clock.last = received
+			}
+		}
+	}
 	go j.commit()
 	return j, nil
 }
@@ -138,8 +165,11 @@ func (j *Journal) Close() error {
 	j.closing.Do(func() {
 		close(j.quit)
 		err = j.quarantine.close()
+		<-j.ended
+		if j.mark != nil {
+			err = errors.Join(err, j.mark.Close())
+		}
 	})
-	<-j.ended
 	return err
 }
 
@@ -345,9 +375,10 @@ func (g *group) publish() {
 		return
 	}
 	j := g.journal
-	seq, err := j.s.Publish(context.Background(), "", seal(time.Now(), g.blocks))
+	seq, err := j.s.Publish(context.Background(), "", seal(j.clock.now(), g.blocks))
 	if err == nil {
 		j.last.Store(seq)
+		j.note(seq)
 	}
 	for _, req := range g.members {
 		if req.placed.First.Seq == 0 {
@@ -394,41 +425,118 @@ func (d Damage) String() string {
 	return fmt.Sprintf("message %d, part %d (%d events of %s): %s", d.Seq, d.Part, d.Rows, d.Type, d.Reason)
 }
 
-// Gap is the cause of the error with which Replay stops at a missing message.
+// Gap is the cause of the error with which Read stops at a missing message.
 type Gap struct{ Want, Have uint64 }
 
 func (g *Gap) Error() string {
 	return fmt.Sprintf("message %d follows where %d is due", g.Have, g.Want)
 }
 
+// idle is after how long without a message Replay asks whether the end of the journal was lost.
+const idle = 2 * time.Second
+
+// lostMessage stands for one that the server does not have any more.
+func lostMessage(seq uint64, received time.Time) Message {
+	return Message{Seq: seq, Received: received, Damage: []Damage{{Place: Place{Seq: seq}, Whole: true, Reason: "the journal's server has lost it"}}}
+}
+
 // Replay calls fn with every message from sequence from (0 is the first there is)
 // in order and follows the tail until ctx ends. It stops with fn's error; with
-// Unavailable when the server is away (call again from the next sequence); with
-// Internal and a [Gap] when a message is missing; with Conflict when a message has
-// events of a type that the pack does not know. Damaged parts do not stop it.
-// Records live on Go's heap and stay valid.
+// Unavailable when the server is away (call again from the next sequence); with Conflict
+// when a message has events of a type that the pack does not know. Neither damaged
+// parts stop it nor lost messages: when the server says that it does not have a message and
+// a later one is there, fn gets it as one whole [Damage], received with the next one.
+// A message that is there and does not come is waited for (Unavailable). Records
+// live on Go's heap and stay valid.
 func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) error) error {
-	next := from
-	if next == 0 {
+	var next atomic.Uint64
+	if next.Store(from); from == 0 {
 		st, err := j.s.State(ctx)
 		if err != nil {
 			return err
 		}
-		next = st.First
+		next.Store(st.First)
 	}
-	return j.s.Follow(ctx, next, func(raw stream.Message) error {
-		if raw.Seq != next {
-			return problem.Wrap(&Gap{Want: next, Have: raw.Seq}, problem.Internal, "journal: replay",
-				"the journal has a gap: messages %d to %d are missing", next, raw.Seq-1)
+	// lose tells fn of the messages up to before, all of which the server must say it has lost.
+	lose := func(before uint64, received time.Time) error {
+		for next.Load() < before {
+			first, last := next.Load(), min(before-1, next.Load()+9_999)
+			gone, err := j.s.Lost(ctx, first, last)
+			if err != nil {
+				return err
+			}
+			if uint64(len(gone)) != last-first+1 {
+				return &problem.Error{Kind: problem.Unavailable, Op: "journal: replay", RetryAfter: time.Second,
+					Message: fmt.Sprintf("of the messages %d to %d some are in the journal and did not come", first, last)}
+			}
+			for seq := first; seq <= last; seq++ {
+				if err := fn(lostMessage(seq, received)); err != nil {
+					return err
+				}
+				next.Store(seq + 1)
+			}
 		}
-		next++
-		m, err := j.open(raw, "")
-		if err != nil {
-			return err
+		return nil
+	}
+	for {
+		// The last messages of all have none behind them that would show that they are missing.
+		following, stop := context.WithCancelCause(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				before := next.Load()
+				select {
+				case <-time.After(idle):
+				case <-following.Done():
+					return
+				}
+				if next.Load() != before {
+					continue
+				}
+				st, err := j.s.State(following)
+				if err != nil || st.Last < before {
+					continue
+				}
+				gone, err := j.s.Lost(following, before, min(st.Last, before+9_999))
+				if err == nil && uint64(len(gone)) == min(st.Last, before+9_999)-before+1 && next.Load() == before {
+					stop(&tail{before + uint64(len(gone))})
+				}
+			}
+		}()
+		err := j.s.Follow(following, next.Load(), func(raw stream.Message) error {
+			m, err := j.open(raw, "")
+			if err != nil {
+				return err
+			}
+			if raw.Seq > next.Load() {
+				if err := lose(raw.Seq, m.Received); err != nil {
+					return err
+				}
+			}
+			if err := fn(m); err != nil {
+				return err
+			}
+			next.Store(raw.Seq + 1)
+			return nil
+		})
+		stop(nil)
+		<-ended
+		var t *tail
+		if errors.As(context.Cause(following), &t) && ctx.Err() == nil {
+			if err := lose(t.end, time.Now()); err != nil {
+				return err
+			}
+			continue
 		}
-		return fn(m)
-	})
+		return err
+	}
 }
+
+// tail says that the journal has lost its last messages, up to before end.
+type tail struct{ end uint64 }
+
+func (t *tail) Error() string { return "the end of the journal is lost" }
 
 // Read calls fn with the messages from first to last, both inclusive, in order, and
 // returns. Of their parts only those of eventType are open; the others have no Record.
@@ -449,14 +557,29 @@ func (j *Journal) Read(ctx context.Context, first, last uint64, eventType string
 	}
 	next := first
 	err = j.s.Follow(ctx, first, func(raw stream.Message) error {
-		if raw.Seq != next { // purged since
-			return purged(raw.Seq)
-		}
-		next++
 		m, err := j.open(raw, eventType)
 		if err != nil {
 			return err
 		}
+		for ; next < min(raw.Seq, last+1); next++ {
+			st, err := j.s.State(ctx)
+			if err != nil {
+				return err
+			}
+			if st.First > next { // purged since
+				return purged(st.First)
+			}
+			if gone, err := j.s.Lost(ctx, next, next); err != nil || len(gone) == 0 {
+				return errors.Join(err, problem.New(problem.Unavailable, "message %d of the journal did not come", next))
+			}
+			if err := fn(lostMessage(next, m.Received)); err != nil {
+				return err
+			}
+		}
+		if raw.Seq > last {
+			return errEnd
+		}
+		next++
 		if err := fn(m); err != nil {
 			return err
 		}

@@ -1,12 +1,14 @@
 package journal_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -265,11 +267,14 @@ func TestFullJournalRefusesAndComesBack(t *testing.T) {
 	if _, err := j.Append(t.Context(), d.parts(t, event("again", `{"service":"x"}`))); err != nil {
 		t.Fatalf("after a purge: %v", err)
 	}
-	// What was purged is gone, and the replay says so instead of passing over it.
-	err = j.Replay(t.Context(), 1, func(journal.Message) error { return nil })
-	var gap *journal.Gap
-	if !errors.As(err, &gap) || gap.Want != 1 || gap.Have != last {
-		t.Fatal(err)
+	// What was purged is gone, and who wants it is told so for each message.
+	lost := uint64(0)
+	if err := until(t, j, 1, last, func(m journal.Message) {
+		if len(m.Damage) == 1 && m.Damage[0].Whole && m.Seq == lost+1 {
+			lost++
+		}
+	}); err != nil || lost != last-1 {
+		t.Fatal(lost, err)
 	}
 }
 
@@ -371,10 +376,11 @@ func TestFlippedBitIsNamed(t *testing.T) {
 	}
 }
 
-func TestMissingMessageStops(t *testing.T) {
+// A message that the server does not have is told as damage, in the middle and at the end.
+func TestLostMessages(t *testing.T) {
 	d := newDoor(t)
 	j, conn := open(t, t.TempDir(), d, journal.Options{})
-	for i := range 3 {
+	for i := range 5 {
 		if _, err := j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), `{"service":"x"}`))); err != nil {
 			t.Fatal(err)
 		}
@@ -383,14 +389,28 @@ func TestMissingMessageStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := raw.Delete(t.Context(), 2); err != nil {
+	for _, seq := range []uint64{2, 4, 5} {
+		if err := raw.Delete(t.Context(), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	if err := until(t, j, 0, 5, func(m journal.Message) {
+		if len(m.Damage) == 1 {
+			got = append(got, m.Damage[0].String())
+		} else {
+			got = append(got, fmt.Sprint(m.Seq, services(m)))
+		}
+	}); err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	err = j.Replay(t.Context(), 0, func(journal.Message) error { n++; return nil })
-	var gap *journal.Gap
-	if !errors.As(err, &gap) || gap.Want != 2 || gap.Have != 3 || n != 1 || !strings.Contains(err.Error(), "messages 2 to 2 are missing") {
-		t.Fatal(n, err)
+	want := []string{"1 [x]", "message 2: the journal's server has lost it", "3 [x]", "message 4: the journal's server has lost it", "message 5: the journal's server has lost it"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	// What comes next has a sequence of its own.
+	if seq, err := j.Append(t.Context(), d.parts(t, event("5", `{"service":"x"}`))); err != nil || seq != 6 {
+		t.Error(seq, err)
 	}
 }
 
@@ -413,45 +433,151 @@ func TestUnknownContractStops(t *testing.T) {
 	}
 }
 
-// A bit that flips on the disk below JetStream is found by JetStream's own checksum,
-// which drops the message: the replay stops there instead of passing over it.
+// blocks are the files of the journal's stream, in their order.
+func blocks(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "JOURNAL", "msgs", "*.blk"))
+	if err != nil || len(found) == 0 {
+		t.Fatal(found, err)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// copyOf copies a folder.
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// A bit that flips on the disk below JetStream, anywhere in a message of a stopped server, is
+// told, takes nothing with it but the part in which it is (or the message, in the envelope's
+// head), and no sequence is given out twice. After a stop in order and after a crash.
 func TestFlippedBitOnDisk(t *testing.T) {
 	dir, d := t.TempDir(), newDoor(t)
 	j, conn := open(t, dir, d, journal.Options{})
-	for i := range 4 {
-		if _, err := j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), fmt.Sprintf(`{"service":"marker%d"}`, i)))); err != nil {
+	const messages = 5
+	for i := range messages {
+		// Two parts, so that one may be damaged alone.
+		parts := append(d.parts(t, event(fmt.Sprint(i, "a"), fmt.Sprintf(`{"service":"first%d"}`, i))), d.parts(t, event(fmt.Sprint(i, "b"), fmt.Sprintf(`{"service":"second%d"}`, i)))...)
+		if _, err := j.Append(t.Context(), parts); err != nil {
 			t.Fatal(err)
 		}
 	}
 	j.Close()
 	conn.Close()
-	var block string
-	if err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
-		if strings.HasSuffix(path, ".blk") && strings.Contains(path, "/JOURNAL/") {
-			block = path
-		}
-		return err
-	}); err != nil || block == "" {
-		t.Fatal(block, err)
-	}
-	data, err := os.ReadFile(block)
+	name := blocks(t, dir)[0]
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := strings.Index(string(data), "marker1")
-	if at < 0 {
-		t.Fatal("the marker is not to be found in the block")
+	// The records of the block: length, sequence, time, length of the subject, subject, data, checksum.
+	var starts []int
+	for at := 0; at < len(data); at += int(binary.LittleEndian.Uint32(data[at:])) {
+		starts = append(starts, at)
 	}
-	data[at] ^= 1
-	if err := os.WriteFile(block, data, 0o600); err != nil {
+	if len(starts) != messages {
+		t.Fatalf("%d records of %d messages", len(starts), messages)
+	}
+	starts = append(starts, len(data))
+	random := rand.New(rand.NewPCG(1, 2))
+	flips, whole, part, healed := 0, 0, 0, 0
+	for record := range messages {
+		start, end := starts[record], starts[record+1]
+		subject := start + 22 + len("ombor.JOURNAL")
+		classes := map[string][2]int{
+			"length": {start, start + 4}, "sequence": {start + 4, start + 12}, "time": {start + 12, start + 20}, "length of subject": {start + 20, start + 22},
+			"subject": {start + 22, subject}, "envelope": {subject, subject + 16}, "head of part": {subject + 16, subject + 80},
+			"body": {subject + 200, end - 8}, "end of body": {end - 16, end - 8}, "checksum": {end - 8, end},
+		}
+		for class, span := range classes {
+			for _, crashed := range []bool{false, true} {
+				at, bit := span[0]+random.IntN(span[1]-span[0]), random.IntN(8)
+				flips++
+				copied := copyOf(t, dir)
+				flipped := slices.Clone(data)
+				flipped[at] ^= 1 << bit
+				if err := os.WriteFile(blocks(t, copied)[0], flipped, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if crashed { // no note of an orderly stop, no index of the server
+					for _, gone := range []string{"stopped", "jetstream/$G/streams/JOURNAL/msgs/index.db"} {
+						if err := os.Remove(filepath.Join(copied, gone)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				what := fmt.Sprintf("message %d, %s, byte %d, bit %d, crashed %t", record+1, class, at-start, bit, crashed)
+				j, conn := open(t, copied, d, journal.Options{})
+				damaged := 0
+				if err := until(t, j, 1, messages, func(m journal.Message) {
+					want := []string{fmt.Sprint("first", m.Seq-1), fmt.Sprint("second", m.Seq-1)}
+					if int(m.Seq) == record+1 && len(m.Damage) > 0 {
+						damaged += len(m.Damage)
+						if m.Damage[0].Whole {
+							whole++
+							return
+						}
+						part++
+						want[m.Damage[0].Part] = "?"
+					}
+					if got := services(m); !slices.Equal(got, want) {
+						t.Errorf("%s: message %d holds %q, want %q; %v", what, m.Seq, got, want, m.Damage)
+					}
+				}); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				switch class {
+				case "length", "sequence", "time", "length of subject", "subject", "checksum": // the envelope is whole
+					healed++
+					if damaged != 0 {
+						t.Errorf("%s: %d damaged", what, damaged)
+					}
+				default:
+					if damaged != 1 {
+						t.Errorf("%s: %d damaged, want 1", what, damaged)
+					}
+				}
+				if seq, err := j.Append(t.Context(), d.parts(t, event("more", `{"service":"x"}`))); err != nil || seq != messages+1 {
+					t.Errorf("%s: the next message is %d, %v", what, seq, err)
+				}
+				j.Close()
+				conn.Close()
+			}
+		}
+	}
+	t.Logf("%d flips: %d whole messages and %d parts damaged, %d without loss", flips, whole, part, healed)
+	if whole == 0 || part == 0 || healed == 0 {
+		t.Error("not every kind of damage was seen")
+	}
+}
+
+// A journal that ends before what was acknowledged here is refused.
+func TestCutJournalIsRefused(t *testing.T) {
+	dir, d := t.TempDir(), newDoor(t)
+	mark := filepath.Join(t.TempDir(), "mark")
+	j, conn := open(t, dir, d, journal.Options{Mark: mark})
+	for i := range 3 {
+		if _, err := j.Append(t.Context(), d.parts(t, event(fmt.Sprint(i), `{"service":"x"}`))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Close()
+	conn.Close()
+	j, conn = open(t, dir, d, journal.Options{Mark: mark}) // as it was
+	j.Close()
+	conn.Close()
+	other, err := stream.Open(t.Context(), stream.Options{Dir: t.TempDir(), Logger: quiet})
+	if err != nil {
 		t.Fatal(err)
 	}
-	j, _ = open(t, dir, d, journal.Options{})
-	n := 0
-	err = j.Replay(t.Context(), 1, func(journal.Message) error { n++; return nil })
-	var gap *journal.Gap
-	if !errors.As(err, &gap) || gap.Want != 2 || n != 1 {
-		t.Fatal(n, err)
+	defer other.Close()
+	if _, err := journal.Open(t.Context(), other, journal.Options{Contracts: d.set, Mark: mark, Logger: quiet}); err == nil || problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "message 3 was acknowledged here") {
+		t.Error(err)
 	}
 }
 

@@ -83,6 +83,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -447,6 +448,15 @@ func (l *Loader) follow(ctx context.Context, messages chan<- journal.Message) er
 // gather fills plans and hands them over when they are due and the one before is done.
 func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, plans chan<- *plan, free <-chan *plan, idle <-chan struct{}, begun *planned) error {
 	p := <-free
+	// A day of receipt is never before that of an earlier message, whatever the clocks of the
+	// doors said: then each plan has one, in one order, and it stands in the ledger.
+	newest := reference.Day(math.MinInt32)
+	if last, _ := l.ledger.newest(); last != nil {
+		newest = last.Cut
+	}
+	dayOf := func(m journal.Message) reference.Day {
+		return max(newest, reference.DayOf(m.Received.In(l.cfg.Set.Zone())))
+	}
 	var handed time.Time // when the last plan was handed over
 	var waiting *journal.Message
 	timer := time.NewTimer(time.Hour)
@@ -473,11 +483,12 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 		}
 		select {
 		case m := <-in:
-			cut := reference.DayOf(m.Received.In(l.cfg.Set.Zone()))
+			cut := dayOf(m)
 			if !p.empty() && cut != p.cut && begun == nil {
 				waiting = &m
 				continue
 			}
+			newest = cut
 			if err := l.takeMessage(p, m, cut); err != nil {
 				return err
 			}
@@ -501,7 +512,8 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 			if waiting != nil {
 				m := *waiting
 				waiting = nil
-				if err := l.takeMessage(p, m, reference.DayOf(m.Received.In(l.cfg.Set.Zone()))); err != nil {
+				newest = dayOf(m)
+				if err := l.takeMessage(p, m, newest); err != nil {
 					return err
 				}
 			}

@@ -1,7 +1,9 @@
 package loader
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/cespare/xxhash/v2"
 
 	"ombor/ingest/journal"
 	"ombor/internal/contract"
@@ -805,4 +808,90 @@ func TestDamageIsSetAside(t *testing.T) {
 	}); err != nil || !found {
 		t.Fatal(err, found)
 	}
+}
+
+// A message that the journal's server has lost is told, stops nothing, and its events are
+// accepted when they are sent again.
+func TestLostMessageIsSetAside(t *testing.T) {
+	w := newWorld(t, "")
+	raw, err := w.conn.Stream(t.Context(), stream.Config{Name: "JOURNAL", MaxBytes: 64 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.send(event("a", "", root))
+	lost := w.send(event("b", "", root), session("b"))
+	last := w.send(event("c", "", root))
+	if err := raw.Delete(t.Context(), lost.Last.Seq); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.wait(last.Last.Seq)
+	if got := w.outcome(lost); !strings.HasPrefix(got, "0 accepted 0 duplicate 0 conflict") || !strings.HasSuffix(got, "damaged loaded true") || strings.Contains(got, " 0 damaged") {
+		t.Error(got)
+	}
+	again := w.send(event("b", "", root), session("b"))
+	w.wait(again.Last.Seq)
+	if got := w.outcome(again); got != "2 accepted 0 duplicate 0 conflict 0 damaged loaded true" {
+		t.Error(got)
+	}
+	if got := w.check(); len(got) != 3 {
+		t.Error(got)
+	}
+	found := 0
+	if err := w.journal.Held(context.Background(), func(e journal.Entry) error {
+		if e.Held.Code == "damaged" && strings.Contains(e.Held.Reason, "message 2") {
+			found++
+		}
+		return nil
+	}); err != nil || found == 0 {
+		t.Fatal(err, found)
+	}
+}
+
+// The clock of a door is set back by days: days of receipt do not go back.
+func TestDaysOfReceiptNeverGoBack(t *testing.T) {
+	w := newWorld(t, "")
+	w.start()
+	w.wait(w.send(event("a", "", root)).Last.Seq)
+	raw, err := w.conn.Stream(t.Context(), stream.Config{Name: "JOURNAL", MaxBytes: 64 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A message as another door writes it, whose clock is three days behind.
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.send(event("x", "", root))
+	m, err := raw.Get(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Delete(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	seq, err := raw.Publish(t.Context(), "", restamped(m.Data, time.Now().Add(-72*time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.wait(seq)
+	last := w.send(event("c", "", root))
+	w.wait(last.Last.Seq)
+	if got := w.query("SELECT uniqExact(_cut) FROM facts.request_decided_v1"); got != "1" {
+		t.Errorf("%s days of receipt", got)
+	}
+	w.check()
+}
+
+// restamped is an envelope that was received at another time.
+func restamped(data []byte, received time.Time) []byte {
+	le := binary.LittleEndian
+	data = bytes.Clone(data)
+	le.PutUint64(data[8:], uint64(received.UnixMilli()))
+	at := 16
+	for range le.Uint16(data[6:]) {
+		at += 2 + int(le.Uint16(data[at:])) + 16
+	}
+	le.PutUint64(data[at:], xxhash.Sum64(data[:at]))
+	return data
 }

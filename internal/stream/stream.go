@@ -155,6 +155,9 @@ func Open(ctx context.Context, opts Options) (*Conn, error) {
 
 // start runs the embedded server. The caller holds c.mu or is alone.
 func (c *Conn) start() error {
+	if _, err := mend(c.opts.Dir, c.log); err != nil {
+		return err
+	}
 	opts := &server.Options{
 		ServerName: "ombor", JetStream: true, StoreDir: c.opts.Dir,
 		JetStreamMaxStore:  1 << 50, // each stream has its own limit, and Reserve guards the disk
@@ -226,6 +229,7 @@ func (c *Conn) stop() {
 		c.srv.Shutdown()
 		c.srv.WaitForShutdown()
 		c.srv = nil
+		stopped(c.opts.Dir)
 	}
 	if c.lock != nil {
 		c.lock.Release()
