@@ -434,15 +434,15 @@ func TestReceipts(t *testing.T) {
 		}
 		return read(t, response)
 	}
-	if s := get(g.url, a.Receipt); s.Status != 200 || s.Accepted != 10 || !strings.Contains(s.Text, `"duplicate":0,"conflict":0,"loaded":false,"received":"`) {
+	if s := get(g.url, a.Receipt); s.Status != 200 || s.Accepted != 10 || !strings.Contains(s.Text, `"duplicate":0,"conflict":0,"damaged":0,"loaded":false,"received":"`) {
 		t.Errorf("before loading: %s", s.Text)
 	}
 	var asked journal.Range
 	g.outcome = func(_ context.Context, r journal.Range) (ingest.Outcome, error) {
 		asked = r
-		return ingest.Outcome{Accepted: 7, Duplicate: 2, Conflict: 1, Loaded: true}, nil
+		return ingest.Outcome{Accepted: 7, Duplicate: 2, Conflict: 1, Quarantined: []string{"0123456789abcdef0123"}, Loaded: true}, nil
 	}
-	if s := get(g.url, a.Receipt); s.Accepted != 7 || !strings.Contains(s.Text, `"duplicate":2,"conflict":1,"loaded":true`) {
+	if s := get(g.url, a.Receipt); s.Accepted != 7 || !strings.Contains(s.Text, `"duplicate":2,"conflict":1,"damaged":0,"loaded":true`) || !strings.Contains(s.Text, `"quarantined":["0123456789abcdef0123"]`) {
 		t.Errorf("after loading: %s", s.Text)
 	}
 	if asked.String() != "1.0-1.0" {
