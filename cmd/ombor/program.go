@@ -83,6 +83,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, err
 	}
 	p.closing(func() error { lock.Release(); return nil })
+	if _, err := os.Stat(filepath.Join(cfg.Data, incomplete)); err == nil {
+		return p, problem.New(problem.Conflict, "a restore into %s did not finish: run 'ombor restore' again", cfg.Data)
+	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return p, problem.Wrap(err, problem.Unavailable, "", "--listen %s: the address cannot be used; another program may have it", cfg.Listen)
@@ -306,11 +309,7 @@ func (p *program) api() (http.Handler, error) {
 
 // openLake opens the lake's place: a folder under the data, or an object store.
 func (p *program) openLake(ctx context.Context) (*lake.Lake, error) {
-	where := p.config.Lake
-	if where == "" {
-		where = filepath.Join(p.config.Data, "lake")
-	}
-	store, err := objects.Open(ctx, where)
+	store, err := objects.Open(ctx, p.config.lakePlace())
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,29 @@ func (l *Lake) Stat(ctx context.Context, f File) error {
 	return err
 }
 
+// Object is a file's bytes, held against its checksum.
+func (l *Lake) Object(ctx context.Context, f File) ([]byte, error) {
+	data, err := l.store.Get(ctx, f.Name)
+	if err == nil && checksum(data) != f.Checksum {
+		err = problem.New(problem.Internal, "%s is damaged: its checksum is %s, the manifest says %s", f.Name, checksum(data), f.Checksum)
+	}
+	return data, err
+}
+
+// ManifestObject is the text of a manifest, which can be read.
+func (l *Lake) ManifestObject(ctx context.Context, name string) ([]byte, error) {
+	if _, err := l.manifest(ctx, name); err != nil {
+		return nil, err
+	}
+	return l.store.Get(ctx, name)
+}
+
+// Covered are the messages that a manifest tells of.
+func Covered(name string) (first, last uint64, ok bool) {
+	m, ok := named(name, ".jsonl")
+	return m.first, m.last, ok
+}
+
 // Verify is [Lake.Read] that also holds the rows against everything that the manifest
 // says of them. What does not agree is an Internal error that says what.
 func (l *Lake) Verify(ctx context.Context, f File, c *contract.Contract, fn func(arrow.Record) error) error {
