@@ -19,7 +19,7 @@ func structured(header http.Header, data []byte) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		if attribute == "data" || attribute == "data_base64" || len(values) != 1 {
+		if _, twice := attributes[attribute]; twice || attribute == "data" || attribute == "data_base64" || len(values) != 1 {
 			return nil, problem.New(problem.BadInput, "the header %s is no attribute of an event, or stands twice", name).In(name)
 		}
 		text, err := url.PathUnescape(values[0])
