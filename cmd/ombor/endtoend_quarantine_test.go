@@ -239,13 +239,28 @@ func TestQuarantine(t *testing.T) {
 	s.sell(sale("e", "bread", 1000))
 	figures("dismissed", "bread 57 of 2, tea 2 of 1")
 
+	// What waited is old: it does not replace what came since, but for who asks for it.
+	correcting := func(event string) string { return strings.Replace(event, `"data"`, `"onchange":"correct","data"`, 1) }
+	stale := s.sell(correcting(sale("f", "bread", 300))).Quarantined[0].Entry
+	s.sell(correcting(sale("f", "tea", 1)))
+	figures("sent since", "bread 57 of 2, tea 3 of 2")
+	s.quarantine(0, "fix", stale, "--set", "amount=30")
+	s.quarantine(0, "replay", stale)
+	figures("a stale replay", "bread 57 of 2, tea 3 of 2")
+	found := s.aside("--code", "conflict")
+	if len(found) != 1 {
+		t.Fatalf("%+v", found)
+	}
+	s.quarantine(0, "replay", found[0].ID, "--as-correction")
+	figures("a stale replay that is wanted", "bread 87 of 3, tea 2 of 1")
+
 	// What is said of all this.
 	var status struct {
 		Held       int
 		Quarantine []map[string]any
 	}
 	if err := s.getJSON("/v1/status", &status); err != nil || status.Held != 1 || fmt.Sprint(status.Quarantine) !=
-		"[map[code:conflict dismissed:0 open:0 replayed:1] map[code:rule_broken dismissed:1 open:0 replayed:1] map[code:unknown_reference dismissed:0 open:1 replayed:1]]" {
+		"[map[code:conflict dismissed:0 open:0 replayed:2] map[code:rule_broken dismissed:1 open:0 replayed:2] map[code:unknown_reference dismissed:0 open:1 replayed:1]]" {
 		t.Errorf("%v %+v", err, status)
 	}
 	response, err := http.Get(s.url + "/metrics")
@@ -259,8 +274,8 @@ func TestQuarantine(t *testing.T) {
 	today := time.Now().In(time.FixedZone("Tashkent", 5*3600))
 	for _, days := range [][]string{nil, {"--since", today.AddDate(0, 0, -1).Format(time.DateOnly), "--until", today.AddDate(0, 0, 1).Format(time.DateOnly)}} {
 		r := ombor(t, append([]string{"quality", "--data", data, "--format", "csv", "--source", "till"}, days...)...)
-		// Accepted: a, c, b and the correction of a.
-		mustContain(t, "quality", r.stdout, "till,shop.sale.v1,4,1,3,1,0,1,3,1,")
+		// Accepted: a, b, c, f and the corrections of a and f. In conflict: a three times, f once.
+		mustContain(t, "quality", r.stdout, "till,shop.sale.v1,6,1,4,1,0,1,5,1,")
 	}
 	if r := ombor(t, "quality", "--data", data, "--until", "2020-01-01"); r.code != 0 || !strings.Contains(r.stdout, "Nothing came") {
 		t.Errorf("exit %d: %s%s", r.code, r.stdout, r.stderr)
@@ -292,7 +307,7 @@ func TestQuarantine(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.sell(waiting[:100]...)
-	figures("learned", "bread 57 of 2, honey 3003 of 3001, tea 2 of 1")
+	figures("learned", "bread 87 of 3, honey 3003 of 3001, tea 2 of 1")
 
 	// No raw identifier in any byte on disk.
 	s.stop()
