@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
+	"math"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -69,30 +71,35 @@ func entriesAsBytes(e []entry) []byte {
 //
 //	recent-<generation>.log   what came last, appended and fsynced plan by plan
 //	seg-<level>-<first generation>-<last generation>.idx
-//	                          sorted entries and a BinaryFuse16 filter of their ids
+//	                          sorted entries and BinaryFuse16 filters of their ids
 //
 // The recent entries are also in memory, at most recentEntries of them (40 MB and
 // 8 MB of slots). When they are full they become a segment of level 0, in the
-// background; mergeFan segments of a level become one of the next, up to
-// mergeEntries. Segments are mapped into memory: 40 bytes an entry and 2.3 bytes of filter, of
-// which only the filters need to stay in the page cache, 230 MB for 100 M ids. Merging
-// needs 30 bytes for each entry of the segment it makes.
+// background; 8 segments of level 0 become one of level 1, 16 of a higher level one of the
+// next. So 100 M ids lie in at most 22 segments, and 1000 M in at most 38. Segments are
+// mapped into memory: 40 bytes an entry and 2.3 bytes of filter, of which only the
+// filters need to stay in the page cache, 230 MB for 100 M ids. A segment of any size is
+// made in 20 MB.
 //
 // The index needs no common commit with the warehouse. It may run ahead: an entry
 // whose sequence is the row's own does not count when that row is decided again.
 // When it is lost it is rebuilt from the lake.
 //
-// find and add are for one goroutine; log may be called from another.
+// find, sift, add and turn are for one goroutine; log may be called from another.
 type index struct {
-	dir    string
-	logger *slog.Logger
-	active *memtable
-	found  []entry // find's answer
-	count  atomic.Int64
+	dir     string
+	logger  *slog.Logger
+	active  *memtable
+	found   []entry // find's answer
+	asked   []asked // sift's ids, in their order and in that of the blocks
+	old     []bool  // sift's answer
+	touched uint32
+	count   atomic.Int64
 
 	mu         sync.Mutex // guards what follows
 	through    uint64     // last message whose entries are durable here
 	segments   []*segment // newest last
+	merged     []*segment // into others; a find may still read them until the next turn
 	frozen     []*memtable
 	retired    *memtable // written as a segment; turn uses it again
 	recent     *os.File  // the log of the active generation
@@ -105,8 +112,8 @@ type index struct {
 
 const (
 	recentEntries = 1 << 20
-	mergeFan      = 8
-	mergeEntries  = 8 << 20
+	mergeFan      = 8       // of level 0; twice as many of those above, whose merges are longer
+	blockEntries  = 1 << 17 // of a segment, at most about
 )
 
 // memtable is an open-addressing hash table: slots hold position+1 in entries.
@@ -150,38 +157,88 @@ func (m *memtable) place(i int) {
 	m.slots[at] = uint32(i + 1)
 }
 
-// segment is a sorted, immutable file, mapped into memory.
+// segment is a sorted, immutable file, mapped into memory. It is cut into blocks by
+// the leading bits of the ids, so that it can be made block by block:
 //
-//	8 bytes  "OMBIDX01"
-//	uint64   entries; through: the last message that they cover
-//	uint64   filter: seed; segment length, mask; count, count length; fingerprints
-//	uint64   xxHash64 of the head
-//	entries, fingerprints
+//	8 bytes     "OMBIDX02"
+//	uint64      through: the last message that it covers; bits: there are 2^bits blocks
+//	5 × uint64  of each block: entries; filter: seed; segment length, mask; count, count
+//	            length; fingerprints
+//	uint64      xxHash64 of the head
+//	            of each block: entries, fingerprints, zeros up to a multiple of 8
+//
+// "OMBIDX01", which earlier builds wrote, has one block, and its entries before through.
 type segment struct {
 	path        string
 	level       int
 	first, last uint64 // generations
 	through     uint64
-	entries     []entry
-	filter      xorfilter.BinaryFuse[uint16]
+	entries     int
+	bits        int
+	blocks      []block
 	mapped      []byte
 }
 
+// block is the entries of a segment whose ids begin with the same bits.
+type block struct {
+	entries []entry
+	filter  xorfilter.BinaryFuse[uint16]
+}
+
 const (
-	segmentMagic = "OMBIDX01"
-	segmentHead  = 8 + 8*6 + 8
+	segmentMagic    = "OMBIDX02"
+	segmentMagicOne = "OMBIDX01"
+	blockWords      = 5
+	maxBits         = 16
 )
 
+// block is where an id belongs; lead is its first 4 bytes.
+func (s *segment) block(lead uint32) *block { return &s.blocks[lead>>(32-s.bits)] }
+
+// may says whether the block may have an id; it errs once in 65,000 times.
+func (b *block) may(key uint64) bool {
+	return len(b.filter.Fingerprints) > 0 && b.filter.Contains(key)
+}
+
+// sift marks those of the ids that the block may have: may, in a loop that waits for
+// nothing between one id and the next.
+func (b *block) sift(ids []asked, old []bool) {
+	prints, seed := b.filter.Fingerprints, b.filter.Seed
+	if len(prints) == 0 {
+		return
+	}
+	length, mask, count := b.filter.SegmentLength, b.filter.SegmentLengthMask, uint64(b.filter.SegmentCountLength)
+	for i := range ids {
+		h := ids[i].key + seed
+		h ^= h >> 33
+		h *= 0xff51afd7ed558ccd
+		h ^= h >> 33
+		h *= 0xc4ceb9fe1a85ec53
+		h ^= h >> 33
+		first, _ := bits.Mul64(h, count)
+		p0 := uint32(first)
+		p1 := p0 + length
+		p2 := p1 + length
+		p1 ^= uint32(h>>18) & mask
+		p2 ^= uint32(h) & mask
+		if prints[p0]^prints[p1]^prints[p2] == uint16(h)^uint16(h>>32) {
+			old[ids[i].row] = true
+		}
+	}
+}
+
 func (s *segment) find(id *[16]byte, key uint64, out []entry) []entry {
-	if !s.filter.Contains(key) {
+	b := s.block(binary.BigEndian.Uint32(id[:]))
+	if !b.may(key) {
 		return out
 	}
+	entries := b.entries
 	// Ids are keyed hashes, so they are spread evenly: begin where id should stand
 	// and gallop to it.
-	n := len(s.entries)
-	hi, _ := bits.Mul64(binary.BigEndian.Uint64(id[:]), uint64(n))
+	n := len(entries)
+	hi, _ := bits.Mul64(binary.BigEndian.Uint64(id[:])<<s.bits, uint64(n))
 	lo, up, step := int(hi), int(hi), 64
-	less := func(i int) bool { return bytes.Compare(s.entries[i].id[:], id[:]) < 0 }
+	less := func(i int) bool { return bytes.Compare(entries[i].id[:], id[:]) < 0 }
 	for lo > 0 && !less(lo) {
 		lo, step = max(0, lo-step), step*2
 	}
@@ -196,8 +253,8 @@ func (s *segment) find(id *[16]byte, key uint64, out []entry) []entry {
 			up = mid
 		}
 	}
-	for ; lo < n && s.entries[lo].id == *id; lo++ {
-		out = append(out, s.entries[lo])
+	for ; lo < n && entries[lo].id == *id; lo++ {
+		out = append(out, entries[lo])
 	}
 	return out
 }
@@ -215,7 +272,7 @@ func openIndex(dir string, logger *slog.Logger) (*index, error) {
 	}
 	n := len(x.active.entries)
 	for _, s := range x.segments {
-		n += len(s.entries)
+		n += s.entries
 	}
 	x.count.Store(int64(n))
 	go x.background()
@@ -390,20 +447,102 @@ func (x *index) replay(path string) error {
 }
 
 // find returns every entry of an id, in no order. The slice is valid until the next find.
-func (x *index) find(id *[16]byte) []entry {
+func (x *index) find(id *[16]byte) []entry { return x.lookUp(id, true) }
+
+// lookUp is find; old is false for an id that [index.sift] did not find.
+func (x *index) lookUp(id *[16]byte, old bool) []entry {
 	key := binary.LittleEndian.Uint64(id[:])
 	out := x.active.find(id, key, x.found[:0])
-	x.mu.Lock()
-	frozen, segments := x.frozen, x.segments
-	x.mu.Unlock()
-	for _, m := range frozen {
-		out = m.find(id, key, out)
-	}
-	for _, s := range segments {
-		out = s.find(id, key, out)
+	if old {
+		frozen, segments := x.settled()
+		for _, m := range frozen {
+			out = m.find(id, key, out)
+		}
+		for _, s := range segments {
+			out = s.find(id, key, out)
+		}
 	}
 	x.found = out
 	return out
+}
+
+// settled is everything but the active table.
+func (x *index) settled() ([]*memtable, []*segment) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.frozen, x.segments
+}
+
+// sift says which of many ids, of 16 bytes each, may be anywhere but in the active
+// table. Almost all time of finding an id that is new goes into waiting for memory, and
+// for the pages that it lies in: ids that are asked for together, in the order of the
+// segments' blocks, wait together. Of the active table, which changes from one id to the
+// next, it brings near what lookUp will read. The answer is valid until the next sift or turn.
+func (x *index) sift(ids []byte) []bool {
+	n := len(ids) / 16
+	if cap(x.old) < n {
+		x.old, x.asked = make([]bool, n), make([]asked, 2*n)
+	}
+	old, list := x.old[:n], x.asked[:n]
+	clear(old)
+	slots := x.active.slots
+	mask, sum := uint64(len(slots)-1), uint32(0)
+	for i := range list {
+		id := ids[i*16:]
+		list[i] = asked{binary.LittleEndian.Uint64(id), binary.BigEndian.Uint32(id), int32(i)}
+		sum += slots[list[i].key&mask]
+	}
+	x.touched = sum // or the compiler would not read them
+	frozen, segments := x.settled()
+	if len(segments) > 0 {
+		byBlock(list, x.asked[n:2*n])
+		list = x.asked[n : 2*n]
+	}
+	for _, s := range segments {
+		for rest := list; len(rest) > 0; {
+			at, n := rest[0].lead>>(32-s.bits), 1
+			for n < len(rest) && rest[n].lead>>(32-s.bits) == at {
+				n++
+			}
+			s.blocks[at].sift(rest[:n], old)
+			rest = rest[n:]
+		}
+	}
+	for _, m := range frozen {
+		mask := uint64(len(m.slots) - 1)
+		for i := range old {
+			id := (*[16]byte)(ids[i*16:])
+			if key := binary.LittleEndian.Uint64(id[:]); m.slots[key&mask] != 0 {
+				x.found = m.find(id, key, x.found[:0])
+				old[i] = old[i] || len(x.found) > 0
+			}
+		}
+	}
+	return old
+}
+
+// asked is an id of a sift.
+type asked struct {
+	key  uint64
+	lead uint32 // its first 4 bytes
+	row  int32
+}
+
+// byBlock copies ids in the order of their leading bits.
+func byBlock(from, to []asked) {
+	const leading = 10
+	var next [1<<leading + 1]int32
+	for i := range from {
+		next[from[i].lead>>(32-leading)+1]++
+	}
+	for i := 1; i < len(next); i++ {
+		next[i] += next[i-1]
+	}
+	for i := range from {
+		at := &next[from[i].lead>>(32-leading)]
+		to[*at] = from[i]
+		*at++
+	}
 }
 
 // add remembers an entry in memory; log makes it durable.
@@ -444,18 +583,22 @@ func (x *index) covers(message uint64) bool { return x.known() >= message }
 
 // turn freezes the active table when it is full; called between plans.
 func (x *index) turn() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, s := range x.merged { // no find reads them any more: find and turn are of one goroutine
+		s.unmap()
+	}
+	x.merged = nil
 	if len(x.active.entries) < recentEntries {
 		return nil
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	for len(x.frozen) >= 2 && x.failed == nil && !x.closed { // the background is behind: memory stays bounded
 		x.work.Wait()
 	}
 	full := x.active
 	if x.active = x.retired; x.active == nil {
 		x.active = newMemtable(0)
-	} else { // no find reads it any more: find and turn are of one goroutine
+	} else { // no find reads it any more
 		x.retired = nil
 		clear(x.active.slots)
 		x.active.entries = x.active.entries[:0]
@@ -485,7 +628,8 @@ func (x *index) background() {
 		if len(x.frozen) > 0 {
 			m, through := x.frozen[0], x.through
 			x.mu.Unlock()
-			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, through, sorted(m.entries))
+			entries := sorted(m.entries)
+			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, through, len(entries), each(entries))
 			x.mu.Lock()
 			if err = serr; err == nil {
 				x.segments = append(slices.Clone(x.segments), s)
@@ -501,8 +645,8 @@ func (x *index) background() {
 			if err = serr; err == nil {
 				at := slices.Index(x.segments, old[0])
 				x.segments = slices.Replace(slices.Clone(x.segments), at, at+len(old), s)
+				x.merged = append(x.merged, old...)
 				for _, o := range old {
-					// A find may still read the mapping: it is kept until close.
 					err = errors.Join(err, os.Remove(o.path))
 				}
 			}
@@ -522,15 +666,12 @@ func (x *index) toMerge() []*segment {
 		for start > 0 && x.segments[start-1].level == x.segments[end-1].level {
 			start--
 		}
-		run := x.segments[start:end]
-		if len(run) >= mergeFan {
-			total := 0
-			for _, s := range run[:mergeFan] {
-				total += len(s.entries)
-			}
-			if total <= mergeEntries+mergeFan*recentEntries {
-				return slices.Clone(run[:mergeFan])
-			}
+		fan := mergeFan
+		if x.segments[start].level > 0 {
+			fan *= 2
+		}
+		if end-start >= fan {
+			return slices.Clone(x.segments[start : start+fan])
 		}
 		end = start
 	}
@@ -554,10 +695,10 @@ func (x *index) close() error {
 }
 
 func (x *index) unmap() {
-	for _, s := range x.segments {
-		unix.Munmap(s.mapped) // nothing to do when it fails
+	for _, s := range append(x.merged, x.segments...) {
+		s.unmap()
 	}
-	x.segments = nil
+	x.merged, x.segments = nil, nil
 }
 
 // sorted returns the entries by id and sequence, each once. Ids are spread evenly, so a
@@ -585,64 +726,120 @@ func sorted(entries []entry) []entry {
 	return slices.CompactFunc(out, func(a, b entry) bool { return a.id == b.id && a.seq == b.seq })
 }
 
+func each(entries []entry) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for i := range entries {
+			if !yield(&entries[i]) {
+				return
+			}
+		}
+	}
+}
+
 // mergeSegments makes one segment of the next level out of neighbours.
 func mergeSegments(dir string, old []*segment) (*segment, error) {
 	total, through := 0, uint64(0)
 	for _, s := range old {
-		total += len(s.entries)
+		total += s.entries
 		through = max(through, s.through)
 	}
-	out := make([]entry, 0, total)
-	at := make([]int, len(old))
-	for {
-		least := -1
-		for i, s := range old {
-			if at[i] < len(s.entries) && (least < 0 || order(&s.entries[at[i]], &old[least].entries[at[least]]) < 0) {
-				least = i
-			}
-		}
-		if least < 0 {
-			break
-		}
-		e := old[least].entries[at[least]]
-		at[least]++
-		if n := len(out); n == 0 || out[n-1].id != e.id || out[n-1].seq != e.seq {
-			out = append(out, e)
-		}
-	}
-	return writeSegment(dir, old[0].level+1, old[0].first, old[len(old)-1].last, through, out)
+	return writeSegment(dir, old[0].level+1, old[0].first, old[len(old)-1].last, through, total, merged(old))
 }
 
-func writeSegment(dir string, level int, first, last, through uint64, entries []entry) (*segment, error) {
-	keys := make([]uint64, 0, len(entries))
-	for i := range entries {
-		if i == 0 || entries[i].id != entries[i-1].id {
-			keys = append(keys, entries[i].key())
+// merged is the entries of all segments by id and sequence, each once.
+func merged(segments []*segment) iter.Seq[*entry] {
+	type source struct {
+		block int // that entries is the rest of
+		rest  []entry
+		of    *segment
+	}
+	return func(yield func(*entry) bool) {
+		sources := make([]source, len(segments))
+		heads := make([]uint64, len(segments)) // the first 8 bytes of each source's next id: they nearly always decide
+		next := func(i int) {
+			s := &sources[i]
+			for len(s.rest) == 0 {
+				if s.block++; s.block == len(s.of.blocks) {
+					heads[i] = math.MaxUint64
+					return
+				}
+				s.rest = s.of.blocks[s.block].entries
+			}
+			heads[i] = binary.BigEndian.Uint64(s.rest[0].id[:])
+		}
+		for i, s := range segments {
+			sources[i] = source{block: -1, of: s}
+			next(i)
+		}
+		var last *entry
+		for {
+			least, tied := 0, false
+			for i := 1; i < len(heads); i++ {
+				if heads[i] < heads[least] {
+					least, tied = i, false
+				} else if heads[i] == heads[least] {
+					tied = true
+				}
+			}
+			if tied {
+				least = -1
+				for i := range sources {
+					if len(sources[i].rest) > 0 && (least < 0 || order(&sources[i].rest[0], &sources[least].rest[0]) < 0) {
+						least = i
+					}
+				}
+			}
+			if least < 0 || len(sources[least].rest) == 0 {
+				return
+			}
+			e := &sources[least].rest[0]
+			sources[least].rest = sources[least].rest[1:]
+			next(least)
+			if last == nil || last.id != e.id || last.seq != e.seq {
+				if !yield(e) {
+					return
+				}
+			}
+			last = e
 		}
 	}
-	filter, err := xorfilter.NewBinaryFuse[uint16](keys)
-	if err != nil {
-		return nil, err
-	}
+}
+
+// writeSegment writes entries, at most total of them, which come by id and sequence.
+func writeSegment(dir string, level int, first, last, through uint64, total int, entries iter.Seq[*entry]) (*segment, error) {
 	path := filepath.Join(dir, fmt.Sprintf("seg-%d-%d-%d.idx", level, first, last))
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	w := &segmentWriter{file: f, bits: min(maxBits, bits.Len(uint(total/blockEntries)))}
+	w.words = make([]uint64, blockWords<<w.bits)
+	w.keys = make([]uint64, 0, min(total, total>>w.bits+total>>w.bits/8+1024))
+	if err := w.write(make([]byte, 8+8*2+8*len(w.words)+8)); err != nil { // the head comes last
+		return nil, err
+	}
+	for e := range entries {
+		if err := w.add(e); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.endBlock(); err != nil {
+		return nil, err
+	}
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
 	le := binary.LittleEndian
-	head := append(make([]byte, 0, segmentHead), segmentMagic...)
-	for _, v := range []uint64{uint64(len(entries)), through, filter.Seed,
-		uint64(filter.SegmentLength) | uint64(filter.SegmentLengthMask)<<32,
-		uint64(filter.SegmentCount) | uint64(filter.SegmentCountLength)<<32, uint64(len(filter.Fingerprints))} {
+	head := append([]byte(nil), segmentMagic...)
+	head = le.AppendUint64(head, through)
+	head = le.AppendUint64(head, uint64(w.bits))
+	for _, v := range w.words {
 		head = le.AppendUint64(head, v)
 	}
 	head = le.AppendUint64(head, xxhash.Sum64(head))
-	prints := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter.Fingerprints))), len(filter.Fingerprints)*2)
-	for _, b := range [][]byte{head, entriesAsBytes(entries), prints} {
-		if _, err := f.Write(b); err != nil {
-			return nil, err
-		}
+	if _, err := f.WriteAt(head, 0); err != nil {
+		return nil, err
 	}
 	if err := f.Sync(); err != nil {
 		return nil, err
@@ -656,6 +853,88 @@ func writeSegment(dir string, level int, first, last, through uint64, entries []
 	return openSegment(path, level, first, last)
 }
 
+// segmentWriter writes the blocks of a segment, one after the other.
+type segmentWriter struct {
+	file    *os.File
+	bits    int
+	words   []uint64 // of the head
+	at      int      // the block that is being written
+	entries int      // of the block
+	last    *entry
+	keys    []uint64 // of the block
+	out     []byte
+	size    int64 // of what was written
+}
+
+func (w *segmentWriter) add(e *entry) error {
+	for at := int(binary.BigEndian.Uint32(e.id[:]) >> (32 - w.bits)); w.at < at; w.at++ {
+		if err := w.endBlock(); err != nil {
+			return err
+		}
+	}
+	if w.last == nil || w.last.id != e.id {
+		w.keys = append(w.keys, e.key())
+	}
+	w.last = e
+	w.entries++
+	return w.write(unsafe.Slice((*byte)(unsafe.Pointer(e)), entryBytes))
+}
+
+// endBlock writes the filter of the block.
+func (w *segmentWriter) endBlock() error {
+	if w.entries == 0 {
+		return nil // all its words are 0
+	}
+	filter, err := xorfilter.NewBinaryFuse[uint16](w.keys)
+	if err != nil {
+		return err
+	}
+	copy(w.words[w.at*blockWords:], []uint64{uint64(w.entries), filter.Seed,
+		uint64(filter.SegmentLength) | uint64(filter.SegmentLengthMask)<<32,
+		uint64(filter.SegmentCount) | uint64(filter.SegmentCountLength)<<32, uint64(len(filter.Fingerprints))})
+	w.keys, w.entries = w.keys[:0], 0
+	if err := w.write(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter.Fingerprints))), len(filter.Fingerprints)*2)); err != nil {
+		return err
+	}
+	return w.write(make([]byte, padding(len(filter.Fingerprints)*2)))
+}
+
+// padding is what is missing to a multiple of 8.
+func padding(n int) int { return -n & 7 }
+
+const writeBytes = 4 << 20
+
+func (w *segmentWriter) write(b []byte) error {
+	if w.out == nil {
+		w.out = make([]byte, 0, writeBytes)
+	}
+	for len(w.out)+len(b) > cap(w.out) {
+		n := copy(w.out[len(w.out):cap(w.out)], b)
+		w.out, b = w.out[:cap(w.out)], b[n:]
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, b...)
+	return nil
+}
+
+// flush hands what was written to the disk at once: gigabytes at the end would keep the
+// fsyncs of others waiting.
+func (w *segmentWriter) flush() error {
+	n := int64(len(w.out))
+	if _, err := w.file.Write(w.out); err != nil {
+		return err
+	}
+	w.out = w.out[:0]
+	w.size += n
+	err := unix.SyncFileRange(int(w.file.Fd()), w.size-n, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+	if err == unix.ENOSYS || err == unix.EINVAL { // not on this file system; Sync comes at the end anyway
+		return nil
+	}
+	return err
+}
+
 func openSegment(path string, level int, first, last uint64) (*segment, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -667,31 +946,96 @@ func openSegment(path string, level int, first, last uint64) (*segment, error) {
 		return nil, err
 	}
 	damaged := fmt.Errorf("%s is damaged", path)
-	if st.Size() < segmentHead {
+	if st.Size() < 8+8*2+8*blockWords+8 {
 		return nil, damaged
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, err
 	}
-	le := binary.LittleEndian
-	n, prints := le.Uint64(data[8:]), le.Uint64(data[48:])
-	if string(data[:8]) != segmentMagic || le.Uint64(data[segmentHead-8:]) != xxhash.Sum64(data[:segmentHead-8]) ||
-		n == 0 || uint64(st.Size()) != segmentHead+n*entryBytes+prints*2 {
-		unix.Munmap(data)
+	s := &segment{path: path, level: level, first: first, last: last, mapped: data}
+	if !s.read() {
+		s.unmap()
 		return nil, damaged
 	}
-	s := &segment{path: path, level: level, first: first, last: last, through: le.Uint64(data[16:]), mapped: data}
-	s.entries = unsafe.Slice((*entry)(unsafe.Pointer(&data[segmentHead])), n)
-	s.filter = xorfilter.BinaryFuse[uint16]{Seed: le.Uint64(data[24:]),
-		SegmentLength: le.Uint32(data[32:]), SegmentLengthMask: le.Uint32(data[36:]),
-		SegmentCount: le.Uint32(data[40:]), SegmentCountLength: le.Uint32(data[44:]),
-		Fingerprints: unsafe.Slice((*uint16)(unsafe.Pointer(&data[segmentHead+n*entryBytes])), prints)}
+	s.fetch()
 	return s, nil
 }
 
+// fetch asks the kernel to read the filters now: every new id needs them, and one page
+// after the other would take seconds after a start.
+func (s *segment) fetch() {
+	page := uintptr(os.Getpagesize())
+	for i := range s.blocks {
+		prints := s.blocks[i].filter.Fingerprints
+		if len(prints) == 0 {
+			continue
+		}
+		from := uintptr(unsafe.Pointer(&prints[0])) - uintptr(unsafe.Pointer(&s.mapped[0]))
+		to := from + uintptr(len(prints))*2
+		from -= from % page
+		unix.Madvise(s.mapped[from:to], unix.MADV_WILLNEED) // advice
+	}
+}
+
+// read takes the head and the blocks from the mapped file; false when they are not whole.
+func (s *segment) read() bool {
+	le := binary.LittleEndian
+	data := s.mapped
+	word := func(i int) uint64 { return le.Uint64(data[8+8*i:]) }
+	var words []uint64
+	switch string(data[:8]) {
+	case segmentMagic:
+		s.through, s.bits = word(0), int(word(1))
+		if word(1) > maxBits || len(data) < 8+8*2+8*blockWords<<s.bits+8 {
+			return false
+		}
+		for i := range blockWords << s.bits {
+			words = append(words, word(2+i))
+		}
+	case segmentMagicOne:
+		s.through = word(1)
+		words = []uint64{word(0), word(2), word(3), word(4), word(5)}
+	default:
+		return false
+	}
+	at := 8 + 8*(len(words)+1)
+	if string(data[:8]) == segmentMagic {
+		at += 8
+	}
+	if le.Uint64(data[at:]) != xxhash.Sum64(data[:at]) {
+		return false
+	}
+	at += 8
+	for ; len(words) > 0; words = words[blockWords:] {
+		n, prints, left := words[0], words[4], uint64(len(data)-at)
+		if n == 0 {
+			s.blocks = append(s.blocks, block{})
+			continue
+		}
+		if n > left/entryBytes || prints == 0 || prints > (left-n*entryBytes)/2 {
+			return false
+		}
+		s.blocks = append(s.blocks, block{
+			entries: unsafe.Slice((*entry)(unsafe.Pointer(&data[at])), n),
+			filter: xorfilter.BinaryFuse[uint16]{Seed: words[1],
+				SegmentLength: uint32(words[2]), SegmentLengthMask: uint32(words[2] >> 32),
+				SegmentCount: uint32(words[3]), SegmentCountLength: uint32(words[3] >> 32),
+				Fingerprints: unsafe.Slice((*uint16)(unsafe.Pointer(&data[at+int(n)*entryBytes])), prints)},
+		})
+		s.entries += int(n)
+		at += int(n)*entryBytes + int(prints)*2
+		if string(data[:8]) == segmentMagic {
+			at += padding(int(prints) * 2)
+		}
+	}
+	return at == len(data) && s.entries > 0
+}
+
+func (s *segment) unmap() { unix.Munmap(s.mapped) } // nothing to do when it fails
+
 func (s *segment) remove() {
-	unix.Munmap(s.mapped)
+	s.unmap()
 	os.Remove(s.path) // tried again at the next start
 }
 

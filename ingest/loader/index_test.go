@@ -1,12 +1,17 @@
 package loader
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/FastFilter/xorfilter"
+	"github.com/cespare/xxhash/v2"
 )
 
 func idOf(n uint64) (id [16]byte) {
@@ -61,6 +66,9 @@ func TestIndexKnowsEveryID(t *testing.T) {
 			if n%1000 == 0 {
 				want = 2
 			}
+			if got := x.lookUp(&id, x.sift(id[:])[0]); len(got) != want {
+				t.Fatalf("id %d, sifted: %d entries, want %d", n, len(got), want)
+			}
 			got := x.find(&id)
 			if len(got) != want {
 				t.Fatalf("id %d: %d entries, want %d", n, len(got), want)
@@ -90,6 +98,130 @@ func TestIndexKnowsEveryID(t *testing.T) {
 	x.close()
 	names, _ := filepath.Glob(filepath.Join(dir, "*"))
 	t.Log(names)
+}
+
+// Segments of earlier builds have one block; they are read, and merged with those of today.
+func TestIndexOfAnEarlierBuild(t *testing.T) {
+	dir := t.TempDir()
+	const each = 1000
+	for g := range uint64(mergeFan) {
+		var entries []entry
+		for n := range uint64(each) {
+			entries = append(entries, entry{id: idOf(g*each + n), seq: n << 20, digest: g*each + n})
+		}
+		entries = sorted(entries)
+		var keys []uint64
+		for i := range entries {
+			keys = append(keys, entries[i].key())
+		}
+		filter, err := xorfilter.NewBinaryFuse[uint16](keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		le := binary.LittleEndian
+		file := []byte("OMBIDX01")
+		for _, v := range []uint64{each, g + 1, filter.Seed, uint64(filter.SegmentLength) | uint64(filter.SegmentLengthMask)<<32,
+			uint64(filter.SegmentCount) | uint64(filter.SegmentCountLength)<<32, uint64(len(filter.Fingerprints))} {
+			file = le.AppendUint64(file, v)
+		}
+		file = append(le.AppendUint64(file, xxhash.Sum64(file)), entriesAsBytes(entries)...)
+		for _, print := range filter.Fingerprints {
+			file = le.AppendUint16(file, print)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("seg-0-%d-%d.idx", g+1, g+1)), file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := openTestIndex(t, dir)
+	defer func() { x.close() }()
+	check := func() {
+		t.Helper()
+		if x.known() != mergeFan || x.len() != mergeFan*each {
+			t.Errorf("the index knows %d ids up to message %d", x.len(), x.known())
+		}
+		for n := range uint64(mergeFan * each) {
+			if id := idOf(n); len(x.find(&id)) != 1 || x.found[0].digest != n {
+				t.Fatalf("id %d has the entries %+v", n, x.found)
+			}
+		}
+	}
+	check()
+	settle(x)
+	check()
+	if err := x.turn(); err != nil { // lets go of what was merged
+		t.Fatal(err)
+	}
+	check()
+	if err := x.close(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "seg-*"))
+	if want := filepath.Join(dir, fmt.Sprintf("seg-1-1-%d.idx", mergeFan)); err != nil || len(names) != 1 || names[0] != want {
+		t.Fatalf("segments are %v, %v, want %s", names, err, want)
+	}
+	data, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{0, 9, 17, 40, 63, len(data)} { // magic, through, bits, a filter, the checksum; cut short
+		broken := bytes.Clone(data)
+		if broken = broken[:len(data)-1]; at < len(data) {
+			broken = append(broken, data[len(data)-1])
+			broken[at] ^= 4
+		}
+		if err := os.WriteFile(names[0], broken, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openIndex(dir, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("a segment with a flipped bit at %d of %d was opened", at, len(data))
+		}
+	}
+	if err := os.WriteFile(names[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x = openTestIndex(t, dir)
+	check()
+}
+
+// A block's sift and its filter say the same, of ids that it has and of others.
+func TestSift(t *testing.T) {
+	var entries []entry
+	for n := range uint64(40_000) {
+		entries = append(entries, entry{id: idOf(n)})
+	}
+	s, err := writeSegment(t.TempDir(), 0, 1, 1, 1, len(entries), each(sorted(entries)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.unmap()
+	var list []asked
+	for n := range 400_000 {
+		id := idOf(uint64(n))
+		list = append(list, asked{binary.LittleEndian.Uint64(id[:]), binary.BigEndian.Uint32(id[:]), int32(n)})
+	}
+	sifted := make([]bool, len(list))
+	s.blocks[0].sift(list, sifted)
+	others := 0
+	for n, got := range sifted {
+		if want := s.blocks[0].may(list[n].key); got != want || n < len(entries) && !got {
+			t.Fatalf("id %d: sift says %t, the filter %t", n, got, want)
+		}
+		if got && n >= len(entries) {
+			others++
+		}
+	}
+	if others == 0 || others > 50 { // 5.5 are expected
+		t.Errorf("%d of 360,000 ids that it does not have may be in the block", others)
+	}
+}
+
+// settle waits until there is nothing to write or merge.
+func settle(x *index) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for x.failed == nil && (len(x.frozen) > 0 || x.toMerge() != nil) {
+		x.work.Wait()
+	}
 }
 
 // A log that a crash tore is read up to the tear.
