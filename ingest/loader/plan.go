@@ -250,14 +250,14 @@ func (p *plan) takePart(part contract.Part, seq uint64, x *index, sum *Outcome) 
 		}
 		run = end + 1
 	}
-	old := x.sift(b.ids[:rows*16])
+	sifted := x.sift(b.ids[:rows*16])
 	for i := range rows {
 		e := entry{id: *(*[16]byte)(unsafe.Pointer(&b.ids[i*16])), seq: seq + uint64(i), digest: b.digests[i]}
 		withdrawn := b.withdrawn.Value(i)
 		if withdrawn {
 			e.flags = flagWithdrawn
 		}
-		v, rev, old, own := decide(x.lookUp(&e.id, old[i]), e.seq, e.digest, b.revs[i], withdrawn, b.correct.Value(i))
+		v, rev, old, own := decide(x.lookUp(&e.id, sifted[i]), e.seq, e.digest, b.revs[i], withdrawn, b.correct.Value(i))
 		e.rev = rev
 		count := &sources[b.source.GetValueIndex(i)]
 		switch v {
