@@ -344,7 +344,7 @@ func (q *Quarantine) apply(m stream.Message) {
 	for n, line := range splitLines(m.Data) {
 		q.fresh++
 		here := where{m.Seq, uint32(n)}
-		r, err := readLine(line, here)
+		r, err := readBriefly(line, here)
 		if err != nil { // the journal's streams have checksums of their own: this is no flipped bit
 			q.log.Error("journal: a line of the quarantine cannot be read", "message", m.Seq, "line", n, "err", err)
 			continue
@@ -496,6 +496,30 @@ func (q *Quarantine) kind(h *contract.Held) uint32 {
 
 func splitLines(data []byte) [][]byte {
 	return bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+}
+
+// brief is a line as the index needs it: of the event no more than its kind.
+type brief struct {
+	record
+	Held *kindOfHeld `json:"held"` // hides the record's
+}
+
+type kindOfHeld struct {
+	Code   string `json:"code"`
+	Source string `json:"source"`
+	Type   string `json:"type"`
+}
+
+// readBriefly is readLine without the event's content, which is most of the work.
+func readBriefly(line []byte, here where) (record, error) {
+	var b brief
+	if err := json.Unmarshal(line, &b); err != nil || b.Op == "" {
+		return readLine(line, here)
+	}
+	if b.Held != nil {
+		b.record.Held = &contract.Held{Code: b.Held.Code, Source: b.Held.Source, Type: b.Held.Type}
+	}
+	return b.record, nil
 }
 
 // readLine reads a line of the log. Lines of an older version are an event and nothing

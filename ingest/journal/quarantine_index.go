@@ -141,9 +141,11 @@ func (q *Quarantine) decodeIndex(data []byte) bool {
 	if err := json.Unmarshal(r.Next(n), &kinds); err != nil {
 		return false
 	}
-	if count := u64(); uint64(r.Len()) != count*itemBytes {
+	count := u64()
+	if uint64(r.Len()) != count*itemBytes {
 		return false
 	}
+	q.items, q.numbers = make([]item, 0, count), make(map[entryID]uint64, count)
 	for i, k := range kinds {
 		q.kindAt[k] = uint32(i)
 	}
