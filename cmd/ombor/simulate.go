@@ -67,6 +67,7 @@ standard error says by how much.`,
 func simulateFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Float64("scale", 1, "share of the full scale, 0 to 100")
+	f.Bool("systems", true, "the other systems of the country too, not the portal alone; never with --events")
 	f.Uint64("seed", 1, "the same seed gives the same events")
 	f.String("from", "", "first day, YYYY-MM-DD; by default of the published year")
 	f.String("to", "", "last day, YYYY-MM-DD; by default of the published year")
@@ -85,6 +86,8 @@ func newGenerator(c *cobra.Command) (*simulate.Generator, error) {
 	options.Scale, _ = f.GetFloat64("scale")
 	options.Events, _ = f.GetInt("events")
 	options.Seed, _ = f.GetUint64("seed")
+	options.Systems, _ = f.GetBool("systems")
+	options.Systems = options.Systems && options.Events == 0
 	options.LateShare, _ = f.GetFloat64("late")
 	options.DuplicateShare, _ = f.GetFloat64("duplicates")
 	for flag, day := range map[string]*reference.Day{"from": &options.From, "to": &options.To} {

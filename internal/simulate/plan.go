@@ -176,7 +176,7 @@ func (g *Generator) expected() int64 {
 		}
 		n += int64(p.sessions[i])
 	}
-	n += int64(g.catalogueEvents())
+	n += g.expectedOfFlows() + int64(g.catalogueEvents())
 	return n + int64(float64(n)*g.options.DuplicateShare)
 }
 

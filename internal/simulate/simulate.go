@@ -25,6 +25,9 @@
 //   - usage.session: visits, with no published number behind them.
 //   - service.changed: the catalogue as it opened and every change of it up to the last
 //     day, not scaled, whatever the first day: a stock is a sum over its history.
+//   - with [Options.Systems] the events of all other systems of the pack, as its file
+//     simulation/systems.json tells: cases (a payment, a project, a school's day) of
+//     which each gives some events, one after the other. All of that is invented.
 //   - figure.reported: for each quarter inside the range, what each agency with
 //     certificates would report; the same numbers as its events, save for one agency in
 //     each quarter that does not report.
@@ -90,6 +93,8 @@ type Options struct {
 	LateShare float64
 	// DuplicateShare is the share of events that arrive a second time, 0 to 1.
 	DuplicateShare float64
+	// Systems adds what the pack's other systems send, as simulation/systems.json tells.
+	Systems bool
 }
 
 // Generator makes one simulation. It is safe to call WriteTo again (it gives the same
@@ -103,6 +108,7 @@ type Generator struct {
 	tag      string // of seed and scale, part of every id
 	services []service
 	regions  []region
+	flows    []flow
 	calendar *reference.Calendar
 	opens    reference.Day        // of the catalogue
 	types    map[string]eventType // by contract name
@@ -150,6 +156,9 @@ func New(p *pack.Pack, options Options) (*Generator, error) {
 		return nil, err
 	}
 	if err := g.setScale(); err != nil {
+		return nil, err
+	}
+	if err := g.readSystems(); err != nil {
 		return nil, err
 	}
 	g.prepareTexts()

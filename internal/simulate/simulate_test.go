@@ -571,3 +571,69 @@ func BenchmarkWriteTo(b *testing.B) {
 type counter struct{ n int64 }
 
 func (c *counter) Write(p []byte) (int, error) { c.n += int64(len(p)); return len(p), nil }
+
+// The systems of the pack: the same bytes again on any number of processors, all of them
+// what their contracts ask for, and every contract of the pack has events.
+func TestSystems(t *testing.T) {
+	o := simulate.Options{Scale: 0.002, Seed: 3, LateShare: 0.01, DuplicateShare: 0.01, Systems: true}
+	lines, summary := run(t, o)
+	before := runtime.GOMAXPROCS(1)
+	again, _ := run(t, o)
+	runtime.GOMAXPROCS(before)
+	if !bytes.Equal(lines, again) {
+		t.Error("the bytes depend on the number of processors")
+	}
+	b := contract.NewChecker(uz().Set, contract.NewKeys(), contract.Limits{}).NewBatch()
+	n := 0
+	seen := map[string]int64{}
+	for line := range bytes.Lines(lines) {
+		if refusal := b.Add(n, line); refusal != nil {
+			t.Fatalf("refused: %+v\n%s", refusal, line)
+		}
+		if n++; n%5000 == 0 {
+			b.Parts()
+		}
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		seen[e.Type]++
+	}
+	for _, h := range b.Held() {
+		t.Fatalf("held: %s\n%s", h.Reason, h.Event)
+	}
+	for _, w := range b.Warnings() {
+		t.Errorf("warned: %+v", w)
+	}
+	for _, c := range uz().Set.All() {
+		if c.Name != "period.closed" && seen[c.Type] == 0 {
+			t.Errorf("no event of %s", c.Type)
+		}
+	}
+	total := summary.Duplicates
+	for _, c := range summary.ByType {
+		total += c.Count
+	}
+	if int64(n) != summary.Events || total != summary.Events {
+		t.Errorf("%d lines, the summary says %d and counts %d", n, summary.Events, total)
+	}
+}
+
+// A shorter range of the systems' events is a cut of a longer one, registers apart,
+// whose past comes whenever one begins.
+func TestSystemsRangesAreCuts(t *testing.T) {
+	cut := simulate.Options{Scale: 0.002, Seed: 3, Systems: true, From: day(t, "2024-05-06"), To: day(t, "2024-05-12")}
+	long := cut
+	long.From, long.To = day(t, "2024-04-20"), day(t, "2024-05-20")
+	short, _ := run(t, cut)
+	whole, _ := run(t, long)
+	within := map[string]bool{}
+	for line := range bytes.Lines(whole) {
+		within[string(line)] = true
+	}
+	for line := range bytes.Lines(short) {
+		if !within[string(line)] {
+			t.Fatalf("only in the shorter range: %s", line)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -32,6 +33,7 @@ const (
 	kindSubmitted
 	kindDecided
 	kindSession
+	kindFlow
 	kinds
 )
 
@@ -39,8 +41,11 @@ const (
 type item struct {
 	at    int64         // when it arrives, Unix milliseconds
 	day   reference.Day // of the cohort or of the session; 0 for what is prepared
-	index uint32        // in the cohort, in the day's sessions, in what is prepared
+	index uint32        // in the cohort, in the day's sessions, in what is prepared; of a flow's case
 	kind  kind
+	flow  uint8 // of kindFlow, with the step and its repeat
+	step  uint8
+	rep   uint16
 }
 
 // static is an event that was written beforehand.
@@ -60,6 +65,7 @@ type run struct {
 	summary     Summary
 	counts      [kinds]int64
 	bySort      map[string]int64 // prepared events by contract
+	byType      map[string]int64 // events of flows by type
 }
 
 // job is a stretch of the stream to be written out by one worker.
@@ -128,7 +134,7 @@ func (g *Generator) WriteTo(ctx context.Context, w io.Writer, progress func(done
 			}
 		}
 	})
-	r := &run{Generator: g, bySort: map[string]int64{}}
+	r := &run{Generator: g, bySort: map[string]int64{}, byType: map[string]int64{}}
 	err := r.feed(ctx, work, ordered)
 	close(work)
 	close(ordered)
@@ -153,6 +159,7 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 	r.cohorts = make([][]request, to+ahead-from+1)
 	r.buckets = make([][]item, r.last-r.first+1)
 	r.prepare()
+	r.prepareFlows()
 	planned := from
 	for d := r.first; d <= r.last; d++ {
 		for ; planned <= min(d+ahead, to+ahead); planned++ {
@@ -161,11 +168,13 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 		}
 		if d <= to {
 			r.scheduleSessions(d)
+			r.scheduleFlows(d)
 		}
 		items := r.buckets[d-r.first]
 		r.buckets[d-r.first] = nil
 		slices.SortFunc(items, func(a, b item) int {
-			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind), cmp.Compare(a.day, b.day), cmp.Compare(a.index, b.index))
+			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind), cmp.Compare(a.day, b.day), cmp.Compare(a.flow, b.flow), cmp.Compare(a.index, b.index),
+				cmp.Compare(a.step, b.step), cmp.Compare(a.rep, b.rep))
 		})
 		// An event arrives at most so many days before or after the day of its decision.
 		base, end := max(d-tail, from), min(d+ahead, to+ahead)
@@ -240,6 +249,73 @@ func (r *run) scheduleSessions(d reference.Day) {
 	}
 }
 
+// prepareFlows enters the cases of flows that began before the range: of those with every
+// once all that has happened so far, of the others what falls into it.
+func (r *run) prepareFlows() {
+	for i := range r.flows {
+		f := &r.flows[i]
+		f.size = r.entities(f.Each)
+		if f.Every == "once" {
+			for n := range f.size {
+				if d := r.onceOn(f, n); d <= r.options.To {
+					r.enterCase(f, d, n, 0)
+				}
+			}
+		}
+	}
+	begin := r.start(r.options.From)
+	for i := range r.flows {
+		f := &r.flows[i]
+		for d := r.options.From - reference.Day(f.LagDays); d < r.options.From; d++ {
+			r.casesOf(f, d, begin)
+		}
+	}
+}
+
+// onceOn is the day on which an entity's only case begins; most are early.
+func (g *Generator) onceOn(f *flow, number uint64) reference.Day {
+	lot := draw(mix(g.seed ^ hash(f.Name) ^ mix(number) ^ 0x6f6e6365))
+	days := uint64(max(dayOf(g.nation.Published.Year, 12, 31)-f.since, 1))
+	return f.since + reference.Day(min(lot.below(days), lot.below(days)))
+}
+
+func (r *run) scheduleFlows(d reference.Day) {
+	for i := range r.flows {
+		r.casesOf(&r.flows[i], d, r.start(r.options.From))
+	}
+}
+
+func (r *run) casesOf(f *flow, d reference.Day, begin int64) {
+	if f.Every == "once" {
+		return
+	}
+	n, first := r.cases(f, d)
+	for k := range n {
+		r.enterCase(f, d, first+uint64(k), begin)
+	}
+}
+
+// enterCase enters the events of a case that happen from begin to the end of the range.
+func (r *run) enterCase(f *flow, d reference.Day, number uint64, begin int64) {
+	end := r.start(r.options.To + 1)
+	c := r.newCase(f, d, number)
+	for i := range f.Steps {
+		s := &f.Steps[i]
+		if c.at(i) == never64 {
+			continue
+		}
+		for rep := range s.Times {
+			at := c.repeat(i, rep)
+			if at < begin || at >= end {
+				continue
+			}
+			r.byType[s.event.Type]++
+			it := item{at: at, day: d, index: uint32(number), kind: kindFlow, flow: uint8(f.index), step: uint8(i), rep: uint16(rep)}
+			r.put(it, draw(mix(c.lot^mix(uint64(i)<<32|uint64(rep)))))
+		}
+	}
+}
+
 // prepare writes the events that are few: the catalogue and the reported figures.
 func (r *run) prepare() {
 	r.changes(func(s *service, day reference.Day) {
@@ -267,6 +343,9 @@ func (r *run) report() *Summary {
 	}{{contractSubmitted, r.counts[kindSubmitted]}, {contractDecided, r.counts[kindDecided]}, {contractSession, r.counts[kindSession]},
 		{contractService, r.bySort[contractService]}, {contractFigure, r.bySort[contractFigure]}} {
 		s.ByType = append(s.ByType, TypeCount{r.types[t.contract].typ, t.count})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.byType)) {
+		s.ByType = append(s.ByType, TypeCount{name, r.byType[name]})
 	}
 	s.Certificates, s.CertificatesOnline = r.certificates()
 	s.OthersOneIn = r.othersOneIn()

@@ -40,7 +40,13 @@ func (g *Generator) prepareTexts() {
 	inv := &g.nation.Invented
 	t := &g.text
 	margin := reference.Day(inv.Duration.MostDays + int(inv.LateDays+inv.AgainDays) + inv.Figures.DaysAfter + 2*maxTerm + 40)
-	t.first = min(g.options.From, g.opens) - margin
+	t.first = min(g.options.From, g.opens)
+	for i := range g.flows {
+		f := &g.flows[i]
+		margin = max(margin, reference.Day(f.LagDays)+40)
+		t.first = min(t.first, f.since)
+	}
+	t.first -= margin
 	for d := t.first; d <= g.options.To+margin; d++ {
 		start := g.calendar.Start(d)
 		_, seconds := start.Zone()
@@ -97,6 +103,8 @@ func (g *Generator) write(b []byte, j *job) []byte {
 			b = append(b, j.statics[it.index].line...)
 		case kindSession:
 			b = g.writeSession(b, it.day, it.index)
+		case kindFlow:
+			b = g.newCase(&g.flows[it.flow], it.day, uint64(it.index)).append(b, int(it.step), int(it.rep))
 		default:
 			b = g.writeRequest(b, &j.cohorts[it.day-j.base][it.index], it.kind)
 		}
@@ -440,6 +448,9 @@ func (g *Generator) serviceEvent(b []byte, s *service, day reference.Day, at int
 	}
 	if s.paid != "" {
 		data["paid"] = s.paid == "true"
+		if s.paid == "true" && g.options.Systems { // most of what is paid, the more the newer
+			data["payable_online"] = s.draw%1000 < 780
+		}
 	}
 	if s.users != "" {
 		data["users"] = s.users

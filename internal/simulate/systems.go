@@ -1,0 +1,476 @@
+package simulate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+)
+
+// systemsFile is where a pack keeps what its other systems send, as flows.
+const systemsFile = "simulation/systems.json"
+
+// flow is one kind of case of one system, such as a payment or a project: what is drawn
+// for a case, and the events that it gives, step after step.
+type flow struct {
+	Name     string
+	AYear    uint64 `json:"a_year"` // cases begun in the published year at full scale; scaled, and grown to other years
+	Each     uint64 // cases of each entity of a register, numbered from 0; scaled, at least 12
+	Every    string // with each: day, working_day, month, quarter, or once: a register's past up to today
+	Since    string // once: the first day on which a case can begin; the opening of the catalogue when not told
+	Office   bool   // cases begin in office hours
+	LagDays  int    `json:"lag_days"` // at most so many days from the beginning to the last step
+	Contract string // of steps that name none
+	Draw     []draft
+	Steps    []step
+
+	index  int
+	drafts map[string]*draft
+	years  map[int]*flowYear
+	since  reference.Day
+	size   uint64 // entities
+}
+
+// flowYear divides a year's cases over its days.
+type flowYear struct {
+	first  reference.Day
+	n      []uint32
+	before []uint64
+}
+
+// step is one event of a case, or several.
+type step struct {
+	Name     string // of the contract when not told
+	Contract string
+	After    string   // the step that it follows; the one before when not told
+	Permille []uint64 // in how many cases of a thousand: one number, or from and to over the published year
+	When     *condition
+	Wait     *spread // seconds after that
+	Days     *spread // days after that, at office hours
+	Times    int     // repeated, by entity of waiting: every so many seconds
+	Every    int64   // seconds between repeats
+	Fields   map[string]string
+
+	heads  string
+	event  *contract.Contract
+	fields []boundField
+	after  int // index; -1 is the beginning
+}
+
+type boundField struct {
+	name  string // ,"region":
+	draft *draft
+}
+
+// spread is a whole number: between two bounds, or log-normal.
+type spread struct {
+	From, To, Median, Sigma, Most uint64
+	table                         *[4096]uint64
+}
+
+func (s *spread) of(d *draw) int64 {
+	if s.Median > 0 {
+		return int64(min(max(s.Median*s.table[d.next()>>52]/1000, s.From), s.Most))
+	}
+	return int64(s.From + d.below(s.To-s.From+1))
+}
+
+// condition is true of a case whose value is one of those listed.
+type condition struct {
+	Of string
+	In []string
+}
+
+// draft says how one value of a case is found. One of its keys is told.
+type draft struct {
+	Name   string
+	Stable bool // the same for every case of an entity
+	Each   bool // another one for every repeat of a step
+	When   *condition
+
+	Pick     map[string]uint64 // by weight
+	Permille []uint64          // truth
+	Whole    *spread
+	Scale    int  // of whole: digits after the point
+	Region   bool // by population
+	District bool
+	Person   bool
+	Company  bool
+	Service  map[string]string // of the table services, by columns; weighted by applications
+	Code     string            // prefix of one of so many entities
+	Of       uint64
+	Entity   string // prefix: the entity of a case
+	Family   string // entities of one family share what is stable
+	Number   string // prefix: the number of a case
+	Share    *struct {
+		Of       string
+		Permille []uint64
+	}
+	Less    []string // the first less the others
+	Copy    string
+	Is      *condition
+	TimeOf  string   `json:"time_of"`
+	DateOf  string   `json:"date_of"`
+	PlusDay int      `json:"plus_days"`
+	Plus    string   // milliseconds, a whole number of the case
+	Minus   bool     // of whole: the number is negative
+	Scaled  bool     // of whole: a total of the full scale, which entities share
+	Days    []string // calendar days between two steps
+	Working []string // working days between two steps
+	Percent bool     // of the repeats, up to this one
+	Const   any
+
+	index    int
+	names    []string
+	choice   *choice
+	services []int32
+	until    []uint64
+	literal  value
+	hash     uint64
+}
+
+// value is one value of a case.
+type value struct {
+	is   valueKind
+	text string
+	n    int64
+}
+
+type valueKind uint8
+
+const (
+	absent valueKind = iota
+	text
+	whole
+	truth
+	decimal
+)
+
+func (v value) word() string {
+	switch v.is {
+	case truth:
+		return map[bool]string{true: "true", false: "false"}[v.n != 0]
+	case whole, decimal:
+		return fmt.Sprint(v.n)
+	}
+	return v.text
+}
+
+// readSystems reads the flows; a pack without them has none.
+func (g *Generator) readSystems() error {
+	if !g.options.Systems {
+		return nil
+	}
+	f, err := g.pack.Files.Open(systemsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return problem.Wrap(err, problem.BadInput, "simulate: read", "%s cannot be read", systemsFile)
+	}
+	defer f.Close()
+	d := json.NewDecoder(f)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&g.flows); err != nil {
+		return problem.Wrap(err, problem.BadInput, "simulate: read", "%s does not have the right form", systemsFile)
+	}
+	var issues problem.Issues
+	for i := range g.flows {
+		f := &g.flows[i]
+		f.index, f.years = i, map[int]*flowYear{}
+		g.bindFlow(f, func(format string, args ...any) {
+			issues.Add(systemsFile, 0, f.Name, format, args...)
+		})
+	}
+	return issues.Err()
+}
+
+func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
+	if (f.AYear > 0) == (f.Each > 0) || f.Name == "" || len(f.Steps) == 0 || len(f.Steps) > 200 {
+		bad("has a name, a_year or each, and 1 to 200 steps")
+		return
+	}
+	if f.Each > 0 && !slices.Contains([]string{"day", "working_day", "month", "quarter", "once"}, f.Every) {
+		bad("every is %q; allowed: day, working_day, month, quarter, once", f.Every)
+	}
+	if f.LagDays < 0 || f.LagDays > 400 {
+		bad("lag_days lies between 0 and 400")
+	}
+	f.since = g.opens
+	if f.Since != "" {
+		day, err := reference.ParseDay(f.Since)
+		if err != nil {
+			bad("since: %v", err)
+		}
+		f.since = day
+	}
+	f.drafts = map[string]*draft{}
+	for i := range f.Draw {
+		d := &f.Draw[i]
+		d.index, d.hash = i, hash(f.Name+" "+d.Name)
+		if d.Stable {
+			d.hash = hash(d.Name)
+		}
+		if f.drafts[d.Name] != nil || d.Name == "" {
+			bad("draws %q twice, or without a name", d.Name)
+		}
+		f.drafts[d.Name] = d
+		g.bindDraft(d, bad)
+	}
+	for i := range f.Steps {
+		g.bindStep(f, i, bad)
+	}
+	known := func(of string) {
+		if of != "" && f.drafts[of] == nil {
+			bad("there is no draw %q", of)
+		}
+	}
+	stepKnown := func(name string) {
+		if name != "" && f.step(name) < 0 {
+			bad("there is no step %q", name)
+		}
+	}
+	for i := range f.Draw {
+		d := &f.Draw[i]
+		for _, c := range []*condition{d.When, d.Is} {
+			if c != nil {
+				known(c.Of)
+			}
+		}
+		if d.Share != nil {
+			known(d.Share.Of)
+		}
+		known(d.Copy)
+		known(d.Plus)
+		for _, of := range d.Less {
+			known(of)
+		}
+		for _, name := range append(append([]string{d.TimeOf, d.DateOf}, d.Days...), d.Working...) {
+			stepKnown(name)
+		}
+	}
+}
+
+func (f *flow) step(name string) int {
+	return slices.IndexFunc(f.Steps, func(s step) bool { return s.Name == name })
+}
+
+func (g *Generator) bindStep(f *flow, i int, bad func(string, ...any)) {
+	s := &f.Steps[i]
+	if s.Contract == "" {
+		s.Contract = f.Contract
+	}
+	if s.Name == "" {
+		s.Name = s.Contract
+	}
+	if s.Times == 0 {
+		s.Times = 1
+	}
+	if s.Times < 1 || s.Times > 1000 || s.Times > 1 && s.Every < 1 {
+		bad("step %s: times lies between 1 and 1000, and every tells the seconds between", s.Name)
+	}
+	s.after = i - 1
+	if s.After != "" {
+		if s.after = f.step(s.After); s.after >= i || s.after < 0 {
+			bad("step %s: %q does not come before it", s.Name, s.After)
+			return
+		}
+	}
+	for _, w := range []*spread{s.Wait, s.Days} {
+		if w != nil {
+			w.bind(s.Name, bad)
+		}
+	}
+	if s.When != nil && f.drafts[s.When.Of] == nil {
+		bad("step %s: there is no draw %q", s.Name, s.When.Of)
+	}
+	s.event = g.pack.Set.ByName(s.Contract, 1)
+	if s.event == nil {
+		bad("step %s: there is no contract %s.v1", s.Name, s.Contract)
+		return
+	}
+	b, _ := json.Marshal(map[string]any{"specversion": "1.0", "simulated": true, "source": "simulation/" + s.event.Source, "type": s.event.Type})
+	s.heads = string(b[:len(b)-1]) + `,"id":"`
+	for j := range s.event.Fields {
+		field := &s.event.Fields[j]
+		name := field.Name
+		if other, ok := s.Fields[name]; ok {
+			name = other
+		}
+		if name == "" {
+			continue
+		}
+		d := f.drafts[name]
+		if d == nil {
+			if field.Required || s.Fields[field.Name] != "" {
+				bad("step %s: nothing is drawn for %s", s.Name, field.Name)
+			}
+			continue
+		}
+		s.fields = append(s.fields, boundField{`"` + field.Name + `":`, d})
+	}
+	for name := range s.Fields {
+		if s.event.Field(name) == nil {
+			bad("step %s: %s has no field %q", s.Name, s.Contract, name)
+		}
+	}
+}
+
+func (s *spread) bind(name string, bad func(string, ...any)) {
+	switch {
+	case s.Median > 0:
+		s.table = logNormal(s.Sigma)
+		if s.Most < s.Median {
+			bad("%s: most is less than the median", name)
+		}
+	case s.To < s.From:
+		bad("%s: to is before from", name)
+	}
+}
+
+func (g *Generator) bindDraft(d *draft, bad func(string, ...any)) {
+	switch {
+	case d.Pick != nil:
+		var weights []uint64
+		for name := range d.Pick {
+			d.names = append(d.names, name)
+		}
+		slices.Sort(d.names)
+		for _, name := range d.names {
+			weights = append(weights, d.Pick[name])
+		}
+		if len(d.names) == 0 || len(d.names) > 200 {
+			bad("%s: pick has 1 to 200 values", d.Name)
+			return
+		}
+		d.choice = newChoice(weights)
+	case d.Whole != nil:
+		d.Whole.bind(d.Name, bad)
+	case d.Service != nil:
+		table := g.pack.Reference.Table("services")
+		sum := uint64(0)
+		for i := range g.services {
+			row, _ := table.Get(g.services[i].code)
+			fits := true
+			for column, want := range d.Service {
+				fits = fits && slices.Contains(strings.Split(want, "|"), row.Value(column))
+			}
+			if fits {
+				sum += g.services[i].weight
+				d.services, d.until = append(d.services, int32(i)), append(d.until, sum)
+			}
+		}
+		if len(d.services) == 0 {
+			bad("%s: no service is like that", d.Name)
+		}
+	case d.Code != "" && d.Of == 0:
+		bad("%s: of says how many there are", d.Name)
+	case d.Const != nil:
+		switch c := d.Const.(type) {
+		case string:
+			d.literal = value{is: text, text: c}
+		case bool:
+			d.literal = boolean(c)
+		case float64:
+			d.literal = value{is: whole, n: int64(c)}
+		default:
+			bad("%s: const is a text, a whole number, true or false", d.Name)
+		}
+	}
+	for _, p := range [][]uint64{d.Permille, shareOf(d)} {
+		if len(p) > 2 {
+			bad("%s: permille is one number or two", d.Name)
+		}
+	}
+}
+
+func shareOf(d *draft) []uint64 {
+	if d.Share == nil {
+		return nil
+	}
+	return d.Share.Permille
+}
+
+func boolean(b bool) value {
+	if b {
+		return value{is: truth, n: 1}
+	}
+	return value{is: truth}
+}
+
+// entities is how many a register has at the scale of the simulation.
+func (g *Generator) entities(n uint64) uint64 {
+	return max(uint64(float64(n)*min(g.scale, 1)), min(n, 12))
+}
+
+// cases are those of a flow that begin on a day: how many, and the number of the first.
+func (g *Generator) cases(f *flow, d reference.Day) (n uint32, first uint64) {
+	if f.AYear == 0 {
+		begins := false
+		switch f.Every {
+		case "day":
+			begins = true
+		case "working_day":
+			begins = g.calendar.Works(d)
+		case "month":
+			begins = d.Time().Day() == 1
+		case "quarter":
+			begins = d.Time().Day() == 1 && d.Time().Month()%3 == 1
+		}
+		if !begins {
+			return 0, 0
+		}
+		return uint32(f.size), 0
+	}
+	year := d.Time().Year()
+	y := f.years[year]
+	if y == nil {
+		y = &flowYear{first: dayOf(year, time.January, 1)}
+		days := int(dayOf(year+1, time.January, 1) - y.first)
+		weights := make([]uint64, days)
+		for i := range weights {
+			weights[i] = g.dayWeight(y.first+reference.Day(i), f.Office)
+		}
+		at := uint64(0)
+		for _, n := range apportion(g.total(f.AYear, year), weights) {
+			y.n, y.before = append(y.n, uint32(n)), append(y.before, at)
+			at += n
+		}
+		f.years[year] = y
+	}
+	return y.n[d-y.first], y.before[d-y.first]
+}
+
+// expectedOfFlows is about how many events the flows give.
+func (g *Generator) expectedOfFlows() int64 {
+	all := 0.0
+	for i := range g.flows {
+		f := &g.flows[i]
+		f.size = g.entities(f.Each)
+		of := 0.0 // events of a case
+		for j := range f.Steps {
+			s := &f.Steps[j]
+			share := 1.0
+			if len(s.Permille) > 0 {
+				share = float64(s.Permille[0]+s.Permille[len(s.Permille)-1]) / 2000
+			}
+			of += share * float64(s.Times)
+		}
+		if f.Every == "once" {
+			all += of * float64(f.size)
+			continue
+		}
+		for d := g.options.From; d <= g.options.To; d++ {
+			n, _ := g.cases(f, d)
+			all += of * float64(n)
+		}
+	}
+	return int64(all)
+}
