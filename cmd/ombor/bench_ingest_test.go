@@ -33,7 +33,7 @@ type race struct {
 	file     string
 	bytes    int64
 	events   int
-	again    string // the file with every tenth event twice
+	again    string        // the file with every tenth event twice
 	cut      reference.Day // the day on which the rows are received: today, in the pack's zone
 
 	facts   string   // what every contestant must have made of the events
