@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"ombor/internal/contract"
@@ -101,51 +100,11 @@ func (col column) definition() string {
 }
 
 // sortKey is what facts are sorted by: the day, which every question bounds; labels
-// ([SortLabels]); and the sequence, which is nearly the order of time, so that rows
+// ([contract.Contract.SortLabels]); and the sequence, which is nearly the order of time, so that rows
 // can arrive in the order of the table. It follows the contract alone: a change of KPIs
 // leaves the facts as they are.
 func sortKey(c *contract.Contract) []string {
-	return append(append([]string{contract.ColumnDay}, SortLabels(c)...), "_seq")
-}
-
-// SortLabels are the labels by which facts are sorted within a day, because equal
-// neighbours pack every other column better. A label from which other fields take
-// their value by default (service, when the agency is service.agency) says much of the
-// rest of the row: the one of most such fields stands alone. Where there is none it
-// is up to three, the one of fewest values first.
-func SortLabels(c *contract.Contract) []string {
-	type label struct {
-		name string
-		size int
-	}
-	var labels []label
-	followers := map[string]int{}
-	leader := ""
-	for i := range c.Fields {
-		f := &c.Fields[i]
-		switch f.Type {
-		case contract.Enum:
-			labels = append(labels, label{f.Name, len(f.Values)})
-		case contract.Ref:
-			labels = append(labels, label{f.Name, 1000})
-		case contract.Code:
-			labels = append(labels, label{f.Name, 2000})
-		}
-		if by, _, ok := strings.Cut(f.Default, "."); ok {
-			if followers[by]++; followers[by] > followers[leader] {
-				leader = by
-			}
-		}
-	}
-	if leader != "" {
-		return []string{leader}
-	}
-	slices.SortStableFunc(labels, func(a, b label) int { return a.size - b.size })
-	var names []string
-	for _, l := range labels[:min(3, len(labels))] {
-		names = append(names, l.name)
-	}
-	return names
+	return append(append([]string{contract.ColumnDay}, c.SortLabels()...), "_seq")
 }
 
 // Facts is the contract's fact table, with its database, quoted.

@@ -68,7 +68,7 @@ func (in *race) naive(t *testing.T) finish {
 	}
 	before, engine := usageOf(t, os.Getpid()), usageOf(t, s.command.Process.Pid)
 	began := time.Now()
-	conn, err := clickhouse.Open(&clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{address.Host}})
+	conn, err := clickhouse.Open(&clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{address.Host}, Settings: clickhouse.Settings{"insert_deduplicate": 0}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,6 +250,9 @@ func openQuarantine(ctx context.Context, conn *stream.Conn, opts Options) (*Quar
 	if err != nil {
 		return nil, err
 	}
+	if st.MaxBytes > 0 { // an outside server may allow less than was asked for
+		q.limit.bytes = min(q.limit.bytes, (st.MaxBytes-32<<20)/9*8)
+	}
 	q.due = st.Last
 	if !q.readIndex(ctx, st) {
 		q.forget()

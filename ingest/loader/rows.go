@@ -18,7 +18,6 @@ import (
 
 	"ombor/internal/contract"
 	"ombor/internal/reference"
-	"ombor/warehouse"
 	"ombor/warehouse/lake"
 )
 
@@ -62,7 +61,7 @@ func newTable(c *contract.Contract) *table {
 		}
 		t.columns = append(t.columns, col)
 	}
-	for _, name := range warehouse.SortLabels(c) {
+	for _, name := range c.SortLabels() {
 		t.sort = append(t.sort, t.columns[t.schema.FieldIndices(name)[0]].(*labels))
 	}
 	return t

@@ -239,7 +239,7 @@ func (l *Lake) mergeFiles(ctx context.Context, c *contract.Contract, m manifest,
 			return f, err
 		}
 	}
-	rec, err := together(Schema(c), records)
+	rec, err := together(c, records)
 	if err != nil {
 		return f, problem.Wrap(err, problem.Internal, "lake: compact "+f.Name, "the files of a day cannot be merged")
 	}
@@ -258,8 +258,10 @@ func (l *Lake) mergeFiles(ctx context.Context, c *contract.Contract, m manifest,
 	return f, l.store.Put(ctx, f.Name, data)
 }
 
-// together is the rows of records as one, sorted by day and then by sequence.
-func together(schema *arrow.Schema, records []arrow.Record) (arrow.Record, error) {
+// together is the rows of records as one, sorted by day, by the contract's labels and
+// then by sequence.
+func together(c *contract.Contract, records []arrow.Record) (arrow.Record, error) {
+	schema := Schema(c)
 	columns := make([]arrow.Array, schema.NumFields())
 	var perm []int32
 	column := func(i int) (arrow.Array, error) {
@@ -279,12 +281,28 @@ func together(schema *arrow.Schema, records []arrow.Record) (arrow.Record, error
 		return nil, err
 	}
 	day, seq := days.(*array.Date32).Date32Values(), seqs.(*array.Uint64).Uint64Values()
+	var ranks [][]int32 // of each label's value in each row
+	for _, name := range c.SortLabels() {
+		values, err := column(at(name))
+		if err != nil {
+			return nil, err
+		}
+		ranks = append(ranks, ranksOf(values.(*array.Dictionary)))
+	}
 	perm = make([]int32, len(day))
 	for i := range perm {
 		perm[i] = int32(i)
 	}
 	slices.SortStableFunc(perm, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(day[a], day[b]), cmp.Compare(seq[a], seq[b]))
+		if order := cmp.Compare(day[a], day[b]); order != 0 {
+			return order
+		}
+		for _, rank := range ranks {
+			if order := cmp.Compare(rank[a], rank[b]); order != 0 {
+				return order
+			}
+		}
+		return cmp.Compare(seq[a], seq[b])
 	})
 	for i := range columns {
 		whole, err := column(i)
@@ -296,6 +314,28 @@ func together(schema *arrow.Schema, records []arrow.Record) (arrow.Record, error
 		}
 	}
 	return array.NewRecord(schema, columns, int64(len(perm))), nil
+}
+
+// ranksOf is for each row the place of its value among all values in the order of text.
+func ranksOf(a *array.Dictionary) []int32 {
+	texts := a.Dictionary().(*array.String)
+	byText := make([]int32, texts.Len())
+	for i := range byText {
+		byText[i] = int32(i)
+	}
+	slices.SortFunc(byText, func(a, b int32) int { return cmp.Compare(texts.Value(int(a)), texts.Value(int(b))) })
+	rank := make([]int32, len(byText))
+	for i, code := range byText {
+		rank[code] = int32(i)
+		if i > 0 && texts.Value(int(code)) == texts.Value(int(byText[i-1])) {
+			rank[code] = rank[byText[i-1]]
+		}
+	}
+	rows := make([]int32, a.Len())
+	for i := range rows {
+		rows[i] = rank[a.GetValueIndex(i)]
+	}
+	return rows
 }
 
 // pick is the array's values in another order.
