@@ -87,6 +87,7 @@ type Quarantine struct {
 	tally   []tally // by kind
 	pending int     // entries being replayed
 	fresh   int     // lines applied since the index was written
+	changes uint64  // lines applied that change an entry's state or content
 }
 
 // Codes of what the loader finds; the door's are contract.UnknownReference and contract.RuleBroken.
@@ -363,6 +364,9 @@ func (q *Quarantine) apply(m stream.Message) {
 }
 
 func (q *Quarantine) applyRecord(r *record, here where, size uint32, at int64) {
+	if r.Op != "hold" && r.Op != "keep" {
+		q.changes++
+	}
 	switch r.Op {
 	case "hold":
 		id, ok := parseID(r.ID)
@@ -700,7 +704,19 @@ func (q *Quarantine) act(ctx context.Context, r record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return seq, q.await(ctx, seq)
+	return seq, q.awaitSoon(ctx, seq)
+}
+
+// awaitSoon is await that gives up with Unavailable when the log cannot be read back.
+func (q *Quarantine) awaitSoon(ctx context.Context, seq uint64) error {
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := q.await(limited, seq)
+	if err != nil && ctx.Err() == nil {
+		return &problem.Error{Kind: problem.Unavailable, Op: "journal: quarantine", RetryAfter: 5 * time.Second, Cause: err,
+			Message: "what was written to the quarantine cannot be read back yet; ask again in a moment"}
+	}
+	return err
 }
 
 // Entry is the entry with that id; NotFound when there is none.
