@@ -113,9 +113,6 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, err
 	}
 	p.closing(p.warehouse.Close)
-	if err := p.warehouse.Migrate(ctx); err != nil {
-		return p, err
-	}
 	if err := p.openJournal(ctx); err != nil {
 		return p, err
 	}
@@ -137,9 +134,11 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err != nil {
 		return p, err
 	}
-	p.serve(listener, p.operator(handler))
-	if err := p.seed(ctx, checker); err != nil {
-		return p, err
+	p.serve(listener, p.operator(p.roles(handler)))
+	if p.config.does("loader") {
+		if err := p.seed(ctx, checker); err != nil {
+			return p, err
+		}
 	}
 	note := running{URL: p.url(), Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
 	if p.engine != nil {
@@ -189,11 +188,11 @@ func (p *program) readPack(ctx context.Context, place warehouse.Config) error {
 
 func (p *program) openJournal(ctx context.Context) error {
 	var err error
-	if p.stream, err = stream.Open(ctx, stream.Options{URL: p.config.Journal, Dir: filepath.Join(p.config.Data, "journal")}); err != nil {
+	if p.stream, err = stream.Open(ctx, stream.Options{URL: p.config.Journal, Dir: filepath.Join(p.config.Data, "journal"), Durable: p.config.JournalDurable, Replicas: p.config.JournalReplicas}); err != nil {
 		return err
 	}
 	p.closing(p.stream.Close)
-	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set, HeldIndex: heldIndex(p.config.Data)}); err != nil {
+	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set, Mark: filepath.Join(p.config.Data, "acknowledged.mark"), HeldIndex: heldIndex(p.config.Data)}); err != nil {
 		return err
 	}
 	p.closing(p.journal.Close)
@@ -250,6 +249,28 @@ func loopbackHosts(next http.Handler) http.Handler {
 		}
 		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			problem.Write(w, problem.New(problem.Denied, "this server answers only to 127.0.0.1, localhost and [::1]; a proxy in front must send that as Host"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// roles refuses what this server does not do. Health, status and metrics are always told.
+func (p *program) roles(next http.Handler) http.Handler {
+	if p.config.does("door") && p.config.does("api") {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		role := "api"
+		switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/"), "/"); {
+		case !strings.HasPrefix(r.URL.Path, "/v1/") && r.URL.Path != "/", first == "status":
+			next.ServeHTTP(w, r)
+			return
+		case first == "events" || first == "receipts" || first == "deliveries":
+			role = "door"
+		}
+		if !p.config.does(role) {
+			problem.Write(w, problem.New(problem.NotFound, "this server does not have the role %s (--roles %s); ask another", role, p.config.Roles))
 			return
 		}
 		next.ServeHTTP(w, r)

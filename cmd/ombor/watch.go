@@ -28,6 +28,7 @@ func (p *program) startLoader(ctx context.Context) error {
 	}
 	if p.loader, err = loader.New(loader.Config{
 		Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
+		Migrate: p.warehouse.Migrate,
 	}); err != nil {
 		return err
 	}
@@ -36,11 +37,18 @@ func (p *program) startLoader(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		if !p.config.does("loader") {
+			_ = p.loader.Observe(running) // it ends when it is told to
+			return
+		}
 		// What stops the loader is said by Status; the door and the figures go on.
 		_ = p.loader.Run(running)
 	}()
 	p.closing(func() error { stop(); <-ended; return nil })
-	return nil
+	if p.config.does("loader") {
+		_, err = p.loader.WaitMigrated(ctx)
+	}
+	return err
 }
 
 // outcome tells the door what became of a request.
@@ -139,6 +147,7 @@ func (p *program) status() dashboards.Status {
 		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
 		Engine:   dashboards.Engine{Version: known.engine},
+		Loader:   dashboards.Loader{Role: w.Role, Holder: w.Holder, Epoch: w.Epoch, Repaired: w.Repaired},
 		Problems: p.problems(w.Trouble, known.trouble),
 	}
 	if p.engine != nil {
@@ -244,6 +253,17 @@ func (p *program) metrics(out io.Writer) error {
 		}
 		fmt.Fprintf(&b, "ombor_fault{part=\"%s\"} %d\n", part, n)
 	}
+	loading := p.loader.Status()
+	active := 0
+	if loading.Role == loader.Active {
+		active = 1
+	}
+	kind("ombor_loader_active", "gauge")
+	fmt.Fprintf(&b, "ombor_loader_active %d\n", active)
+	kind("ombor_loader_epoch", "gauge")
+	fmt.Fprintf(&b, "ombor_loader_epoch %d\n", loading.Epoch)
+	kind("ombor_loader_repaired_batches_total", "counter")
+	fmt.Fprintf(&b, "ombor_loader_repaired_batches_total %d\n", loading.Repaired)
 	door := p.door.Counts()
 	kind("ombor_door_requests_total", "counter")
 	fmt.Fprintf(&b, "ombor_door_requests_total{outcome=\"answered\"} %d\nombor_door_requests_total{outcome=\"failed\"} %d\n", door.Requests-min(door.Requests, door.Failed), door.Failed)
@@ -268,8 +288,15 @@ func label(text string) string {
 	return strings.NewReplacer("\\", "\\\\", `"`, `\"`, "\n", `\n`).Replace(text)
 }
 
-// ready is nil when figures can be served.
+// ready is nil when the server can do what its roles are: take events, serve figures, load
+// or stand by. A door and an API go on when loading has stopped; status says so.
 func (p *program) ready(ctx context.Context) error {
+	if p.config.does("door") && !p.stream.Connected() {
+		return problem.New(problem.Unavailable, "the journal's server cannot be reached")
+	}
+	if s := p.loader.Status(); p.config.Roles == "loader" && s.Role == loader.Stopped {
+		return problem.New(problem.Unavailable, "%s", s.Trouble)
+	}
 	if words, rebuilding := p.loader.Rebuilding(); rebuilding {
 		return problem.New(problem.Unavailable, "%s", words)
 	}

@@ -145,6 +145,7 @@ type Loader struct {
 	changed  chan struct{} // closed and replaced when loaded moves or the state changes
 	role     string
 	holder   string // of the lease, as far as it is known
+	migrated bool   // the warehouse has the pack's tables
 	running  bool
 	repaired uint64   // batches that were undone
 	read     uint64   // last message taken into a plan
@@ -817,7 +818,7 @@ func (l *Loader) loaded() uint64 { return min(l.done, l.rolled) }
 // insert puts one contract's rows into the warehouse, once. With ask, or after an
 // error, the table is asked first.
 func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) (err error) {
-	failed := false
+	failed, again := false, ""
 	want := uint64(part.Record.NumRows())
 	return l.patiently(ctx, "warehouse", func() error {
 		if ask {
@@ -826,11 +827,18 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 				return err
 			}
 			delete(l.tallies, part.Contract)
+			if have == want && again != "" {
+				return l.putRight(ctx, part.Contract, p.cut, 1)
+			}
 			if have == want {
 				return nil
 			}
 			if have != 0 {
-				return fatal{problem.New(problem.Internal, "the warehouse has %d of %d rows of %s from messages %d to %d: an insert was not whole", have, want, part.Contract.Type, p.first, p.last)}
+				l.log.Error("loader: rows of the warehouse are undone: they are not those of their plan", "contract", part.Contract.Type, "batch", p.first, "rows", have, "want", want)
+				if err := l.cfg.Warehouse.DeleteBatch(ctx, part.Contract, p.cut, p.first); err != nil {
+					return err
+				}
+				again = fmt.Sprintf(" again %d", time.Now().UnixNano()) // the table remembers the other token
 			}
 		}
 		if err := l.undisturbed(ctx, part.Contract, p.cut); err != nil {
@@ -838,8 +846,11 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 		}
 		ask = true
 		rows := streamed(part)
-		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last), rows)
+		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last)+again, rows)
 		rows.Close()
+		if err == nil && again != "" {
+			err = l.putRight(ctx, part.Contract, p.cut, 1)
+		}
 		if failed = failed || err != nil; !failed {
 			l.tallies[part.Contract] = tally{month(p.cut), l.tallies[part.Contract].rows + want}
 		}
