@@ -56,10 +56,10 @@ func TestBackup(t *testing.T) {
 	identity, recipient := operatorKey(t, dir)
 	place := filepath.Join(dir, "backup")
 	s := serve(t, filepath.Join(dir, "data"))
-	file := simulated(t, dir, 2500, 50)
-	s.loadAll(file)
+	files := pieces(t, simulated(t, dir, 3000, 50), 3)
+	s.loadAll(files[0])
 	first := s.backup(place, "--recipient", recipient)
-	s.load(simulated(t, dir, 500, 51))
+	s.loadAll(files[1])
 	second := s.backup(place, "--recipient", recipient)
 	if !first.Keys || first.Copied == 0 || second.Copied >= first.Copied+first.Files || second.Files <= first.Files || second.Rows <= first.Rows {
 		t.Errorf("first %+v, second %+v", first, second)
@@ -105,10 +105,10 @@ func TestBackup(t *testing.T) {
 	mustContain(t, "restore", r.stdout, second.ID, "they agree")
 	again := serve(t, restored)
 	sameFigures(t, "restored", again.figures(), before)
-	if l, r := again.load(file); l.Accepted != 0 || l.Conflict != 0 || l.Duplicate == 0 {
+	if l, r := again.load(files[1]); l.Accepted != 0 || l.Conflict != 0 || l.Duplicate == 0 {
 		t.Errorf("old events again: %+v %s", l, r.stderr)
 	}
-	if l, r := again.load(simulated(t, dir, 300, 52)); l.Accepted == 0 || l.Conflict != 0 {
+	if l, r := again.load(files[2]); l.Accepted == 0 || l.Conflict != 0 {
 		t.Errorf("new events: %+v %s", l, r.stderr)
 	}
 	again.verify(0)
@@ -178,7 +178,7 @@ func TestBackupElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	identity, recipient := operatorKey(t, dir)
 	s := serve(t, filepath.Join(dir, "data"), "--lake", minio.URL("lake"))
-	s.loadAll(simulated(t, dir, 1000, 60))
+	s.loadAll(simulated(t, dir, 2000, 60))
 	before := s.figures()
 	s.backup(minio.URL("backup"), "--recipient", recipient)
 	s.stop()

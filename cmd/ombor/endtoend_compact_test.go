@@ -55,10 +55,10 @@ func TestCompactCommand(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, filepath.Join(dir, "data"))
 	lake := filepath.Join(s.data, "lake")
-	for seed := range 4 {
-		s.load(simulated(t, dir, 600, 10+seed))
+	files := pieces(t, simulated(t, dir, 4000, 10), 6)
+	for _, file := range files[:4] {
+		s.loadAll(file)
 	}
-	s.loadAll(simulated(t, dir, 1000, 20))
 	before := s.figures()
 	const rows = "SELECT count(*), count(DISTINCT _seq::VARCHAR || _sign::VARCHAR), sum(_sign) FROM read_parquet(getvariable('files'), union_by_name = true)"
 	const table = "request_decided_v1"
@@ -90,8 +90,8 @@ func TestCompactCommand(t *testing.T) {
 	s.verify(0)
 
 	// The server is killed while it merges what came since, whenever that is.
-	s.load(simulated(t, dir, 600, 30))
-	s.load(simulated(t, dir, 600, 31))
+	s.load(files[4])
+	s.load(files[5])
 	want = byManifest(t, lake, table, rows)
 	killer := time.AfterFunc(30*time.Millisecond, func() { _ = s.command.Process.Kill() })
 	ombor(t, "compact", "--data", s.data, "--grace", "0s")
@@ -112,8 +112,8 @@ func TestCompactS3(t *testing.T) {
 	minio := miniotest.Start(t)
 	dir := t.TempDir()
 	s := serve(t, filepath.Join(dir, "data"), "--lake", minio.URL("lake"))
-	for seed := range 3 {
-		s.load(simulated(t, dir, 500, 40+seed))
+	for _, file := range pieces(t, simulated(t, dir, 2000, 40), 3) {
+		s.load(file)
 	}
 	before := s.verify(0)
 	if got := s.compact("--grace", "0s"); got.Into == 0 || got.Removed == 0 {

@@ -28,6 +28,24 @@ func simulated(t testing.TB, dir string, events, seed int) string {
 	return file
 }
 
+// pieces cuts a file of events into n files of neighbouring lines.
+func pieces(t testing.TB, file string, n int) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	for i := range n {
+		name := fmt.Sprintf("%s-%d.ndjson", strings.TrimSuffix(file, ".ndjson"), i)
+		if err := os.WriteFile(name, bytes.Join(lines[i*len(lines)/n:(i+1)*len(lines)/n], nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // corrections of a file of simulated events: another channel for every 20th decided request,
 // every 40th withdrawn.
 func corrections(t testing.TB, file string) string {
@@ -271,7 +289,9 @@ func TestVerifyCommand(t *testing.T) {
 	if v := s.verify(1); !slices.ContainsFunc(v.Differences, func(d struct {
 		Between, What, Contract, Day string
 		First, Last, Rows            uint64
-	}) bool { return d.Contract == "uz.gov.request.submitted.v1" && d.What == "missing in the warehouse" && d.Rows > 0 }) {
+	}) bool {
+		return d.Contract == "uz.gov.request.submitted.v1" && d.What == "missing in the warehouse" && d.Rows > 0
+	}) {
 		t.Errorf("%+v", v.Differences)
 	}
 	if r := ombor(t, "rebuild", "--data", s.data); r.code != 0 {
