@@ -759,6 +759,9 @@ func merged(segments []*segment) iter.Seq[*entry] {
 		next := func(i int) {
 			s := &sources[i]
 			for len(s.rest) == 0 {
+				if s.block >= 0 {
+					s.of.pass(&s.of.blocks[s.block])
+				}
 				if s.block++; s.block == len(s.of.blocks) {
 					heads[i] = math.MaxUint64
 					return
@@ -965,17 +968,27 @@ func openSegment(path string, level int, first, last uint64) (*segment, error) {
 // fetch asks the kernel to read the filters now: every new id needs them, and one page
 // after the other would take seconds after a start.
 func (s *segment) fetch() {
-	page := uintptr(os.Getpagesize())
 	for i := range s.blocks {
-		prints := s.blocks[i].filter.Fingerprints
-		if len(prints) == 0 {
-			continue
+		if prints := s.blocks[i].filter.Fingerprints; len(prints) > 0 {
+			s.advise(unsafe.Pointer(&prints[0]), len(prints)*2, unix.MADV_WILLNEED)
 		}
-		from := uintptr(unsafe.Pointer(&prints[0])) - uintptr(unsafe.Pointer(&s.mapped[0]))
-		to := from + uintptr(len(prints))*2
-		from -= from % page
-		unix.Madvise(s.mapped[from:to], unix.MADV_WILLNEED) // advice
 	}
+}
+
+// pass lets go of a block's entries that were read for a merge: the process would seem as
+// large as all that it has merged.
+func (s *segment) pass(b *block) {
+	if len(b.entries) > 0 {
+		s.advise(unsafe.Pointer(&b.entries[0]), len(b.entries)*entryBytes, unix.MADV_DONTNEED)
+	}
+}
+
+// advise tells the kernel about the pages of n bytes of the mapping. They stay readable.
+func (s *segment) advise(at unsafe.Pointer, n, advice int) {
+	from := int(uintptr(at) - uintptr(unsafe.Pointer(&s.mapped[0])))
+	to := from + n
+	from -= from % os.Getpagesize()
+	unix.Madvise(s.mapped[from:to], advice) // only advice: nothing to do when it is not taken
 }
 
 // read takes the head and the blocks from the mapped file; false when they are not whole.
