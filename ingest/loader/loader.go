@@ -722,7 +722,8 @@ type landing struct {
 const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
-// come that half a plan waits already. What comes in less than that is rolled up at once.
+// come that half a plan waits already. While fewer come, rollups are brought up once in
+// an Interval, and what nothing follows is rolled up at once.
 const maxLinger = 2 * time.Second
 
 // rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
@@ -734,6 +735,9 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		contract *contract.Contract
 		month    time.Month
 	}
+	var began time.Time // the application before
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
 	for {
 		var due []landing
 		select {
@@ -742,29 +746,27 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		first := time.Now()
 		failpoint("before rollups")
-		linger := time.NewTimer(maxLinger)
 		for more := true; more && len(due) <= maxBehind; {
-			if l.waiting(due[len(due)-1].last) >= l.cfg.MaxRows/2 {
-				select {
-				case p := <-landed:
-					due = append(due, p)
-				case <-linger.C:
-					more = false
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-				continue
+			var wait time.Duration
+			switch waiting := l.waiting(due[len(due)-1].last); {
+			case waiting >= l.cfg.MaxRows/2:
+				wait = time.Until(first.Add(maxLinger))
+			case waiting > 0:
+				wait = time.Until(began.Add(l.cfg.Interval))
 			}
+			linger.Reset(max(0, wait))
 			select {
 			case p := <-landed:
 				due = append(due, p)
-			default:
+			case <-linger.C:
 				more = false
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		linger.Stop()
-		started := time.Now()
+		began = time.Now()
 		upTo := map[target]landing{} // the newest of a contract and month of receipt
 		for _, p := range due {
 			for _, c := range p.contracts {
@@ -782,7 +784,7 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		}
 		failpoint("rolled up")
 		last := due[len(due)-1].last
-		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", time.Since(started))
+		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", time.Since(began))
 		l.arrive(func() { l.rolled = last })
 	}
 }
