@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -50,7 +51,13 @@ func TestRebuildCommand(t *testing.T) {
 	if r := ombor(t, "compact", "--data", s.data, "--grace", "0s"); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
+	if r := ombor(t, "rebuild", "--index", "--data", s.data); r.code != 1 || !strings.Contains(r.stderr, "stop it") {
+		t.Errorf("the index of a running server: exit %d: %s", r.code, r.stderr)
+	}
 	s.stop()
+	if r := ombor(t, "rebuild", "--index", "--data", s.data); r.code != 0 || !strings.Contains(r.stderr, "ids") {
+		t.Errorf("rebuild --index: exit %d: %s", r.code, r.stderr)
+	}
 	if err := os.RemoveAll(filepath.Join(s.data, "engine")); err != nil {
 		t.Fatal(err)
 	}
