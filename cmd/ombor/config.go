@@ -33,6 +33,8 @@ type config struct {
 	Lake            string `koanf:"lake"`             // s3://bucket/prefix?endpoint=…; empty: a folder under data
 	Roles           string `koanf:"roles"`            // what this server does: door, loader, api, separated by commas
 	MemoryLimit     int64  `koanf:"memory-limit"`     // bytes the embedded engine may use; 0: 2 GiB or half of the machine
+
+	unseeded bool // a command that only starts the parts: the pack's reference events are not sent
 }
 
 // settings are the keys of config that may stand in the file, in the order of --help.

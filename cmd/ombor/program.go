@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -108,11 +109,19 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err := p.readPack(ctx, place); err != nil {
 		return p, err
 	}
+	if err := markPack(cfg.Data, p.pack.Name); err != nil {
+		return p, err
+	}
 	place.Persons = p.pack.K
 	if p.warehouse, err = warehouse.Open(ctx, place, p.pack.Set, p.pack.KPIs); err != nil {
 		return p, err
 	}
 	p.closing(p.warehouse.Close)
+	if p.engine != nil {
+		if err := p.warehouse.Migrate(ctx); err != nil {
+			return p, err
+		}
+	}
 	if err := p.openJournal(ctx); err != nil {
 		return p, err
 	}
@@ -135,7 +144,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, err
 	}
 	p.serve(listener, p.operator(p.roles(handler)))
-	if p.config.does("loader") {
+	if !cfg.unseeded && cfg.does("loader") {
 		if err := p.seed(ctx, checker); err != nil {
 			return p, err
 		}
@@ -184,6 +193,28 @@ func (p *program) readPack(ctx context.Context, place warehouse.Config) error {
 	defer asker.Close()
 	p.pack, err = readPack(p.config.Pack, func(sql string, columns []string) error { return asker.Check(ctx, sql, columns) })
 	return err
+}
+
+// packMark is a file in the data folder that names the pack of its events. A server or
+// a command with another one would add its tables and reference events to data that
+// are none of its own, and then no loader would know all of them.
+const packMark = "pack.id"
+
+func markPack(data, name string) error {
+	mark := filepath.Join(data, packMark)
+	known, err := os.ReadFile(mark)
+	switch {
+	case err == nil && strings.TrimSpace(string(known)) == name:
+		return nil
+	case err == nil && len(known) > 0:
+		return problem.New(problem.Conflict, "the data in %s were made with the pack %s, not with %s; name the right one with --pack", data, strings.TrimSpace(string(known)), name)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be read", data)
+	}
+	if err := os.WriteFile(mark, []byte(name+"\n"), 0o644); err != nil {
+		return problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be written", data)
+	}
+	return nil
 }
 
 func (p *program) openJournal(ctx context.Context) error {
