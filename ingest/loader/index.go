@@ -103,6 +103,8 @@ type index struct {
 	frozen     []*memtable
 	retired    *memtable // written as a segment; turn uses it again
 	recent     *os.File  // the log of the active generation
+	whole      int64     // bytes of complete batches in recent
+	torn       bool      // recent may end in half a batch
 	generation uint64
 	failed     error // of the background work; reported by the next log
 	work       *sync.Cond
@@ -119,6 +121,7 @@ const (
 // memtable is an open-addressing hash table: slots hold position+1 in entries.
 type memtable struct {
 	generation uint64
+	through    uint64 // when it was frozen: what came later is in the logs of later generations
 	entries    []entry
 	slots      []uint32
 }
@@ -380,7 +383,7 @@ func (x *index) begin() error {
 	if x.recent != nil {
 		x.recent.Close() // everything in it is synced
 	}
-	x.recent = f
+	x.recent, x.whole, x.torn = f, 0, false
 	x.active.generation = x.generation
 	return syncDir(x.dir)
 }
@@ -397,13 +400,24 @@ func (x *index) write(entries []entry, through uint64) error {
 	h.Write(head[:16])
 	h.Write(body)
 	binary.LittleEndian.PutUint64(head[16:], h.Sum64())
+	if x.torn {
+		// Behind half a batch a load would find nothing more.
+		if err := x.recent.Truncate(x.whole); err != nil {
+			return err
+		}
+	}
+	x.torn = true
 	if _, err := x.recent.Write(head[:]); err != nil {
 		return err
 	}
 	if _, err := x.recent.Write(body); err != nil {
 		return err
 	}
-	return x.recent.Sync()
+	if err := x.recent.Sync(); err != nil {
+		return err
+	}
+	x.torn, x.whole = false, x.whole+int64(len(head)+len(body))
+	return nil
 }
 
 // replay reads a log up to its end or to the first batch that a crash tore.
@@ -552,8 +566,7 @@ func (x *index) add(e entry) {
 }
 
 // log makes a plan's entries durable; through is its last message. An error of
-// writing leaves the log torn at its end, which a later load passes by: the plan
-// must be logged again.
+// writing leaves the log torn at its end: the plan must be logged again, which mends it.
 func (x *index) log(entries []entry, through uint64) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -607,6 +620,7 @@ func (x *index) turn() error {
 		x.active = full
 		return problem.Wrap(err, problem.Unavailable, "loader: index", "the first-seen index in %s cannot be written", x.dir)
 	}
+	full.through = x.through
 	x.frozen = append(slices.Clone(x.frozen), full)
 	x.work.Broadcast()
 	return nil
@@ -626,10 +640,10 @@ func (x *index) background() {
 		}
 		var err error
 		if len(x.frozen) > 0 {
-			m, through := x.frozen[0], x.through
+			m := x.frozen[0]
 			x.mu.Unlock()
 			entries := sorted(m.entries)
-			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, through, len(entries), each(entries))
+			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, m.through, len(entries), each(entries))
 			x.mu.Lock()
 			if err = serr; err == nil {
 				x.segments = append(slices.Clone(x.segments), s)
