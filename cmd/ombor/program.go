@@ -55,7 +55,9 @@ type program struct {
 
 	started time.Time
 	running sync.WaitGroup
-	failed  chan error // the first part that ended by itself
+	failed  chan error    // the first part that ended by itself
+	ending  chan struct{} // closed when close begins
+	end     sync.Once
 	closers []func() error
 }
 
@@ -67,7 +69,7 @@ const goMemory = 420 << 20
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
 func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
-	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), token: newToken()}
+	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), ending: make(chan struct{}), token: newToken()}
 	defer func() {
 		if err != nil {
 			_ = p.close() // the error that stopped us is the one to tell
@@ -232,6 +234,7 @@ func (p *program) openJournal(ctx context.Context) error {
 
 // close stops everything, the last started first, and returns every failure.
 func (p *program) close() error {
+	p.end.Do(func() { close(p.ending) })
 	var errs []error
 	for i := len(p.closers) - 1; i >= 0; i-- {
 		errs = append(errs, p.closers[i]())

@@ -24,7 +24,17 @@ func (p *program) rebuild(ctx context.Context, decode func(any) error, report re
 	if done := p.loader.WasRebuilt(); own && done != nil {
 		return done, nil
 	}
-	return p.loader.Rebuild(ctx, report)
+	// Once anything is dropped only the end of the server ends it, not that of the command.
+	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		select {
+		case <-p.ending:
+			stop()
+		case <-lasting.Done():
+		}
+	}()
+	return p.loader.Rebuild(ctx, lasting, report)
 }
 
 func newRebuild() *cobra.Command {
@@ -37,9 +47,10 @@ the same afterwards, to the last digit. When a file of the lake is damaged or mi
 it says which and drops nothing.
 
 In a running server events are accepted meanwhile and wait in the journal; figures are
-answered with 503 and how far it is. An interrupted rebuild goes on at the next start of the
-server, which is not ready until it is done. A server that finds its warehouse empty and
-its lake not does the same by itself.
+answered with 503 and how far it is. Ctrl-C ends it until something is dropped, and no
+longer. When the server is stopped meanwhile, the rebuild goes on at its next start, which
+is not ready until it is done. A server that finds its warehouse empty and its lake not
+does the same by itself.
 
 With --index it is the first-seen index that is made from the lake, and no server may run
 on --data. A server does that by itself, too, when the index is not complete; interrupted,

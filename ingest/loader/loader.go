@@ -137,6 +137,7 @@ type Loader struct {
 
 	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
 	rebuilt    atomic.Pointer[Rebuilt] // what prepare did
+	looked     atomic.Bool             // whether prepare has looked for an interrupted rebuild
 
 	tallies map[*contract.Contract]tally // rows of facts; of the goroutine that carries plans out
 	rolling sync.Mutex                   // held by who writes rollups

@@ -131,6 +131,9 @@ func (l *Loader) become(role, holder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.role != role || l.holder != holder {
+		if role != Starting {
+			l.looked.Store(true) // who loads looks
+		}
 		l.role, l.holder = role, holder
 		l.wake()
 	}
