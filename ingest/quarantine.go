@@ -442,15 +442,13 @@ func (q *Quarantine) replay(ctx context.Context, ids []string, c *Choice, done *
 			done.Skipped++
 			continue
 		}
-		switch h.Code {
-		case contract.Damaged:
+		switch {
+		case len(h.Event) == 0:
 			done.refuse(e.ID, h.Code, "", "its content is lost; its sender has it and sends it again. Dismiss the entry")
 			continue
-		case contract.Conflict:
-			if c.As != "correction" {
-				done.refuse(e.ID, h.Code, "", h.Reason+". Replay it as a correction, or dismiss it")
-				continue
-			}
+		case h.Code == contract.Conflict && c.As != "correction":
+			done.refuse(e.ID, h.Code, "", h.Reason+". Replay it as a correction, or dismiss it")
+			continue
 		}
 		h.Correct = c.As == "correction"
 		if faults := batch.Faults(h); len(faults) > 0 {

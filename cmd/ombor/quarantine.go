@@ -130,6 +130,9 @@ func (p *program) heldMetrics(out io.Writer) {
 // heldTrouble says in words that the quarantine is nearly full; "" when it is not.
 func (p *program) heldTrouble() string {
 	full := p.journal.Quarantine().Full()
+	if lost := p.journal.Quarantine().Lost(); lost > 0 {
+		return fmt.Sprintf("the disk has lost %d messages of the quarantine's log: entries may be missing", lost)
+	}
 	switch {
 	case full >= 1:
 		return "the quarantine is full: conflicts are not taken, so loading waits; replay or dismiss what is open (ombor quarantine list)"

@@ -87,6 +87,7 @@ type Quarantine struct {
 	tally   []tally // by kind
 	pending int     // entries being replayed
 	fresh   int     // lines applied since the index was written
+	lost    uint64  // messages that the log should have and has not
 	changes uint64  // lines applied that change an entry's state or content
 }
 
@@ -344,6 +345,10 @@ func (q *Quarantine) look() {
 func (q *Quarantine) apply(m stream.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if m.Seq > q.applied+1 && q.applied > 0 {
+		q.lost += m.Seq - q.applied - 1
+		q.log.Error("journal: messages of the quarantine are lost; entries or what became of them may be missing", "first", q.applied+1, "last", m.Seq-1)
+	}
 	at := m.Time.UnixMilli()
 	for n, line := range splitLines(m.Data) {
 		q.fresh++
@@ -824,6 +829,14 @@ func (q *Quarantine) Full() float64 {
 	return math.Max(float64(q.bytes)/float64(q.limit.bytes), float64(len(q.items))/float64(q.limit.entries))
 }
 
+// Lost is the number of messages that the log should have and has not, as far as it was
+// read: the disk lost them. Entries may be missing.
+func (q *Quarantine) Lost() uint64 {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return q.lost
+}
+
 // read brings items and their texts together, in the order given. Those that have gone
 // meanwhile are left out.
 func (q *Quarantine) read(ctx context.Context, items []item) ([]Entry, error) {
@@ -844,6 +857,13 @@ func (q *Quarantine) read(ctx context.Context, items []item) ([]Entry, error) {
 			}
 			body, err = lines.read(ctx, x.body)
 		}
+		if errors.Is(err, errGone) { // the disk lost it: what the index knows is told
+			q.mu.RLock()
+			k := q.kinds[x.kind]
+			q.mu.RUnlock()
+			body, err = record{Held: &contract.Held{Code: k.Code, Source: k.Source, Type: k.Type, Time: time.UnixMilli(x.at).UTC(),
+				Reason: fmt.Sprintf("message %d of the quarantine, which had this event, is lost", x.body.Seq)}}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -853,7 +873,7 @@ func (q *Quarantine) read(ctx context.Context, items []item) ([]Entry, error) {
 		e := Entry{ID: x.id.String(), Number: x.number, Held: *body.Held, At: time.UnixMilli(x.at).UTC(), Row: x.row, State: x.state, Fixed: int(x.fixed)}
 		if x.state == StateReplayed || x.state == StateDismissed {
 			note, err := lines.read(ctx, x.note)
-			if err != nil {
+			if err != nil && !errors.Is(err, errGone) {
 				return nil, err
 			}
 			e.Closed, e.By, e.Note, e.Into = time.UnixMilli(x.closed).UTC(), note.By, note.Note, note.Into
@@ -1036,7 +1056,7 @@ func (q *Quarantine) Begun(ctx context.Context) ([]*Replay, error) {
 	lines := newLineReader(q.s)
 	for at, ids := range byNote {
 		line, err := lines.read(ctx, at)
-		if err != nil {
+		if err != nil && !errors.Is(err, errGone) { // when the disk lost it, the whole journal is looked through
 			return nil, err
 		}
 		all = append(all, &Replay{IDs: ids, By: line.By, Note: line.Note, After: line.After, begun: at.Seq})

@@ -245,7 +245,7 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 			kept := record{Op: "keep", ID: r.ID, Row: x.row, Held: r.Held, Number: x.number, State: x.state, Fixed: x.fixed, At: x.at, Closed: x.closed}
 			if x.state != StateOpen {
 				note, err := notes.read(ctx, x.note)
-				if err != nil {
+				if err != nil && !errors.Is(err, errGone) {
 					return err
 				}
 				kept.By, kept.Note, kept.Into = note.By, note.Note, note.Into
