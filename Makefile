@@ -120,5 +120,16 @@ test-server: bin/ombor $(MINIO) ## the same figures from a ClickHouse server: WA
 	@test -n "$(WAREHOUSE)" || { echo "say which: make test-server WAREHOUSE=https://user:password@host:8443/db"; exit 2; }
 	WAREHOUSE="$(WAREHOUSE)" go test -count=1 -tags endtoend -run TestPartsElsewhere ./cmd/ombor
 
+# Each fuzzer of the table in CONTRIBUTING.md, one at a time.
+FUZZTIME ?= 1m
+.PHONY: fuzz
+fuzz: compiler ## every fuzzer, FUZZTIME=1m each
+	@for file in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd dashboards-api ingest internal queries warehouse | sort); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do \
+			echo "== $$name in $$(dirname $$file)"; \
+			go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x -parallel 2 ./$$(dirname $$file) || exit 1; \
+		done; \
+	done
+
 clean: ## remove what was built; keeps .tools
 	rm -rf bin

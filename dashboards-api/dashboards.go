@@ -103,6 +103,7 @@ type Status struct {
 	Quarantine []HeldCount
 
 	Engine     Engine
+	Loader     Loader
 	Durability string   // what an acknowledgement proves, in one sentence
 	Problems   []string // what is wrong now, each in words; empty: nothing
 }
@@ -112,6 +113,14 @@ type Engine struct {
 	Version  string // ClickHouse's; empty: not known yet
 	Resident int64  // bytes of memory that the embedded one holds; 0: it is elsewhere, or away
 	Restarts int    // how often the embedded one was started again
+}
+
+// Loader is which of several loaders is at work.
+type Loader struct {
+	Role     string // of this server: active, standby, watching, starting, stopped
+	Holder   string // the loader at work, as machine and folder; empty: not known
+	Epoch    uint64 // how often a loader has taken over
+	Repaired uint64 // batches of the warehouse that this one put right
 }
 
 // Source is what is known of one expected sender.

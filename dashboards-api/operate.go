@@ -27,6 +27,7 @@ type statusBody struct {
 	Held       uint64       `json:"held"`
 	Quarantine []heldBody   `json:"quarantine"`
 	Engine     engineBody   `json:"engine"`
+	Loader     loaderBody   `json:"loader"`
 	Durability string       `json:"durability"`
 	Problems   []string     `json:"problems"`
 	Version    string       `json:"version"`
@@ -36,6 +37,13 @@ type engineBody struct {
 	Version  string `json:"version"`
 	Resident int64  `json:"resident_bytes"`
 	Restarts int    `json:"restarts"`
+}
+
+type loaderBody struct {
+	Role     string `json:"role"`
+	Holder   string `json:"holder"`
+	Epoch    uint64 `json:"epoch"`
+	Repaired uint64 `json:"repaired_batches"`
 }
 
 type sourceBody struct {
@@ -58,7 +66,7 @@ func (s *server) status() statusBody {
 	body.Journal, body.Loaded, body.Lake, body.LagEvents = st.Journal, st.Loaded, st.Lake, st.LagEvents
 	body.LagSeconds, body.Received = st.Lag.Seconds(), s.moment(st.Received)
 	body.Duplicates, body.Conflicts, body.Held = st.Duplicates, st.Conflicts, st.Held
-	body.Engine, body.Durability = engineBody(st.Engine), st.Durability
+	body.Engine, body.Loader, body.Durability = engineBody(st.Engine), loaderBody(st.Loader), st.Durability
 	body.Problems = append(body.Problems, st.Problems...)
 	for _, c := range st.Quarantine {
 		body.Quarantine = append(body.Quarantine, heldBody(c))

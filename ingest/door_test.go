@@ -35,10 +35,13 @@ import (
 const pinfl = "31507856543210"
 
 // checker is a real one, over one contract.
-func checker(t testing.TB) *contract.Checker {
+func checker(t testing.TB) *contract.Checker { return checkerOf(t, "1726,Tashkent\n") }
+
+// checkerOf is checker with these regions.
+func checkerOf(t testing.TB, rows string) *contract.Checker {
 	t.Helper()
 	var issues problem.Issues
-	regions := reference.ReadTable("regions", "regions.csv", strings.NewReader("code,name_en\n1726,Tashkent\n"), reference.TableFormat{}, &issues)
+	regions := reference.ReadTable("regions", "regions.csv", strings.NewReader("code,name_en\n"+rows), reference.TableFormat{}, &issues)
 	if err := issues.Err(); err != nil {
 		t.Fatal(err)
 	}

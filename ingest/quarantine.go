@@ -62,6 +62,8 @@ type Quarantine struct {
 	kept    *journal.Quarantine
 	log     *slog.Logger
 	one     sync.Mutex // fixes and replays: what was checked is what is appended
+	learned func() bool
+	told    func() error
 }
 
 // NewQuarantine makes a quarantine over a journal's.
@@ -70,6 +72,13 @@ func NewQuarantine(checker *contract.Checker, j *journal.Journal, log *slog.Logg
 		log = slog.Default()
 	}
 	return &Quarantine{checker: checker, journal: j, kept: j.Quarantine(), log: log}
+}
+
+// Learned says whether contracts and reference tables are others than when [Quarantine.Run]
+// last went through what waits for them; told is called when it has. Without it Run goes
+// through at every start. Call it before Run.
+func (q *Quarantine) Learned(learned func() bool, told func() error) {
+	q.learned, q.told = learned, told
 }
 
 // HeldEvent is an entry as people see it. Its text never holds a raw identifier.
@@ -433,15 +442,13 @@ func (q *Quarantine) replay(ctx context.Context, ids []string, c *Choice, done *
 			done.Skipped++
 			continue
 		}
-		switch h.Code {
-		case contract.Damaged:
+		switch {
+		case len(h.Event) == 0:
 			done.refuse(e.ID, h.Code, "", "its content is lost; its sender has it and sends it again. Dismiss the entry")
 			continue
-		case contract.Conflict:
-			if c.As != "correction" {
-				done.refuse(e.ID, h.Code, "", h.Reason+". Replay it as a correction, or dismiss it")
-				continue
-			}
+		case h.Code == contract.Conflict && c.As != "correction":
+			done.refuse(e.ID, h.Code, "", h.Reason+". Replay it as a correction, or dismiss it")
+			continue
 		}
 		h.Correct = c.As == "correction"
 		if faults := batch.Faults(h); len(faults) > 0 {
@@ -539,7 +546,7 @@ const (
 // Run settles what a crash broke off, replays what waited only for today's reference
 // tables, and settles broken replays from time to time, until ctx ends.
 func (q *Quarantine) Run(ctx context.Context) {
-	learned := false
+	learned := q.learned != nil && !q.learned()
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -557,6 +564,9 @@ func (q *Quarantine) Run(ctx context.Context) {
 			var done *Settled
 			if done, err = q.replayLearned(ctx); err == nil {
 				learned = true
+				if q.told != nil {
+					err = q.told()
+				}
 				if done.Replayed > 0 {
 					q.log.Info("the reference tables know what they did not: events were replayed", "entries", done.Replayed, "waiting", done.Refused)
 				}
@@ -572,7 +582,21 @@ func (q *Quarantine) Run(ctx context.Context) {
 // replayLearned replays the events that were held for an unknown reference, that nobody
 // has touched, and that pass today.
 func (q *Quarantine) replayLearned(ctx context.Context) (*Settled, error) {
-	return q.Replay(ctx, Choice{Filter: &HeldFilter{Code: contract.UnknownReference}, By: replayedBy, Note: replayedNote, untouched: true})
+	c := Choice{Filter: &HeldFilter{Code: contract.UnknownReference}, By: replayedBy, Note: replayedNote, untouched: true}
+	ids, err := q.choose(ctx, &c)
+	if err != nil {
+		return nil, err
+	}
+	done := &Settled{}
+	for some := range slices.Chunk(ids, chunkSize) { // others have their turn in between
+		q.one.Lock()
+		err := q.replay(ctx, some, &c, done)
+		q.one.Unlock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return done, nil
 }
 
 const quarantineBody = 1 << 20 // bytes

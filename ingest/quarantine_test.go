@@ -340,3 +340,33 @@ func TestQuarantineRoutes(t *testing.T) {
 		}
 	}
 }
+
+// What waits for a reference table is replayed by itself once the table has it, but not
+// what somebody has fixed, and not when nothing has changed since the last time.
+func TestLearned(t *testing.T) {
+	g, _, q, ids := quarantined(t, 3)
+	fixAll(t, q, ids[:1])
+	run := func(learned bool) (told bool) {
+		q := ingest.NewQuarantine(checkerOf(t, "1726,Tashkent\n9999,Atlantis\n"), g.journal, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		asked := make(chan struct{})
+		q.Learned(func() bool { defer close(asked); return learned }, func() error { told = true; stop(); return nil })
+		var group sync.WaitGroup
+		group.Go(func() { q.Run(ctx) })
+		if <-asked; !learned {
+			stop()
+		}
+		group.Wait()
+		stop()
+		return told
+	}
+	if told := run(false); told || states(t, g) != "map[open:3]" {
+		t.Errorf("nothing was learned: %v %s", told, states(t, g))
+	}
+	if told := run(true); !told || states(t, g) != "map[open:1 replayed:2]" || g.rows(t) != 2 {
+		t.Errorf("learned: %v %s, %d rows", told, states(t, g), g.rows(t))
+	}
+	if e, err := q.Show(t.Context(), ids[1]); err != nil || e.By != "ombor" || e.Note == "" {
+		t.Errorf("%+v %v", e, err)
+	}
+}

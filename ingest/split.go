@@ -68,7 +68,12 @@ func (s *splitter) line() (event []byte, long bool, err error) {
 		if first {
 			line = bytes.TrimPrefix(line, byteOrderMark)
 		}
-		line = bytes.Trim(line, " \t\r\n")
+		for len(line) > 0 && blank(line[len(line)-1]) {
+			line = line[:len(line)-1]
+		}
+		for len(line) > 0 && blank(line[0]) {
+			line = line[1:]
+		}
 		if len(line) > s.limit {
 			return nil, true, nil
 		}
@@ -80,6 +85,9 @@ func (s *splitter) line() (event []byte, long bool, err error) {
 		}
 	}
 }
+
+// blank is JSON's white space.
+func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // whole gives the body as one event.
 func (s *splitter) whole() (event []byte, long bool, err error) {
@@ -224,7 +232,7 @@ func (s *splitter) nonSpace() (byte, error) {
 			return 0, err
 		}
 		s.at++
-		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+		if !blank(c) {
 			return c, nil
 		}
 	}

@@ -24,6 +24,10 @@ import (
 //   - what runs already when a loader takes over is ended first: every statement of a
 //     loader names its epoch in the setting log_comment.
 
+// Shared says whether loaders of other processes can write here. The embedded engine of this
+// process is reached by nobody else, and its statements go without the fence.
+func (w *Warehouse) Shared() bool { return w.shared }
+
 // fenceComment begins the log_comment of a loader's statements.
 const fenceComment = "ombor loader "
 
@@ -87,7 +91,7 @@ func (w *Warehouse) tag(epoch uint64) string {
 // an INSERT … SELECT may.
 func (w *Warehouse) own(set settings) (settings, string) {
 	epoch := w.epoch.Load()
-	if epoch == 0 { // nobody claimed: a warehouse of one process
+	if epoch == 0 || !w.shared { // nobody claimed, or nobody else is there
 		return set, "1"
 	}
 	all := settings{"log_comment": w.tag(epoch)}

@@ -114,7 +114,7 @@ func TestFence(t *testing.T) {
 // What still runs of the loader before is ended when the next one takes over.
 func TestClaimEndsWhatRuns(t *testing.T) {
 	e := enginetest.Start(t)
-	w, err := warehouse.Open(t.Context(), warehouse.Config{Socket: e.Socket(), Prefix: "x_"}, setOf(t, request()), nil)
+	w, err := warehouse.Open(t.Context(), warehouse.Config{Socket: e.Socket(), Shared: true, Prefix: "x_"}, setOf(t, request()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -478,7 +478,8 @@ func (w *Warehouse) hash(r *Rollup) string {
 // on the way, since a GROUP BY leaves one of each key and facts have nothing to merge.
 var wholeBlock = settings{
 	"optimize_on_insert": 0,
-	// Compiling the expressions of a rollup takes longer than they save in an hour of plans.
+	// Compiling the expressions of all rollups takes the engine some tenths of a second after
+	// each start, and saves 5 % of them then.
 	"compile_expressions": 0, "compile_aggregate_expressions": 0,
 	"max_insert_threads": 1, "min_insert_block_size_rows": 1 << 28, "min_insert_block_size_bytes": 4 << 30,
 	"max_partitions_per_insert_block": 1, "async_insert": 0, "max_execution_time": 0,

@@ -64,6 +64,7 @@ type Config struct {
 	Socket string // path of the embedded engine's Unix socket
 	URL    string // "https://user:password@host:8443/database"; the database is not used for tables
 
+	Shared  bool          // loaders of other processes write here, too: statements are fenced ([Warehouse.Claim]). A URL always is
 	Prefix  string        // before the names of the databases facts, rollups and meta; for a server that others share
 	Persons int           // k: distinct persons are counted up to this many in rollups, 1 to 100; 0 is 10
 	Timeout time.Duration // of one statement; 0 is 60 s. Migrations and fills of rollups are not bounded by it
@@ -87,7 +88,8 @@ type Warehouse struct {
 	contracts []*contract.Contract
 	kpis      []*kpi.KPI
 
-	epoch atomic.Uint64 // of the loader whose statements these are; 0: nobody claimed
+	shared bool          // others can reach the engine
+	epoch  atomic.Uint64 // of the loader whose statements these are; 0: nobody claimed
 
 	rollups  []*Rollup
 	declared map[string][]*Rollup // by contract.Table()
@@ -130,6 +132,7 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 			rollups: config.Prefix + "rollups",
 			meta:    config.Prefix + "meta",
 		},
+		shared:    config.Shared || config.URL != "",
 		zone:      contracts.Zone(),
 		persons:   config.Persons,
 		contracts: contracts.All(),

@@ -20,10 +20,10 @@ func TestBenchScale(t *testing.T) {
 	few, many := 1_000_000, number(t, "IDS", 100_000_000)
 	file, _ := decided(t, p, events, share(t, "SCALE", 1))
 	type run struct {
-		ids                    int
-		took, restart          time.Duration
-		door, engine           usage
-		anonymous, mapped, all int64 // resident at the end, bytes
+		ids               int
+		took, restart     time.Duration
+		door, engine      usage
+		anonymous, mapped int64 // resident at the end, bytes
 	}
 	version := ""
 	one := func(t *testing.T, ids int) (out run) {

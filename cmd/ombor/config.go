@@ -22,18 +22,23 @@ import (
 // file that --config names (memory-limit: …); a flag beats the environment, the
 // environment beats the file. An unknown key in the file is an error.
 type config struct {
-	Data        string `koanf:"data"`         // folder of the journal, the engine, the lake and the keys
-	Listen      string `koanf:"listen"`       // address of the API and the page
-	Keys        string `koanf:"keys"`         // file of the identity and pseudonym keys; empty: keys.json under data
-	Pack        string `koanf:"pack"`         // folder or zip of a pack; empty: the embedded pack uz
-	Journal     string `koanf:"journal"`      // nats://…; empty: embedded
-	Warehouse   string `koanf:"warehouse"`    // https://user@host:8443/db; empty: the embedded engine
-	Lake        string `koanf:"lake"`         // s3://bucket/prefix?endpoint=…; empty: a folder under data
-	MemoryLimit int64  `koanf:"memory-limit"` // bytes the embedded engine may use; 0: 2 GiB or half of the machine
+	Data            string `koanf:"data"`             // folder of the journal, the engine, the lake and the keys
+	Listen          string `koanf:"listen"`           // address of the API and the page
+	Keys            string `koanf:"keys"`             // file of the identity and pseudonym keys; empty: keys.json under data
+	Pack            string `koanf:"pack"`             // folder or zip of a pack; empty: the embedded pack uz
+	Journal         string `koanf:"journal"`          // nats://…; empty: embedded
+	JournalDurable  bool   `koanf:"journal-durable"`  // the operator declares that the journal's server syncs before it acknowledges
+	JournalReplicas int    `koanf:"journal-replicas"` // copies of each stream on that server's cluster; 0 is 1
+	Warehouse       string `koanf:"warehouse"`        // https://user@host:8443/db; empty: the embedded engine
+	Lake            string `koanf:"lake"`             // s3://bucket/prefix?endpoint=…; empty: a folder under data
+	Roles           string `koanf:"roles"`            // what this server does: door, loader, api, separated by commas
+	MemoryLimit     int64  `koanf:"memory-limit"`     // bytes the embedded engine may use; 0: 2 GiB or half of the machine
+
+	unseeded bool // a command that only starts the parts: the pack's reference events are not sent
 }
 
 // settings are the keys of config that may stand in the file, in the order of --help.
-var settings = []string{"data", "listen", "keys", "pack", "journal", "warehouse", "lake", "memory-limit"}
+var settings = []string{"data", "listen", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit"}
 
 func serveFlags(c *cobra.Command) {
 	f := c.Flags()
@@ -42,8 +47,11 @@ func serveFlags(c *cobra.Command) {
 	f.String("keys", "", "file of the identity and pseudonym keys, mode 0600; by default keys.json under --data, made on the first run")
 	f.String("pack", "", "folder or zip of a country's pack; by default the embedded pack uz")
 	f.String("journal", "", "nats://HOST:4222; by default embedded")
+	f.Bool("journal-durable", false, "declare that the server of --journal syncs each message before it acknowledges it (sync_interval: always)")
+	f.Int("journal-replicas", 1, "copies of the journal on the cluster of --journal")
 	f.String("warehouse", "", "https://USER@HOST:8443/DB, a ClickHouse server; by default embedded")
 	f.String("lake", "", "s3://BUCKET/PREFIX?endpoint=HOST:PORT, object storage; by default a folder under --data")
+	f.String("roles", allRoles, "what this server does; one that does not do everything shares --journal, --warehouse and --lake with others")
 	f.Int64("memory-limit", 0, "bytes that the embedded engine may use; 0 means 2 GiB or half of the machine, the smaller")
 	f.String("config", "", "YAML file with the same keys as these flags")
 }
@@ -108,6 +116,39 @@ func (cfg *config) check() error {
 		if err != nil || !slices.Contains(strings.Fields(want.schemes), u.Scheme) {
 			return problem.New(problem.BadInput, "--%s: want an address that begins with %s://", want.flag, strings.ReplaceAll(want.schemes, " ", ":// or "))
 		}
+	}
+	return cfg.checkRoles()
+}
+
+const allRoles = "door,loader,api"
+
+// does says whether the server has a role: door, loader or api.
+func (cfg *config) does(role string) bool {
+	return cfg.Roles == "" || slices.Contains(strings.Split(cfg.Roles, ","), role)
+}
+
+// checkRoles refuses roles that nobody else could complete: what a server does not do
+// another does with the same journal, warehouse and lake.
+func (cfg *config) checkRoles() error {
+	if cfg.Roles == "" {
+		cfg.Roles = allRoles
+	}
+	for role := range strings.SplitSeq(cfg.Roles, ",") {
+		if !slices.Contains(strings.Split(allRoles, ","), role) {
+			return problem.New(problem.BadInput, "--roles %q: %q is none of door, loader, api; separate several with commas", cfg.Roles, role)
+		}
+	}
+	if cfg.does("door") && cfg.does("loader") && cfg.does("api") {
+		return nil
+	}
+	var missing []string
+	for _, part := range []struct{ flag, value string }{{"--journal", cfg.Journal}, {"--warehouse", cfg.Warehouse}, {"--lake", cfg.Lake}} {
+		if part.value == "" {
+			missing = append(missing, part.flag)
+		}
+	}
+	if len(missing) > 0 {
+		return problem.New(problem.BadInput, "--roles %s: what this server does not do, another does on the same data, so %s must name parts that both reach", cfg.Roles, strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -344,3 +344,68 @@ func download(t *testing.T, place, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// tmpfs mounts a small file system on a folder for the length of the test.
+func tmpfs(t *testing.T, dir, size string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("FULL DISKS ARE NOT TESTED: mounting a small file system needs root: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }) // it goes with the machine otherwise
+}
+
+// filler fills the disk of a folder to the last byte, and makes room again.
+func filler(t *testing.T, dir string) (fill, free func()) {
+	name := filepath.Join(dir, "filler")
+	return func() {
+			f, err := os.Create(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for _, piece := range []int{1 << 20, 4 << 10, 1} {
+				for err = nil; err == nil; {
+					_, err = f.Write(make([]byte, piece))
+				}
+			}
+		}, func() {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+}
+
+// TestFullDisksUnderLoad fills the lake's disk, then the disk of everything else, twice,
+// while events are sent. A full lake keeps the door open; a full disk closes it with 503. When
+// there is room again everything goes on by itself and every acknowledged event is there once.
+func TestFullDisksUnderLoad(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	lake := filepath.Join(data, "lake")
+	tmpfs(t, data, "1500m") // status warns below 1 GiB of room
+	tmpfs(t, lake, "48m")
+	s := serve(t, data, "--pack", files(t, crashPack))
+	f := newTraffic(t, s.url, number(t, "SEED", 9))
+	quiet := make(chan struct{})
+	var senders sync.WaitGroup
+	for n := range 3 {
+		senders.Go(func() { f.run(n, quiet, 10) })
+	}
+	t.Cleanup(senders.Wait)
+	fillLake, freeLake := filler(t, lake)
+	fillData, freeData := filler(t, data)
+	faults := []fault{
+		{name: "lake: full disk", begin: fillLake, end: freeLake, words: "lake"},
+		{name: "data: full disk", begin: fillData, end: freeData, words: "disk", refuses: true},
+	}
+	f.under(s, append(faults, faults...))
+	close(quiet)
+	senders.Wait()
+	f.total(s, lake)
+	if r := ombor(t, "verify", "--data", data); r.code != 0 {
+		t.Errorf("ombor verify: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	t.Logf("%d requests acknowledged, %d refused, %d without answer; %d events and revisions", f.answered.Load(), f.refused.Load(), f.failed.Load(), f.revisions)
+}

@@ -14,29 +14,39 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"ombor/internal/objects/miniotest"
 	"ombor/internal/stream"
+	"ombor/internal/stream/natstest"
 )
 
 // crashed is a server that is killed and started again on the same folder and address.
 type crashed struct {
 	server
 	arguments []string
-	ready     []time.Duration // how long each start took until requests were served
+	probe     string          // answers 200 once requests are served
+	ready     []time.Duration // how long each start took until then
 }
 
-func newCrashed(t *testing.T, arguments ...string) *crashed {
+// freeAddress is a loopback address on which nobody listens.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
-	c := &crashed{server: server{t: t, data: t.TempDir(), url: "http://" + address}}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func newCrashed(t *testing.T, arguments ...string) *crashed {
+	t.Helper()
+	address := freeAddress(t)
+	c := &crashed{server: server{t: t, data: t.TempDir(), url: "http://" + address}, probe: "/readyz"}
 	c.arguments = append([]string{"serve", "--data", c.data, "--listen", address}, arguments...)
 	t.Cleanup(func() {
 		if c.command != nil {
@@ -72,7 +82,7 @@ func (c *crashed) up(began time.Time) {
 			c.t.Fatalf("serve ended by itself: %s", tailOf(c.log.String()))
 		default:
 		}
-		if response, err := http.Get(c.url + "/readyz"); err == nil {
+		if response, err := http.Get(c.url + c.probe); err == nil {
 			response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				c.ready = append(c.ready, time.Since(began))
@@ -138,7 +148,8 @@ func TestCrash(t *testing.T) {
 	rounds, seed := number(t, "ROUNDS", 30), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
 	t.Logf("SEED=%d ROUNDS=%d", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 1<<32))
-	c := newCrashed(t, "--pack", files(t, crashPack))
+	pack := files(t, crashPack)
+	c := newCrashed(t, "--pack", pack)
 	f := newTraffic(t, c.url, seed)
 	c.up(c.begin())
 	first := c.ready[0]
@@ -149,6 +160,26 @@ func TestCrash(t *testing.T) {
 	for n := range 4 {
 		senders.Go(func() { f.run(n, quiet, 10) })
 	}
+	// Compaction is killed, too: it runs inside the server, or by itself when there is none
+	// at the moment; then the next server waits for it.
+	var compacted atomic.Int64
+	var compacting sync.Mutex
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			compacting.Lock()
+			if exec.Command(binary, "compact", "--data", c.data, "--pack", pack, "--grace", "0s").Run() == nil {
+				compacted.Add(1)
+			}
+			compacting.Unlock()
+			select {
+			case <-quiet:
+				return
+			case <-time.After(time.Second): // a compaction every second or so
+			}
+		}
+	}()
 	kills := map[string]int{}
 	for range rounds {
 		time.Sleep(time.Duration(rng.IntN(900)) * time.Millisecond) // the moment of the kill
@@ -168,6 +199,7 @@ func TestCrash(t *testing.T) {
 			c.kill(pids...)
 		}
 		<-c.exited
+		compacting.Lock()
 		began := c.begin()
 		if rng.IntN(4) == 0 { // and once more, while it starts
 			kills["start"]++
@@ -177,10 +209,15 @@ func TestCrash(t *testing.T) {
 			began = c.begin()
 		}
 		c.up(began)
+		compacting.Unlock()
 	}
 	close(quiet)
 	senders.Wait()
+	<-stopped
 	f.total(&c.server, filepath.Join(c.data, "lake"))
+	if r := ombor(t, "verify", "--data", c.data); r.code != 0 {
+		t.Errorf("ombor verify: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 	c.stop()
 	f.quarantined(stream.Options{Dir: filepath.Join(c.data, "journal")})
 
@@ -188,10 +225,126 @@ func TestCrash(t *testing.T) {
 	for _, d := range c.ready {
 		sum, most = sum+d, max(most, d)
 	}
-	t.Logf("killed %v; %d requests acknowledged, %d refused, %d without answer; %d events and revisions, %d conflicts", kills,
-		f.answered.Load(), f.refused.Load(), f.failed.Load(), f.revisions, len(f.conflicts))
+	t.Logf("killed %v; %d requests acknowledged, %d refused, %d without answer; %d events and revisions, %d conflicts, %d compactions", kills,
+		f.answered.Load(), f.refused.Load(), f.failed.Load(), f.revisions, len(f.conflicts), compacted.Load())
 	t.Logf("first start %v; serving again after %v, at most %v", first.Round(time.Millisecond), (sum / time.Duration(max(1, len(c.ready)))).Round(time.Millisecond), most.Round(time.Millisecond))
 	if len(kills) == 0 || f.answered.Load() == 0 {
 		t.Error("nothing was killed, or nothing sent")
 	}
+}
+
+// newEngineApart is an engine of its own, which is killed and started again.
+func newEngineApart(t *testing.T) *crashed {
+	t.Helper()
+	address := freeAddress(t)
+	c := &crashed{server: server{t: t, url: "http://" + address}, probe: "/?query=SELECT+1"}
+	c.arguments = []string{"engine", "--path", t.TempDir(), "--listen", address}
+	t.Cleanup(func() {
+		if c.command != nil {
+			c.kill(c.command.Process.Pid)
+			<-c.exited
+		}
+	})
+	return c
+}
+
+// TestCrashApart is TestCrash of a cluster on one machine: two servers, each with a door and a
+// loader, of which one is at work; a NATS server, an S3 server and an engine, each a process of
+// its own. One after the other is killed, or frozen for longer than a loader's lease,
+// and comes back; the other server goes on.
+func TestCrashApart(t *testing.T) {
+	rounds, seed := number(t, "ROUNDS", 12), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
+	t.Logf("SEED=%d ROUNDS=%d", seed, rounds)
+	rng := rand.New(rand.NewPCG(seed, 1<<33))
+	minio, nats, engine := miniotest.Start(t), natstest.Start(t), newEngineApart(t)
+	engine.up(engine.begin())
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	var servers []*crashed
+	var urls []string
+	for range 2 {
+		c := newCrashed(t, "--pack", files(t, crashPack), "--keys", keys, "--journal", nats.URL(), "--lake", minio.URL("crash"), "--warehouse", engine.url)
+		c.up(c.begin())
+		servers, urls = append(servers, c), append(urls, c.url)
+	}
+	f := newTraffic(t, urls[0], seed)
+	f.others = urls[1:]
+	quiet := make(chan struct{})
+	var senders sync.WaitGroup
+	for n := range 4 {
+		senders.Go(func() { f.run(n, quiet, 10) })
+	}
+	acts := map[string]int{}
+	// frozen stops a process for a while that is longer than a lease.
+	frozen := func(pid int) {
+		signalTo(t, pid, syscall.SIGSTOP)
+		time.Sleep(time.Duration(8+rng.IntN(4)) * time.Second) // the fault; a lease lasts 6 s, and another 1.5 s until it is taken
+		signalTo(t, pid, syscall.SIGCONT)
+	}
+	for round := range rounds {
+		time.Sleep(time.Duration(500+rng.IntN(1500)) * time.Millisecond) // the moment
+		if t.Failed() {
+			break
+		}
+		away := time.Duration(rng.IntN(1500)) * time.Millisecond // how long it is away
+		server := servers[rng.IntN(2)]
+		// The first rounds meet everything once.
+		act := int(round)
+		if act >= 6 {
+			act = rng.IntN(6)
+		}
+		switch act {
+		case 0:
+			acts["server killed"]++
+			server.kill(server.pids()...)
+			<-server.exited
+			time.Sleep(away)
+			server.up(server.begin())
+		case 1:
+			acts["engine killed"]++
+			engine.kill(engine.command.Process.Pid)
+			<-engine.exited
+			time.Sleep(away)
+			engine.up(engine.begin())
+		case 2:
+			acts["journal killed"]++
+			nats.Stop()
+			time.Sleep(away)
+			nats.Up()
+		case 3:
+			acts["lake killed"]++
+			minio.Stop()
+			time.Sleep(away)
+			minio.Up()
+		case 4:
+			acts["server frozen"]++
+			frozen(server.command.Process.Pid)
+		case 5:
+			acts["engine frozen, server killed"]++
+			signalTo(t, engine.command.Process.Pid, syscall.SIGSTOP)
+			time.Sleep(away)
+			server.kill(server.pids()...)
+			<-server.exited
+			began := server.begin()
+			time.Sleep(away)
+			signalTo(t, engine.command.Process.Pid, syscall.SIGCONT)
+			server.up(began)
+		}
+	}
+	close(quiet)
+	senders.Wait()
+	for _, c := range servers {
+		c.settled(t)
+	}
+	lake := t.TempDir()
+	download(t, minio.URL("crash"), lake)
+	f.total(&servers[0].server, lake)
+	if r := ombor(t, "verify", "--data", servers[0].data); r.code != 0 {
+		t.Errorf("ombor verify: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for _, c := range servers {
+		c.stop()
+	}
+	f.quarantined(stream.Options{URL: nats.URL()})
+	t.Logf("%v; %d requests acknowledged, %d refused, %d without answer; %d events and revisions, %d conflicts", acts,
+		f.answered.Load(), f.refused.Load(), f.failed.Load(), f.revisions, len(f.conflicts))
 }

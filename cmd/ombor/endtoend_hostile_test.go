@@ -294,6 +294,20 @@ func TestBadStarts(t *testing.T) {
 		mustContain(t, "serve", r.stderr, "--keys")
 		serve(t, data, "--pack", "internal/pack/testdata/boston", "--keys", keys+".kept").alive("with the right keys")
 	})
+	t.Run("another pack", func(t *testing.T) {
+		data := t.TempDir()
+		serve(t, data, "--pack", "internal/pack/testdata/boston").stop()
+		// Neither a server nor a command that starts the parts for itself may add another pack's tables and events.
+		for _, r := range []result{start("--data", data, "--listen", "127.0.0.1:0"), ombor(t, "compact", "--data", data)} {
+			if r.code != 1 {
+				t.Errorf("exit %d, want 1", r.code)
+			}
+			mustContain(t, "the refusal", r.stderr, "boston", "--pack")
+		}
+		again := serve(t, data, "--pack", "internal/pack/testdata/boston")
+		again.alive("with the right pack")
+		again.settled(t)
+	})
 	t.Run("not loopback", func(t *testing.T) {
 		r := start("--data", t.TempDir(), "--listen", "0.0.0.0:0")
 		if r.code != 2 {

@@ -121,6 +121,7 @@ type receiptSent struct {
 type traffic struct {
 	t      *testing.T
 	url    string
+	others []string // other doors of the same journal
 	client *http.Client
 	seed   uint64
 
@@ -140,8 +141,8 @@ func newTraffic(t *testing.T, url string, seed uint64) *traffic {
 		known: map[string]bool{}, top: map[string]*revision{}, conflicts: map[string]bool{}}
 }
 
-// post sends one request: true when it was acknowledged.
-func (f *traffic) post(events []*revision) bool {
+// post sends one request to a door: true when it was acknowledged.
+func (f *traffic) post(door string, events []*revision) bool {
 	var body bytes.Buffer
 	conflicts := 0
 	for _, e := range events {
@@ -154,7 +155,7 @@ func (f *traffic) post(events []*revision) bool {
 			f.mu.Unlock()
 		}
 	}
-	response, err := f.client.Post(f.url+"/v1/events", "application/x-ndjson", &body)
+	response, err := f.client.Post(door+"/v1/events", "application/x-ndjson", &body)
 	if err != nil {
 		f.failed.Add(1)
 		return false
@@ -257,7 +258,11 @@ func (f *traffic) run(n int, quiet <-chan struct{}, most float64) {
 		events := slices.Clone(s.backlog[:min(n, len(s.backlog))])
 		events = s.repeat(events)
 		before := time.Now()
-		if s.post(events) {
+		door := s.url
+		if n := s.rng.IntN(1 + len(s.others)); n > 0 {
+			door = s.others[n-1]
+		}
+		if s.post(door, events) {
 			s.settle(events)
 			time.Sleep(time.Duration(float64(time.Second)/most) - time.Since(before)) // the load's rate, not a wait for anything
 		} else {

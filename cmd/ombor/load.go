@@ -234,7 +234,11 @@ func load(c *cobra.Command, server *client, names []string) error {
 		whole.add(from.lane.outcome)
 		if len(sources) > 1 {
 			if from.err != nil {
-				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", from.file, explain(from.err))
+				what := explain(from.err)
+				if !strings.Contains(what, filepath.Base(from.file)) {
+					what = from.file + ": " + what
+				}
+				fmt.Fprintln(c.ErrOrStderr(), what)
 			}
 			printOutcome(c, from.file, from.lane.outcome, from.err)
 		}
@@ -249,9 +253,11 @@ func load(c *cobra.Command, server *client, names []string) error {
 			}
 		}
 		if n > 0 {
-			return problem.New(problem.KindOf(failed), "%d of %d files were not loaded to their end", n, len(sources))
+			return &notLoaded{fmt.Errorf("%d of %d files were not loaded to their end", n, len(sources))}
 		}
-		return failed
+		return &notLoaded{failed}
+	case failed != nil && ctx.Err() == nil:
+		return &notLoaded{failed}
 	case failed != nil:
 		return failed
 	case whole.Rejected+whole.Conflict+whole.Held+whole.Damaged > 0:
@@ -260,6 +266,12 @@ func load(c *cobra.Command, server *client, names []string) error {
 	}
 	return nil
 }
+
+// notLoaded ends a load of which a file failed: whatever was wrong with it, the command
+// line was not.
+type notLoaded struct{ error }
+
+func (e *notLoaded) Unwrap() error { return e.error }
 
 // reading is how far the files have been read.
 type reading struct{ bytes, events atomic.Int64 }

@@ -56,6 +56,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if isUsage(err) {
 		return 2
 	}
+	var failed *notLoaded
+	if errors.As(err, &failed) {
+		return 1
+	}
 	return problem.KindOf(err).ExitCode()
 }
 

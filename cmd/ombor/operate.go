@@ -142,7 +142,7 @@ func operate(c *cobra.Command, name, unit string, request, result any) error {
 	if err != nil {
 		return err
 	}
-	cfg.Listen = "127.0.0.1:0"
+	cfg.Listen, cfg.unseeded = "127.0.0.1:0", true
 	fmt.Fprintf(c.ErrOrStderr(), "no server runs on %s: starting its parts for this command\n", cfg.Data)
 	p, err := openProgram(c.Context(), cfg, io.Discard)
 	if err != nil {

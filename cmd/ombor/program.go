@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,7 +55,9 @@ type program struct {
 
 	started time.Time
 	running sync.WaitGroup
-	failed  chan error // the first part that ended by itself
+	failed  chan error    // the first part that ended by itself
+	ending  chan struct{} // closed when close begins
+	end     sync.Once
 	closers []func() error
 }
 
@@ -66,7 +69,7 @@ const goMemory = 420 << 20
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
 func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
-	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), token: newToken()}
+	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), ending: make(chan struct{}), token: newToken()}
 	defer func() {
 		if err != nil {
 			_ = p.close() // the error that stopped us is the one to tell
@@ -108,13 +111,18 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err := p.readPack(ctx, place); err != nil {
 		return p, err
 	}
+	if err := markPack(cfg.Data, p.pack.Name); err != nil {
+		return p, err
+	}
 	place.Persons = p.pack.K
 	if p.warehouse, err = warehouse.Open(ctx, place, p.pack.Set, p.pack.KPIs); err != nil {
 		return p, err
 	}
 	p.closing(p.warehouse.Close)
-	if err := p.warehouse.Migrate(ctx); err != nil {
-		return p, err
+	if p.engine != nil {
+		if err := p.warehouse.Migrate(ctx); err != nil {
+			return p, err
+		}
 	}
 	if err := p.openJournal(ctx); err != nil {
 		return p, err
@@ -137,9 +145,11 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err != nil {
 		return p, err
 	}
-	p.serve(listener, p.operator(handler))
-	if err := p.seed(ctx, checker); err != nil {
-		return p, err
+	p.serve(listener, p.operator(p.roles(handler)))
+	if !cfg.unseeded && cfg.does("loader") {
+		if err := p.seed(ctx, checker); err != nil {
+			return p, err
+		}
 	}
 	note := running{URL: p.url(), Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
 	if p.engine != nil {
@@ -187,13 +197,35 @@ func (p *program) readPack(ctx context.Context, place warehouse.Config) error {
 	return err
 }
 
+// packMark is a file in the data folder that names the pack of its events. A server or
+// a command with another one would add its tables and reference events to data that
+// are none of its own, and then no loader would know all of them.
+const packMark = "pack.id"
+
+func markPack(data, name string) error {
+	mark := filepath.Join(data, packMark)
+	known, err := os.ReadFile(mark)
+	switch {
+	case err == nil && strings.TrimSpace(string(known)) == name:
+		return nil
+	case err == nil && len(known) > 0:
+		return problem.New(problem.Conflict, "the data in %s were made with the pack %s, not with %s; name the right one with --pack", data, strings.TrimSpace(string(known)), name)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be read", data)
+	}
+	if err := os.WriteFile(mark, []byte(name+"\n"), 0o644); err != nil {
+		return problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be written", data)
+	}
+	return nil
+}
+
 func (p *program) openJournal(ctx context.Context) error {
 	var err error
-	if p.stream, err = stream.Open(ctx, stream.Options{URL: p.config.Journal, Dir: filepath.Join(p.config.Data, "journal")}); err != nil {
+	if p.stream, err = stream.Open(ctx, stream.Options{URL: p.config.Journal, Dir: filepath.Join(p.config.Data, "journal"), Durable: p.config.JournalDurable, Replicas: p.config.JournalReplicas}); err != nil {
 		return err
 	}
 	p.closing(p.stream.Close)
-	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set, HeldIndex: heldIndex(p.config.Data)}); err != nil {
+	if p.journal, err = journal.Open(ctx, p.stream, journal.Options{Contracts: p.pack.Set, Mark: filepath.Join(p.config.Data, "acknowledged.mark"), HeldIndex: heldIndex(p.config.Data)}); err != nil {
 		return err
 	}
 	p.closing(p.journal.Close)
@@ -202,6 +234,7 @@ func (p *program) openJournal(ctx context.Context) error {
 
 // close stops everything, the last started first, and returns every failure.
 func (p *program) close() error {
+	p.end.Do(func() { close(p.ending) })
 	var errs []error
 	for i := len(p.closers) - 1; i >= 0; i-- {
 		errs = append(errs, p.closers[i]())
@@ -250,6 +283,28 @@ func loopbackHosts(next http.Handler) http.Handler {
 		}
 		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			problem.Write(w, problem.New(problem.Denied, "this server answers only to 127.0.0.1, localhost and [::1]; a proxy in front must send that as Host"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// roles refuses what this server does not do. Health, status and metrics are always told.
+func (p *program) roles(next http.Handler) http.Handler {
+	if p.config.does("door") && p.config.does("api") {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		role := "api"
+		switch first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/"), "/"); {
+		case !strings.HasPrefix(r.URL.Path, "/v1/") && r.URL.Path != "/", first == "status":
+			next.ServeHTTP(w, r)
+			return
+		case first == "events" || first == "receipts" || first == "deliveries":
+			role = "door"
+		}
+		if !p.config.does(role) {
+			problem.Write(w, problem.New(problem.NotFound, "this server does not have the role %s (--roles %s); ask another", role, p.config.Roles))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,10 +31,38 @@ import (
 // reference tables have learned, until close.
 func (p *program) startQuarantine(ctx context.Context, checker *contract.Checker) {
 	p.quarantine = ingest.NewQuarantine(checker, p.journal, nil)
+	marker, mark := filepath.Join(p.config.Data, "quarantine", "checked-with"), p.packMark()
+	p.quarantine.Learned(func() bool {
+		known, err := os.ReadFile(marker)
+		return err != nil || string(known) != mark
+	}, func() error {
+		if err := os.MkdirAll(filepath.Dir(marker), 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(marker, []byte(mark), 0o600)
+	})
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { p.quarantine.Run(running) })
 	p.closing(func() error { stop(); group.Wait(); return nil })
+}
+
+// packMark tells one set of contracts and reference tables from another.
+func (p *program) packMark() string {
+	h := sha256.New()
+	in := json.NewEncoder(h) // a hash never fails, and names, numbers and texts always marshal
+	_ = in.Encode(p.pack.Set.All())
+	for _, name := range p.pack.Reference.Tables() {
+		_ = in.Encode(name)
+		table := p.pack.Reference.Table(name)
+		for _, row := range table.Rows() {
+			_ = in.Encode(row)
+			for _, column := range table.Columns {
+				_ = in.Encode(row.Value(column))
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // heldIndex is the file of the quarantine's index.
@@ -100,6 +130,9 @@ func (p *program) heldMetrics(out io.Writer) {
 // heldTrouble says in words that the quarantine is nearly full; "" when it is not.
 func (p *program) heldTrouble() string {
 	full := p.journal.Quarantine().Full()
+	if lost := p.journal.Quarantine().Lost(); lost > 0 {
+		return fmt.Sprintf("the disk has lost %d messages of the quarantine's log: entries may be missing", lost)
+	}
 	switch {
 	case full >= 1:
 		return "the quarantine is full: conflicts are not taken, so loading waits; replay or dismiss what is open (ombor quarantine list)"

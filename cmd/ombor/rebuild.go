@@ -2,11 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ombor/ingest/loader"
+	"ombor/internal/problem"
+	"ombor/internal/stream"
 )
 
 func (p *program) rebuild(ctx context.Context, decode func(any) error, report reporter) (any, error) {
@@ -17,7 +24,17 @@ func (p *program) rebuild(ctx context.Context, decode func(any) error, report re
 	if done := p.loader.WasRebuilt(); own && done != nil {
 		return done, nil
 	}
-	return p.loader.Rebuild(ctx, report)
+	// Once anything is dropped only the end of the server ends it, not that of the command.
+	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		select {
+		case <-p.ending:
+			stop()
+		case <-lasting.Done():
+		}
+	}()
+	return p.loader.Rebuild(ctx, lasting, report)
 }
 
 func newRebuild() *cobra.Command {
@@ -30,11 +47,17 @@ the same afterwards, to the last digit. When a file of the lake is damaged or mi
 it says which and drops nothing.
 
 In a running server events are accepted meanwhile and wait in the journal; figures are
-answered with 503 and how far it is. An interrupted rebuild goes on at the next start of the
-server, which is not ready until it is done. A server that finds its warehouse empty and
-its lake not does the same by itself.`,
-		Example: `  ombor rebuild && ombor verify`,
-		Args:    args(cobra.NoArgs),
+answered with 503 and how far it is. Ctrl-C ends it until something is dropped, and no
+longer. When the server is stopped meanwhile, the rebuild goes on at its next start, which
+is not ready until it is done. A server that finds its warehouse empty and its lake not
+does the same by itself.
+
+With --index it is the first-seen index that is made from the lake, and no server may run
+on --data. A server does that by itself, too, when the index is not complete; interrupted,
+it goes on where it was.`,
+		Example: `  ombor rebuild && ombor verify
+  ombor rebuild --index`,
+		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			format, err := formatFlag(c, "table", "json")
 			if err != nil {
@@ -42,6 +65,12 @@ its lake not does the same by itself.`,
 			}
 			data, _ := c.Flags().GetString("data")
 			_, err = readRunning(data)
+			if index, _ := c.Flags().GetBool("index"); index {
+				if err == nil {
+					return problem.New(problem.Conflict, "a server runs on %s and uses its index: stop it, then run this again", data)
+				}
+				return rebuildIndex(c)
+			}
 			var done loader.Rebuilt
 			if err := operate(c, "rebuild", "rows", err != nil, &done); err != nil {
 				return err
@@ -55,6 +84,48 @@ its lake not does the same by itself.`,
 		},
 	}
 	operatorFlags(c)
+	c.Flags().Bool("index", false, "make the first-seen index anew instead")
 	c.Flags().String("format", "table", "table or json")
 	return c
+}
+
+// rebuildIndex removes the first-seen index and starts the parts, which make it.
+func rebuildIndex(c *cobra.Command) (err error) {
+	cfg, err := readConfig(c)
+	if err != nil {
+		return err
+	}
+	cfg.Listen = "127.0.0.1:0"
+	lock, err := stream.Lock(cfg.Data)
+	if err != nil {
+		return err
+	}
+	err = os.RemoveAll(filepath.Join(cfg.Data, "loader", "index"))
+	lock.Release()
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "", "the index in %s cannot be removed", cfg.Data)
+	}
+	p, err := openProgram(c.Context(), cfg, io.Discard)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	bar := newProgress(c.ErrOrStderr(), "index", "ids")
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	settled := make(chan error, 1)
+	go func() { settled <- p.settled(c.Context()) }()
+	for {
+		select {
+		case err := <-settled:
+			bar.set(1, int64(p.loader.Status().IDs))
+			bar.end()
+			if s := p.loader.Status(); err == nil && s.Role == loader.Stopped {
+				err = problem.New(problem.Internal, "the index was not made: %s", s.Trouble)
+			}
+			return err
+		case <-tick.C:
+			bar.set(-1, int64(p.loader.Status().IDs))
+		}
+	}
 }

@@ -50,7 +50,7 @@ Exit codes: 0 restored and everything agrees, 1 failed or differs, 2 usage.`,
 			if err != nil {
 				return err
 			}
-			cfg.Listen = "127.0.0.1:0"
+			cfg.Listen, cfg.unseeded = "127.0.0.1:0", true
 			store, err := objects.Open(c.Context(), arguments[0])
 			if err != nil {
 				return err

@@ -473,14 +473,17 @@ func (s *sender) closeDelivery(d *delivery) error {
 // settle waits until everything that was accepted can be seen in KPIs and lies in
 // the lake, and adds up how many were duplicates and conflicts.
 func (s *sender) settle(lanes []*lane, out io.Writer) error {
-	bar := newProgress(out, "into warehouse and lake", "events")
-	defer bar.end()
 	var all, settled int
 	var sent int64
 	for _, l := range lanes {
 		all += len(l.receipts)
 		sent += l.outcome.Accepted
 	}
+	if all+len(s.withdrawals) == 0 {
+		return nil
+	}
+	bar := newProgress(out, "into warehouse and lake", "events")
+	defer bar.end()
 	for _, l := range lanes {
 		for _, id := range l.receipts {
 			r, err := s.loaded(id)

@@ -26,9 +26,11 @@ func (p *program) startLoader(ctx context.Context) error {
 	if p.lake, err = p.openLake(ctx); err != nil {
 		return err
 	}
-	if p.loader, err = loader.New(loader.Config{
-		Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"),
-	}); err != nil {
+	config := loader.Config{Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader")}
+	if p.engine == nil {
+		config.Migrate = p.warehouse.Migrate // another server's loader may be at work there now: only who takes over may
+	}
+	if p.loader, err = loader.New(config); err != nil {
 		return err
 	}
 	p.closing(p.loader.Close)
@@ -36,10 +38,20 @@ func (p *program) startLoader(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		if !p.config.does("loader") {
+			_ = p.loader.Observe(running) // it ends when it is told to
+			return
+		}
 		// What stops the loader is said by Status; the door and the figures go on.
 		_ = p.loader.Run(running)
 	}()
 	p.closing(func() error { stop(); <-ended; return nil })
+	if p.engine == nil && p.config.does("loader") {
+		// Figures need the tables. The door does not: it opens also when a part is away.
+		patience, stop := context.WithTimeout(ctx, 5*time.Second)
+		defer stop()
+		_, _ = p.loader.WaitRole(patience)
+	}
 	return nil
 }
 
@@ -139,6 +151,7 @@ func (p *program) status() dashboards.Status {
 		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
 		Engine:   dashboards.Engine{Version: known.engine},
+		Loader:   dashboards.Loader{Role: w.Role, Holder: w.Holder, Epoch: w.Epoch, Repaired: w.Repaired},
 		Problems: p.problems(w.Trouble, known.trouble),
 	}
 	if p.engine != nil {
@@ -244,6 +257,17 @@ func (p *program) metrics(out io.Writer) error {
 		}
 		fmt.Fprintf(&b, "ombor_fault{part=\"%s\"} %d\n", part, n)
 	}
+	loading := p.loader.Status()
+	active := 0
+	if loading.Role == loader.Active {
+		active = 1
+	}
+	kind("ombor_loader_active", "gauge")
+	fmt.Fprintf(&b, "ombor_loader_active %d\n", active)
+	kind("ombor_loader_epoch", "gauge")
+	fmt.Fprintf(&b, "ombor_loader_epoch %d\n", loading.Epoch)
+	kind("ombor_loader_repaired_batches_total", "counter")
+	fmt.Fprintf(&b, "ombor_loader_repaired_batches_total %d\n", loading.Repaired)
 	door := p.door.Counts()
 	kind("ombor_door_requests_total", "counter")
 	fmt.Fprintf(&b, "ombor_door_requests_total{outcome=\"answered\"} %d\nombor_door_requests_total{outcome=\"failed\"} %d\n", door.Requests-min(door.Requests, door.Failed), door.Failed)
@@ -268,8 +292,15 @@ func label(text string) string {
 	return strings.NewReplacer("\\", "\\\\", `"`, `\"`, "\n", `\n`).Replace(text)
 }
 
-// ready is nil when figures can be served.
+// ready is nil when the server can do what its roles are: take events, serve figures, load
+// or stand by. A door and an API go on when loading has stopped; status says so.
 func (p *program) ready(ctx context.Context) error {
+	if p.config.does("door") && !p.stream.Connected() {
+		return problem.New(problem.Unavailable, "the journal's server cannot be reached")
+	}
+	if s := p.loader.Status(); p.config.Roles == "loader" && s.Role == loader.Stopped {
+		return problem.New(problem.Unavailable, "%s", s.Trouble)
+	}
 	if words, rebuilding := p.loader.Rebuilding(); rebuilding {
 		return problem.New(problem.Unavailable, "%s", words)
 	}

@@ -29,7 +29,11 @@ func Arrow(r io.Reader, o Options) (rows *Rows, err error) {
 	o = o.withDefaults()
 	a := &arrowSource{r: bufio.NewReaderSize(r, 64<<10), options: o, dictionaries: map[int64]*dictionary{},
 		budget: budget{left: o.Unpacked, page: o.Page, charge: o.Charge}}
-	if magic, _ := a.r.Peek(8); bytes.HasPrefix(magic, []byte("ARROW1")) {
+	magic, err := a.r.Peek(8)
+	if err != nil && !errors.Is(err, io.EOF) { // which Peek would give to nobody else
+		return nil, a.ended(err)
+	}
+	if bytes.HasPrefix(magic, []byte("ARROW1")) {
 		a.file = true
 		_, _ = a.r.Discard(8) // they are in the buffer
 	}
@@ -212,7 +216,11 @@ func (a *arrowSource) length() (int32, error) {
 	var b [4]byte
 	for n := range 2 {
 		if a.file && n == 0 { // in a file a message always has the mark; what has none is the footer
-			if next, err := a.r.Peek(4); err == nil && binary.LittleEndian.Uint32(next) != 0xFFFFFFFF {
+			next, err := a.r.Peek(4)
+			if err != nil {
+				return 0, a.ended(err)
+			}
+			if binary.LittleEndian.Uint32(next) != 0xFFFFFFFF {
 				return 0, nil
 			}
 		}

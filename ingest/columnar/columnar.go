@@ -184,11 +184,26 @@ type slot struct {
 
 // wrong is a BadInput that names a column.
 func wrong(column, format string, arguments ...any) error {
-	return problem.New(problem.BadInput, "column "+quoted(column)+": "+format, arguments...).In(column)
+	name := quoted(column)
+	e := problem.New(problem.BadInput, "column "+name+": "+format, arguments...)
+	if strings.HasPrefix(name, "(") {
+		return e
+	}
+	return e.In(column)
 }
 
-// quoted shortens a name for a message.
+// quoted shortens a name for a message. One with many digits may be a person's identifier
+// that went astray, and is not repeated.
 func quoted(name string) string {
+	digits := 0
+	for _, c := range []byte(name) {
+		if '0' <= c && c <= '9' {
+			digits++
+		}
+	}
+	if digits > 5 {
+		return fmt.Sprintf("(a name of %d bytes)", len(name))
+	}
 	if len(name) > 80 {
 		name = name[:80] + "…"
 	}

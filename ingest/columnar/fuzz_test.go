@@ -11,6 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"ombor/ingest/columnar"
+	"ombor/internal/contract"
 	"ombor/internal/problem"
 )
 
@@ -22,9 +23,8 @@ const (
 
 // readWhole reads what may be anything. Whatever it is, it ends, as JSON within the
 // bounds, and what is wrong with it is the sender's fault.
-func readWhole(t *testing.T, open func(columnar.Options) (*columnar.Rows, error)) {
+func readWhole(t *testing.T, set *contract.Set, open func(columnar.Options) (*columnar.Rows, error)) {
 	var charged int64
-	set := contracts(t)
 	rows, err := open(columnar.Options{Set: set, Type: "test.every.v1", Source: "s", Rows: boundRows, Event: 4096, Text: boundText, Unpacked: boundText, Page: boundText,
 		Charge: func(n int64) error {
 			if charged += n; n < 0 || charged > 64*boundText {
@@ -62,8 +62,9 @@ func FuzzArrow(f *testing.F) {
 		f.Add(arrowEvery(f, inData, 1, ipc.WithZstd()))
 		f.Add(arrowEvery(f, inData, 3, ipc.WithLZ4()))
 	}
+	set := contracts(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		readWhole(t, func(o columnar.Options) (*columnar.Rows, error) { return columnar.Arrow(bytes.NewReader(b), o) })
+		readWhole(t, set, func(o columnar.Options) (*columnar.Rows, error) { return columnar.Arrow(bytes.NewReader(b), o) })
 	})
 }
 
@@ -84,8 +85,9 @@ func FuzzParquet(f *testing.F) {
 		}
 		f.Add(parquetFile(f, []encoded{{"a", "2024", "x", 1, 2, true}, {"ab", "2024", "", -9, 3, false}}, 1, parquet.DataPageVersion(version)))
 	}
+	set := contracts(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		readWhole(t, func(o columnar.Options) (*columnar.Rows, error) {
+		readWhole(t, set, func(o columnar.Options) (*columnar.Rows, error) {
 			return columnar.Parquet(bytes.NewReader(b), int64(len(b)), o)
 		})
 	})

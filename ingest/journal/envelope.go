@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/ipc"
 	"github.com/cespare/xxhash/v2"
 
 	"ombor/internal/contract"
@@ -18,7 +18,7 @@ import (
 // The envelope of a message, little-endian:
 //
 //	4 bytes   "OMBJ"
-//	uint16    version, 1
+//	uint16    version, 2
 //	uint16    number of parts
 //	int64     received, milliseconds since 1970
 //	for each part:
@@ -27,10 +27,10 @@ import (
 //	  uint32          length of the body
 //	  uint64          xxHash64 of the body
 //	uint64    xxHash64 of everything above: the whole, since it covers the bodies' hashes
-//	bodies    an Arrow IPC stream each: schema, dictionaries, one record batch, LZ4
+//	bodies    columns, as columns.go lays them out
 const (
 	magic   = "OMBJ"
-	version = 1
+	version = 2
 
 	// MaxMessage bounds a message in bytes; NATS takes 1 MB by default.
 	MaxMessage = 900 << 10
@@ -98,7 +98,7 @@ func unseal(data []byte) (received time.Time, parts []sealedPart, err error) {
 		return received, nil, fmt.Errorf("%w: it does not begin as one", errEnvelope)
 	}
 	if v := le.Uint16(data[4:]); v != version {
-		return received, nil, fmt.Errorf("%w or of a newer program: version %d", errEnvelope, v)
+		return received, nil, fmt.Errorf("%w or of another version of Ombor: version %d", errEnvelope, v)
 	}
 	count := int(le.Uint16(data[6:]))
 	received = time.UnixMilli(int64(le.Uint64(data[8:]))).UTC()
@@ -141,30 +141,13 @@ func unseal(data []byte) (received time.Time, parts []sealedPart, err error) {
 	return received, parts, nil
 }
 
-// open reads a part's record. The record refers to the message's bytes.
-func (p *sealedPart) open() (rec arrow.Record, err error) {
+// open reads a part's record; known is the schema that it most likely has, or nil. The
+// record refers to the message's bytes.
+func (p *sealedPart) open(known *arrow.Schema) (arrow.Record, error) {
 	if sum := xxhash.Sum64(p.body); sum != p.sum {
 		return nil, fmt.Errorf("its checksum is %016x, the envelope says %016x", sum, p.sum)
 	}
-	defer func() {
-		if r := recover(); r != nil { // the reader panics on some nonsense
-			rec, err = nil, fmt.Errorf("it is no Arrow stream: %v", r)
-		}
-	}()
-	r, err := ipc.NewReader(bytes.NewReader(p.body))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Release()
-	if !r.Next() {
-		return nil, fmt.Errorf("it holds no record: %w", errors.Join(r.Err()))
-	}
-	rec = r.Record()
-	if int(rec.NumRows()) != p.rows {
-		return nil, fmt.Errorf("it holds %d rows of %d", rec.NumRows(), p.rows)
-	}
-	rec.Retain()
-	return rec, nil
+	return unpack(p.body, p.rows, known)
 }
 
 // encode writes a part as blocks of at most MaxMessage each, in order of rows.
@@ -199,15 +182,16 @@ func encode(part contract.Part, perRow float64) ([]block, error) {
 	return blocks, nil
 }
 
+// bodies are buffers in which bodies are made before their size is known.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
 func encodeRows(rec arrow.Record, start, end int) ([]byte, error) {
-	if start > 0 || int64(end) < rec.NumRows() {
-		rec = rec.NewSlice(int64(start), int64(end))
-		defer rec.Release()
-	}
-	var out bytes.Buffer
-	w := ipc.NewWriter(&out, ipc.WithSchema(rec.Schema()), ipc.WithLZ4())
-	if err := w.Write(rec); err != nil {
+	buf := bodies.Get().(*[]byte)
+	defer bodies.Put(buf)
+	body, err := pack((*buf)[:0], rec, start, end)
+	if err != nil {
 		return nil, err
 	}
-	return out.Bytes(), w.Close()
+	*buf = body
+	return bytes.Clone(body), nil
 }

@@ -2,8 +2,8 @@
 // order, and stays there until warehouse and lake hold it.
 //
 // The journal is a JetStream stream ([ombor/internal/stream]) of messages. A message
-// is an envelope of parts; a part is a batch of rows of one contract, as an Arrow
-// stream, with a checksum of its own (the layout stands in envelope.go). The
+// is an envelope of parts; a part is a batch of rows of one contract, as columns,
+// with a checksum of its own (the layout stands in envelope.go and columns.go). The
 // message's sequence and a row's index in it number every event for ever:
 // _seq = sequence × 2²⁰ + row.
 //
@@ -614,7 +614,7 @@ func (j *Journal) open(raw stream.Message, only string) (Message, error) {
 			m.Parts = append(m.Parts, contract.Part{Contract: c})
 			continue
 		}
-		rec, err := p.open()
+		rec, err := p.open(c.Schema())
 		if err != nil {
 			m.Damage = append(m.Damage, Damage{Place: Place{m.Seq, i}, Type: p.eventType, Rows: p.rows, Reason: err.Error()})
 		}

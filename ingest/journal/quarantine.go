@@ -87,6 +87,8 @@ type Quarantine struct {
 	tally   []tally // by kind
 	pending int     // entries being replayed
 	fresh   int     // lines applied since the index was written
+	lost    uint64  // messages that the log should have and has not
+	changes uint64  // lines applied that change an entry's state or content
 }
 
 // Codes of what the loader finds; the door's are contract.UnknownReference and contract.RuleBroken.
@@ -343,6 +345,10 @@ func (q *Quarantine) look() {
 func (q *Quarantine) apply(m stream.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if m.Seq > q.applied+1 && q.applied > 0 {
+		q.lost += m.Seq - q.applied - 1
+		q.log.Error("journal: messages of the quarantine are lost; entries or what became of them may be missing", "first", q.applied+1, "last", m.Seq-1)
+	}
 	at := m.Time.UnixMilli()
 	for n, line := range splitLines(m.Data) {
 		q.fresh++
@@ -363,6 +369,9 @@ func (q *Quarantine) apply(m stream.Message) {
 }
 
 func (q *Quarantine) applyRecord(r *record, here where, size uint32, at int64) {
+	if r.Op != "hold" && r.Op != "keep" {
+		q.changes++
+	}
 	switch r.Op {
 	case "hold":
 		id, ok := parseID(r.ID)
@@ -700,7 +709,19 @@ func (q *Quarantine) act(ctx context.Context, r record) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return seq, q.await(ctx, seq)
+	return seq, q.awaitSoon(ctx, seq)
+}
+
+// awaitSoon is await that gives up with Unavailable when the log cannot be read back.
+func (q *Quarantine) awaitSoon(ctx context.Context, seq uint64) error {
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := q.await(limited, seq)
+	if err != nil && ctx.Err() == nil {
+		return &problem.Error{Kind: problem.Unavailable, Op: "journal: quarantine", RetryAfter: 5 * time.Second, Cause: err,
+			Message: "what was written to the quarantine cannot be read back yet; ask again in a moment"}
+	}
+	return err
 }
 
 // Entry is the entry with that id; NotFound when there is none.
@@ -808,6 +829,14 @@ func (q *Quarantine) Full() float64 {
 	return math.Max(float64(q.bytes)/float64(q.limit.bytes), float64(len(q.items))/float64(q.limit.entries))
 }
 
+// Lost is the number of messages that the log should have and has not, as far as it was
+// read: the disk lost them. Entries may be missing.
+func (q *Quarantine) Lost() uint64 {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return q.lost
+}
+
 // read brings items and their texts together, in the order given. Those that have gone
 // meanwhile are left out.
 func (q *Quarantine) read(ctx context.Context, items []item) ([]Entry, error) {
@@ -828,6 +857,13 @@ func (q *Quarantine) read(ctx context.Context, items []item) ([]Entry, error) {
 			}
 			body, err = lines.read(ctx, x.body)
 		}
+		if errors.Is(err, errGone) { // the disk lost it: what the index knows is told
+			q.mu.RLock()
+			k := q.kinds[x.kind]
+			q.mu.RUnlock()
+			body, err = record{Held: &contract.Held{Code: k.Code, Source: k.Source, Type: k.Type, Time: time.UnixMilli(x.at).UTC(),
+				Reason: fmt.Sprintf("message %d of the quarantine, which had this event, is lost", x.body.Seq)}}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -837,7 +873,7 @@ func (q *Quarantine) read(ctx context.Context, items []item) ([]Entry, error) {
 		e := Entry{ID: x.id.String(), Number: x.number, Held: *body.Held, At: time.UnixMilli(x.at).UTC(), Row: x.row, State: x.state, Fixed: int(x.fixed)}
 		if x.state == StateReplayed || x.state == StateDismissed {
 			note, err := lines.read(ctx, x.note)
-			if err != nil {
+			if err != nil && !errors.Is(err, errGone) {
 				return nil, err
 			}
 			e.Closed, e.By, e.Note, e.Into = time.UnixMilli(x.closed).UTC(), note.By, note.Note, note.Into
@@ -1020,7 +1056,7 @@ func (q *Quarantine) Begun(ctx context.Context) ([]*Replay, error) {
 	lines := newLineReader(q.s)
 	for at, ids := range byNote {
 		line, err := lines.read(ctx, at)
-		if err != nil {
+		if err != nil && !errors.Is(err, errGone) { // when the disk lost it, the whole journal is looked through
 			return nil, err
 		}
 		all = append(all, &Replay{IDs: ids, By: line.By, Note: line.Note, After: line.After, begun: at.Seq})

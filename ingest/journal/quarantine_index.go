@@ -216,9 +216,12 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 	if err != nil || st.First > st.Last {
 		return true, err
 	}
-	if err := q.await(ctx, st.Last); err != nil {
+	if err := q.awaitSoon(ctx, st.Last); err != nil {
 		return true, err
 	}
+	q.mu.RLock()
+	changes := q.changes
+	q.mu.RUnlock()
 	var lines [][]byte
 	size, through := 0, uint64(0)
 	notes := newLineReader(q.s)
@@ -242,7 +245,7 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 			kept := record{Op: "keep", ID: r.ID, Row: x.row, Held: r.Held, Number: x.number, State: x.state, Fixed: x.fixed, At: x.at, Closed: x.closed}
 			if x.state != StateOpen {
 				note, err := notes.read(ctx, x.note)
-				if err != nil {
+				if err != nil && !errors.Is(err, errGone) {
 					return err
 				}
 				kept.By, kept.Note, kept.Into = note.By, note.Note, note.Into
@@ -265,10 +268,16 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 	if len(lines) > 0 {
 		last, err := q.publish(ctx, lines)
 		if err == nil {
-			err = q.await(ctx, last)
+			err = q.awaitSoon(ctx, last)
 		}
 		if err != nil {
 			return true, err
+		}
+		q.mu.RLock()
+		alone := q.changes == changes
+		q.mu.RUnlock()
+		if !alone { // another process changed entries meanwhile, which the copies may not say: another time
+			return true, nil
 		}
 	}
 	if err := q.s.Purge(ctx, through+1); err != nil {

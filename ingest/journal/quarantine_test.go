@@ -292,3 +292,32 @@ func TestOldQuarantine(t *testing.T) {
 		t.Fatal(e, err)
 	}
 }
+
+// What the disk has lost of the quarantine is said, and stops nothing else.
+func TestQuarantineWithALostMessage(t *testing.T) {
+	dir, d := t.TempDir(), newDoor(t)
+	file := filepath.Join(t.TempDir(), "index")
+	j, conn := open(t, dir, d, journal.Options{HeldIndex: file})
+	for i := range 3 {
+		must(t, j.Hold(t.Context(), several(i, 1, contract.RuleBroken)))
+	}
+	must(t, j.Close())
+	s, err := conn.Stream(t.Context(), stream.Config{Name: "JOURNAL_HELD", MaxBytes: 4 << 30})
+	must(t, err)
+	must(t, s.Delete(t.Context(), 2))
+	must(t, conn.Close())
+	j, conn = open(t, dir, d, journal.Options{HeldIndex: file}) // the index knows what there was
+	entries, _, err := j.Quarantine().List(t.Context(), journal.Filter{}, 0, 10)
+	must(t, err)
+	if len(entries) != 3 || entries[1].Held.Event != nil || !strings.Contains(entries[1].Held.Reason, "message 2 of the quarantine") || entries[1].Held.Source != "portal" || string(entries[0].Held.Event) != `{"n":2}` {
+		t.Errorf("%+v", entries)
+	}
+	must(t, j.Close())
+	must(t, conn.Close())
+	must(t, os.Remove(file))
+	j, _ = open(t, dir, d, journal.Options{HeldIndex: file})
+	entries, _, err = j.Quarantine().List(t.Context(), journal.Filter{}, 0, 10)
+	if must(t, err); len(entries) != 2 || j.Quarantine().Lost() != 1 {
+		t.Errorf("%+v, %d lost", entries, j.Quarantine().Lost())
+	}
+}

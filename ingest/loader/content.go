@@ -34,7 +34,7 @@ func contents(c *contract.Contract, rec arrow.Record) ([]uint64, error) {
 
 // addCells adds the checksum of every value of a column.
 func addCells(sums []uint64, col arrow.Array, salt uint64) error {
-	cell := func(i int) uint64 { return 0 }
+	var cell func(i int) uint64
 	switch a := col.(type) {
 	case *array.FixedSizeBinary:
 		if a.DataType().(*arrow.FixedSizeBinaryType).ByteWidth != 16 {

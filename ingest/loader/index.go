@@ -103,6 +103,8 @@ type index struct {
 	frozen     []*memtable
 	retired    *memtable // written as a segment; turn uses it again
 	recent     *os.File  // the log of the active generation
+	whole      int64     // bytes of complete batches in recent
+	torn       bool      // recent may end in half a batch
 	generation uint64
 	failed     error // of the background work; reported by the next log
 	work       *sync.Cond
@@ -119,6 +121,7 @@ const (
 // memtable is an open-addressing hash table: slots hold position+1 in entries.
 type memtable struct {
 	generation uint64
+	through    uint64 // when it was frozen: what came later is in the logs of later generations
 	entries    []entry
 	slots      []uint32
 }
@@ -380,7 +383,7 @@ func (x *index) begin() error {
 	if x.recent != nil {
 		x.recent.Close() // everything in it is synced
 	}
-	x.recent = f
+	x.recent, x.whole, x.torn = f, 0, false
 	x.active.generation = x.generation
 	return syncDir(x.dir)
 }
@@ -397,13 +400,24 @@ func (x *index) write(entries []entry, through uint64) error {
 	h.Write(head[:16])
 	h.Write(body)
 	binary.LittleEndian.PutUint64(head[16:], h.Sum64())
+	if x.torn {
+		// Behind half a batch a load would find nothing more.
+		if err := x.recent.Truncate(x.whole); err != nil {
+			return err
+		}
+	}
+	x.torn = true
 	if _, err := x.recent.Write(head[:]); err != nil {
 		return err
 	}
 	if _, err := x.recent.Write(body); err != nil {
 		return err
 	}
-	return x.recent.Sync()
+	if err := x.recent.Sync(); err != nil {
+		return err
+	}
+	x.torn, x.whole = false, x.whole+int64(len(head)+len(body))
+	return nil
 }
 
 // replay reads a log up to its end or to the first batch that a crash tore.
@@ -552,8 +566,7 @@ func (x *index) add(e entry) {
 }
 
 // log makes a plan's entries durable; through is its last message. An error of
-// writing leaves the log torn at its end, which a later load passes by: the plan
-// must be logged again.
+// writing leaves the log torn at its end: the plan must be logged again, which mends it.
 func (x *index) log(entries []entry, through uint64) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -607,6 +620,7 @@ func (x *index) turn() error {
 		x.active = full
 		return problem.Wrap(err, problem.Unavailable, "loader: index", "the first-seen index in %s cannot be written", x.dir)
 	}
+	full.through = x.through
 	x.frozen = append(slices.Clone(x.frozen), full)
 	x.work.Broadcast()
 	return nil
@@ -626,10 +640,10 @@ func (x *index) background() {
 		}
 		var err error
 		if len(x.frozen) > 0 {
-			m, through := x.frozen[0], x.through
+			m := x.frozen[0]
 			x.mu.Unlock()
 			entries := sorted(m.entries)
-			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, through, len(entries), each(entries))
+			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, m.through, len(entries), each(entries))
 			x.mu.Lock()
 			if err = serr; err == nil {
 				x.segments = append(slices.Clone(x.segments), s)
@@ -759,6 +773,9 @@ func merged(segments []*segment) iter.Seq[*entry] {
 		next := func(i int) {
 			s := &sources[i]
 			for len(s.rest) == 0 {
+				if s.block >= 0 {
+					s.of.pass(&s.of.blocks[s.block])
+				}
 				if s.block++; s.block == len(s.of.blocks) {
 					heads[i] = math.MaxUint64
 					return
@@ -965,17 +982,27 @@ func openSegment(path string, level int, first, last uint64) (*segment, error) {
 // fetch asks the kernel to read the filters now: every new id needs them, and one page
 // after the other would take seconds after a start.
 func (s *segment) fetch() {
-	page := uintptr(os.Getpagesize())
 	for i := range s.blocks {
-		prints := s.blocks[i].filter.Fingerprints
-		if len(prints) == 0 {
-			continue
+		if prints := s.blocks[i].filter.Fingerprints; len(prints) > 0 {
+			s.advise(unsafe.Pointer(&prints[0]), len(prints)*2, unix.MADV_WILLNEED)
 		}
-		from := uintptr(unsafe.Pointer(&prints[0])) - uintptr(unsafe.Pointer(&s.mapped[0]))
-		to := from + uintptr(len(prints))*2
-		from -= from % page
-		unix.Madvise(s.mapped[from:to], unix.MADV_WILLNEED) // advice
 	}
+}
+
+// pass lets go of a block's entries that were read for a merge: the process would seem as
+// large as all that it has merged.
+func (s *segment) pass(b *block) {
+	if len(b.entries) > 0 {
+		s.advise(unsafe.Pointer(&b.entries[0]), len(b.entries)*entryBytes, unix.MADV_DONTNEED)
+	}
+}
+
+// advise tells the kernel about the pages of n bytes of the mapping. They stay readable.
+func (s *segment) advise(at unsafe.Pointer, n, advice int) {
+	from := int(uintptr(at) - uintptr(unsafe.Pointer(&s.mapped[0])))
+	to := from + n
+	from -= from % os.Getpagesize()
+	unix.Madvise(s.mapped[from:to], advice) // only advice: nothing to do when it is not taken
 }
 
 // read takes the head and the blocks from the mapped file; false when they are not whole.

@@ -149,7 +149,7 @@ func frozen(spec string) {
 	set := testSet(t)
 	ttl, err := time.ParseDuration(f[6])
 	t.must(err)
-	wh, err := warehouse.Open(ctx, warehouse.Config{Socket: f[0], Prefix: f[1]}, set, testKPIs(t))
+	wh, err := warehouse.Open(ctx, warehouse.Config{Socket: f[0], Shared: true, Prefix: f[1]}, set, testKPIs(t))
 	t.must(err)
 	t.must(wh.Migrate(ctx))
 	conn, err := stream.Open(ctx, stream.Options{URL: f[4], Logger: quiet})

@@ -137,6 +137,7 @@ type Loader struct {
 
 	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
 	rebuilt    atomic.Pointer[Rebuilt] // what prepare did
+	looked     atomic.Bool             // whether prepare has looked for an interrupted rebuild
 
 	tallies map[*contract.Contract]tally // rows of facts; of the goroutine that carries plans out
 	rolling sync.Mutex                   // held by who writes rollups
@@ -145,6 +146,7 @@ type Loader struct {
 	changed  chan struct{} // closed and replaced when loaded moves or the state changes
 	role     string
 	holder   string // of the lease, as far as it is known
+	migrated bool   // the warehouse has the pack's tables
 	running  bool
 	repaired uint64   // batches that were undone
 	read     uint64   // last message taken into a plan
@@ -721,7 +723,8 @@ type landing struct {
 const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
-// come that half a plan waits already. What comes in less than that is rolled up at once.
+// come that half a plan waits already. While fewer come, rollups are brought up once in
+// an Interval, and what nothing follows is rolled up at once.
 const maxLinger = 2 * time.Second
 
 // rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
@@ -733,6 +736,9 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		contract *contract.Contract
 		month    time.Month
 	}
+	var began time.Time // the application before
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
 	for {
 		var due []landing
 		select {
@@ -741,29 +747,27 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		first := time.Now()
 		failpoint("before rollups")
-		linger := time.NewTimer(maxLinger)
 		for more := true; more && len(due) <= maxBehind; {
-			if l.waiting(due[len(due)-1].last) >= l.cfg.MaxRows/2 {
-				select {
-				case p := <-landed:
-					due = append(due, p)
-				case <-linger.C:
-					more = false
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-				continue
+			var wait time.Duration
+			switch waiting := l.waiting(due[len(due)-1].last); {
+			case waiting >= l.cfg.MaxRows/2:
+				wait = time.Until(first.Add(maxLinger))
+			case waiting > 0:
+				wait = time.Until(began.Add(l.cfg.Interval))
 			}
+			linger.Reset(max(0, wait))
 			select {
 			case p := <-landed:
 				due = append(due, p)
-			default:
+			case <-linger.C:
 				more = false
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		linger.Stop()
-		started := time.Now()
+		began = time.Now()
 		upTo := map[target]landing{} // the newest of a contract and month of receipt
 		for _, p := range due {
 			for _, c := range p.contracts {
@@ -781,7 +785,7 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		}
 		failpoint("rolled up")
 		last := due[len(due)-1].last
-		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", time.Since(started))
+		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", time.Since(began))
 		l.arrive(func() { l.rolled = last })
 	}
 }
@@ -817,7 +821,7 @@ func (l *Loader) loaded() uint64 { return min(l.done, l.rolled) }
 // insert puts one contract's rows into the warehouse, once. With ask, or after an
 // error, the table is asked first.
 func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) (err error) {
-	failed := false
+	failed, again := false, ""
 	want := uint64(part.Record.NumRows())
 	return l.patiently(ctx, "warehouse", func() error {
 		if ask {
@@ -826,11 +830,18 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 				return err
 			}
 			delete(l.tallies, part.Contract)
+			if have == want && again != "" {
+				return l.putRight(ctx, part.Contract, p.cut, 1)
+			}
 			if have == want {
 				return nil
 			}
 			if have != 0 {
-				return fatal{problem.New(problem.Internal, "the warehouse has %d of %d rows of %s from messages %d to %d: an insert was not whole", have, want, part.Contract.Type, p.first, p.last)}
+				l.log.Error("loader: rows of the warehouse are undone: they are not those of their plan", "contract", part.Contract.Type, "batch", p.first, "rows", have, "want", want)
+				if err := l.cfg.Warehouse.DeleteBatch(ctx, part.Contract, p.cut, p.first); err != nil {
+					return err
+				}
+				again = fmt.Sprintf(" again %d", time.Now().UnixNano()) // the table remembers the other token
 			}
 		}
 		if err := l.undisturbed(ctx, part.Contract, p.cut); err != nil {
@@ -838,8 +849,11 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 		}
 		ask = true
 		rows := streamed(part)
-		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last), rows)
+		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last)+again, rows)
 		rows.Close()
+		if err == nil && again != "" {
+			err = l.putRight(ctx, part.Contract, p.cut, 1)
+		}
 		if failed = failed || err != nil; !failed {
 			l.tallies[part.Contract] = tally{month(p.cut), l.tallies[part.Contract].rows + want}
 		}

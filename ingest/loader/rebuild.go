@@ -29,26 +29,33 @@ type Rebuilt struct {
 // against its manifest first, so that nothing is dropped that could not be made again; a
 // damaged lake is an Internal error, and nothing has changed then. While it runs, no
 // plan is carried out, the journal goes on accepting, and [Loader.Rebuilding] says how
-// far it is. When it is interrupted, the next start of a loader goes on where it was.
-// It is for the loader that is at work: Conflict elsewhere.
-func (l *Loader) Rebuild(ctx context.Context, progress func(stage string, done float64, rows uint64)) (*Rebuilt, error) {
+// far it is. ctx ends it as long as nothing is dropped; from then on lasting does, and what fails is tried
+// again: loading could not go on with half of the facts. The next start of a loader goes on
+// where it was. It is for the loader that is at work: Conflict elsewhere.
+func (l *Loader) Rebuild(ctx, lasting context.Context, progress func(stage string, done float64, rows uint64)) (*Rebuilt, error) {
 	var out *Rebuilt
 	err := l.Quiet(ctx, func() error {
 		if s := l.Status(); s.Role != Active {
 			return problem.New(problem.Conflict, "this server does not load (%s): rebuild where the loader is at work", s.Role)
 		}
 		var err error
-		out, err = l.rebuild(ctx, progress)
+		out, err = l.rebuild(ctx, lasting, progress)
 		return err
 	})
 	return out, err
 }
 
 // Rebuilding says whether the warehouse is being made from the lake, which is when its
-// figures are not to be shown, and in words how far that is.
+// figures are not to be shown, and in words how far that is. A loader that starts says so,
+// too, until it has looked whether a rebuild was interrupted.
 func (l *Loader) Rebuilding() (words string, rebuilding bool) {
 	if s := l.rebuilding.Load(); s != nil {
 		return *s, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.role == Starting && !l.looked.Load() {
+		return "the server is starting", true
 	}
 	return "", false
 }
@@ -60,7 +67,7 @@ func (l *Loader) WasRebuilt() *Rebuilt { return l.rebuilt.Load() }
 // resumeRebuild makes the warehouse from the lake when a rebuild was interrupted, or when it
 // has no facts at all although events were loaded.
 func (l *Loader) resumeRebuild(ctx context.Context) error {
-	return l.patiently(ctx, "rebuild", func() error {
+	err := l.patiently(ctx, "rebuild", func() error {
 		begun, _, err := l.cfg.Warehouse.Rebuilding(ctx)
 		if err != nil {
 			return err
@@ -76,8 +83,12 @@ func (l *Loader) resumeRebuild(ctx context.Context) error {
 			}
 			l.log.Warn("loader: the warehouse is empty and the lake is not; making it from the lake")
 		}
-		out, err := l.rebuild(ctx, nil)
-		if k := problem.KindOf(err); err != nil && (k == problem.Internal || k == problem.Conflict || k == problem.NotFound) {
+		out, err := l.rebuild(ctx, ctx, nil)
+		if k := problem.KindOf(err); err != nil && ctx.Err() == nil && (k == problem.Internal || k == problem.Conflict || k == problem.NotFound) {
+			if begun { // what is there is not to be shown
+				words := "the warehouse is not whole, and cannot be made from the lake: " + err.Error()
+				l.rebuilding.Store(&words)
+			}
 			return fatal{err}
 		}
 		if err == nil {
@@ -85,6 +96,10 @@ func (l *Loader) resumeRebuild(ctx context.Context) error {
 		}
 		return err
 	})
+	if err == nil {
+		l.looked.Store(true)
+	}
+	return err
 }
 
 // loadedFiles are the lake's files of the plans that are done.
@@ -97,7 +112,7 @@ func (l *Loader) loadedFiles(ctx context.Context) ([]lake.File, error) {
 // rowsAtOnce is how many rows an insert has at least, when there are more.
 const rowsAtOnce = 128 << 10
 
-func (l *Loader) rebuild(ctx context.Context, progress func(string, float64, uint64)) (*Rebuilt, error) {
+func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, float64, uint64)) (*Rebuilt, error) {
 	began := time.Now()
 	if progress == nil {
 		progress = func(string, float64, uint64) {}
@@ -137,35 +152,44 @@ func (l *Loader) rebuild(ctx context.Context, progress func(string, float64, uin
 				return nil, err
 			}
 		}
-		say("facts", 0, facts)
-		defer l.rebuilding.Store(nil) // an error: what is begun is gone on with at the next start
-		failpoint("rebuild begins")
-		if err := l.cfg.Warehouse.BeginRebuild(ctx); err != nil {
-			return nil, err
-		}
 	}
+	// From here on figures are kept back until all is there.
 	say("facts", 0, facts)
-	defer l.rebuilding.Store(nil)
-	for _, c := range l.cfg.Set.All() {
-		var own []lake.File
-		for _, f := range files {
-			if f.Contract == c.Type && f.Facts > 0 {
-				own = append(own, f)
+	err = l.patiently(lasting, "rebuild", func() error {
+		begun, dropped, err := l.cfg.Warehouse.Rebuilding(lasting)
+		if err != nil {
+			return err
+		}
+		failpoint("rebuild begins")
+		if !begun || !dropped {
+			if err := l.cfg.Warehouse.BeginRebuild(lasting); err != nil {
+				return err
 			}
 		}
-		if err := l.refill(ctx, c, own, func(rows uint64) {
-			out.Rows += rows
-			say("facts", out.Rows, facts)
-		}); err != nil {
-			return nil, err
+		out.Rows = 0
+		for _, c := range l.cfg.Set.All() {
+			var own []lake.File
+			for _, f := range files {
+				if f.Contract == c.Type && f.Facts > 0 {
+					own = append(own, f)
+				}
+			}
+			if err := l.refill(lasting, c, own, func(rows uint64) {
+				out.Rows += rows
+				say("facts", out.Rows, facts)
+			}); err != nil {
+				return err
+			}
 		}
-	}
-	failpoint("facts rebuilt")
-	say("rollups", facts, facts)
-	if err := l.cfg.Warehouse.EndRebuild(ctx); err != nil {
+		failpoint("facts rebuilt")
+		say("rollups", facts, facts)
+		return l.cfg.Warehouse.EndRebuild(lasting)
+	})
+	if err != nil {
 		return nil, err
 	}
 	clear(l.tallies)
+	l.rebuilding.Store(nil)
 	out.Seconds = time.Since(began).Seconds()
 	l.log.Info("loader: the warehouse was made from the lake", "rows", out.Rows, "took", time.Since(began).Round(time.Millisecond))
 	return out, nil

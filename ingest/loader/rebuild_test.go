@@ -24,7 +24,7 @@ func (w *world) figures() string {
 }
 
 func (w *world) rebuild(ctx context.Context) (*Rebuilt, error) {
-	return w.loader.Rebuild(ctx, func(string, float64, uint64) {})
+	return w.loader.Rebuild(ctx, ctx, func(string, float64, uint64) {})
 }
 
 func TestRebuild(t *testing.T) {

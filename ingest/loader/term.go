@@ -85,10 +85,17 @@ func (l *Loader) look(ctx context.Context, other bool) error {
 		return err
 	}
 	now, _ := l.ledger.now()
+	applied := false
+	if other {
+		var err error
+		if applied, err = l.applied(ctx); err != nil {
+			return err
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rolled := l.rolled
-	if other {
+	if applied {
 		rolled = now
 	}
 	if l.done != now || l.rolled != rolled {
@@ -98,27 +105,64 @@ func (l *Loader) look(ctx context.Context, other bool) error {
 	return nil
 }
 
+// applied asks the warehouse whether the rollups have the newest plan: the ledger says only
+// that facts and lake do.
+func (l *Loader) applied(ctx context.Context) (bool, error) {
+	last, _ := l.ledger.newest()
+	l.mu.Lock()
+	known := last == nil || l.rolled >= last.Last
+	l.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	for _, c := range l.cfg.Set.All() {
+		if last.Rows[c.Type] == 0 {
+			continue
+		}
+		f, err := l.cfg.Warehouse.Freshness(ctx, c)
+		if err != nil || f.Batch < last.First {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 func (l *Loader) become(role, holder string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.role != role || l.holder != holder {
+		if role != Starting {
+			l.looked.Store(true) // who loads looks
+		}
 		l.role, l.holder = role, holder
 		l.wake()
 	}
 }
 
-// WaitRole returns when this loader is active, or knows that another one is: what the warehouse
-// needs is there then. It returns ctx's error, or the error that stopped Run.
+// WaitRole returns when this loader is active, or knows that another one is. It returns
+// ctx's error, or the error that stopped Run.
 func (l *Loader) WaitRole(ctx context.Context) (role string, err error) {
+	return l.waitFor(ctx, func() bool { return l.role == Active || l.role == Standby })
+}
+
+// WaitMigrated returns when the warehouse has the tables of the pack: this loader has
+// taken over and made them ([Config.Migrate]), or another is at work and has. What it
+// finished or began before may still be on its way. It returns ctx's error, or the error
+// that stopped Run before.
+func (l *Loader) WaitMigrated(ctx context.Context) (role string, err error) {
+	return l.waitFor(ctx, func() bool { return l.migrated || l.role == Standby })
+}
+
+func (l *Loader) waitFor(ctx context.Context, is func() bool) (role string, err error) {
 	for {
 		l.mu.Lock()
-		changed, role, stopped := l.changed, l.role, l.stopped
+		changed, role, stopped, done := l.changed, l.role, l.stopped, is()
 		l.mu.Unlock()
 		switch {
+		case done:
+			return role, nil
 		case stopped != nil:
 			return Stopped, stopped
-		case role == Active || role == Standby:
-			return role, nil
 		}
 		select {
 		case <-changed:
@@ -249,6 +293,10 @@ func (l *Loader) takeOver(ctx context.Context, epoch uint64) error {
 	if err != nil {
 		return err
 	}
+	l.mu.Lock()
+	l.migrated = true
+	l.wake()
+	l.mu.Unlock()
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
@@ -319,6 +367,9 @@ type tally struct {
 // undisturbed finds rows that somebody else put into the facts of a contract since this
 // loader's last insert there, and undoes them.
 func (l *Loader) undisturbed(ctx context.Context, c *contract.Contract, cut reference.Day) error {
+	if !l.cfg.Warehouse.Shared() {
+		return nil
+	}
 	have, err := l.cfg.Warehouse.MonthRows(ctx, c, cut)
 	if err != nil {
 		return err
@@ -374,8 +425,6 @@ func (l *Loader) repair(ctx context.Context, c *contract.Contract, cut reference
 	if len(wrong) == 0 {
 		return nil
 	}
-	l.rolling.Lock()
-	defer l.rolling.Unlock()
 	for _, d := range wrong {
 		l.log.Error("loader: rows of the warehouse are undone: they are not those of their plan", "contract", c.Type, "batch", d.First, "want", d.Rows[c.Type])
 		if err := l.cfg.Warehouse.DeleteBatch(ctx, c, d.Cut, d.First); err != nil {
@@ -387,12 +436,19 @@ func (l *Loader) repair(ctx context.Context, c *contract.Contract, cut reference
 			}
 		}
 	}
+	return l.putRight(ctx, c, cut, len(wrong))
+}
+
+// putRight fills the rollups of a month anew after batches were put right.
+func (l *Loader) putRight(ctx context.Context, c *contract.Contract, cut reference.Day, batches int) error {
+	l.rolling.Lock()
+	defer l.rolling.Unlock()
 	if err := l.cfg.Warehouse.Refill(ctx, c, cut); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.repaired += uint64(len(wrong))
+	l.repaired += uint64(batches)
 	return nil
 }
 

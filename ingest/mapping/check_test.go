@@ -171,7 +171,9 @@ func TestLines(t *testing.T) {
 		"a.zip":        zipped(t, map[string]string{"e.ndjson": text}),
 		"a.ndjson.gz":  gzipped,
 		"a.ndjson.zst": pack(func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }),
-		"wide.ndjson":  pack(func(w io.Writer) io.WriteCloser { return transform.NewWriter(w, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder()) }),
+		"wide.ndjson": pack(func(w io.Writer) io.WriteCloser {
+			return transform.NewWriter(w, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewEncoder())
+		}),
 	} {
 		r, read, _, err := mapping.Lines(write(t, name, content))
 		if err != nil {

@@ -484,6 +484,54 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A rule sees what a default filled in.
+func TestRulesSeeDefaults(t *testing.T) {
+	for check, holds := range map[string]bool{"agency == 'mia'": true, "agency != 'mia'": false, "agency.startsWith('mi')": true, "!has(agency)": false} {
+		c := decided()
+		c.Rules = []Rule{{ID: "agency", Check: check}}
+		if r := checker(t, c).NewBatch().Add(0, []byte(good)); (r == nil) != holds {
+			t.Errorf("%s: %v, want that it holds: %v", check, r, holds)
+		}
+	}
+}
+
+// A default follows the reference table through time, whatever came before.
+func TestDefaultsOfTheDay(t *testing.T) {
+	var issues problem.Issues
+	services := reference.ReadTable("services", "services.csv", strings.NewReader(
+		"code,agency,kind,valid_from,valid_to\npassport,mia,old,,2024-05-31\npassport,cadastre,,2024-06-01,2024-12-31\nother,Cadastre Agency,new,,\n"), reference.TableFormat{}, &issues)
+	if err := issues.Err(); err != nil {
+		t.Fatal(err)
+	}
+	c := decided()
+	c.Rules = nil
+	c.Fields = append(c.Fields, Field{Name: "kind", Type: Code, Default: "service.kind"}, Field{Name: "kind_text", Type: Text, Default: "service.kind"})
+	zone := time.UTC
+	set, err := NewSet("uz.gov.", zone, []*Contract{c}, reference.NewSet(nil, services, tables(t).Table("organisations"), tables(t).Table("regions")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := NewChecker(set, NewKeys(), Limits{Now: func() time.Time { return now }}).NewBatch()
+	type want struct{ day, service, agency, kind string }
+	var wants []want
+	for range 2 {
+		wants = append(wants, want{"2024-05-31", "passport", "mia", "old"}, want{"2024-06-01", "passport", "cadastre", ""}, want{"2024-07-01", "other", "cadastre", "new"},
+			want{"2025-01-01", "passport", "cadastre", ""}, want{"1999-01-01", "passport", "mia", "old"}) // after the last day its latest meaning holds
+	}
+	var events []string
+	for _, w := range wants {
+		events = append(events, replace(good, "2024-06-30T23:30:00+05:00", w.day+"T12:00:00Z", `"passport"`, `"`+w.service+`"`,
+			`"2024-06-30T10:00:00+05:00"`, `"1998-01-01T00:00:00Z"`))
+	}
+	got := values(t, b, events...)
+	for i, w := range wants {
+		kind := func(s string) string { return strings.TrimPrefix(s, array.NullValueStr) }
+		if got["agency"][i] != w.agency || kind(got["kind"][i]) != w.kind || got["kind_text"][i] != w.kind {
+			t.Errorf("%+v: agency %s, kind %s, as text %s", w, got["agency"][i], got["kind"][i], got["kind_text"][i])
+		}
+	}
+}
+
 func TestSetTellsEverything(t *testing.T) {
 	c := &Contract{Type: "uz.gov.Bad.v1", Name: "Bad", Major: 1, File: "bad.yaml", Line: 1, Kind: Figure,
 		Fields: []Field{

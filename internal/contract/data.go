@@ -47,7 +47,12 @@ func (b *Batch) scanData(i int) (t token, next int, ok bool) {
 		b.members = b.members[:len(b.members)+1]
 		m := &b.members[len(b.members)-1]
 		m.name, m.field = name, field
-		if m.value, i, ok = b.value(i); !ok {
+		if b.at(i) == '"' { // most are
+			m.value, i, ok = b.str(i + 1)
+		} else {
+			m.value, i, ok = b.value(i)
+		}
+		if !ok {
 			return t, i, false
 		}
 		if field >= 0 {

@@ -18,6 +18,8 @@ func FuzzAdd(f *testing.F) {
 		replace(good, "e-1", pinfl), replace(good, "r-1", pinfl), replace(good, `"1726"`, `"1799"`),
 		replace(good, `"applicant"`, `"applicant":"`+pinfl+`","applicant"`),
 		replace(good, `"id"`, `"corrects":"e-0","revision":2,"withdrawn":true,"onchange":"correct","simulated":true,"traceparent":"00-1","id"`),
+		`{"data":{"whole":5,"text":"x"},"id":"9","source":"s","specversion":"1.0","time":"2024-01-01T00:00:00Z","type":"uz.gov.every.v1"}`,
+		replace(good, `":`, `" : `), replace(good, `"type"`, `"subject":[{"a":[1,{}]}],"dataschema":-1e5,"type"`), replace(good, `"deadline"`, `"agency":"IIV","deadline"`),
 		"[]", "{}", `{"id":1e99}`, `{"data":{}}`, strings.Repeat(`{"data":`, 40), "{\"id\":\"\xff\x00\"}", `{"\u0000":"\ud800"}`,
 	} {
 		f.Add([]byte(seed))

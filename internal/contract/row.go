@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/minio/highwayhash"
 
@@ -74,13 +75,16 @@ func (b *Batch) digestRow() {
 	}
 	r, t := &b.row, b.row.table
 	le := binary.LittleEndian
-	buf := le.AppendUint64(b.scratch[:0], t.tag)
-	buf = le.AppendUint64(buf, uint64(r.time))
+	const head, each = 24, 16 // bytes before the fields, and of a field at most, texts apart
+	need := head + each*len(t.names)
+	buf := slices.Grow(b.scratch[:0], need)[:need]
+	le.PutUint64(buf, t.tag)
+	le.PutUint64(buf[8:], uint64(r.time))
+	le.PutUint64(buf[16:], 0)
 	if r.withdrawn {
-		buf = append(buf, 1)
-	} else {
-		buf = append(buf, 0)
+		buf[16] = 1
 	}
+	n := head
 	for _, i := range t.names {
 		v := &r.values[i]
 		if !v.set {
@@ -91,18 +95,23 @@ func (b *Batch) digestRow() {
 			if v.word.sum == 0 {
 				v.word.sum = b.wordSum(t.tags[i], v.s)
 			}
-			buf = le.AppendUint64(buf, v.word.sum)
+			le.PutUint64(buf[n:], v.word.sum)
+			n += 8
 		case Text, Person:
-			buf = le.AppendUint64(buf, t.tags[i])
-			buf = le.AppendUint32(buf, uint32(len(v.s)))
-			buf = append(buf, v.s...)
+			if need += len(v.s); need > len(buf) {
+				buf = slices.Grow(buf, need-len(buf))[:need]
+			}
+			le.PutUint64(buf[n:], t.tags[i])
+			le.PutUint64(buf[n+8:], uint64(len(v.s)))
+			n += 16 + copy(buf[n+16:], v.s)
 		default:
-			buf = le.AppendUint64(buf, t.tags[i])
-			buf = le.AppendUint64(buf, uint64(v.i))
+			le.PutUint64(buf[n:], t.tags[i])
+			le.PutUint64(buf[n+8:], uint64(v.i))
+			n += 16
 		}
 	}
 	b.scratch = buf
-	r.digest = highwayhash.Sum64(buf, b.digest)
+	r.digest = highwayhash.Sum64(buf[:n], b.digest)
 }
 
 // wordSum stands in a digest for a label: of the field and its text, 64 bits.

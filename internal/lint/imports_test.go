@@ -54,7 +54,7 @@ var owners = []struct {
 	{"github.com/ClickHouse/ch-go", []string{"internal/protocol", "warehouse/engine"}, "internal/protocol"},
 	{"github.com/ebitengine/purego", []string{"warehouse/engine"}, "warehouse/engine"},
 	{"github.com/nats-io/", []string{"internal/stream"}, "internal/stream"},
-	{"github.com/minio/highwayhash", []string{"internal/contract"}, "internal/contract"},
+	{"github.com/minio/highwayhash", []string{"internal/contract", "internal/stream"}, "internal/contract"},
 	{"filippo.io/age", []string{"internal/backup"}, "internal/backup"},
 	{"github.com/minio/", []string{"internal/objects"}, "internal/objects"},
 	{"github.com/gin-gonic/", []string{"dashboards-api"}, "dashboards-api"},

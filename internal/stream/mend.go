@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/minio/highwayhash"
 	"golang.org/x/sync/errgroup"
@@ -249,6 +250,12 @@ func (r *records) reseal(bad record, end int, last record, next record, followed
 	return fmt.Sprintf("message %d is damaged", seq), true
 }
 
+// blockBytes is the usual size of a block.
+const blockBytes = 8<<20 + 1<<20
+
+// buffers hold a block each.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // mendBlock looks through one block.
 func mendBlock(path string, log *slog.Logger) (int, error) {
 	index := strings.TrimSuffix(filepath.Base(path), ".blk")
@@ -271,7 +278,12 @@ func mendBlock(path string, log *slog.Logger) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	r.buf = make([]byte, info.Size())
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	if int64(cap(*buffer)) < info.Size() {
+		*buffer = make([]byte, max(info.Size(), blockBytes))
+	}
+	r.buf = (*buffer)[:info.Size()]
 	if _, err := io.ReadFull(f, r.buf); err != nil {
 		return 0, err
 	}

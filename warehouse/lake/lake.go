@@ -40,6 +40,8 @@
 //
 //	select sum(_sign) from read_parquet('lake/request_decided_v1/**/*.parquet')
 //
+// (by the manifests while a compaction's old files are still there).
+//
 // Rows are sorted by _day, so that row groups of 128 Ki rows can be passed over by
 // their statistics. Pages are compressed with zstd. Types are Parquet's logical types: UUID,
 // TIMESTAMP(ms, UTC), DATE, DECIMAL, STRING.

@@ -26,10 +26,14 @@ import (
 // parquet-go's; the layout is that of data pages of version 1, which every reader knows
 // (https://parquet.apache.org/docs/file-format/).
 
-const (
+// Tests make them smaller.
+var (
 	rowGroup = 128 << 10 // rows: small enough to be passed over by day, large enough for its dictionaries
 	pageRows = 32 << 10  // rows of a data page; a multiple of 8, so that validity is copied by bytes
-	maxBound = 128       // bytes of a text told as a column's least or greatest value
+)
+
+const (
+	maxBound = 128 // bytes of a text told as a column's least or greatest value
 	magic    = "PAR1"
 )
 

@@ -80,10 +80,12 @@ func random(t *testing.T, schema *arrow.Schema, n int, nulls float64) arrow.Reco
 // Every type comes back as it was written, over pages and row groups, and what a row
 // group says of its least and greatest values and of its nulls is what parquet-go finds in its pages.
 func TestPages(t *testing.T) {
+	defer func(rows, page int) { rowGroup, pageRows = rows, page }(rowGroup, pageRows)
+	rowGroup, pageRows = 4096, 1024
 	for _, c := range []struct {
 		rows  int
 		nulls float64
-	}{{1, 0}, {1, 1}, {9, 0.5}, {pageRows, 0}, {pageRows + 1, 1}, {rowGroup + 3, 0.3}} {
+	}{{1, 0}, {1, 1}, {9, 0.5}, {pageRows, 0}, {pageRows + 1, 1}, {2*rowGroup + pageRows + 3, 0.3}} {
 		rec := random(t, layout(), c.rows, c.nulls)
 		for _, rec := range []arrow.Record{rec, rec.NewSlice(int64(c.rows/3), int64(c.rows))} {
 			data, err := encode(rec, File{Content: "0123", Contract: "test"})

@@ -36,7 +36,7 @@ func Prefix() string { return fmt.Sprintf("t%d_", opened.Add(1)) }
 // Config is a configuration for the engine that the tests of a binary share.
 func Config(t testing.TB, prefix string) warehouse.Config {
 	t.Helper()
-	return warehouse.Config{Socket: enginetest.Shared(t).Socket(), Prefix: prefix}
+	return warehouse.Config{Socket: enginetest.Shared(t).Socket(), Shared: true, Prefix: prefix}
 }
 
 // Open opens and migrates a warehouse with databases of its own, which are dropped
