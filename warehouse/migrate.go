@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"ombor/internal/contract"
 	"ombor/internal/problem"
@@ -115,24 +118,35 @@ func (w *Warehouse) migrateFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var statements, refusals []string
-	for _, c := range w.contracts {
+	var refusals []string
+	statements := make([][]string, len(w.contracts)) // those of one table stay in their order
+	for i, c := range w.contracts {
 		there, ok := tables[c.Table()]
 		if !ok {
-			statements = append(statements, w.createFacts(c, c.Table()))
+			statements[i] = []string{w.createFacts(c, c.Table())}
 			continue
 		}
 		change, refused := w.evolve(c, there)
-		statements = append(statements, change...)
+		statements[i] = change
 		refusals = append(refusals, refused...)
 	}
 	if len(refusals) > 0 {
 		return problem.New(problem.Conflict, "these changes need a new major version of the contract beside the old one:\n%s", strings.Join(refusals, "\n"))
 	}
-	for _, statement := range statements {
-		if err := w.exec(ctx, "warehouse: migrate facts", nil, statement); err != nil {
-			return err
-		}
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, list := range statements {
+		group.Go(func() error {
+			for _, statement := range list {
+				if err := w.exec(inner, "warehouse: migrate facts", nil, statement); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	return w.sortFacts(ctx)
 }
@@ -229,52 +243,61 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	database := name(w.databases.rollups) + "."
 	wanted := map[string]bool{}
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for _, r := range w.rollups {
 		wanted[r.Name] = true
-		hash := w.hash(r)
-		if there[r.Name] == hash {
-			continue
+		if hash := w.hash(r); there[r.Name] != hash {
+			_, replaces := there[r.Name]
+			group.Go(func() error { return w.makeRollup(inner, r, hash, replaces) })
 		}
-		next := r.Name + "__next"
-		if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+database+name(next)); err != nil {
-			return err
-		}
-		if err := w.exec(ctx, "warehouse: create "+r.Name, nil, w.create(r, next, hash)); err != nil {
-			return err
-		}
-		months, err := w.months(ctx, r.Contract)
-		if err != nil {
-			return err
-		}
-		if len(months) > 0 {
-			slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
-		}
-		for _, m := range months {
-			statement := "INSERT INTO " + database + name(next) + " " + w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", m.month))
-			if err := w.exec(ctx, "warehouse: fill "+r.Name, wholeBlock, statement); err != nil {
-				return err
-			}
-		}
-		place := []string{"RENAME TABLE " + database + name(next) + " TO " + w.Table(r)}
-		if _, ok := there[r.Name]; ok {
-			place = []string{"EXCHANGE TABLES " + database + name(next) + " AND " + w.Table(r), "DROP TABLE " + database + name(next)}
-		}
-		for _, statement := range place {
-			if err := w.exec(ctx, "warehouse: place "+r.Name, nil, statement); err != nil {
-				return err
-			}
-		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	for table := range there {
 		if !wanted[table] {
-			if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+database+name(table)); err != nil {
+			if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+name(w.databases.rollups)+"."+name(table)); err != nil {
 				return err
 			}
 		}
 	}
 	return w.catchUp(ctx)
+}
+
+// atOnce is how many tables are made or checked side by side: most of it is waiting.
+const atOnce = 4
+
+// makeRollup fills the rollup under another name and then puts it in its place.
+func (w *Warehouse) makeRollup(ctx context.Context, r *Rollup, hash string, replaces bool) error {
+	next := name(w.databases.rollups) + "." + name(r.Name+"__next")
+	months, err := w.months(ctx, r.Contract)
+	if err != nil {
+		return err
+	}
+	if len(months) > 0 {
+		slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
+	}
+	statements := []string{"DROP TABLE IF EXISTS " + next, w.create(r, r.Name+"__next", hash)}
+	for _, m := range months {
+		statements = append(statements, "INSERT INTO "+next+" "+w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", m.month)))
+	}
+	if replaces {
+		statements = append(statements, "EXCHANGE TABLES "+next+" AND "+w.Table(r), "DROP TABLE "+next)
+	} else {
+		statements = append(statements, "RENAME TABLE "+next+" TO "+w.Table(r))
+	}
+	for _, statement := range statements {
+		var with settings
+		if strings.HasPrefix(statement, "INSERT") {
+			with = wholeBlock
+		}
+		if err := w.exec(ctx, "warehouse: make "+r.Name, with, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type monthBatch struct {
@@ -296,50 +319,87 @@ func (w *Warehouse) months(ctx context.Context, c *contract.Contract) ([]monthBa
 
 // catchUp applies what a crash between facts and rollups left undone.
 func (w *Warehouse) catchUp(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for _, c := range w.contracts {
-		months, err := w.months(ctx, c)
-		if err != nil {
-			return err
-		}
-		for _, m := range months {
-			if err := w.ApplyRollups(ctx, c, dayOfMonth(m.month), m.batch); err != nil {
+		group.Go(func() error {
+			months, err := w.months(ctx, c)
+			if err != nil {
 				return err
 			}
-		}
+			for _, m := range months {
+				if err := w.ApplyRollups(ctx, c, dayOfMonth(m.month), m.batch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // settle asks the engine for the type of every measure, and refuses what it cannot
 // sum exactly.
 func (w *Warehouse) settle(ctx context.Context) error {
 	var issues problem.Issues
-	for _, r := range w.rollups {
-		for i := range r.measures {
-			m := &r.measures[i]
-			if m.kind != "" {
-				continue
+	for _, c := range w.contracts {
+		var open []*measure
+		for _, r := range w.Rollups(c) {
+			for i := range r.measures {
+				if r.measures[i].kind == "" {
+					open = append(open, &r.measures[i])
+				}
 			}
-			kind := ""
-			err := w.each(ctx, "warehouse: type of "+m.expr, "SELECT toTypeName("+m.expr+") FROM "+w.From(r.Contract, "0", m.inputs...), nil,
-				func(scan Scan) error { return scan(&kind) })
-			if problem.KindOf(err) == problem.Internal && err != nil {
-				issues.Add(r.Contract.Type, 0, "", "%s: the engine does not take it: %v", m.about, err)
-				continue
+		}
+		kinds, err := w.typesOf(ctx, c, open)
+		if problem.KindOf(err) == problem.Internal && err != nil { // one of them is wrong: which?
+			for _, m := range open {
+				one, err := w.typesOf(ctx, c, []*measure{m})
+				if problem.KindOf(err) == problem.Internal && err != nil {
+					issues.Add(c.Type, 0, "", "%s: the engine does not take it: %v", m.about, err)
+				} else if err != nil {
+					return err
+				}
+				maps.Copy(kinds, one)
 			}
-			if err != nil {
-				return err
-			}
+		} else if err != nil {
+			return err
+		}
+		for _, m := range open {
+			kind, known := kinds[m.expr]
 			kind = strings.TrimSuffix(strings.TrimPrefix(kind, "Nullable("), ")")
 			if strings.HasPrefix(kind, "Decimal(") && !strings.HasSuffix(kind, ")") {
 				kind += ")"
 			}
-			if kind != "Int64" && !strings.HasPrefix(kind, "Decimal(") {
-				issues.Add(r.Contract.Type, 0, "", "%s is a %s: only sums of whole numbers and decimals are kept, since floats change with the order in which they are added", m.about, kind)
+			if known && kind != "Int64" && !strings.HasPrefix(kind, "Decimal(") {
+				issues.Add(c.Type, 0, "", "%s is a %s: only sums of whole numbers and decimals are kept, since floats change with the order in which they are added", m.about, kind)
 				continue
 			}
 			m.kind = kind
 		}
 	}
 	return issues.Err()
+}
+
+// typesOf asks for the types of measures in one statement, by their expressions.
+func (w *Warehouse) typesOf(ctx context.Context, c *contract.Contract, list []*measure) (map[string]string, error) {
+	kinds := map[string]string{}
+	var expressions, types, inputs []string
+	for _, m := range list {
+		if !slices.Contains(expressions, m.expr) {
+			expressions, types, inputs = append(expressions, m.expr), append(types, "toTypeName("+m.expr+")"), append(inputs, m.inputs...)
+		}
+	}
+	if len(expressions) == 0 {
+		return kinds, nil
+	}
+	err := w.each(ctx, "warehouse: types", "SELECT ["+strings.Join(types, ", ")+"] FROM "+w.From(c, "0", inputs...), nil, func(scan Scan) error {
+		var found []string
+		err := scan(&found)
+		for i, kind := range found {
+			kinds[expressions[i]] = kind
+		}
+		return err
+	})
+	return kinds, err
 }
