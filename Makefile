@@ -103,7 +103,7 @@ bench-kpi: bin/ombor ## answers over HTTP, from rollups and from facts
 IDS ?= 100000000
 bench-scale: bin/ombor ## what an event costs with IDS=100000000 ids known, against a million; may take an hour
 	@mkdir -p .tools/bench && rm -f .tools/bench/scale.txt
-	@for n in 1000000 $(IDS); do IDS=$$n INDEX=$(ROOT)/.tools/bench/index-$$n go test -count=1 -timeout 2h -tags bench -run '^TestBenchIndex$$' -v ./ingest/loader | tee -a .tools/bench/scale.txt; test $${PIPESTATUS[0]} = 0; done
+	@for n in 1000000 $(IDS); do IDS=$$n INDEX=$(ROOT)/.tools/bench/index-$$n go test -count=1 -timeout 2h -tags bench -run '^TestBenchIndex$$' -v ./ingest/loader | grep -v '^=== RUN\|^--- PASS\|^PASS\|^ok' | tee -a .tools/bench/scale.txt; test $${PIPESTATUS[0]} = 0; done
 	IDS=$(IDS) $(BENCH) -run '^TestBenchScale$$'
 	@cat .tools/bench/scale-ingest.txt >> .tools/bench/scale.txt; rm -rf .tools/bench/index-* .tools/bench/scale-ingest.txt
 	@cat .tools/bench/scale.txt

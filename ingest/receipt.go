@@ -104,6 +104,9 @@ func (d *Door) receipt(r *http.Request) (*State, error) {
 	}
 	if outcome.Loaded {
 		state.Accepted, state.Duplicate, state.Conflict, state.Damaged, state.Loaded = outcome.Accepted, outcome.Duplicate, outcome.Conflict, outcome.Damaged, true
+		if outcome.Damaged > 0 { // of a message that is lost as a whole only the receipt knows how many it held
+			state.Damaged = token.accepted - min(token.accepted, state.Accepted+state.Duplicate+state.Conflict)
+		}
 		state.Quarantined = outcome.Quarantined
 	}
 	return state, nil

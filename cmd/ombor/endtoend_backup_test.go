@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 
 	"ombor/internal/objects/miniotest"
+	"ombor/internal/stream/natstest"
 )
 
 type backupDone struct {
@@ -187,6 +188,39 @@ func TestBackupElsewhere(t *testing.T) {
 		t.Fatalf("restore: exit %d: %s", r.code, r.stderr)
 	}
 	again := serve(t, restored, "--lake", minio.URL("lake2"))
+	sameFigures(t, "restored", again.figures(), before)
+	again.verify(0)
+}
+
+// TestOperateElsewhere does all of it with every part elsewhere: the journal on a NATS server, the warehouse
+// over TCP, the lake on object storage; and restores to others of each.
+func TestOperateElsewhere(t *testing.T) {
+	minio := miniotest.Start(t)
+	dir := t.TempDir()
+	identity, recipient := operatorKey(t, dir)
+	parts := func(lake string) []string {
+		return []string{"--journal", natstest.Start(t).URL(), "--warehouse", engineAlone(t), "--lake", minio.URL(lake)}
+	}
+	s := serve(t, filepath.Join(dir, "data"), parts("one")...)
+	s.loadAll(simulated(t, dir, 2000, 70))
+	before := s.figures()
+	s.verify(0)
+	if got := s.compact("--grace", "0s"); got.Into == 0 || got.Removed == 0 {
+		t.Errorf("%+v", got)
+	}
+	if r := ombor(t, "rebuild", "--data", s.data); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	sameFigures(t, "rebuilt", s.figures(), before)
+	s.verify(0)
+	s.backup(minio.URL("backup"), "--recipient", recipient)
+	s.stop()
+
+	restored, others := filepath.Join(dir, "restored"), parts("two")
+	if r := ombor(t, append([]string{"restore", minio.URL("backup"), "--data", restored, "--identity", identity}, others...)...); r.code != 0 {
+		t.Fatalf("restore: exit %d: %s", r.code, r.stderr)
+	}
+	again := serve(t, restored, others...)
 	sameFigures(t, "restored", again.figures(), before)
 	again.verify(0)
 }

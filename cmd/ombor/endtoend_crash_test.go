@@ -253,7 +253,7 @@ func newEngineApart(t *testing.T) *crashed {
 // its own. One after the other is killed, or frozen for longer than a loader's lease,
 // and comes back; the other server goes on.
 func TestCrashApart(t *testing.T) {
-	rounds, seed := number(t, "ROUNDS", 12), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
+	rounds, seed := number(t, "ROUNDS", 8), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
 	t.Logf("SEED=%d ROUNDS=%d", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 1<<33))
 	minio, nats, engine := miniotest.Start(t), natstest.Start(t), newEngineApart(t)

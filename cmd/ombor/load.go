@@ -578,7 +578,7 @@ func (d *deliveries) took(s *source, days []reference.Day) {
 // lacks notes a file that was not read to its end.
 func (d *deliveries) lacks(s *source) {
 	if one := d.of(s); one != nil {
-		one.missing++
+		one.broken = true
 	} else if s.mapper == nil && s.columns == nil {
 		d.unknown = true
 	}
@@ -588,10 +588,10 @@ func (d *deliveries) lacks(s *source) {
 // nothing is withdrawn.
 func (d *deliveries) close(s *sender, out io.Writer) error {
 	for _, one := range d.all {
-		if one.missing > 0 || d.unknown {
-			what := "files or rows"
-			if !d.unknown {
-				what = grouped(one.missing) + " rows or files"
+		if one.missing > 0 || one.broken || d.unknown {
+			what := grouped(one.missing) + " rows"
+			if one.broken || d.unknown {
+				what = "files"
 			}
 			fmt.Fprintf(out, "%s of %s from %s were not taken, so what is gone from its days is not withdrawn; mend them and load the files again\n", what, one.eventType, one.source)
 			continue

@@ -61,7 +61,8 @@ type delivery struct {
 	eventType, source string
 	days              map[reference.Day]bool
 	receipts          []string
-	missing           int64 // rows that did not become events: refused, held or never read
+	missing           int64 // rows that did not become events: refused or held
+	broken            bool  // a file was not read to its end
 }
 
 // sender posts requests of events to the door, several at a time. When the door is busy

@@ -91,11 +91,9 @@ func TestObjectStoreFaults(t *testing.T) {
 							w.wait(last.Last.Seq) // a plan each
 						}
 					}
-					var failed string
-					var operations int
 					if how == objectstest.Died || how == objectstest.Gone {
 						for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-							failed, operations = broken.Failed()
+							failed, _ := broken.Failed()
 							if s := w.loader.Status(); failed != "" && s.Trouble != "" || s.Loaded == last.Last.Seq {
 								break
 							}
@@ -104,7 +102,7 @@ func TestObjectStoreFaults(t *testing.T) {
 							}
 						}
 					}
-					failed, operations = broken.Failed()
+					failed, operations := broken.Failed()
 					if err := w.stop(); err != nil {
 						t.Fatalf("%s at operation %d (%s): %v", how, i, failed, err)
 					}

@@ -230,6 +230,7 @@ func TestFrozenLoaderChangesNothing(t *testing.T) {
 				}
 				hear("frozen")
 				w.start()
+				w.role(Active)
 				w.wait(last.Last.Seq)
 				if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 					t.Fatal(err)

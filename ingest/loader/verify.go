@@ -726,6 +726,17 @@ func (r *verifier) window(ctx context.Context, next, last uint64, files []lake.F
 			differ("not in the journal", held[0].seq)
 		}
 	}
+	// What the lake has of a damaged message was read before the damage came. When it has nothing, the
+	// loader found the damage and set it aside.
+	beyond := func(end uint64, d journal.Damage) {
+		var rows uint64
+		for ; len(held) > 0 && held[0].seq < end; held = held[1:] {
+			rows++
+		}
+		if rows > 0 {
+			r.differ(Difference{Between: journalAlone, What: "damaged or lost in the journal", First: d.Seq, Last: d.Seq, Rows: rows, Detail: d.Reason})
+		}
+	}
 	read := func(part contract.Part, seq uint64) error {
 		b, err := batchOf(part.Record)
 		if err != nil {
@@ -758,23 +769,20 @@ func (r *verifier) window(ctx context.Context, next, last uint64, files []lake.F
 	err = r.cfg.Journal.Read(ctx, next, last, "", func(m journal.Message) error {
 		r.out.Journal.Messages++
 		seq, end := m.Seq<<rowBits, (m.Seq+1)<<rowBits
-		lost := map[int]int{}
+		lost := map[int]journal.Damage{}
 		for _, d := range m.Damage {
-			lost[d.Part] = max(d.Rows, 1)
+			lost[d.Part] = d
 			r.out.Journal.Damaged += uint64(max(d.Rows, 1))
-			if d.Whole { // whatever was read of it before is beyond comparison
+			if d.Whole {
 				upTo(seq)
-				for len(held) > 0 && held[0].seq < end {
-					held = held[1:]
-				}
+				beyond(end, d)
 			}
 		}
 		for i, part := range m.Parts {
 			if part.Record == nil {
 				upTo(seq)
-				for seq += uint64(lost[i]); len(held) > 0 && held[0].seq < seq; {
-					held = held[1:]
-				}
+				seq += uint64(lost[i].Rows)
+				beyond(seq, lost[i])
 				continue
 			}
 			if r.Contract == "" || part.Contract.Type == r.Contract {

@@ -169,7 +169,7 @@ func TestVerifyDiffers(t *testing.T) {
 			s, err := w.conn.Stream(context.Background(), stream.Config{Name: "JOURNAL", MaxBytes: 64 << 30})
 			must(w, err)
 			must(w, s.Delete(context.Background(), 3))
-		}, []string{"journal: missing in the journal, messages 3 to 3"}, "lake"},
+		}, []string{"journal: 3 rows damaged or lost in the journal, messages 3 to 3: "}, "lake"},
 		"a rollup has too much": {func(w *world) {
 			w.engine("INSERT INTO rollups.request_decided_v1__time___source SELECT * FROM rollups.request_decided_v1__time___source SETTINGS insert_deduplicate = 0")
 		}, []string{"rollups and facts: do not add up, test.request.decided.v1: request_decided_v1__time___source has", "computes it anew"}, "lake"},

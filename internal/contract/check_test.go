@@ -484,6 +484,36 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// Where data stands before type, its members are those of the type that follows, whatever
+// the event before was.
+func TestDataBeforeType(t *testing.T) {
+	b := checker(t).NewBatch()
+	before := func(typ, data string) []byte {
+		return []byte(`{"data":` + data + `,"id":"e-` + pinfl + `","source":"portal","specversion":"1.0","time":"2024-06-30T23:30:00+05:00","type":"uz.gov.` + typ + `"}`)
+	}
+	every := `{"text":"a","code":"k","whole":5}`
+	decided := strings.Replace(goodData, `"r-1"`, `"r-2"`, 1)
+	for i, c := range []struct{ typ, data, field, code string }{
+		{"every.v1", every, "", ""}, {"every.v1", every, "", ""}, // learned
+		{"request.decided.v1", every, "text", UnknownField},
+		{"request.decided.v1", decided, "id", PersonalValue}, {"every.v1", decided, "request", UnknownField},
+		{"every.v1", every, "", ""}, {"request.decided.v1", `{"request":"r","code":"x"}`, "code", UnknownField},
+		{"every.v1", `{"text":"a","text":"b"}`, "text", DuplicateKey}, {"none.v1", every, "type", UnknownType},
+	} {
+		r := b.Add(i, before(c.typ, c.data))
+		if r == nil && c.code != "" || r != nil && (r.Code != c.code || r.Field != c.field) {
+			t.Errorf("%d: %v, want field %q, code %q", i, r, c.field, c.code)
+		}
+		if r != nil && c.typ == "request.decided.v1" && strings.Contains(c.data, pinfl) && r.ID != "" {
+			t.Errorf("%d: the refusal repeats an identifier: %q", i, r.ID)
+		}
+	}
+	parts := b.Parts()
+	if len(parts) != 1 || parts[0].Record.NumRows() != 3 || parts[0].Record.Column(FirstField).ValueStr(2) != "a" {
+		t.Errorf("parts %v", parts)
+	}
+}
+
 // A rule sees what a default filled in.
 func TestRulesSeeDefaults(t *testing.T) {
 	for check, holds := range map[string]bool{"agency == 'mia'": true, "agency != 'mia'": false, "agency.startsWith('mi')": true, "!has(agency)": false} {

@@ -128,24 +128,25 @@ func (b *Batch) readData() {
 	}
 	for i := range b.members {
 		m := &b.members[i]
+		field := m.field
 		if b.of != t { // data stood before type, and the event before was of another
-			m.field = t.field(b.memberName(m))
+			field = t.field(b.memberName(m))
 		}
-		if m.field < 0 {
+		if field < 0 {
 			b.unknownField(string(b.memberName(m)))
 			return
 		}
-		x := &b.row.values[m.field]
+		x := &b.row.values[field]
 		if x.seen {
-			b.fail(DuplicateKey, t.contract.Fields[m.field].Name, "stands twice in data")
+			b.fail(DuplicateKey, t.contract.Fields[field].Name, "stands twice in data")
 			return
 		}
 		x.seen = true
 		if m.value.kind == isNull {
 			continue
 		}
-		if code, reason := b.read(m.field, x, m.value); code != "" {
-			b.fail(code, t.contract.Fields[m.field].Name, "%s", reason)
+		if code, reason := b.read(field, x, m.value); code != "" {
+			b.fail(code, t.contract.Fields[field].Name, "%s", reason)
 			return
 		}
 	}

@@ -43,7 +43,8 @@
 // (by the manifests while a compaction's old files are still there).
 //
 // Rows are sorted by _day, so that row groups of 128 Ki rows can be passed over by
-// their statistics. Pages are compressed with zstd. Types are Parquet's logical types: UUID,
+// their statistics, then by the contract's labels ([contract.Contract.SortLabels]) and _seq,
+// which packs best. Pages are compressed with zstd, but for hashes. Types are Parquet's logical types: UUID,
 // TIMESTAMP(ms, UTC), DATE, DECIMAL, STRING.
 package lake
 
