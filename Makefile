@@ -79,7 +79,15 @@ test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedd
 	go run ./warehouse/engine/conformance
 
 test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
-	go test -count=1 -timeout 20m -tags endtoend ./cmd/ombor/...
+	@$(MAKE) --no-print-directory -j2 --output-sync=target end-to-end-faults end-to-end-paths
+
+# Two halves side by side, since either waits much: what breaks, and what is done.
+FAULTS := ^Test(Crash|Parts|FullDisk|Standby|Nothing|Backup|Operate|Verify|Rebuild|Compact)
+.PHONY: end-to-end-faults end-to-end-paths
+end-to-end-faults:
+	go test -count=1 -timeout 25m -tags endtoend -run '$(FAULTS)' ./cmd/ombor
+end-to-end-paths:
+	go test -count=1 -timeout 25m -tags endtoend -skip '$(FAULTS)' ./cmd/ombor
 
 # SEED repeats the events and the moments of a run.
 test-crash: ROUNDS ?= 1000

@@ -122,6 +122,9 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	if err := qn.checkGrain(); err != nil {
 		return nil, err
 	}
+	if d := v.Distinct; d != nil && qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay {
+		qn.grain = Grain(d.Grains[len(d.Grains)-1]) // all that is known cannot be one number
+	}
 	return qn, q.dimensions(ctx, qn, r)
 }
 
