@@ -64,7 +64,7 @@ type program struct {
 // goMemory, in bytes, is where the garbage collector begins to work harder: door and
 // loader then keep within 512 MB resident, code and stacks included. It is no hard bound;
 // GOMEMLIMIT in the environment is another.
-const goMemory = 420 << 20
+const goMemory = 380 << 20
 
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
