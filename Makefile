@@ -79,15 +79,19 @@ test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedd
 	go run ./warehouse/engine/conformance
 
 test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
-	@$(MAKE) --no-print-directory -j2 --output-sync=target end-to-end-faults end-to-end-paths
+	@$(MAKE) --no-print-directory -j3 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-paths
 
-# Two halves side by side, since either waits much: what breaks, and what is done.
-FAULTS := ^Test(Crash|Parts|FullDisk|Standby|Nothing|Backup|Operate|Verify|Rebuild|Compact)
-.PHONY: end-to-end-faults end-to-end-paths
+# Three parts side by side, since each waits much: what is killed, what breaks, what is done.
+CRASHES := ^Test(Crash|Standby|Nothing)
+FAULTS  := ^Test(Parts|FullDisk|Backup|Operate|Verify|Rebuild|Compact)
+END_TO_END := go test -count=1 -timeout 25m -tags endtoend
+.PHONY: end-to-end-crashes end-to-end-faults end-to-end-paths
+end-to-end-crashes:
+	$(END_TO_END) -run '$(CRASHES)' ./cmd/ombor
 end-to-end-faults:
-	go test -count=1 -timeout 25m -tags endtoend -run '$(FAULTS)' ./cmd/ombor
+	$(END_TO_END) -run '$(FAULTS)' ./cmd/ombor
 end-to-end-paths:
-	go test -count=1 -timeout 25m -tags endtoend -skip '$(FAULTS)' ./cmd/ombor
+	$(END_TO_END) -skip '$(CRASHES)|$(FAULTS)' ./cmd/ombor
 
 # SEED repeats the events and the moments of a run.
 test-crash: ROUNDS ?= 1000

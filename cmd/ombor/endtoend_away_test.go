@@ -302,7 +302,12 @@ func TestPartsAwayUnderLoad(t *testing.T) {
 		fault{name: "journal: slow", begin: func() { wire.delay.Store(int64(100 * time.Millisecond)) }, end: func() { wire.delay.Store(0) }},
 		fault{name: "journal: cut", begin: wire.cut, end: func() {}},
 		fault{name: "journal: answers lost", begin: func() { wire.deaf.Store(true) }, end: func() { wire.deaf.Store(false); wire.cut() }, words: "journal", refuses: true},
-		fault{name: "engine: killed", begin: func() { signalTo(t, engineOf(t, s), syscall.SIGKILL) }, end: func() {}},
+		fault{name: "engine: killed", begin: func() { engine = engineOf(t, s); signalTo(t, engine, syscall.SIGKILL) },
+			end: func() { // the dead one is the server's child until it has been waited for
+				for engineOf(t, s) == engine {
+					time.Sleep(20 * time.Millisecond)
+				}
+			}},
 		fault{name: "engine: frozen", begin: func() { engine = engineOf(t, s); signalTo(t, engine, syscall.SIGSTOP) },
 			end: func() { signalTo(t, engine, syscall.SIGCONT) }, words: "engine|warehouse"},
 		fault{name: "engine: frozen and killed", begin: func() { engine = engineOf(t, s); signalTo(t, engine, syscall.SIGSTOP) },
