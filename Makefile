@@ -48,7 +48,7 @@ bin/ombor: $(GO_FILES) $(EMBEDDED) go.mod go.sum $(LIBCHDB) $(WEB_STAMP) | compi
 	go build -trimpath -o $@ ./cmd/ombor
 
 # The share of the published year that 'make run' simulates: 1 is 8.3 million decided
-# requests for certificates, 24.5 million events in all.
+# requests for certificates, 29.5 million events in all.
 SCALE ?= 1
 
 run: build ## everything a newcomer needs: install, build, start, load a simulated year, print the address
