@@ -72,7 +72,7 @@ $(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
 compiler:
 	@command -v gcc >/dev/null || { echo "== installing gcc"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 
-test-go: compiler $(LIBCHDB) $(MINIO) $(WEB_STAMP) lint ## Go tests under the race detector
+test-go: compiler $(LIBCHDB) $(MINIO) $(NATS_SERVER) $(WEB_STAMP) lint ## Go tests under the race detector
 	go test -race -timeout 20m ./...
 
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
