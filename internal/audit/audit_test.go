@@ -1,0 +1,257 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ombor/internal/audit"
+	"ombor/internal/problem"
+	"ombor/internal/stream"
+)
+
+var key = []byte("a key of thirty-two bytes or more")
+
+func server(t *testing.T) *stream.Conn {
+	t.Helper()
+	c, err := stream.Open(t.Context(), stream.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func open(t *testing.T, c *stream.Conn, options audit.Options) *audit.Log {
+	t.Helper()
+	if options.Key == nil {
+		options.Key = key
+	}
+	l, err := audit.Open(t.Context(), c, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func record(t *testing.T, l *audit.Log, e audit.Entry) uint64 {
+	t.Helper()
+	n, err := l.Record(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Two processes on one journal write one chain without gaps; whoever was told a number finds
+// his entry under it.
+func TestOneChainOfManyWriters(t *testing.T) {
+	c := server(t)
+	logs := []*audit.Log{open(t, c, audit.Options{}), open(t, c, audit.Options{})}
+	const writers, each = 16, 25
+	var mu sync.Mutex
+	told := map[uint64]string{}
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for i := range each {
+				object := fmt.Sprintf("writer %d, entry %d", w, i)
+				n, err := logs[w%2].Record(t.Context(), audit.Entry{Who: fmt.Sprintf("key:%d", w), Action: "test", Object: object, Allowed: w%4 > 0})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				told[n] = object
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	report, err := logs[0].Verify(t.Context(), logs[0].Head(), logs[1].Head())
+	if err != nil || len(report.Faults) > 0 || report.Entries != writers*each {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	entries, err := logs[1].Read(t.Context(), audit.Filter{Limit: 10_000})
+	if err != nil || len(entries) != writers*each {
+		t.Fatal(len(entries), err)
+	}
+	for i, e := range entries {
+		if want := uint64(writers*each - i); e.Number != want || told[e.Number] != e.Object {
+			t.Fatalf("entry %d is %+v; told was %q", want, e, told[want])
+		}
+	}
+	if denied, err := logs[0].Read(t.Context(), audit.Filter{Denied: true, Limit: 10_000}); err != nil || len(denied) != writers/4*each {
+		t.Fatal(len(denied), err)
+	}
+	if of, err := logs[0].Read(t.Context(), audit.Filter{Who: "key:3", Text: "ENTRY 2", Before: 1 << 40}); err != nil || len(of) != 1+5 {
+		t.Fatal(len(of), err)
+	}
+}
+
+func TestGoesOnAfterRestart(t *testing.T) {
+	dir, head := t.TempDir(), filepath.Join(t.TempDir(), "audit.head")
+	for round := range 3 {
+		c, err := stream.Open(t.Context(), stream.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := audit.Open(t.Context(), c, audit.Options{Key: key, Head: head})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if n := record(t, l, audit.Entry{Who: "operator", Action: "test"}); n != uint64(3*round+i+1) {
+				t.Fatal(round, i, n)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := audit.KeptHead(head)
+		if err != nil || kept != l.Head() || kept.Number != uint64(3*round+3) {
+			t.Fatal(kept, l.Head(), err)
+		}
+		if _, err := l.Record(t.Context(), audit.Entry{}); problem.KindOf(err) != problem.Unavailable {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+}
+
+// What an attacker who can write the stream, but has no key, can do to it is told.
+func TestTampering(t *testing.T) {
+	c := server(t)
+	l := open(t, c, audit.Options{})
+	var lines [][]byte
+	for i := range 9 {
+		record(t, l, audit.Entry{Who: "key:1", Action: "sql", Object: fmt.Sprintf("SELECT %d", i), Allowed: true})
+	}
+	s, err := c.Stream(t.Context(), stream.Config{Name: "AUDIT", MaxBytes: 1 << 30, Grows: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := range uint64(9) {
+		m, err := s.Get(t.Context(), seq+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, m.Data)
+	}
+	head := l.Head()
+	for _, attack := range []struct {
+		name string
+		do   func([][]byte) [][]byte
+		want string // "" for none
+	}{
+		{"none", func(l [][]byte) [][]byte { return l }, ""},
+		{"changed", func(l [][]byte) [][]byte {
+			l[4] = []byte(strings.Replace(string(l[4]), "SELECT 4", "SELECT 7", 1))
+			return l
+		}, "entry 5 is not what was written"},
+		{"removed", func(l [][]byte) [][]byte { return append(l[:4:4], l[5:]...) }, "entry 5 is missing"},
+		{"reordered", func(l [][]byte) [][]byte { l[4], l[5] = l[5], l[4]; return l }, "entry 5 is missing: entry 6 stands in its place"},
+		{"doubled", func(l [][]byte) [][]byte { return append(l[:5:5], l[4:]...) }, "entry 6 is missing: entry 5"},
+		{"first removed", func(l [][]byte) [][]byte { return l[1:] }, "entry 1 is missing"},
+		{"end cut off", func(l [][]byte) [][]byte { return l[:7] }, "entry 8 and all after it are missing"},
+		{"unreadable", func(l [][]byte) [][]byte { l[4] = []byte("nothing\n"); return l }, "entry 5 cannot be read"},
+		{"renumbered", func(l [][]byte) [][]byte {
+			l = append(l[:4:4], l[5:]...)
+			for i := 4; i < len(l); i++ {
+				l[i] = []byte(strings.Replace(string(l[i]), fmt.Sprintf(`"number":%d`, i+2), fmt.Sprintf(`"number":%d`, i+1), 1))
+			}
+			return l
+		}, "entry 5 is not what was written"},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			var copied [][]byte
+			for _, line := range lines {
+				copied = append(copied, append([]byte(nil), line...))
+			}
+			other := server(t)
+			forged, err := other.Stream(t.Context(), stream.Config{Name: "AUDIT", MaxBytes: 1 << 30, Grows: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range attack.do(copied) {
+				if _, err := forged.Publish(t.Context(), "", line); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report, err := open(t, other, audit.Options{}).Verify(t.Context(), head)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(report.Faults, "\n")
+			if (attack.want == "") != (all == "") || !strings.Contains(all, attack.want) {
+				t.Fatalf("want %q, got %q", attack.want, all)
+			}
+		})
+	}
+	t.Run("message deleted", func(t *testing.T) {
+		if err := s.Delete(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		report, err := l.Verify(t.Context())
+		if err != nil || len(report.Faults) == 0 || !strings.Contains(report.Faults[0], "entry 3") {
+			t.Fatal(report, err)
+		}
+	})
+	t.Run("another key", func(t *testing.T) {
+		report, err := open(t, c, audit.Options{Key: []byte("another key of thirty-two bytes…")}).Verify(t.Context())
+		if err != nil || len(report.Faults) == 0 {
+			t.Fatal(report, err)
+		}
+	})
+}
+
+// No run of digits that could be a person's reaches the disk.
+func TestIdentifiersStayOut(t *testing.T) {
+	dir := t.TempDir()
+	c, err := stream.Open(t.Context(), stream.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, c, audit.Options{})
+	record(t, l, audit.Entry{Who: "key:1", Action: "sql", Object: "SELECT * FROM t WHERE p = '31205851234567' AND d > '2024-01-31 10:00:00'", Why: "phone 998901234567"})
+	entries, err := l.Read(t.Context(), audit.Filter{})
+	if err != nil || !strings.Contains(entries[0].Object, "'‹14 digits›' AND d > '2024-01-31 10:00:00'") {
+		t.Fatal(entries, err)
+	}
+	l.Close()
+	c.Close()
+	err = filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		for _, raw := range []string{"31205851234567", "998901234567"} {
+			if strings.Contains(string(data), raw) {
+				t.Errorf("%s holds %s", name, raw)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Without its log nothing may be done.
+func TestServerAway(t *testing.T) {
+	c := server(t)
+	l := open(t, c, audit.Options{})
+	c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := l.Record(ctx, audit.Entry{Who: "nobody", Action: "test"}); err == nil {
+		t.Fatal("recorded without a server")
+	}
+}

@@ -1,0 +1,157 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"ombor/internal/problem"
+	"ombor/internal/stream"
+)
+
+// Filter chooses entries. The zero value chooses all.
+type Filter struct {
+	Who      string    // exactly; empty: everybody
+	Action   string    // exactly; empty: every action
+	Text     string    // somewhere in Who, Name, Object or Why, in any case
+	Denied   bool      // denials only
+	From, To time.Time // From inclusive, To exclusive; zero: open
+	Before   uint64    // entries with smaller numbers; 0: from the newest on
+	Limit    int       // most entries of the answer; 0 is 100, at most 10,000
+}
+
+func (f *Filter) fits(e *Entry) bool {
+	if f.Who != "" && e.Who != f.Who || f.Action != "" && e.Action != f.Action || f.Denied && e.Allowed ||
+		!f.From.IsZero() && e.Time.Before(f.From) || !f.To.IsZero() && !e.Time.Before(f.To) || f.Before != 0 && e.Number >= f.Before {
+		return false
+	}
+	if f.Text == "" {
+		return true
+	}
+	text := strings.ToLower(f.Text)
+	for _, in := range []string{e.Who, e.Name, e.Object, e.Why} {
+		if strings.Contains(strings.ToLower(in), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// Read gives entries that fit, the newest first. It does not check the chain; a damaged entry
+// is skipped here and told by [Log.Verify].
+func (l *Log) Read(ctx context.Context, f Filter) ([]Entry, error) {
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	f.Limit = min(f.Limit, 10_000)
+	state, err := l.stream.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := []Entry{}
+	for seq := state.Last; seq >= max(state.First, 1) && len(found) < f.Limit; seq-- {
+		m, err := l.stream.Get(ctx, seq)
+		if problem.KindOf(err) == problem.NotFound && err != nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !f.To.IsZero() && m.Time.Add(-time.Hour).After(f.To) {
+			continue // the clocks of entries and of the stream's server are not so far apart
+		}
+		entries := entriesOf(m.Data)
+		for i := len(entries) - 1; i >= 0 && len(found) < f.Limit; i-- {
+			if f.fits(&entries[i]) {
+				found = append(found, entries[i])
+			}
+		}
+		if !f.From.IsZero() && m.Time.Add(time.Hour).Before(f.From) {
+			break
+		}
+	}
+	return found, nil
+}
+
+func entriesOf(data []byte) []Entry {
+	var entries []Entry
+	for line := range strings.Lines(string(data)) {
+		var c chain
+		_ = c.follow([]byte(line), true, func(e Entry) error { entries = append(entries, e); return nil }) // a line that cannot be read gives none
+	}
+	return entries
+}
+
+// Report is what [Log.Verify] found.
+type Report struct {
+	Entries uint64   `json:"entries"` // that belong to the chain, from the first on
+	Head    Head     `json:"head"`    // of the last one that does
+	Faults  []string `json:"faults"`  // in words; empty: the log is whole
+}
+
+var errEnd = errors.New("the end")
+
+// Verify follows the chain from its first entry to its end, and holds it against heads that were
+// noted earlier: the log is whole when the report has no faults. After a fault the chain is taken
+// up again behind it, so that every fault is told, up to 100.
+func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
+	state, err := l.stream.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Faults: []string{}}
+	known := map[uint64]Code{}
+	for _, h := range noted {
+		known[h.Number] = h.Code
+	}
+	c := chain{key: l.options.Key}
+	tell := func(text string) {
+		if len(r.Faults) < 100 {
+			r.Faults = append(r.Faults, text)
+		}
+	}
+	look := func(e Entry) error {
+		r.Entries++
+		if code, ok := known[e.Number]; ok && code != c.head.Code {
+			tell((&fault{e.Number, "has another code than the one that was noted for it"}).Error())
+		}
+		return nil
+	}
+	if state.Messages > 0 {
+		next, begin := uint64(1), false
+		err = l.stream.Follow(ctx, 1, func(m stream.Message) error {
+			if m.Seq != next {
+				tell((&fault{c.head.Number + 1, "and those of its group are missing"}).Error())
+			}
+			next = m.Seq + 1
+			for line := range strings.Lines(string(m.Data)) {
+				if err := c.follow([]byte(line), begin, look); err != nil {
+					tell(err.Error())
+					before := c.head.Number
+					if c.follow([]byte(line), true, nil) != nil { // it cannot be read: the next one stands behind it
+						c.head.Number = before + 1
+						begin = true
+						continue
+					}
+				}
+				begin = false
+			}
+			c.last = m.Seq
+			if m.Seq >= state.Last {
+				return errEnd
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnd) {
+			return nil, err
+		}
+	}
+	r.Head = c.head
+	for _, h := range noted {
+		if h.Number > c.head.Number {
+			tell((&fault{c.head.Number + 1, "and all after it are missing: entry " + h.String() + " was there"}).Error())
+		}
+	}
+	return r, nil
+}
