@@ -104,6 +104,8 @@ func (q *Queries) periodSQL(g Grain, day string) string {
 			return fmt.Sprintf("addMonths(toStartOfYear(addMonths(%s, -%d)), %d)", day, shift, shift)
 		}
 		return "toStartOfYear(" + day + ")"
+	case School:
+		return q.calendar.schoolSQL(day)
 	}
 	return day
 }

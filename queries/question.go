@@ -119,7 +119,7 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	default:
 		return nil, bad("compare", "%q is no comparison; allowed: previous, year", r.Compare)
 	}
-	if err := qn.checkGrain(); err != nil {
+	if err := q.checkGrain(qn); err != nil {
 		return nil, err
 	}
 	if d := v.Distinct; d != nil && qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay {
@@ -189,21 +189,32 @@ func cmp(variant string, versions []kpi.Version) string {
 	return variant
 }
 
-// checkGrain refuses a grain that the version cannot answer.
-func (qn *question) checkGrain() error {
+// Grains are the lengths of periods by which a version can be told, besides the whole
+// period: the calendar's own, hours where its rollups have them, school quarters where the
+// pack declares them. An exact distinct count has those that it declares and no other.
+func (q *Queries) Grains(v *kpi.Version) []Grain {
 	allowed := []Grain{Day, Week, Month, Quarter, Year, Fiscal}
-	v := qn.version
 	switch {
 	case v.Distinct != nil:
 		allowed = nil
 		for _, g := range v.Distinct.Grains {
 			allowed = append(allowed, Grain(g))
 		}
+		return allowed
 	case v.Basis == kpi.Reported:
 		allowed = []Grain{Window, Month, Quarter, Year, Fiscal}
 	case v.Basis == kpi.Events && v.Grain == "hour":
 		allowed = append([]Grain{Hour}, allowed...)
 	}
+	if len(q.calendar.Quarters) > 0 {
+		allowed = append(allowed, School)
+	}
+	return allowed
+}
+
+// checkGrain refuses a grain that the version cannot answer.
+func (q *Queries) checkGrain(qn *question) error {
+	allowed := q.Grains(qn.version)
 	if qn.grain == Whole || slices.Contains(allowed, qn.grain) {
 		return nil
 	}

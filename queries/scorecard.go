@@ -274,7 +274,7 @@ func (q *Queries) rowDistinct(ctx context.Context, qn *question, src *sources, r
 	by.grain = Month
 	months := q.trend(qn)
 	by.from, by.to = months[0].from, months[len(months)-1].to
-	if by.checkGrain() != nil {
+	if q.checkGrain(&by) != nil {
 		by.grain = Grain(qn.version.Distinct.Grains[0])
 		by.from, by.to = q.calendar.start(by.grain, min(qn.to, qn.today)), min(qn.to, qn.today)
 	}

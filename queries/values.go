@@ -259,6 +259,10 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	if err != nil {
 		return nil, err
 	}
+	if qn.grain == School { // what is dated in the holidays belongs to no quarter
+		found = maps.Clone(found)
+		maps.DeleteFunc(found, func(k key, _ *sums) bool { return k.from == 0 })
+	}
 	tuples := tuplesOf(qn, found)
 	if len(tuples)*len(periods) > q.maxCells {
 		return nil, bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
