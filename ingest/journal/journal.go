@@ -65,14 +65,15 @@ type Contracts interface {
 
 // Options of a journal. The zero value of each field but Contracts works.
 type Options struct {
-	Contracts  Contracts // required
-	Name       string    // of the stream; "" is JOURNAL
-	MaxBytes   int64     // of the journal on disk; 0 is 64 GB, or what an outside server has to give
-	MaxWaiting int64     // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
-	MaxHeld    int64     // bytes of the quarantine; 0 is 4 GB
-	MaxEntries int       // of the quarantine; 0 is 500,000
-	HeldIndex  string    // file of the quarantine's index; "" is none: it is made from the log at every start
-	Mark       string    // file that remembers the last message that was acknowledged here; "" is none
+	Contracts  Contracts        // required
+	Name       string           // of the stream; "" is JOURNAL
+	MaxBytes   int64            // of the journal on disk; 0 is 64 GB, or what an outside server has to give
+	MaxWaiting int64            // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
+	MaxHeld    int64            // bytes of the quarantine; 0 is 4 GB
+	MaxEntries int              // of the quarantine; 0 is 500,000
+	HeldIndex  string           // file of the quarantine's index; "" is none: it is made from the log at every start
+	Mark       string           // file that remembers the last message that was acknowledged here; "" is none
+	Now        func() time.Time // the clock that messages are stamped with; nil is time.Now
 	Logger     *slog.Logger
 }
 
@@ -125,6 +126,7 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 		opts.Logger = slog.Default()
 	}
 	j := &Journal{opts: opts, log: opts.Logger, conn: conn, queue: make(chan *request, 1024), quit: make(chan struct{}), ended: make(chan struct{}), perRow: map[string]float64{}}
+	j.clock.wall = opts.Now
 	var err error
 	if j.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name, About: "Events as they were acknowledged", MaxBytes: opts.MaxBytes, Least: least}); err != nil {
 		return nil, err

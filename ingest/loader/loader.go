@@ -119,6 +119,7 @@ type Config struct {
 	MaxRows  int           // events of a plan; 0 is 250,000
 	MaxBytes int           // of a plan's messages; 0 is 32 MB
 	Keep     time.Duration // how long the journal keeps what warehouse and lake hold; 0 is 72 h, negative for ever
+	Recent   int           // ids in memory before they become a file of the index, 48 bytes each; 0 is 1,048,576
 	Lease    time.Duration // how long a loader that is not heard of keeps the others waiting; 0 is 6 s
 	Logger   *slog.Logger
 }
@@ -208,6 +209,9 @@ func New(cfg Config) (*Loader, error) {
 	if err != nil {
 		lock.Close()
 		return nil, err
+	}
+	if cfg.Recent > 0 {
+		l.index.most = cfg.Recent
 	}
 	l.read, _ = l.ledger.now()
 	l.done = l.read
