@@ -230,6 +230,8 @@ func (p *program) faults(loading, asking string) []fault {
 	}
 	if !p.stream.Connected() {
 		list = append(list, fault{"journal", "the journal's server cannot be reached: events are refused until it is back"})
+	} else if words := p.journal.Refusing(); words != "" {
+		list = append(list, fault{"journal", "events are refused: " + words})
 	}
 	if disk := examineDisk(p.config.Data); !disk.OK {
 		list = append(list, fault{"disk", "the disk is nearly full: " + disk.Value + "; " + disk.Do})

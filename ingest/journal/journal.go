@@ -92,6 +92,8 @@ type Journal struct {
 	clock clock    // of commit
 	mark  *os.File // of commit; nil without Options.Mark
 
+	refused atomic.Pointer[refusal] // the newest message, when it could not be stored
+
 	waiting atomic.Int64 // bytes in the queue and in the message being synced
 	last    atomic.Uint64
 	events  atomic.Uint64 // appended since Open
@@ -381,6 +383,9 @@ func (g *group) publish() {
 	if err == nil {
 		j.last.Store(seq)
 		j.note(seq)
+		j.refused.Store(nil)
+	} else {
+		j.refused.Store(&refusal{time.Now(), problem.DocumentOf(err).Detail})
 	}
 	for _, req := range g.members {
 		if req.placed.First.Seq == 0 {
@@ -642,6 +647,21 @@ func (j *Journal) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	return Status{First: st.First, Last: st.Last, Bytes: st.Bytes, MaxBytes: st.MaxBytes, Waiting: j.waiting.Load(), Appended: j.events.Load()}, nil
+}
+
+// refusal is why a message could not be stored, and when.
+type refusal struct {
+	at    time.Time
+	words string
+}
+
+// Refusing says why the newest message could not be stored: the journal is full, or away.
+// It is "" when it was stored, and when nobody has tried for a minute.
+func (j *Journal) Refusing() string {
+	if r := j.refused.Load(); r != nil && time.Since(r.at) < time.Minute {
+		return r.words
+	}
+	return ""
 }
 
 // Last is the newest sequence that this process knows of, without asking.
