@@ -181,7 +181,7 @@ func country(t testing.TB) *fixture {
 	takeUp.Covered, takeUp.Expected = formula(t, "countIf(isNotNull(volume) AND isNotNull(digital))"), formula(t, "countIf(isNotNull(volume))")
 	add("take-up", kpi.Percent, takeUp)
 	_ = online
-	f.targets = []*kpi.Target{{KPI: "mobile-availability", Kind: kpi.Asked, Act: kpi.Act{Title: "Decree"}, Wording: "no less than 75 %", Comparator: kpi.AtLeast, Value: 75, Due: day("2024-12-31"), DueStated: true, Owner: "ministry"}}
+	f.targets = []*kpi.Target{{KPI: "mobile-availability", Kind: kpi.Asked, Act: kpi.Act{Title: "Decree", InForce: reference.NoDay}, Wording: "no less than 75 %", Comparator: kpi.AtLeast, Value: 75, Due: day("2024-12-31"), DueStated: true, Owner: "ministry"}}
 	return f
 }
 
