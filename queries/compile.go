@@ -104,6 +104,8 @@ func (q *Queries) periodSQL(g Grain, day string) string {
 			return fmt.Sprintf("addMonths(toStartOfYear(addMonths(%s, -%d)), %d)", day, shift, shift)
 		}
 		return "toStartOfYear(" + day + ")"
+	case School:
+		return q.calendar.schoolSQL(day)
 	}
 	return day
 }
@@ -124,6 +126,9 @@ func (qn *question) conditions(params bind, day string, dimension func(string) s
 	}
 	if qn.to != reference.NoDay {
 		list = append(list, day+" <= "+params.day("to", qn.to))
+	}
+	if qn.matured != reference.NoDay && (qn.to == reference.NoDay || qn.matured < qn.to) {
+		list = append(list, day+" <= "+params.day("matured", qn.matured))
 	}
 	if qn.spans != nil { // for spanSQL
 		first, last := make([]string, len(qn.spans)), make([]string, len(qn.spans))

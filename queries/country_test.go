@@ -42,6 +42,15 @@ var now = time.Date(2024, 12, 10, 12, 0, 0, 0, zone)
 
 const regionsCSV = "code,name_en,name_uz,aliases\n1703,Andijan,Andijon viloyati,UZ-AN\n1726,Tashkent city,Toshkent shahri,\n1730,Fergana,Fargʻona viloyati,\n"
 
+// schoolQuarters have holidays between them, a leap day and a new year in the middle.
+var schoolQuarters = []reference.Quarter{
+	{Code: "2022-3", Valid: reference.Span{From: day("2023-01-11"), To: day("2023-03-20")}},
+	{Code: "2023-3", Valid: reference.Span{From: day("2024-01-11"), To: day("2024-03-20")}},
+	{Code: "2023-4", Valid: reference.Span{From: day("2024-03-28"), To: day("2024-05-25")}},
+	{Code: "2024-1", Valid: reference.Span{From: day("2024-09-02"), To: day("2024-11-03")}},
+	{Code: "2024-2", Valid: reference.Span{From: day("2024-11-10"), To: day("2025-01-20")}},
+}
+
 type fixture struct {
 	set                      *contract.Set
 	refs                     *reference.Set
@@ -83,7 +92,7 @@ func country(t testing.TB) *fixture {
 	if err := issues.Err(); err != nil {
 		t.Fatal(err)
 	}
-	f.refs = reference.NewSet(&reference.Calendar{Zone: zone, FiscalMonth: time.April}, regions)
+	f.refs = reference.NewSet(&reference.Calendar{Zone: zone, FiscalMonth: time.April, Quarters: schoolQuarters}, regions)
 	f.decided = &contract.Contract{Type: "t.request.decided.v1", Name: "request.decided", Major: 1, Title: reference.Names{"en": "Request decided"}, About: "A decision.", Source: "portal", Fields: []contract.Field{
 		{Name: "region", Type: contract.Ref, To: "regions"},
 		{Name: "agency", Type: contract.Code},
@@ -172,7 +181,7 @@ func country(t testing.TB) *fixture {
 	takeUp.Covered, takeUp.Expected = formula(t, "countIf(isNotNull(volume) AND isNotNull(digital))"), formula(t, "countIf(isNotNull(volume))")
 	add("take-up", kpi.Percent, takeUp)
 	_ = online
-	f.targets = []*kpi.Target{{KPI: "mobile-availability", Kind: kpi.Asked, Act: kpi.Act{Title: "Decree"}, Wording: "no less than 75 %", Comparator: kpi.AtLeast, Value: 75, Due: day("2024-12-31"), DueStated: true, Owner: "ministry"}}
+	f.targets = []*kpi.Target{{KPI: "mobile-availability", Kind: kpi.Asked, Act: kpi.Act{Title: "Decree", InForce: reference.NoDay}, Wording: "no less than 75 %", Comparator: kpi.AtLeast, Value: 75, Due: day("2024-12-31"), DueStated: true, Owner: "ministry"}}
 	return f
 }
 

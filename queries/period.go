@@ -2,6 +2,8 @@ package queries
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"ombor/internal/reference"
@@ -32,11 +34,15 @@ func (c calendar) start(g Grain, d reference.Day) reference.Day {
 		return reference.DayOf(time.Date(t.Year(), 1, 1, 0, 0, 0, 0, time.UTC))
 	case Fiscal:
 		return c.FiscalSpan(c.FiscalYear(d)).From
+	case School:
+		if quarter, ok := c.Quarter(d); ok {
+			return quarter.Valid.From
+		}
 	}
 	return d
 }
 
-// after is the first day of the period that follows the one beginning on a day.
+// after is the first day behind the period that begins on a day.
 func (c calendar) after(g Grain, start reference.Day) reference.Day {
 	t := start.Time()
 	switch g {
@@ -48,6 +54,10 @@ func (c calendar) after(g Grain, start reference.Day) reference.Day {
 		return reference.DayOf(t.AddDate(0, 3, 0))
 	case Year, Fiscal:
 		return reference.DayOf(t.AddDate(1, 0, 0))
+	case School:
+		if quarter, ok := c.Quarter(start); ok {
+			return quarter.Valid.To + 1
+		}
 	}
 	return start + 1
 }
@@ -73,6 +83,10 @@ func (c calendar) label(g Grain, from, to reference.Day, hour int) string {
 	case Fiscal:
 		span := c.FiscalSpan(c.FiscalYear(from))
 		return span.From.String() + "/" + span.To.String()
+	case School:
+		if quarter, ok := c.Quarter(from); ok {
+			return quarter.Code
+		}
 	}
 	return from.String() + "/" + to.String()
 }
@@ -83,6 +97,14 @@ func (c calendar) periods(g Grain, from, to reference.Day, limit int) []period {
 		return []period{{from: from, to: to, label: c.label(Whole, from, to, 0)}}
 	}
 	var list []period
+	if g == School {
+		for _, quarter := range c.Quarters {
+			if span := quarter.Valid; span.From <= to && span.To >= from && len(list) <= limit {
+				list = append(list, period{from: max(span.From, from), to: min(span.To, to), label: quarter.Code})
+			}
+		}
+		return list
+	}
 	for d := from; d <= to && len(list) <= limit; {
 		next := c.after(g, c.start(g, d))
 		last := min(next-1, to)
@@ -125,6 +147,8 @@ func (c calendar) earlier(g Grain, how Compare, p period) period {
 			e.from, e.hour = p.from-1, 23
 		}
 		e.to = e.from
+	case g == School:
+		return c.schoolBefore(how, p)
 	case how == Previous:
 		e.to = c.start(g, p.from) - 1
 		e.from = c.start(g, e.to)
@@ -172,4 +196,37 @@ func (c calendar) before(from, to reference.Day) (reference.Day, reference.Day) 
 		return reference.DayOf(a.AddDate(0, -months, 0)), from - 1
 	}
 	return from - (to - from + 1), from - 1
+}
+
+// schoolSQL is the first day of the school quarter around a day, 1970-01-01 in the
+// holidays. The days are those of the pack, written out.
+func (c calendar) schoolSQL(day string) string {
+	var first, last []string
+	for _, quarter := range c.Quarters {
+		first = append(first, quarter.Valid.From.String())
+		last = append(last, quarter.Valid.To.String())
+	}
+	dates := func(days []string) string { return "CAST(['" + strings.Join(days, "', '") + "'], 'Array(Date)')" }
+	return "arrayFirst((First, Last) -> " + day + " BETWEEN First AND Last, " + dates(first) + ", " + dates(last) + ")"
+}
+
+// schoolBefore is the school quarter before p's, or the one in which the middle of p's lies
+// a year earlier. Where the calendar has none it is a period that nothing is found for.
+func (c calendar) schoolBefore(how Compare, p period) period {
+	i := slices.IndexFunc(c.Quarters, func(quarter reference.Quarter) bool { return quarter.Valid.Holds(p.from) })
+	if i < 0 {
+		return period{from: p.from - 1, to: p.from - 1, label: "-"}
+	}
+	valid := c.Quarters[i].Valid
+	if how == Previous {
+		i--
+	} else {
+		middle := yearBefore(valid.From + (valid.To-valid.From)/2)
+		i = slices.IndexFunc(c.Quarters, func(quarter reference.Quarter) bool { return quarter.Valid.Holds(middle) })
+	}
+	if i < 0 {
+		return period{from: valid.From - 1, to: valid.From - 1, label: "-"}
+	}
+	quarter := c.Quarters[i]
+	return period{from: quarter.Valid.From, to: quarter.Valid.To, label: quarter.Code}
 }

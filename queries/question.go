@@ -27,6 +27,7 @@ type question struct {
 	knownOn  reference.Day // NoDay: everything received
 	compare  Compare
 	today    reference.Day
+	matured  reference.Day // the last day that can be told; NoDay: every day can
 
 	spans  []period                                                 // asked for together in place of the periods of a grain; they may overlap
 	shared *shared                                                  // answers that other questions need too; nil asks anew
@@ -104,6 +105,9 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		return nil, err
 	}
 	v := qn.version
+	if qn.matured = reference.NoDay; v.Matures > 0 {
+		qn.matured = asOf(qn, reference.NoDay) - reference.Day(v.Matures)
+	}
 	for _, s := range v.Sides() {
 		c := q.warehouse.Contract(s.From)
 		if c == nil {
@@ -119,7 +123,7 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	default:
 		return nil, bad("compare", "%q is no comparison; allowed: previous, year", r.Compare)
 	}
-	if err := qn.checkGrain(); err != nil {
+	if err := q.checkGrain(qn); err != nil {
 		return nil, err
 	}
 	if d := v.Distinct; d != nil && qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay {
@@ -160,7 +164,7 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 		return bad("basis", "%q is no basis; allowed: events, reported, stock", r.Basis)
 	}
 	v, err := k.Select(variant, r.Version, on)
-	if err != nil && r.Version == 0 && slices.Contains(k.Variants(), cmp(variant, k.Versions)) {
+	if err != nil && r.Version == 0 && slices.Contains(k.Variants(), chosen(variant, k.Versions)) {
 		// No version is valid on that day: the figure is still asked for, so the newest
 		// answers, and a note says so.
 		v, err = k.Select(variant, 0, reference.NoDay)
@@ -168,7 +172,7 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 	if err != nil {
 		if problem.KindOf(err) == problem.NotFound {
 			field := "version"
-			if !slices.Contains(k.Variants(), cmp(variant, k.Versions)) {
+			if !slices.Contains(k.Variants(), chosen(variant, k.Versions)) {
 				field = "variant"
 			}
 			return bad(field, "%s", problem.DocumentOf(err).Detail)
@@ -182,28 +186,39 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 	return nil
 }
 
-func cmp(variant string, versions []kpi.Version) string {
+func chosen(variant string, versions []kpi.Version) string {
 	if variant == "" && len(versions) > 0 {
 		return versions[0].Variant
 	}
 	return variant
 }
 
-// checkGrain refuses a grain that the version cannot answer.
-func (qn *question) checkGrain() error {
+// Grains are the lengths of periods by which a version can be told, besides the whole
+// period: the calendar's own, hours where its rollups have them, school quarters where the
+// pack declares them. An exact distinct count has those that it declares and no other.
+func (q *Queries) Grains(v *kpi.Version) []Grain {
 	allowed := []Grain{Day, Week, Month, Quarter, Year, Fiscal}
-	v := qn.version
 	switch {
 	case v.Distinct != nil:
 		allowed = nil
 		for _, g := range v.Distinct.Grains {
 			allowed = append(allowed, Grain(g))
 		}
+		return allowed
 	case v.Basis == kpi.Reported:
 		allowed = []Grain{Window, Month, Quarter, Year, Fiscal}
 	case v.Basis == kpi.Events && v.Grain == "hour":
 		allowed = append([]Grain{Hour}, allowed...)
 	}
+	if len(q.calendar.Quarters) > 0 {
+		allowed = append(allowed, School)
+	}
+	return allowed
+}
+
+// checkGrain refuses a grain that the version cannot answer.
+func (q *Queries) checkGrain(qn *question) error {
+	allowed := q.Grains(qn.version)
 	if qn.grain == Whole || slices.Contains(allowed, qn.grain) {
 		return nil
 	}

@@ -29,15 +29,16 @@ type Request struct {
 type Grain string
 
 const (
-	Whole   Grain = ""        // one period from From to To
-	Hour    Grain = "hour"    // where the definition keeps hours
-	Day     Grain = "day"     //
-	Week    Grain = "week"    // ISO 8601 weeks, Monday to Sunday
-	Month   Grain = "month"   //
-	Quarter Grain = "quarter" // calendar quarters
-	Year    Grain = "year"    //
-	Fiscal  Grain = "fiscal"  // fiscal years of the pack's calendar
-	Window  Grain = "window"  // the windows for which figures were reported
+	Whole   Grain = ""               // one period from From to To
+	Hour    Grain = "hour"           // where the definition keeps hours
+	Day     Grain = "day"            //
+	Week    Grain = "week"           // ISO 8601 weeks, Monday to Sunday
+	Month   Grain = "month"          //
+	Quarter Grain = "quarter"        // calendar quarters
+	Year    Grain = "year"           //
+	Fiscal  Grain = "fiscal"         // fiscal years of the pack's calendar
+	School  Grain = "school_quarter" // school quarters of the pack's calendar; days in the holidays are in none
+	Window  Grain = "window"         // the windows for which figures were reported
 )
 
 // Compare names the period that every cell is held against.

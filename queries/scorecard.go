@@ -40,6 +40,7 @@ type ScorecardRow struct {
 	Basis       string          `json:"basis"`
 	Version     int             `json:"version"`
 	Cell        *Cell           `json:"cell"`   // the whole period, compared with the one before; null with Problem
+	Trend       Trend           `json:"trend"`  // since the period before
 	Months      []Cell          `json:"months"` // the 13 months up to the period's end, the oldest first; the windows until then, for a reported figure
 	Targets     []TargetStatus  `json:"targets"`
 	DataThrough *time.Time      `json:"data_through"`
@@ -47,18 +48,28 @@ type ScorecardRow struct {
 	Problem     string          `json:"problem,omitempty"` // why there is no figure
 }
 
-// TargetStatus is a published figure held against the measured one.
-type TargetStatus struct {
-	Kind       kpi.Kind       `json:"kind"`       // target, result or claim: only a target is judged
-	Comparator kpi.Comparator `json:"comparator"` // at_least, at_most, about, up_to
-	Value      float64        `json:"value"`
-	Due        Date           `json:"due"`
-	DueStated  bool           `json:"due_stated"` // false: the act gives no date
-	Act        string         `json:"act"`
-	Wording    string         `json:"wording"`
-	Owner      string         `json:"owner"`
-	Gap        *float64       `json:"gap"` // what is missing, in the KPI's unit; 0 or less: reached; null: nothing to hold against it
-	Status     kpi.Status     `json:"status"`
+// Trend says which way a value went, in the eyes of those who want it up or down.
+type Trend string
+
+const (
+	NoTrend Trend = ""       // nothing to compare with, or neither way is better
+	Better  Trend = "better" //
+	Worse   Trend = "worse"  //
+	Steady  Trend = "steady" // the same number
+)
+
+func trendOf(direction kpi.Direction, c *Comparison) Trend {
+	switch {
+	case c == nil || c.Difference == nil:
+		return NoTrend
+	case *c.Difference == 0:
+		return Steady
+	case direction == kpi.Neither:
+		return NoTrend
+	case (*c.Difference > 0) == (direction == kpi.Up):
+		return Better
+	}
+	return Worse
 }
 
 // Scorecard answers for every KPI. One KPI that fails does not spoil the others: its
@@ -186,8 +197,11 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 	if row.Cell != nil {
 		row.Simulated = row.Cell.Simulated
 	}
-	row.Targets = q.targets(qn, row.Cell)
-	return row, nil
+	if row.Cell != nil {
+		row.Trend = trendOf(k.Direction, row.Cell.Comparison)
+	}
+	row.Targets, err = q.held(ctx, qn, row.Cell, common)
+	return row, err
 }
 
 // trend is the months up to the end of the question, or to the one that is running.
@@ -274,7 +288,7 @@ func (q *Queries) rowDistinct(ctx context.Context, qn *question, src *sources, r
 	by.grain = Month
 	months := q.trend(qn)
 	by.from, by.to = months[0].from, months[len(months)-1].to
-	if by.checkGrain() != nil {
+	if q.checkGrain(&by) != nil {
 		by.grain = Grain(qn.version.Distinct.Grains[0])
 		by.from, by.to = q.calendar.start(by.grain, min(qn.to, qn.today)), min(qn.to, qn.today)
 	}
@@ -288,33 +302,6 @@ func (q *Queries) rowDistinct(ctx context.Context, qn *question, src *sources, r
 		row.Months = a.cells
 	}
 	return nil
-}
-
-// targets holds what was published for the whole, or for the part that the filter
-// names, against the cell.
-func (q *Queries) targets(qn *question, c *Cell) []TargetStatus {
-	list := []TargetStatus{}
-	for _, t := range q.catalogue.Published(qn.kpi.ID) {
-		if t.Variant != qn.version.Variant || !qn.isFor(t.Where) {
-			continue
-		}
-		status := TargetStatus{Kind: t.Kind, Comparator: t.Comparator, Value: t.Value, Due: dateOf(t.Due), DueStated: t.DueStated,
-			Act: t.Act.Title, Wording: t.Wording, Owner: t.Owner, Status: kpi.Unmeasured}
-		if c != nil {
-			value := kpi.Value{State: c.State}
-			if c.Value != nil {
-				value.Number = *c.Value
-				gap := t.Value - value.Number
-				if t.Comparator == kpi.AtMost || t.Comparator == kpi.UpTo {
-					gap = -gap
-				}
-				status.Gap = &gap
-			}
-			status.Status = kpi.StatusOf(t, value, qn.today)
-		}
-		list = append(list, status)
-	}
-	return list
 }
 
 // isFor says whether a target for a part is one for exactly what the question filters.

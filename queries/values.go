@@ -145,6 +145,12 @@ func (q *Queries) describe(qn *question, r Request) *Result {
 	if v.Distinct != nil {
 		d.Of = v.Distinct.Of
 	}
+	if v.Per != nil {
+		d.Denominator = v.Per.String()
+	}
+	if v.Backlog != nil {
+		d.Of, d.Quantiles = v.Backlog.String(), v.Backlog.Quantiles
+	}
 	return result
 }
 
@@ -259,6 +265,10 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	if err != nil {
 		return nil, err
 	}
+	if qn.grain == School { // what is dated in the holidays belongs to no quarter
+		found = maps.Clone(found)
+		maps.DeleteFunc(found, func(k key, _ *sums) bool { return k.from == 0 })
+	}
 	tuples := tuplesOf(qn, found)
 	if len(tuples)*len(periods) > q.maxCells {
 		return nil, bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
@@ -325,7 +335,7 @@ func (qn *question) nothing() *sums {
 
 // isOpen says whether a period may still change by rows that have yet to arrive.
 func (q *Queries) isOpen(qn *question, src *sources, to reference.Day) bool {
-	return to >= qn.today || src.through.IsZero() || to > q.calendar.Today(src.through)
+	return to >= qn.today || qn.matured != reference.NoDay && to > qn.matured || src.through.IsZero() || to > q.calendar.Today(src.through)
 }
 
 // suppress leaves nothing of a cell but its place.
@@ -351,15 +361,15 @@ func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int6
 		return
 	}
 	c.Cases = &cases
-	if d := v.Distribution; d != nil {
-		values, n := warehouse.Quantiles(s.buckets, d.Quantiles)
+	if quantiles := v.Quantiles(); quantiles != nil {
+		values, n := quantilesOf(v, s.buckets)
 		c.Cases = &n
 		if n == 0 {
 			c.State, c.Reason = NotApplicable, kpi.NoCases
 			return
 		}
 		for i, value := range values {
-			c.Quantiles = append(c.Quantiles, Quantile{d.Quantiles[i], value})
+			c.Quantiles = append(c.Quantiles, Quantile{quantiles[i], value})
 		}
 		c.Value, c.State = &values[0], HasValue
 		if values[0] == 0 {
@@ -374,9 +384,11 @@ func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int6
 		return
 	}
 	var denominator *float64
-	if v.Denominator != nil {
-		c.Denominator = s.denominator
-		d, ok := s.denominator.Float()
+	if v.Denominator != nil || v.Per != nil {
+		if c.Denominator = s.denominator; v.Per != nil {
+			c.Denominator = q.per(qn, c)
+		}
+		d, ok := c.Denominator.Float()
 		if !ok {
 			c.State, c.Reason = NotApplicable, kpi.NoCases
 			return
@@ -588,11 +600,18 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 	for i, p := range periods {
 		days[i] = min(p.to, qn.today) // a period that has not ended is told as it stands today
 	}
-	s, err := q.stock(qn, slices.Compact(slices.Sorted(slices.Values(days))))
+	stock := q.stock
+	if qn.version.Backlog != nil {
+		stock = q.backlog
+	}
+	s, err := stock(qn, slices.Compact(slices.Sorted(slices.Values(days))))
 	if err != nil {
 		return nil, err
 	}
 	found, err := q.find(ctx, qn, s)
+	if err == nil && qn.version.Backlog != nil {
+		err = q.waiting(ctx, qn, s, found)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -613,6 +632,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 	for i, p := range periods {
 		seen := begun(days[i])
 		coverage := src.coverage(seen, days[i])
+		var persons []disclosure.Cell
 		for _, by := range tuplesOf(qn, found) {
 			c := q.cell(qn, p, by)
 			c.Coverage, c.Open = coverage, p.to >= qn.today
@@ -628,8 +648,12 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 				}
 			}
 			a.cells = append(a.cells, c)
+			persons = append(persons, disclosure.Cell{Key: split(by, len(qn.by)), Persons: sum.persons, Size: sum.cases})
 		}
 		a.coverage = coverage
+		if qn.version.Backlog != nil { // each day is a table of its own: days of a stock are not added up
+			q.hide(qn, a.cells[len(a.cells)-len(persons):], persons)
+		}
 	}
 	if countsUnits(qn.version) {
 		if units := addUp(a.cells); units != nil {

@@ -102,12 +102,37 @@ func TestFence(t *testing.T) {
 	if newest, _, err := second.Newest(ctx, c, 2); err != nil || newest != 7 {
 		t.Errorf("newest %d %v", newest, err)
 	}
-	if err := second.DeleteBatch(ctx, c, cut, 7); err != nil {
+	if err := second.ReplaceBatch(ctx, c, cut, 7, nil); err != nil {
 		t.Fatal(err)
 	}
 	count(4)
 	if newest, _, err := second.Newest(ctx, c, 2); err != nil || newest != 0 {
 		t.Errorf("newest %d %v", newest, err)
+	}
+
+	// A repair puts a batch right, twice in the same way as well.
+	for range 2 {
+		if err := second.ReplaceBatch(ctx, c, cut, 2, rows(2)); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Refill(ctx, c, cut); err != nil {
+			t.Fatal(err)
+		}
+		count(4)
+	}
+	// One of the loader before changes nothing.
+	for _, err := range []error{first.ReplaceBatch(ctx, c, cut, 2, nil), first.ReplaceBatch(ctx, c, cut, 1, rows(5)), first.Refill(ctx, c, cut)} {
+		if problem.KindOf(err) != problem.Conflict {
+			t.Errorf("a loader that is fenced off repairs: %v", err)
+		}
+	}
+	count(4)
+	// What it left beside is dropped by the next one.
+	if err := second.Claim(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := enginetest.Shared(t).Query(ctx, "SELECT count() FROM system.tables WHERE database = '"+prefix+"meta' AND name LIKE '%twin%'"); err != nil || strings.TrimSpace(left) != "0" {
+		t.Errorf("%s tables are left beside: %v", left, err)
 	}
 }
 

@@ -38,7 +38,7 @@ func (w *Warehouse) Migrate(ctx context.Context) error {
 }
 
 func (w *Warehouse) migrateFixed(ctx context.Context) error {
-	fill := strings.NewReplacer("{facts}", name(w.databases.facts), "{rollups}", name(w.databases.rollups), "{meta}", name(w.databases.meta))
+	fill := strings.NewReplacer("{facts}", name(w.databases.facts), "{rollups}", name(w.databases.rollups), "{meta}", name(w.databases.meta), "{ombor}", name(w.databases.ombor))
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return problem.Wrap(err, problem.Internal, "warehouse: migrate", "the migrations cannot be read")

@@ -549,29 +549,36 @@ func (w *Warehouse) through(ctx context.Context, rollups []*Rollup, month uint32
 
 // Refill computes the contract's rollups of the month of cut anew from the facts
 // and puts each in place in one step: the repair for any doubt. Batches after it must
-// be applied after it.
+// be applied after it. Of a loader whose epoch is over it is a Conflict.
 func (w *Warehouse) Refill(ctx context.Context, c *contract.Contract, cut reference.Day) error {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
 	month := monthOf(cut)
 	for _, r := range w.Rollups(c) {
-		twin := name(w.databases.rollups) + "." + name(r.Name+twinSuffix)
-		for _, statement := range []string{
-			"DROP TABLE IF EXISTS " + twin,
-			"CREATE TABLE " + twin + " AS " + w.Table(r),
-			"INSERT INTO " + twin + " " + w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", month)),
-			fmt.Sprintf("ALTER TABLE %s REPLACE PARTITION %d FROM %s", w.Table(r), month, twin),
-			"DROP TABLE " + twin,
-		} {
-			if err := w.exec(ctx, "warehouse: refill "+r.Name, wholeBlock, statement); err != nil {
-				return err
+		twin := w.twin(r.Name)
+		set, _ := w.own(wholeBlock)
+		run := func(statements ...string) error {
+			for _, statement := range statements {
+				if err := w.exec(ctx, "warehouse: refill "+r.Name, set, statement); err != nil {
+					return err
+				}
 			}
+			return nil
+		}
+		if err := run("DROP TABLE IF EXISTS "+twin, "CREATE TABLE "+twin+" AS "+w.Table(r),
+			"INSERT INTO "+twin+" "+w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", month))); err != nil {
+			return err
+		}
+		// Who takes over after this drops the twin: then it is not put in place.
+		if err := w.stillReigns(ctx); err != nil {
+			return err
+		}
+		if err := run(fmt.Sprintf("ALTER TABLE %s REPLACE PARTITION %d FROM %s", w.Table(r), month, twin), "DROP TABLE "+twin); err != nil {
+			return err
 		}
 	}
 	return nil
 }
-
-const twinSuffix = "__twin"
 
 // Difference is a rollup that does not add up to its facts.
 type Difference struct {

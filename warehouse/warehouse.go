@@ -65,7 +65,7 @@ type Config struct {
 	URL    string // "https://user:password@host:8443/database"; the database is not used for tables
 
 	Shared  bool          // loaders of other processes write here, too: statements are fenced ([Warehouse.Claim]). A URL always is
-	Prefix  string        // before the names of the databases facts, rollups and meta; for a server that others share
+	Prefix  string        // before the names of the databases facts, rollups, meta and ombor; for a server that others share
 	Persons int           // k: distinct persons are counted up to this many in rollups, 1 to 100; 0 is 10
 	Timeout time.Duration // of one statement; 0 is 60 s. Migrations and fills of rollups are not bounded by it
 	Conns   int           // connections at most; 0 is 8
@@ -101,7 +101,7 @@ type Warehouse struct {
 	}
 }
 
-type databases struct{ facts, rollups, meta string }
+type databases struct{ facts, rollups, meta, ombor string }
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -131,6 +131,7 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 			facts:   config.Prefix + "facts",
 			rollups: config.Prefix + "rollups",
 			meta:    config.Prefix + "meta",
+			ombor:   config.Prefix + "ombor",
 		},
 		shared:    config.Shared || config.URL != "",
 		zone:      contracts.Zone(),

@@ -40,6 +40,10 @@ func TestPacks(t *testing.T) {
 			"SELECT sum(_sign) FROM facts.standard_reported_v1": 2_341}},
 		{"epa", []string{"us_epa_http/epa-http.zip"}, "hour", map[string]int64{
 			"SELECT sum(_sign) + 21 FROM facts.http_request_v1": 47_748}}, // 21 lines break off and are refused
+		{"xroad", []string{"xroad_sample/opendata_sample.tsv", "xroad_sample/clean_documents.json"}, "day", map[string]int64{
+			"SELECT sum(_sign) FROM facts.exchange_reported_v1":                  100,
+			"SELECT uniqExact(exchange) FROM facts.exchange_reported_v1":         50,
+			"SELECT countIf(matching = 'orphan') FROM facts.exchange_matched_v1": 5}},
 	} {
 		t.Run(c.pack, func(t *testing.T) {
 			computed := run(t, nil, "node", script, data, c.pack)

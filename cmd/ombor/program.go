@@ -120,7 +120,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	}
 	p.closing(p.warehouse.Close)
 	if p.engine != nil {
-		if err := p.warehouse.Migrate(ctx); err != nil {
+		if err := p.migrate(ctx); err != nil {
 			return p, err
 		}
 	}
@@ -184,6 +184,14 @@ func (p *program) startEngine(ctx context.Context) (warehouse.Config, error) {
 	p.engine = process
 	p.closing(process.Close)
 	return warehouse.Config{Socket: process.Socket()}, nil
+}
+
+// migrate brings the warehouse and the analysts' database to what the pack asks for.
+func (p *program) migrate(ctx context.Context) error {
+	if err := p.warehouse.Migrate(ctx); err != nil {
+		return err
+	}
+	return p.warehouse.MigrateViews(ctx, p.pack.Reference)
 }
 
 // readPack reads the pack and proves its formulae with the engine that will run them.

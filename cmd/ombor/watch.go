@@ -26,9 +26,9 @@ func (p *program) startLoader(ctx context.Context) error {
 	if p.lake, err = p.openLake(ctx); err != nil {
 		return err
 	}
-	config := loader.Config{Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader")}
+	config := loader.Config{Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"), Recent: p.config.IndexRecent}
 	if p.engine == nil {
-		config.Migrate = p.warehouse.Migrate // another server's loader may be at work there now: only who takes over may
+		config.Migrate = p.migrate // another server's loader may be at work there now: only who takes over may
 	}
 	if p.loader, err = loader.New(config); err != nil {
 		return err
@@ -58,6 +58,9 @@ func (p *program) startLoader(ctx context.Context) error {
 // outcome tells the door what became of a request.
 func (p *program) outcome(ctx context.Context, r journal.Range) (ingest.Outcome, error) {
 	receipt, err := p.loader.Outcome(ctx, r)
+	if err == nil && !receipt.Loaded {
+		err = p.reaches(ctx, r)
+	}
 	if err != nil || !receipt.Loaded {
 		return ingest.Outcome{}, err
 	}
@@ -66,6 +69,17 @@ func (p *program) outcome(ctx context.Context, r journal.Range) (ingest.Outcome,
 		outcome.Quarantined, err = p.journal.HeldIn(ctx, r)
 	}
 	return outcome, err
+}
+
+// reaches says whether the journal has got as far as a receipt, NotFound when it has not: it
+// was restored from before the receipt was given, or emptied. Nobody would ever load the
+// events then, and who waits for them must not wait for ever.
+func (p *program) reaches(ctx context.Context, r journal.Range) error {
+	s, err := p.journal.Status(ctx)
+	if err != nil || r.Last.Seq <= s.Last {
+		return err
+	}
+	return problem.New(problem.NotFound, "the events of this receipt are not here: they were accepted as message %d, and the journal ends at message %d; it was restored from an earlier backup, or emptied. Send the events again", r.Last.Seq, s.Last)
 }
 
 // closingOfDeliveries is what the door asks of the other rooms to close a delivery.
@@ -216,6 +230,8 @@ func (p *program) faults(loading, asking string) []fault {
 	}
 	if !p.stream.Connected() {
 		list = append(list, fault{"journal", "the journal's server cannot be reached: events are refused until it is back"})
+	} else if words := p.journal.Refusing(); words != "" {
+		list = append(list, fault{"journal", "events are refused: " + words})
 	}
 	if disk := examineDisk(p.config.Data); !disk.OK {
 		list = append(list, fault{"disk", "the disk is nearly full: " + disk.Value + "; " + disk.Do})

@@ -33,8 +33,10 @@ const (
 
 func (c *clock) now() time.Time {
 	if c.wall == nil {
-		c.origin = time.Now()
 		c.wall = time.Now
+	}
+	if c.steady == nil {
+		c.origin = time.Now()
 		c.steady = func() time.Duration { return time.Since(c.origin) }
 	}
 	wall, steady := c.wall().Round(0).Truncate(precision), c.steady()

@@ -65,14 +65,15 @@ type Contracts interface {
 
 // Options of a journal. The zero value of each field but Contracts works.
 type Options struct {
-	Contracts  Contracts // required
-	Name       string    // of the stream; "" is JOURNAL
-	MaxBytes   int64     // of the journal on disk; 0 is 64 GB, or what an outside server has to give
-	MaxWaiting int64     // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
-	MaxHeld    int64     // bytes of the quarantine; 0 is 4 GB
-	MaxEntries int       // of the quarantine; 0 is 500,000
-	HeldIndex  string    // file of the quarantine's index; "" is none: it is made from the log at every start
-	Mark       string    // file that remembers the last message that was acknowledged here; "" is none
+	Contracts  Contracts        // required
+	Name       string           // of the stream; "" is JOURNAL
+	MaxBytes   int64            // of the journal on disk; 0 is 64 GB, or what an outside server has to give
+	MaxWaiting int64            // bytes that may wait for their fsync before Append answers Busy; 0 is 64 MB
+	MaxHeld    int64            // bytes of the quarantine; 0 is 4 GB
+	MaxEntries int              // of the quarantine; 0 is 500,000
+	HeldIndex  string           // file of the quarantine's index; "" is none: it is made from the log at every start
+	Mark       string           // file that remembers the last message that was acknowledged here; "" is none
+	Now        func() time.Time // the clock that messages are stamped with; nil is time.Now
 	Logger     *slog.Logger
 }
 
@@ -90,6 +91,8 @@ type Journal struct {
 
 	clock clock    // of commit
 	mark  *os.File // of commit; nil without Options.Mark
+
+	refused atomic.Pointer[refusal] // the newest message, when it could not be stored
 
 	waiting atomic.Int64 // bytes in the queue and in the message being synced
 	last    atomic.Uint64
@@ -125,6 +128,7 @@ func Open(ctx context.Context, conn *stream.Conn, opts Options) (*Journal, error
 		opts.Logger = slog.Default()
 	}
 	j := &Journal{opts: opts, log: opts.Logger, conn: conn, queue: make(chan *request, 1024), quit: make(chan struct{}), ended: make(chan struct{}), perRow: map[string]float64{}}
+	j.clock.wall = opts.Now
 	var err error
 	if j.s, err = conn.Stream(ctx, stream.Config{Name: opts.Name, About: "Events as they were acknowledged", MaxBytes: opts.MaxBytes, Least: least}); err != nil {
 		return nil, err
@@ -379,6 +383,9 @@ func (g *group) publish() {
 	if err == nil {
 		j.last.Store(seq)
 		j.note(seq)
+		j.refused.Store(nil)
+	} else {
+		j.refused.Store(&refusal{time.Now(), problem.DocumentOf(err).Detail})
 	}
 	for _, req := range g.members {
 		if req.placed.First.Seq == 0 {
@@ -640,6 +647,21 @@ func (j *Journal) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	return Status{First: st.First, Last: st.Last, Bytes: st.Bytes, MaxBytes: st.MaxBytes, Waiting: j.waiting.Load(), Appended: j.events.Load()}, nil
+}
+
+// refusal is why a message could not be stored, and when.
+type refusal struct {
+	at    time.Time
+	words string
+}
+
+// Refusing says why the newest message could not be stored: the journal is full, or away.
+// It is "" when it was stored, and when nobody has tried for a minute.
+func (j *Journal) Refusing() string {
+	if r := j.refused.Load(); r != nil && time.Since(r.at) < time.Minute {
+		return r.words
+	}
+	return ""
 }
 
 // Last is the newest sequence that this process knows of, without asking.

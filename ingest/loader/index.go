@@ -88,6 +88,7 @@ func entriesAsBytes(e []entry) []byte {
 // find, sift, add and turn are for one goroutine; log may be called from another.
 type index struct {
 	dir     string
+	most    int // recent entries, before they become a segment
 	logger  *slog.Logger
 	active  *memtable
 	found   []entry // find's answer
@@ -267,7 +268,7 @@ func openIndex(dir string, logger *slog.Logger) (*index, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "loader: index", "the folder %s cannot be made", dir)
 	}
-	x := &index{dir: dir, logger: logger, done: make(chan struct{})}
+	x := &index{dir: dir, most: recentEntries, logger: logger, done: make(chan struct{})}
 	x.work = sync.NewCond(&x.mu)
 	if err := x.load(); err != nil {
 		x.unmap()
@@ -602,7 +603,7 @@ func (x *index) turn() error {
 		s.unmap()
 	}
 	x.merged = nil
-	if len(x.active.entries) < recentEntries {
+	if len(x.active.entries) < x.most {
 		return nil
 	}
 	for len(x.frozen) >= 2 && x.failed == nil && !x.closed { // the background is behind: memory stays bounded

@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -188,6 +189,49 @@ func frozen(spec string) {
 	}
 }
 
+// freeze sends a world some plans and starts another loader on it, which stops itself the second
+// time it comes to a step. hear waits for a line that it says.
+func freeze(t *testing.T, w *world, step string, ttl time.Duration) (last journal.Range, wake func(), hear func(want string)) {
+	t.Helper()
+	fee := func(n int) string { return fmt.Sprintf(`{"service":"s%d","fee":%d}`, n%3, n) }
+	for i := range 6 {
+		a, b := fmt.Sprint("a", i), fmt.Sprint("a", i-1)
+		events := []string{event(a, "", fee(i)), session(a)}
+		if i > 0 {
+			events = append(events, event(b, "", fee(i-1)), event(b+"-1", fmt.Sprintf(`,"corrects":%q,"revision":1`, b), fee(i+1000)))
+		}
+		last = w.send(events...)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("OMBOR_LOADER_FROZEN=%s|%s|%s|%s|%s|%s|%s", enginetest.Shared(t).Socket(), w.prefix, filepath.Join(t.TempDir(), "loader"), w.place, w.url, step, ttl))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) // the kill is its result
+	says := bufio.NewScanner(out)
+	hear = func(want string) {
+		t.Helper()
+		for said := ""; said != want; {
+			if !says.Scan() {
+				t.Fatalf("the other loader ended before it was %s; its last word was %q", want, said)
+			}
+			said = says.Text()
+		}
+	}
+	hear("frozen")
+	return last, func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}, hear
+}
+
 // A loader that is frozen in the middle of any step, and wakes when another has taken
 // over, changes nothing: first one that looks at its lease, then one that believes it holds it
 // still, whose statements are under way.
@@ -198,60 +242,19 @@ func TestFrozenLoaderChangesNothing(t *testing.T) {
 				t.Parallel()
 				w, _ := newShared(t)
 				w.lease = time.Second
-				fee := func(n int) string { return fmt.Sprintf(`{"service":"s%d","fee":%d}`, n%3, n) }
-				var last journal.Range
-				for i := range 6 {
-					a, b := fmt.Sprint("a", i), fmt.Sprint("a", i-1)
-					events := []string{event(a, "", fee(i)), session(a)}
-					if i > 0 {
-						events = append(events, event(b, "", fee(i-1)), event(b+"-1", fmt.Sprintf(`,"corrects":%q,"revision":1`, b), fee(i+1000)))
-					}
-					last = w.send(events...)
-				}
-				cmd := exec.Command(os.Args[0], "-test.run=^$")
-				cmd.Env = append(os.Environ(), fmt.Sprintf("OMBOR_LOADER_FROZEN=%s|%s|%s|%s|%s|%s|%s", enginetest.Shared(t).Socket(), w.prefix, filepath.Join(t.TempDir(), "loader"), w.place, w.url, step, ttl))
-				out, err := cmd.StdoutPipe()
-				if err != nil {
-					t.Fatal(err)
-				}
-				cmd.Stderr = os.Stderr
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) // the kill is its result
-				says := bufio.NewScanner(out)
-				hear := func(want string) {
-					t.Helper()
-					for said := ""; said != want; said = says.Text() {
-						if !says.Scan() {
-							t.Fatalf("the other loader ended before it was %s", want)
-						}
-					}
-				}
-				hear("frozen")
+				last, wake, hear := freeze(t, w, step, ttl)
 				w.start()
 				w.role(Active)
 				w.wait(last.Last.Seq)
-				if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
-					t.Fatal(err)
-				}
-				more := w.send(event("late", "", fee(7)), event("a5", "", fee(5)))
+				wake()
+				more := w.send(event("late", "", root), event("a5", "", `{"service":"s2","fee":5}`))
 				w.wait(more.Last.Seq)
-				if ttl < time.Hour {
-					hear(Standby)
-				} else {
-					// It notices at its next record; whatever it had sent is over then.
-					go io.Copy(io.Discard, out)
-					w.send(event("later", "", fee(8)))
-				}
-				final := w.send(event("last", "", fee(9)))
+				w.send(event("later", "", root)) // one that looks at its lease may have noticed before
+				hear(Standby)
+				final := w.send(event("last", "", root))
 				w.wait(final.Last.Seq)
-				want := 8
-				if ttl == time.Hour {
-					want = 9
-				}
-				if got := w.check(); len(got) != want {
-					t.Errorf("%d current events, want %d", len(got), want)
+				if got := w.check(); len(got) != 9 {
+					t.Errorf("%d current events, want 9", len(got))
 				}
 				if s := w.loader.Status(); s.Role != Active || s.Repaired != 0 || s.Trouble != "" {
 					t.Errorf("%+v", s)
@@ -259,6 +262,46 @@ func TestFrozenLoaderChangesNothing(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A loader that wakes finds the facts not as it left them, and would put them right. But the
+// batch that its ledger does not know is one that the new loader is just carrying out.
+func TestFrozenLoaderRepairsNothing(t *testing.T) {
+	w, _ := newShared(t)
+	w.lease = time.Second
+	last, wake, hear := freeze(t, w, "begun", time.Hour)
+	reached, release := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(goOn)
+	var stop sync.Once
+	var loaded atomic.Bool
+	failpoint = func(step string) {
+		if step == "held" && loaded.Load() {
+			stop.Do(func() { close(reached); <-release })
+		}
+	}
+	w.start()
+	w.role(Active)
+	w.wait(last.Last.Seq)
+	loaded.Store(true)
+	late := w.send(event("late", "", root))
+	<-reached
+	wake()
+	hear(Standby)
+	goOn()
+	w.wait(late.Last.Seq)
+	final := w.send(event("last", "", root))
+	w.wait(final.Last.Seq)
+	if got := w.check(); len(got) != 8 {
+		t.Errorf("%d current events, want 8", len(got))
+	}
+	if s := w.loader.Status(); s.Role != Active || s.Repaired != 0 || s.Trouble != "" {
+		t.Errorf("%+v", s)
+	}
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+	failpoint = func(string) {}
 }
 
 // Rows that no plan knows, and rows of a plan that came twice, are found before the next

@@ -422,6 +422,16 @@ func (l *ledger) reign(ctx context.Context, e reign) error {
 	return nil
 }
 
+// overtaken says whether somebody has written behind what this ledger knows; no when the server
+// cannot tell.
+func (l *ledger) overtaken(ctx context.Context) bool {
+	l.mu.Lock()
+	next := l.seq + 1
+	l.mu.Unlock()
+	_, err := l.s.Next(ctx, next)
+	return err == nil
+}
+
 // begin writes a plan down, durably. Beginning a plan that is begun again is fine.
 func (l *ledger) begin(ctx context.Context, p *planned) error {
 	l.writing.Lock()

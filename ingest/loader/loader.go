@@ -119,6 +119,7 @@ type Config struct {
 	MaxRows  int           // events of a plan; 0 is 250,000
 	MaxBytes int           // of a plan's messages; 0 is 32 MB
 	Keep     time.Duration // how long the journal keeps what warehouse and lake hold; 0 is 72 h, negative for ever
+	Recent   int           // ids in memory before they become a file of the index, 48 bytes each; 0 is 1,048,576
 	Lease    time.Duration // how long a loader that is not heard of keeps the others waiting; 0 is 6 s
 	Logger   *slog.Logger
 }
@@ -208,6 +209,9 @@ func New(cfg Config) (*Loader, error) {
 	if err != nil {
 		lock.Close()
 		return nil, err
+	}
+	if cfg.Recent > 0 {
+		l.index.most = cfg.Recent
 	}
 	l.read, _ = l.ledger.now()
 	l.done = l.read
@@ -821,7 +825,7 @@ func (l *Loader) loaded() uint64 { return min(l.done, l.rolled) }
 // insert puts one contract's rows into the warehouse, once. With ask, or after an
 // error, the table is asked first.
 func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bool) (err error) {
-	failed, again := false, ""
+	failed, replaced := false, false
 	want := uint64(part.Record.NumRows())
 	return l.patiently(ctx, "warehouse", func() error {
 		if ask {
@@ -830,18 +834,21 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 				return err
 			}
 			delete(l.tallies, part.Contract)
-			if have == want && again != "" {
+			if have != want && (have != 0 || replaced) {
+				l.log.Error("loader: rows of the warehouse are undone: they are not those of their plan", "contract", part.Contract.Type, "batch", p.first, "rows", have, "want", want)
+				replaced = true
+				rows := streamed(part)
+				defer rows.Close()
+				if err := deposed(l.cfg.Warehouse.ReplaceBatch(ctx, part.Contract, p.cut, p.first, rows)); err != nil {
+					return err
+				}
+				have = want
+			}
+			if have == want && replaced {
 				return l.putRight(ctx, part.Contract, p.cut, 1)
 			}
 			if have == want {
 				return nil
-			}
-			if have != 0 {
-				l.log.Error("loader: rows of the warehouse are undone: they are not those of their plan", "contract", part.Contract.Type, "batch", p.first, "rows", have, "want", want)
-				if err := l.cfg.Warehouse.DeleteBatch(ctx, part.Contract, p.cut, p.first); err != nil {
-					return err
-				}
-				again = fmt.Sprintf(" again %d", time.Now().UnixNano()) // the table remembers the other token
 			}
 		}
 		if err := l.undisturbed(ctx, part.Contract, p.cut); err != nil {
@@ -849,11 +856,8 @@ func (l *Loader) insert(ctx context.Context, p *plan, part contract.Part, ask bo
 		}
 		ask = true
 		rows := streamed(part)
-		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last)+again, rows)
+		err := l.cfg.Warehouse.InsertBatch(ctx, part.Contract, token(part.Contract, p.first, p.last), rows)
 		rows.Close()
-		if err == nil && again != "" {
-			err = l.putRight(ctx, part.Contract, p.cut, 1)
-		}
 		if failed = failed || err != nil; !failed {
 			l.tallies[part.Contract] = tally{month(p.cut), l.tallies[part.Contract].rows + want}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -186,7 +187,11 @@ func (l *Loader) term(ctx context.Context) error {
 			return err
 		}
 		l.become(Active, l.lease.me)
-		return l.run(ctx)
+		err := l.run(ctx)
+		if err != nil && ctx.Err() == nil && l.ledger.overtaken(ctx) {
+			return errDeposed // what looked wrong is what another loader did
+		}
+		return err
 	})
 	return group.Wait()
 }
@@ -427,13 +432,15 @@ func (l *Loader) repair(ctx context.Context, c *contract.Contract, cut reference
 	}
 	for _, d := range wrong {
 		l.log.Error("loader: rows of the warehouse are undone: they are not those of their plan", "contract", c.Type, "batch", d.First, "want", d.Rows[c.Type])
-		if err := l.cfg.Warehouse.DeleteBatch(ctx, c, d.Cut, d.First); err != nil {
-			return err
-		}
+		var rows io.Reader
 		if d.Rows[c.Type] > 0 {
-			if err := l.insertFromLake(ctx, c, d); err != nil {
+			var err error
+			if rows, err = l.fromLake(ctx, c, d); err != nil {
 				return err
 			}
+		}
+		if err := deposed(l.cfg.Warehouse.ReplaceBatch(ctx, c, d.Cut, d.First, rows)); err != nil {
+			return err
 		}
 	}
 	return l.putRight(ctx, c, cut, len(wrong))
@@ -443,7 +450,7 @@ func (l *Loader) repair(ctx context.Context, c *contract.Contract, cut reference
 func (l *Loader) putRight(ctx context.Context, c *contract.Contract, cut reference.Day, batches int) error {
 	l.rolling.Lock()
 	defer l.rolling.Unlock()
-	if err := l.cfg.Warehouse.Refill(ctx, c, cut); err != nil {
+	if err := deposed(l.cfg.Warehouse.Refill(ctx, c, cut)); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -452,11 +459,19 @@ func (l *Loader) putRight(ctx context.Context, c *contract.Contract, cut referen
 	return nil
 }
 
-// insertFromLake puts the rows of a plan into the facts of a contract, from the lake.
-func (l *Loader) insertFromLake(ctx context.Context, c *contract.Contract, d *done) error {
+// deposed makes the warehouse's refusal of a loader whose epoch is over the end of its term.
+func deposed(err error) error {
+	if err != nil && problem.KindOf(err) == problem.Conflict {
+		return fatal{errDeposed}
+	}
+	return err
+}
+
+// fromLake is the rows of a plan for the facts of a contract, as the lake has them.
+func (l *Loader) fromLake(ctx context.Context, c *contract.Contract, d *done) (*bytes.Buffer, error) {
 	files, err := l.cfg.Lake.Files(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := newTable(c)
 	for _, f := range files {
@@ -476,18 +491,17 @@ func (l *Loader) insertFromLake(ctx context.Context, c *contract.Contract, d *do
 			}
 			return nil
 		}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if uint64(t.rows()) != d.Rows[c.Type] {
-		return fatal{problem.New(problem.Internal, "the lake has %d rows of %s from messages %d to %d, the ledger says %d", t.rows(), c.Type, d.First, d.Last, d.Rows[c.Type])}
+		return nil, fatal{problem.New(problem.Internal, "the lake has %d rows of %s from messages %d to %d, the ledger says %d", t.rows(), c.Type, d.First, d.Last, d.Rows[c.Type])}
 	}
-	var stream bytes.Buffer
-	if err := facts(&stream, t.record(d.Cut, d.First, false)); err != nil {
-		return fatal{err}
+	stream := new(bytes.Buffer)
+	if err := facts(stream, t.record(d.Cut, d.First, false)); err != nil {
+		return nil, fatal{err}
 	}
-	// Under another token than the first time, which the table remembers.
-	return l.cfg.Warehouse.InsertBatch(ctx, c, fmt.Sprintf("%s again %d", token(c, d.First, d.Last), time.Now().UnixNano()), &stream)
+	return stream, nil
 }
 
 // token names the rows of a contract in a plan to the warehouse.

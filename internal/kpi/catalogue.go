@@ -15,12 +15,13 @@ type Catalogue struct {
 	kpis    []*KPI
 	byID    map[string]*KPI
 	targets map[string][]*Target
+	ledger  []*Target
 }
 
 // NewCatalogue joins KPIs and targets. Ids are taken to be unique: a pack that was
 // read has made sure.
 func NewCatalogue(kpis []*KPI, targets []*Target) *Catalogue {
-	c := &Catalogue{kpis: slices.Clone(kpis), byID: map[string]*KPI{}, targets: map[string][]*Target{}}
+	c := &Catalogue{kpis: slices.Clone(kpis), byID: map[string]*KPI{}, targets: map[string][]*Target{}, ledger: targets}
 	sort.Slice(c.kpis, func(a, b int) bool { return c.kpis[a].ID < c.kpis[b].ID })
 	for _, k := range c.kpis {
 		c.byID[k.ID] = k
@@ -48,6 +49,10 @@ func (c *Catalogue) KPI(id string) (*KPI, error) {
 
 // Published is what acts and publications say of a KPI: targets, results, claims.
 func (c *Catalogue) Published(id string) []*Target { return c.targets[id] }
+
+// Ledger is everything that was published, in the order of the file. The slice is shared:
+// do not change it.
+func (c *Catalogue) Ledger() []*Target { return c.ledger }
 
 // Target is the target of a KPI's variant for the whole ("where" is empty) that is
 // due next on the day, or the last one that was due; nil when no act asks for

@@ -24,6 +24,7 @@ type KPI struct {
 	Owner     string          // organisation code
 	Unit      Unit
 	Direction Direction
+	Ranked    string    // id of the KPI whose value tells, of what is missing to a target, what weighs most; empty: the missing cases themselves
 	Versions  []Version // in time order within a variant; the first variant is the default
 	File      string
 }
@@ -86,16 +87,63 @@ type Version struct {
 	Distribution *Distribution // quantiles of an expression
 	Distinct     *Distinct     // exact distinct count
 
+	Per     *Per     // what the value is told for each of, in place of a denominator
+	Matures int      // days for which a row's day may still change: they are left out, counted back from today
+	Backlog *Backlog // for Stock: what has entered and not left by the day, by its age
+
 	Match []Match // truths about a row that another contract tells; answered from facts
 
 	At      string     // the field that dates it; "time" by default
 	Grain   string     // finest grain of its rollups: "day" (default) or "hour"
 	Rollups [][]string // declared sets of at most three dimensions; the empty set is implied
 	Persons string     // the Person field that disclosure counts; empty: none
+
+	// Published are the tables that may be seen outside once a period is closed, each a set
+	// of dimensions, the empty one for the whole, fewer dimensions first. Nil: none.
+	Published [][]string
+
 	// Coverage is a count of the units that could have counted and of those that did,
 	// for reported figures: "over services that report both". Nil: by sources.
 	Covered, Expected *Formula
 	Line              int
+}
+
+// Per makes a value one for each so many of what a reference table counts: requests per
+// 1,000 inhabitants. The denominator of a cell is the sum of Column over the rows of the
+// table that the cell is about (all that hold on its last day where it is about no single
+// ones) divided by Each.
+type Per struct {
+	Table  string
+	Column string
+	Each   int64
+}
+
+// String is the denominator as a formula: "regions.population / 1000".
+func (p *Per) String() string {
+	return p.Table + "." + p.Column + " / " + strconv.FormatInt(p.Each, 10)
+}
+
+// Backlog is what has entered by the end of a day and not left: events of one contract
+// that another ends. The value is a quantile of the days for which it has waited, 0 on the
+// day of its entry; cases are how many wait.
+type Backlog struct {
+	Enters, Leaves string    // contracts
+	Entered        string    // field of Leaves that tells when it had entered
+	Quantiles      []float64 // the first is the value
+}
+
+// String says in short what waits: "request.submitted, not yet request.decided".
+func (b *Backlog) String() string { return b.Enters + ", not yet " + b.Leaves }
+
+// Quantiles are those that the value consists of; nil when it is no distribution.
+func (v *Version) Quantiles() []float64 {
+	switch {
+	case v.Distribution != nil:
+		return v.Distribution.Quantiles
+	case v.Backlog != nil:
+		return v.Backlog.Quantiles
+	}
+	return nil
 }
 
 // AsOf is the name under which expressions have a day: those of a stock the one that is asked

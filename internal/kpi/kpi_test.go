@@ -1,6 +1,7 @@
 package kpi
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func TestStatusOf(t *testing.T) {
 	}{
 		{"equal", asked, value(75), due, Reached},
 		{"above", asked, value(80), due + 100, Reached},
-		{"on the day", asked, value(74.9), due, Behind},
+		{"on the day", asked, value(74.9), due, Open}, // nothing is known to start from
 		{"the day after", asked, value(74.9), due + 1, Missed},
 		{"zero", asked, Value{State: Zero}, due + 1, Missed},
 		{"no report", asked, Value{State: NotProvided}, due + 1, Unmeasured},
@@ -74,8 +75,79 @@ func TestStatusOf(t *testing.T) {
 		{"no date", target(func(x *Target) { x.Due = reference.NoDay }), value(1), due + 1, Open},
 		{"claim", target(func(x *Target) { x.Kind = Claim }), value(1), due + 1, NotATarget},
 	} {
-		if got := StatusOf(test.target, test.value, test.today); got != test.want {
+		if got := StatusOf(test.target, test.value, nil, test.today); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestCourse walks a target of 75 that starts from 50 on 1 June and is due after a hundred
+// days, on 9 September: a quarter of a point a day.
+func TestCourse(t *testing.T) {
+	start := day(t, "2024-06-01")
+	asked := &Target{Kind: Asked, Comparator: AtLeast, Value: 75, Due: start + 100, DueStated: true, Act: Act{InForce: start}}
+	for _, test := range []struct {
+		on                  reference.Day
+		number              float64
+		expected, projected float64
+		want                Status
+	}{
+		{start + 20, 55, 55, 75, OnCourse},
+		{start + 20, 54, 55, 70, AtRisk}, // 20 of 25 points: four fifths of the way
+		{start + 20, 53.9, 55, 69.5, OffCourse},
+		{start + 20, 45, 55, 25, OffCourse},
+		{start + 80, 75, 70, 81.25, Reached},
+		{start + 100, 74, 75, 74, AtRisk},
+	} {
+		course := CourseOf(asked, 50, test.number, test.on)
+		if course == nil || course.Start != start || course.Baseline != 50 || math.Abs(course.Expected-test.expected) > 1e-9 || math.Abs(course.Projected-test.projected) > 1e-9 {
+			t.Errorf("%v on %s: %+v", test.number, test.on, course)
+		}
+		if got := StatusOf(asked, Value{Number: test.number, State: HasValue}, course, test.on); got != test.want {
+			t.Errorf("%v on %s: %s, want %s", test.number, test.on, got, test.want)
+		}
+	}
+	down := &Target{Kind: Asked, Comparator: AtMost, Value: 10, Due: start + 100, DueStated: true, Baseline: &Baseline{On: start + 50, Value: of(20)}, Act: Act{InForce: start}}
+	if got := CourseOf(down, 20, 16, start+75); got == nil || got.Expected != 15 || got.Projected != 12 || StatusOf(down, Value{Number: 16, State: HasValue}, got, start+75) != AtRisk {
+		t.Errorf("at most 10: %+v", got)
+	}
+	for name, none := range map[string]*Course{
+		"on its first day": CourseOf(asked, 50, 55, start), "afterwards": CourseOf(asked, 50, 55, start+101),
+		"no day stated":     CourseOf(&Target{Kind: Asked, Value: 75, Due: start + 100, Act: Act{InForce: start}}, 50, 55, start+20),
+		"no day to start":   CourseOf(&Target{Kind: Asked, Value: 75, Due: start + 100, DueStated: true, Act: Act{InForce: reference.NoDay}}, 50, 55, start+20),
+		"of a result":       CourseOf(&Target{Kind: Result, Value: 75, Due: start + 100, DueStated: true, Act: Act{InForce: start}}, 50, 55, start+20),
+		"in force too late": CourseOf(&Target{Kind: Asked, Value: 75, Due: start, DueStated: true, Act: Act{InForce: start}}, 50, 55, start),
+	} {
+		if none != nil {
+			t.Errorf("%s: %+v, want none", name, none)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	for _, test := range []struct {
+		comparator Comparator
+		value      float64
+		holds, not []float64
+	}{
+		{AtLeast, 680, []float64{680, 700}, []float64{679}},
+		{AtMost, 0, []float64{0}, []float64{0.1}},
+		{About, 74, []float64{73.5, 74.5}, []float64{73.4, 74.6}},
+		{About, 8_300_000, []float64{8_250_000, 8_350_000}, []float64{8_249_999, 8_350_001}},
+		{About, 0.5, []float64{0.45, 0.55}, []float64{0.44, 0.56}},
+		{UpTo, 20, []float64{19.8, 25}, []float64{19.7}},
+		{"", 0, nil, []float64{0, 1}},
+	} {
+		target := &Target{Comparator: test.comparator, Value: test.value}
+		for _, n := range test.holds {
+			if !target.Holds(n) {
+				t.Errorf("%s %v does not hold %v", test.comparator, test.value, n)
+			}
+		}
+		for _, n := range test.not {
+			if target.Holds(n) {
+				t.Errorf("%s %v holds %v", test.comparator, test.value, n)
+			}
 		}
 	}
 }

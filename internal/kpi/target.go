@@ -34,11 +34,31 @@ type Target struct {
 	Due        reference.Day // the day by which it is asked; NoDay when there is none
 	DueStated  bool          // false: the act gives no date, so no run rate is computed
 	Period     reference.Span
+	Baseline   *Baseline         // where progress is counted from; nil: the value on the day the act came into force
+	Check      reference.Names   // of results and claims: what of it can be checked, and by what; may be nil
 	Owner      string            // organisation code
 	Where      map[string]string // the part it holds for: dimension → code; empty: the whole
 	File       string
 	Line       int
 }
+
+// Baseline is where the progress towards a target is counted from.
+type Baseline struct {
+	On    reference.Day
+	Value *float64 // as the act tells it, in the KPI's unit; nil: what was measured on that day
+}
+
+// Start is the day from which the progress towards the target is counted: that of its
+// baseline, or the one on which the act came into force; NoDay when neither is told.
+func (t *Target) Start() reference.Day {
+	if t.Baseline != nil {
+		return t.Baseline.On
+	}
+	return t.Act.InForce
+}
+
+// Judged says whether the target has a comparator: a claim may say yes or no only.
+func (t *Target) Judged() bool { return t.Comparator != "" }
 
 // Act is where a figure is written.
 type Act struct {

@@ -40,6 +40,7 @@ func (r *reader) readContracts(p *Pack) {
 	if len(r.contracts) == 0 && !r.lost["contracts"] {
 		r.issues.Add("contracts", 0, "", "holds no contract; a pack has one at least")
 	}
+	p.Contracts = append(p.Contracts, contract.BuiltIn(p.Prefix)...)
 	set, err := contract.NewSet(p.Prefix, p.Zone, p.Contracts, p.Reference)
 	if err != nil {
 		found := problem.IssuesOf(err)

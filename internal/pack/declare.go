@@ -19,18 +19,20 @@ import (
 // A Go type that may also be written as one scalar has FromScalar(string) error.
 
 type packDeclaration struct {
-	Name      string              `yaml:"name" need:"yes" like:"id" doc:"Short name of the pack."`
-	Prefix    string              `yaml:"prefix" need:"yes" like:"prefix" doc:"What the types of its events begin with: uz.gov. (with the point)."`
-	Title     reference.Names     `yaml:"title" need:"yes" doc:"What people call it, in every language of the pack."`
-	Languages []string            `yaml:"languages" need:"yes" like:"language" doc:"Languages of titles and labels, BCP 47; the first is the default."`
-	Zone      string              `yaml:"zone" need:"yes" like:"zone" doc:"IANA time zone in which days begin and end: Asia/Tashkent."`
-	Currency  string              `yaml:"currency" like:"currency" doc:"ISO 4217 code of money fields, which count its minor unit."`
-	K         *int                `yaml:"k" doc:"A cell of fewer persons than this is hidden: 10 when not told, 5 at the least."`
-	Calendar  calendarDeclaration `yaml:"calendar" doc:"Working days, school quarters, fiscal year."`
-	Sources   []sourceDeclaration `yaml:"sources" need:"yes" doc:"The systems that send events, by the key that contracts name."`
-	Reference []tableDeclaration  `yaml:"reference" doc:"Reference tables, by the name that fields name in to."`
-	Seed      []seedDeclaration   `yaml:"seed" doc:"Tables whose rows are sent as events when a server starts on the pack."`
-	Line      int                 `yaml:",line"`
+	Name      string                `yaml:"name" need:"yes" like:"id" doc:"Short name of the pack."`
+	Prefix    string                `yaml:"prefix" need:"yes" like:"prefix" doc:"What the types of its events begin with: uz.gov. (with the point)."`
+	Title     reference.Names       `yaml:"title" need:"yes" doc:"What people call it, in every language of the pack."`
+	Languages []string              `yaml:"languages" need:"yes" like:"language" doc:"Languages of titles and labels, BCP 47; the first is the default."`
+	Zone      string                `yaml:"zone" need:"yes" like:"zone" doc:"IANA time zone in which days begin and end: Asia/Tashkent."`
+	Currency  string                `yaml:"currency" like:"currency" doc:"ISO 4217 code of money fields, which count its minor unit."`
+	K         *int                  `yaml:"k" doc:"A cell of fewer persons than this is hidden: 10 when not told, 5 at the least."`
+	Calendar  calendarDeclaration   `yaml:"calendar" doc:"Working days, school quarters, fiscal year."`
+	Sources   []sourceDeclaration   `yaml:"sources" need:"yes" doc:"The systems that send events, by the key that contracts name."`
+	Reference []tableDeclaration    `yaml:"reference" doc:"Reference tables, by the name that fields name in to."`
+	Published [][]string            `yaml:"published" doc:"What of every KPI people outside may see once a period is closed: sets of dimensions, [] is the whole country. A KPI takes those that one of its rollups holds; nothing is published when not told."`
+	Seed      []seedDeclaration     `yaml:"seed" doc:"Tables whose rows are sent as events when a server starts on the pack."`
+	Portfolio *portfolioDeclaration `yaml:"portfolio" doc:"Which contracts tell of projects; without it there is no portfolio."`
+	Line      int                   `yaml:",line"`
 }
 
 type calendarDeclaration struct {
@@ -45,6 +47,7 @@ type sourceDeclaration struct {
 	Title     reference.Names `yaml:"title" need:"yes" doc:"What people call the system."`
 	Owner     string          `yaml:"owner" doc:"Code of the organisation that answers for it, from the table organisations."`
 	Freshness time.Duration   `yaml:"freshness" doc:"How old its newest event may be before it counts as late: 15m, 2h, 1d, 40d."`
+	Closing   time.Duration   `yaml:"closing" doc:"How long after its end a period waits for this source to close it, in days: 10d. Then it counts as closed, and figures say that the source did not. Not told: it closes once events from after its end have come."`
 	Contact   string          `yaml:"contact" doc:"Where to ask: an address or a web page."`
 	Line      int             `yaml:",line"`
 }
@@ -63,6 +66,14 @@ type seedDeclaration struct {
 	Since    reference.Day `yaml:"since" need:"yes" doc:"Day of the event of a row that has no valid_from."`
 	Active   string        `yaml:"active" like:"field" doc:"Boolean field that is true while a row is valid; a row with valid_to then sends a second event with false on the day after."`
 	Line     int           `yaml:",line"`
+}
+
+type portfolioDeclaration struct {
+	Contracts   map[string]string `yaml:"contracts" need:"yes" doc:"Contracts by the role that they play: registered, staged, milestone_planned and so on. A contract has the fields of its role."`
+	Ended       []string          `yaml:"ended" doc:"Stages in which a project has left the portfolio."`
+	ReportEvery int               `yaml:"report_every" doc:"Days after which a report is due when the last one named no day."`
+	ReportGrace int               `yaml:"report_grace" doc:"Working days after which a report that was due counts as missing."`
+	Line        int               `yaml:",line"`
 }
 
 type contractDeclaration struct {
@@ -121,6 +132,7 @@ type kpiDeclaration struct {
 	Unit      string               `yaml:"unit" need:"yes" like:"unit" doc:"percent, count, ratio, hours, minutes, days, bytes, a currency code, or a noun whose words are the label unit.<unit>."`
 	Direction string               `yaml:"direction" need:"yes" one:"up down neither" doc:"Which way is better."`
 	Kind      string               `yaml:"kind" one:"flow stock" doc:"flow (the default) is counted over a period; stock is counted on a day from the history of a reference table."`
+	Ranked    string               `yaml:"ranked_by" like:"id" doc:"KPI whose value ranks what is missing to a target, broken down by the same field: requests, for services."`
 	Versions  []versionDeclaration `yaml:"versions" need:"yes" doc:"Its formulae, following each other in time within a variant; the first variant is the default."`
 	Line      int                  `yaml:",line"`
 }
@@ -135,11 +147,15 @@ type versionDeclaration struct {
 	Match        []matchDeclaration       `yaml:"match" doc:"Truths about a row that another contract tells, by the name under which expressions ask for them."`
 	Numerator    formulaDeclaration       `yaml:"numerator" doc:"Formula; alone it is the value. Or parts that are added up, each over a contract of its own."`
 	Denominator  formulaDeclaration       `yaml:"denominator" doc:"Formula that the numerator is divided by, at the very end; or parts."`
+	Per          *perDeclaration          `yaml:"per" doc:"What the value is told for each of, in place of a denominator."`
+	Backlog      *backlogDeclaration      `yaml:"backlog" doc:"stock: the age of what has entered and not left, in place of a formula."`
+	Matures      int                      `yaml:"matures" doc:"Days after which a day can be told: rows of the last so many days, counted back from today, are left out."`
 	Distribution *distributionDeclaration `yaml:"distribution" doc:"Quantiles in place of a formula."`
 	Distinct     *distinctDeclaration     `yaml:"distinct" doc:"An exact number of different persons or keys in place of a formula."`
 	At           string                   `yaml:"at" like:"field" doc:"Field that dates a row; time when not told."`
 	Grain        string                   `yaml:"grain" one:"day hour" doc:"Finest period; day when not told."`
 	Rollups      [][]string               `yaml:"rollups" doc:"Sets of at most three fields by which it can be broken down quickly."`
+	Published    [][]string               `yaml:"published" doc:"What people outside may see of it, in place of what pack.yaml says: sets of dimensions, each within one of rollups."`
 	Persons      string                   `yaml:"persons" like:"field" doc:"The person field whose distinct persons disclosure counts."`
 	Covered      string                   `yaml:"covered" doc:"Formula: units that are in the value."`
 	Expected     string                   `yaml:"expected" doc:"Formula: units that could have been."`
@@ -159,7 +175,7 @@ type matchDeclaration struct {
 	Name string `yaml:",key" like:"field"`
 	In   string `yaml:"in" need:"yes" doc:"The contract that is looked into."`
 	On   listOf `yaml:"on" need:"yes" doc:"Fields that must be equal: request, or school = institution where the other's name differs (its name stands last)."`
-	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; as_of is the day of a stock, or today."`
+	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; as_of is the day of a stock, or today; workday(day, n) is the n-th working day after a day."`
 	Line int    `yaml:",line"`
 }
 
@@ -186,6 +202,19 @@ type distinctDeclaration struct {
 	Grains []string `yaml:"grains" need:"yes" one:"month quarter year" doc:"Calendar periods for which it is counted."`
 }
 
+type perDeclaration struct {
+	Table  string `yaml:"table" need:"yes" doc:"Reference table to which a field of the contract refers."`
+	Column string `yaml:"column" need:"yes" doc:"Its column of whole numbers that are added up."`
+	Each   int64  `yaml:"each" need:"yes" doc:"The value is for each so many: 1000."`
+}
+
+type backlogDeclaration struct {
+	Enters    string    `yaml:"enters" need:"yes" doc:"Contract whose event begins the wait."`
+	Leaves    string    `yaml:"leaves" need:"yes" doc:"Contract whose event ends it."`
+	Entered   string    `yaml:"entered" need:"yes" like:"field" doc:"Required timestamp of the contract that leaves: when it had entered."`
+	Quantiles []float64 `yaml:"quantiles" need:"yes" doc:"Of the days waited; the first is the value."`
+}
+
 type targetDeclaration struct {
 	KPI     string            `yaml:"kpi" need:"yes" like:"id" doc:"The KPI that it is about."`
 	Variant string            `yaml:"variant" like:"id" doc:"The definition that it means, when the KPI has several."`
@@ -199,9 +228,16 @@ type targetDeclaration struct {
 	Due     reference.Day     `yaml:"due" doc:"The day by which it is asked."`
 	Stated  *bool             `yaml:"due_stated" doc:"false when the act gives no date and due is our reading: then no run rate is computed."`
 	Period  spanDeclaration   `yaml:"period" doc:"result, claim: the days that the published figure covers."`
+	Base    *baseDeclaration  `yaml:"baseline" doc:"Where progress is counted from; the value on the day of act.in_force when not told."`
+	Check   reference.Names   `yaml:"check" doc:"result, claim: what of it can be checked, and by what."`
 	Owner   string            `yaml:"owner" doc:"Code of the organisation that answers for it; the KPI's owner when not told."`
 	Where   map[string]string `yaml:"where" doc:"The part that it holds for: a field and its value."`
 	Line    int               `yaml:",line"`
+}
+
+type baseDeclaration struct {
+	On    reference.Day `yaml:"on" need:"yes" doc:"The day from which progress is counted."`
+	Value *float64      `yaml:"value" doc:"The value on that day as the act tells it; what was measured on it when not told."`
 }
 
 type actDeclaration struct {

@@ -30,7 +30,8 @@ var documented = map[string]reflect.Type{
 	"kpi":     reflect.TypeFor[kpiDeclaration](), "version": reflect.TypeFor[versionDeclaration](), "part": reflect.TypeFor[partDeclaration](), "match": reflect.TypeFor[matchDeclaration](),
 	"span": reflect.TypeFor[spanDeclaration](), "distribution": reflect.TypeFor[distributionDeclaration](),
 	"distinct": reflect.TypeFor[distinctDeclaration](), "target": reflect.TypeFor[targetDeclaration](),
-	"act": reflect.TypeFor[actDeclaration](),
+	"act": reflect.TypeFor[actDeclaration](), "baseline": reflect.TypeFor[baseDeclaration](),
+	"per": reflect.TypeFor[perDeclaration](), "backlog": reflect.TypeFor[backlogDeclaration](), "portfolio": reflect.TypeFor[portfolioDeclaration](),
 }
 
 // TestDocsTellEveryKey holds the key tables of docs/packs.md against the declarations

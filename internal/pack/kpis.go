@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,17 +17,24 @@ import (
 const maxDimensions = 3 // of one rollup: more, and it is nearly as long as the facts
 
 func (r *reader) readKPIs(p *Pack) {
+	places := map[string]place{}
 	r.each("kpis", func(d *decoder, root *yaml.Node) {
 		declared := &kpiDeclaration{}
 		d.root(root, declared)
+		places[declared.ID] = d.place
 		p.KPIs = append(p.KPIs, r.kpi(p, d.place, declared))
 	})
 	slices.SortStableFunc(p.KPIs, func(a, b *kpi.KPI) int { return strings.Compare(a.ID, b.ID) })
+	for _, k := range p.KPIs {
+		if k.Ranked != "" && p.KPI(k.Ranked) == nil && !r.lost["kpis"] {
+			r.bad(places[k.ID], "ranked_by", "there is no KPI %q", k.Ranked)
+		}
+	}
 }
 
 func (r *reader) kpi(p *Pack, at place, d *kpiDeclaration) *kpi.KPI {
 	k := &kpi.KPI{ID: d.ID, Title: d.Title, About: d.About, Group: d.Group, Owner: d.Owner,
-		Unit: kpi.Unit(d.Unit), Direction: kpi.Direction(d.Direction), File: at.file}
+		Unit: kpi.Unit(d.Unit), Direction: kpi.Direction(d.Direction), Ranked: d.Ranked, File: at.file}
 	for _, other := range p.KPIs {
 		if other.ID == d.ID && d.ID != "" {
 			r.bad(at, "id", "%q stands in %s already", d.ID, other.File)
@@ -68,7 +76,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.bad(at, join(path, field), format, args...)
 	}
 	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: d.Source, Basis: kpi.Events,
-		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Line: d.Line}
+		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Matures: d.Matures, Line: d.Line}
 	if v.At == "" {
 		v.At = contract.ColumnTime
 	}
@@ -123,22 +131,37 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	v.Denominator = parts("denominator", d.Denominator)
 	v.Covered = formula("covered", d.Covered)
 	v.Expected = formula("expected", d.Expected)
-	if q := d.Distribution; q != nil {
-		v.Distribution = &kpi.Distribution{Of: q.Of, If: q.If, Quantiles: q.Quantiles}
-		for _, share := range q.Quantiles {
+	quantiles := func(field string, list []float64) {
+		for _, share := range list {
 			if share <= 0 || share > 1 {
-				bad("distribution.quantiles", "%g is not between 0 and 1", share)
+				bad(field, "%g is not between 0 and 1", share)
 			}
 		}
-		if len(q.Quantiles) == 0 {
-			bad("distribution.quantiles", "there are none; 0.5 is the median")
+		if len(list) == 0 {
+			bad(field, "there are none; 0.5 is the median")
 		}
+	}
+	if q := d.Distribution; q != nil {
+		v.Distribution = &kpi.Distribution{Of: q.Of, If: q.If, Quantiles: q.Quantiles}
+		quantiles("distribution.quantiles", q.Quantiles)
 	}
 	if q := d.Distinct; q != nil {
 		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
 	}
+	if q := d.Backlog; q != nil {
+		v.Backlog = &kpi.Backlog{Enters: q.Enters, Leaves: q.Leaves, Entered: q.Entered, Quantiles: q.Quantiles}
+		quantiles("backlog.quantiles", q.Quantiles)
+	}
+	if q := d.Per; q != nil {
+		v.Per = &kpi.Per{Table: q.Table, Column: q.Column, Each: q.Each}
+		r.per(p, at, path, v.Per)
+	}
 	for _, m := range d.Match {
-		match := kpi.Match{Name: m.Name, In: m.In, When: m.When, Line: m.Line}
+		when, err := kpi.ExpandWorkdays(m.When, p.Reference.Calendar())
+		if err != nil {
+			bad("match."+m.Name+".when", "%v", err)
+		}
+		match := kpi.Match{Name: m.Name, In: m.In, When: when, Line: m.Line}
 		for _, pair := range m.On {
 			own, its, differ := strings.Cut(pair, "=")
 			if own = strings.TrimSpace(own); !differ {
@@ -149,30 +172,48 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		v.Match = append(v.Match, match)
 	}
 	r.shape(k, d, bad)
+	own := map[string]*contract.Contract{}
 	for side, c := range r.from(p, at, path, k, d, &v) {
 		r.against(p, at, path, &v, side, c)
+		own[side.From] = c
 	}
+	r.publish(&v, d.Published, own, bad)
 	return v
 }
 
 // shape notes parts of a definition that do not go together.
 func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string, string, ...any)) {
 	forms := 0
-	for _, given := range []bool{d.Numerator != nil, d.Distribution != nil, d.Distinct != nil} {
+	for _, given := range []bool{d.Numerator != nil, d.Distribution != nil, d.Distinct != nil, d.Backlog != nil} {
 		if given {
 			forms++
 		}
 	}
 	switch {
 	case forms == 0:
-		bad("numerator", "is missing: a definition has a numerator, a distribution or a distinct")
+		bad("numerator", "is missing: a definition has a numerator, a distribution, a distinct or a backlog")
 	case forms > 1:
-		bad("numerator", "only one of numerator, distribution and distinct defines the value")
+		bad("numerator", "only one of numerator, distribution, distinct and backlog defines the value")
+	}
+	switch {
+	case d.Per == nil:
+	case d.Numerator == nil:
+		bad("per", "needs a numerator")
+	case d.Denominator != nil:
+		bad("per", "stands in place of a denominator; one of the two")
+	case k.Unit == string(kpi.Count) || k.Unit == string(kpi.Percent):
+		bad("per", "makes a quotient for each so many, which is neither a count nor a percentage; name the unit with words, as in unit.per_1000")
+	}
+	if d.Backlog != nil && (k.Kind != "stock" || k.Unit != string(kpi.Days)) {
+		bad("backlog", "is counted on a day and told in days: kind stock and unit days")
+	}
+	if d.Matures < 0 || d.Matures > 0 && (k.Kind == "stock" || d.Distinct != nil) {
+		bad("matures", "is a number of days of what is counted over periods, and not of stocks and distinct counts")
 	}
 	if d.Numerator == nil && d.Denominator != nil {
 		bad("denominator", "needs a numerator")
 	}
-	if d.Numerator != nil && d.Denominator == nil && (k.Unit == string(kpi.Percent) || k.Unit == string(kpi.Ratio)) {
+	if d.Numerator != nil && d.Denominator == nil && d.Per == nil && (k.Unit == string(kpi.Percent) || k.Unit == string(kpi.Ratio)) {
 		bad("denominator", "is missing: %s is numerator ÷ denominator", k.Unit)
 	}
 	if d.Denominator != nil && k.Unit == string(kpi.Count) {
@@ -207,6 +248,8 @@ func (r *reader) from(p *Pack, at place, path string, k *kpiDeclaration, d *vers
 	case k.Kind == "stock" && split:
 		r.bad(at, join(path, "numerator"), "a stock counts the rows of one reference table")
 		return none
+	case d.Backlog != nil:
+		contracts = r.backlog(p, at, path, d, v)
 	case k.Kind == "stock":
 		contracts = r.stock(p, at, field, d, v)
 	case split:
@@ -303,6 +346,46 @@ func (r *reader) stock(p *Pack, at place, field string, d *versionDeclaration, v
 	return map[string]*contract.Contract{table.History: c}
 }
 
+// backlog resolves the two contracts of a backlog.
+func (r *reader) backlog(p *Pack, at place, path string, d *versionDeclaration, v *kpi.Version) map[string]*contract.Contract {
+	v.Basis = kpi.Stock
+	b := d.Backlog
+	if len(d.From) > 0 {
+		r.bad(at, join(path, "from"), "stands with the backlog, as enters and leaves, and not here as well")
+		return nil
+	}
+	enters, leaves := r.find(p, at, join(path, "backlog.enters"), b.Enters), r.find(p, at, join(path, "backlog.leaves"), b.Leaves)
+	if enters == nil || leaves == nil {
+		return nil
+	}
+	if f := leaves.Field(b.Entered); f == nil || f.Type != contract.Timestamp || !f.Required {
+		r.bad(at, join(path, "backlog.entered"), "%s has no required timestamp %q, which would tell when it had entered", leaves.Name, b.Entered)
+		return nil
+	}
+	v.From = []string{b.Enters, b.Leaves}
+	return map[string]*contract.Contract{b.Enters: enters, b.Leaves: leaves}
+}
+
+// per notes a table without the column, or a column that is no number.
+func (r *reader) per(p *Pack, at place, path string, per *kpi.Per) {
+	table := r.table(p, at, join(path, "per.table"), per.Table)
+	if table == nil {
+		return
+	}
+	if per.Each < 1 {
+		r.bad(at, join(path, "per.each"), "is %d; a value is for each 1 or more", per.Each)
+	}
+	if !table.HasColumn(per.Column) {
+		r.bad(at, join(path, "per.column"), "the table %s has no column %q%s; it has %s", table.Name, per.Column, nearest(per.Column, table.Columns), strings.Join(table.Columns, ", "))
+		return
+	}
+	for _, row := range table.Rows() {
+		if n, err := strconv.ParseInt(row.Value(per.Column), 10, 64); err != nil || n < 0 {
+			r.bad(at, join(path, "per.column"), "%s of %q is %q, which is no whole number", per.Column, row.Code, row.Value(per.Column))
+		}
+	}
+}
+
 // keyOf is the one required field of a contract that refers to a table.
 func keyOf(c *contract.Contract, table string) string {
 	key := ""
@@ -359,6 +442,9 @@ func (r *reader) against(p *Pack, at place, path string, v *kpi.Version, side kp
 				bad(index("rollups", i), "%q is no dimension: allowed are fields of type code, enum, ref and boolean", name)
 			}
 		}
+	}
+	if v.Per != nil && !slices.ContainsFunc(c.Fields, func(f contract.Field) bool { return f.To == v.Per.Table }) {
+		bad("per.table", "no field of %s refers to %s", c.Name, v.Per.Table)
 	}
 	if v.Persons != "" {
 		if f := known("persons", v.Persons); f != nil && f.Type != contract.Person {
@@ -488,12 +574,24 @@ func (r *reader) readTargets(p *Pack) {
 
 func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Target {
 	t := &kpi.Target{KPI: d.KPI, Variant: d.Variant, Kind: kpi.Asked, Wording: d.Wording, Due: d.Due, DueStated: true,
-		Act: kpi.Act(d.Act), Period: reference.Span(d.Period), Owner: d.Owner, Where: d.Where, File: at.file, Line: d.Line}
+		Act: kpi.Act(d.Act), Period: reference.Span(d.Period), Check: d.Check, Owner: d.Owner, Where: d.Where, File: at.file, Line: d.Line}
 	bad := func(field, format string, args ...any) {
 		r.bad(at, join(index("", i), field), format, args...)
 	}
 	if d.Kind != "" {
 		t.Kind = kpi.Kind(d.Kind)
+	}
+	if d.Base != nil {
+		t.Baseline = &kpi.Baseline{On: d.Base.On, Value: d.Base.Value}
+		if t.Kind != kpi.Asked {
+			bad("baseline", "is where progress towards a target is counted from; a %s has none", t.Kind)
+		}
+	}
+	if d.Check != nil {
+		r.titled(p, at, join(index("", i), "check"), d.Check)
+		if t.Kind == kpi.Asked {
+			bad("check", "is for results and claims; a target is measured")
+		}
 	}
 	if d.Stated != nil {
 		t.DueStated = *d.Stated
@@ -512,8 +610,8 @@ func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Tar
 			bad(string(c.comparator), "is for results and claims; a target is at_least or at_most")
 		}
 	}
-	if given > 1 || given == 0 && t.Kind != kpi.Claim {
-		bad("", "tells %d of at_least, at_most, about and up_to; exactly one is needed, and only a claim may have none", given)
+	if given > 1 || given == 0 && t.Kind == kpi.Asked {
+		bad("", "tells %d of at_least, at_most, about and up_to; a target needs exactly one, and only results and claims that say yes or no have none", given)
 	}
 	r.owner(p, at, join(index("", i), "owner"), d.Owner)
 	k := p.KPI(d.KPI)

@@ -58,6 +58,7 @@ type Pack struct {
 	KPIs      []*kpi.KPI // ordered by id
 	Targets   []*kpi.Target
 	Reference *reference.Set
+	Portfolio *contract.Portfolio          // which contracts tell of projects; nil when none do
 	Labels    map[string]map[string]string // language → key ("group.portal") → words
 	Examples  map[string][][]byte          // by event type: CloudEvents in JSON that pass
 	Files     fs.FS                        // the pack as it was read
@@ -71,6 +72,7 @@ type Source struct {
 	Title     reference.Names
 	Owner     string        // code of an organisation; empty when not told
 	Freshness time.Duration // how old its newest event may be; 0: nothing was promised
+	Closing   time.Duration // how long a period waits for the source to close it; 0: not told
 	Contact   string
 }
 

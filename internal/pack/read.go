@@ -90,6 +90,7 @@ func (r *reader) pack() *Pack {
 	r.readTargets(p)
 	r.readLabels(p)
 	r.readSeeds(p)
+	r.readPortfolio(p)
 	r.prove(p)
 	return p
 }
@@ -318,7 +319,10 @@ func (r *reader) readReference(p *Pack) {
 		at := "sources." + s.ID
 		r.titled(p, r.head, at+".title", s.Title)
 		r.owner(p, r.head, at+".owner", s.Owner)
-		p.Sources[s.ID] = Source{ID: s.ID, Title: s.Title, Owner: s.Owner, Freshness: s.Freshness, Contact: s.Contact}
+		p.Sources[s.ID] = Source{ID: s.ID, Title: s.Title, Owner: s.Owner, Freshness: s.Freshness, Closing: s.Closing, Contact: s.Contact}
+		if s.Closing%(24*time.Hour) != 0 {
+			r.bad(r.head, at+".closing", "is %s; periods are closed by whole days, as in 10d", s.Closing)
+		}
 	}
 }
 

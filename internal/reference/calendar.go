@@ -37,10 +37,20 @@ type Quarter struct {
 // Today is the civil date of t in the calendar's zone.
 func (c *Calendar) Today(t time.Time) Day { return DayOf(t.In(c.zone())) }
 
-// Start is the first moment of the day in the calendar's zone.
+// Start is the first moment of the day in the calendar's zone: midnight, the first of two
+// where the clocks are put back to it, or the moment to which they are put forward over it.
 func (c *Calendar) Start(d Day) time.Time {
 	y, m, day := d.Time().Date()
-	return time.Date(y, m, day, 0, 0, 0, 0, c.zone())
+	at := time.Date(y, m, day, 0, 0, 0, 0, c.zone())
+	begin, end := at.ZoneBounds()
+	if DayOf(at) != d {
+		return end
+	}
+	if before := begin.Add(-time.Nanosecond); !begin.IsZero() && DayOf(before) == d {
+		_, offset := before.Zone()
+		return time.Unix(int64(d)*86400-int64(offset), 0).In(c.zone())
+	}
+	return at
 }
 
 func (c *Calendar) zone() *time.Location {

@@ -189,6 +189,12 @@ func (c *flowCase) find(d *draft, at, rep int) value {
 			v.n -= c.value(c.f.drafts[name], at, rep).n
 		}
 		return v
+	case len(d.Join) > 0:
+		var words []string
+		for _, name := range d.Join {
+			words = append(words, c.value(c.f.drafts[name], at, rep).word())
+		}
+		return value{is: text, text: strings.Join(words, " ")}
 	case d.Copy != "":
 		return c.value(c.f.drafts[d.Copy], at, rep)
 	case d.Is != nil:

@@ -114,6 +114,7 @@ type draft struct {
 		Permille []uint64
 	}
 	Less    []string // the first less the others
+	Join    []string // texts with a space between
 	Copy    string
 	Is      *condition
 	TimeOf  string   `json:"time_of"`
@@ -249,7 +250,7 @@ func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
 		}
 		known(d.Copy)
 		known(d.Plus)
-		for _, of := range d.Less {
+		for _, of := range slices.Concat(d.Less, d.Join) {
 			known(of)
 		}
 		for _, name := range append(append([]string{d.TimeOf, d.DateOf}, d.Days...), d.Working...) {

@@ -46,7 +46,7 @@ func Open(t testing.TB, set *contract.Set, kpis []*kpi.KPI) *warehouse.Warehouse
 	prefix := Prefix()
 	w := Reopen(t, prefix, set, kpis)
 	t.Cleanup(func() {
-		for _, database := range []string{"facts", "rollups", "meta"} {
+		for _, database := range []string{"ombor", "facts", "rollups", "meta"} {
 			enginetest.Shared(t).Exec(t, "DROP DATABASE IF EXISTS "+prefix+database+" SYNC")
 		}
 	})

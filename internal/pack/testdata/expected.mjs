@@ -3,13 +3,13 @@
 // This script knows nothing of Ombor's code, nor of its packs' files: it reads CSV, zip
 // and log lines by itself and adds up. The end-to-end tests hold `ombor kpi` against it.
 //
-//	node expected.mjs DATA [boston|uk|canada|epa]
+//	node expected.mjs DATA [boston|uk|canada|epa|xroad]
 //
 // DATA is the folder data of the shared test input. It prints one JSON object:
 //
 //	{pack: {rows: {read, accepted, refused}, kpis: {id: {period: {dimension: {key: cell}}}}}}
 //
-// period is "all", a month ("2011-07"), an hour of local time ("1995-08-29T23"), or a window
+// period is "all", a day ("2017-09-25"), a month ("2011-07"), an hour of local time ("1995-08-29T23"), or a window
 // ("2023-04-01..2024-03-31"). dimension is "" (the whole; its key is "") or the name of a
 // field; the key "" of a field means that the row has no value. A cell has numerator,
 // denominator (null for counts) and value (null for 0 ÷ 0), and covered and expected where
@@ -277,6 +277,43 @@ const packs = {
 			}
 		}
 		return { rows: { read: lines.length, accepted: lines.length - refused, refused }, kpis: results(kpis) };
+	},
+
+	xroad() {
+		const day = (ms) => new Intl.DateTimeFormat('en-CA', { timeZone: 'Europe/Tallinn' }).format(+ms);
+		const records = readFileSync(join(data, 'xroad_sample/opendata_sample.tsv'), 'utf8').split('\n').filter((l) => l !== '').map((line) => {
+			const cells = line.split('\t').map((c) => (c === '\\N' ? null : c));
+			return { consumer: cells[4], exchange: cells[6], producerView: cells[8], at: cells[13], side: cells[19], provider: cells[24], ok: cells[27] === 't', total: cells[28] };
+		});
+		const sides = new Map();
+		for (const r of records) sides.set(r.exchange, (sides.get(r.exchange) ?? new Set()).add(r.side));
+		const client = (r) => r.side === 'Client';
+		const paired = (r) => sides.get(r.exchange).size === 2;
+		const kpis = {
+			'exchange-volume': new Kpi({ numerator: client }),
+			'exchange-success-share': new Kpi({ numerator: (r) => client(r) && r.ok, denominator: client, percent: true }),
+			'exchange-reconciled-share': new Kpi({ numerator: (r) => client(r) && paired(r), denominator: (r) => client(r) || !paired(r), percent: true }),
+			'exchange-latency': new Quantiles((r) => (client(r) && r.ok ? +r.total : null), [0.95, 0.5]),
+			'exchange-latency-producer': new Quantiles((r) => (!client(r) && r.ok ? +r.producerView : null), [0.95, 0.5]),
+		};
+		for (const r of records) {
+			const by = { consumer: r.consumer, provider: r.provider };
+			for (const k of Object.values(kpis)) for (const period of ['all', day(r.at)]) k.add(r, period, by);
+		}
+		const documents = readFileSync(join(data, 'xroad_sample/clean_documents.json'), 'utf8').split('\n').filter((l) => l.trim() !== '').map((l) => JSON.parse(l));
+		const matched = {
+			'matched-share': new Kpi({ numerator: (d) => d.producer != null, denominator: () => 1, percent: true }),
+			// The corrector's own figures, which are not read by the mapping.
+			'network-request-time': new Quantiles((d) => (d.producer ? d.requestNwDuration : null), [0.95, 0.5]),
+			'network-response-time': new Quantiles((d) => (d.producer ? d.responseNwDuration : null), [0.05, 0.5, 0.95]),
+			'network-balance': new Kpi({ numerator: (d) => (d.producer ? d.producerDurationClientView - d.producerDurationProducerView : 0) }),
+		};
+		for (const d of documents) {
+			const by = { consumer: d.client.clientSubsystemCode ?? '', provider: d.client.serviceSubsystemCode ?? '' };
+			for (const k of Object.values(matched)) for (const period of ['all', day(d.client.requestInTs)]) k.add(d, period, by);
+		}
+		const read = records.length + documents.length;
+		return { rows: { read, exchanges: sides.size, accepted: read, refused: 0 }, kpis: results({ ...kpis, ...matched }) };
 	},
 };
 

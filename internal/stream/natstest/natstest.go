@@ -25,8 +25,15 @@ type Server struct {
 	log    *bytes.Buffer
 }
 
-// Start runs a server for the length of the test.
+// Start runs a server for the length of the test, its data in a folder of their own.
 func Start(t testing.TB) *Server {
+	t.Helper()
+	return StartIn(t, filepath.Join(t.TempDir(), "data"), "1TB")
+}
+
+// StartIn is Start with the data in a folder, of which streams may claim as much as room
+// says, "3GB" for instance.
+func StartIn(t testing.TB, data, room string) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,7 +42,7 @@ func Start(t testing.TB) *Server {
 	dir := t.TempDir()
 	s := &Server{t: t, addr: l.Addr().String(), config: filepath.Join(dir, "nats.conf")}
 	l.Close()
-	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  max_file_store: 1TB\n}\n", s.addr, filepath.Join(dir, "data"))
+	text := fmt.Sprintf("listen: %q\njetstream {\n  store_dir: %q\n  sync_interval: always\n  max_file_store: %s\n}\n", s.addr, data, room)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

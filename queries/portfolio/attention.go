@@ -1,0 +1,271 @@
+package portfolio
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Severity is how grave a finding is.
+type Severity int
+
+const (
+	Notice  Severity = 1 // something to know this week
+	Warning Severity = 2
+	Grave   Severity = 3
+)
+
+// Rule is one reason for which a project needs attention.
+type Rule struct {
+	ID       string   `json:"rule"`
+	Severity Severity `json:"severity"`
+	About    string   `json:"about"`
+}
+
+// Rules are all, the gravest first. They look at active projects only, at the day that is
+// asked about; "this week" is that day and the six after it.
+var Rules = []Rule{
+	{"report-missing", Grave, "no report within the grace after one was due"},
+	{"milestone-overdue", Grave, "a milestone's current due date has passed and it was not reached"},
+	{"promise-missed", Grave, "a promised benefit was due and what was measured does not keep it"},
+	{"dependency-cycle", Grave, "the project waits for itself, through others or not"},
+	{"overspent", Grave, "more was spent than was contracted or set aside"},
+	{"rating-low", Grave, "the computed rating is below 2.5"},
+	{"promise-unmeasured", Warning, "a promised benefit was due and nothing was measured"},
+	{"dependency-late", Warning, "a project that it waits for has an overdue milestone or no report"},
+	{"dependency-ended", Warning, "a project that it waits for has ended or is not in the portfolio"},
+	{"risk-high", Warning, "a risk of high severity is open"},
+	{"replanned-often", Warning, "dates were moved three times or more"},
+	{"claim-differs", Warning, "the sender says of a promise what its value does not bear out"},
+	{"no-milestones", Warning, "in the register, and no milestone was planned"},
+	{"report-due", Notice, "a report is due this week, or was and is within the grace"},
+	{"milestone-due", Notice, "a milestone is due this week"},
+	{"promise-due", Notice, "a promised benefit is due this week"},
+}
+
+const (
+	week         = 6   // days after today
+	lowRating    = 2.5 // of 1 to 5
+	oftenReplans = 3
+)
+
+// Finding is one rule that a project breaks, with what was found.
+type Finding struct {
+	Project  string   `json:"project"`
+	Name     string   `json:"name"`
+	Agency   string   `json:"agency"`
+	Rule     string   `json:"rule"`
+	Severity Severity `json:"severity"`
+	Since    Date     `json:"since"` // the day on which it begins, where there is one
+	Words    string   `json:"words"`
+}
+
+// Attention are findings about the projects that fit.
+type Attention struct {
+	On       Date           `json:"on"`
+	KnownOn  Date           `json:"known_on"`
+	Rules    []Rule         `json:"rules"`
+	Counts   map[string]int `json:"counts"` // projects by rule
+	Findings []Finding      `json:"findings"`
+}
+
+// Attention is what needs attention in the week that begins on the day asked about, the
+// gravest and oldest first.
+func (p *Portfolio) Attention(ctx context.Context, r Request) (*Attention, error) {
+	s, all, err := p.fitting(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	a := &Attention{On: Date(s.on), KnownOn: s.knownOn, Rules: Rules, Counts: map[string]int{}, Findings: []Finding{}}
+	for _, rule := range Rules {
+		a.Counts[rule.ID] = 0
+	}
+	for _, one := range all {
+		for _, f := range one.findings {
+			if len(r.Rule) == 0 || slices.Contains(r.Rule, f.Rule) {
+				a.Findings = append(a.Findings, f)
+			}
+		}
+		for _, rule := range one.Attention {
+			if len(r.Rule) == 0 || slices.Contains(r.Rule, rule) {
+				a.Counts[rule]++
+			}
+		}
+	}
+	place := func(f Finding) int { return slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == f.Rule }) }
+	slices.SortStableFunc(a.Findings, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(place(x), place(y)), cmp.Compare(x.Since, y.Since), byID(x.Project, y.Project))
+	})
+	return a, nil
+}
+
+// attend holds a project against every rule. Its dependencies are known by then.
+func (s *state) attend(p *project) {
+	if p.Status != Active {
+		return
+	}
+	on := Date(s.on)
+	found := func(id string, since Date, format string, args ...any) {
+		i := slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == id })
+		p.findings = append(p.findings, Finding{p.ID, p.Name, p.Agency, id, Rules[i].Severity, since, fmt.Sprintf(format, args...)})
+		if !slices.Contains(p.Attention, id) {
+			p.Attention = append(p.Attention, id)
+		}
+	}
+	thisWeek := func(d Date) bool { return d != NoDate && d >= on && d <= on+week }
+
+	switch r := p.Report; {
+	case r.Stale && r.Count == 0:
+		found("report-missing", r.Due, "never reported; the first report was due on %s", r.Due)
+	case r.Stale:
+		found("report-missing", r.Due, "the last report is of %s; the next was due on %s", r.On, r.Due)
+	case r.Due != NoDate && r.Due <= on+week:
+		found("report-due", r.Due, "a report is due on %s", r.Due)
+	}
+	if p.Milestones.Planned == 0 && s.portfolio.readings["milestone_planned"] != nil {
+		found("no-milestones", p.Registered, "no milestone was planned since it was registered on %s", p.Registered)
+	}
+	for _, m := range p.milestones {
+		switch {
+		case m.Reached != NoDate || m.Due == NoDate:
+		case m.Due < on:
+			found("milestone-overdue", m.Due, "%s was due on %s%s", named(m), m.Due, firstDue(m))
+		case thisWeek(m.Due):
+			found("milestone-due", m.Due, "%s is due on %s%s", named(m), m.Due, firstDue(m))
+		}
+	}
+	if p.Milestones.Replanned >= oftenReplans {
+		found("replanned-often", p.replans[len(p.replans)-1].On, "dates were moved %d times", p.Milestones.Replanned)
+	}
+	for _, q := range p.promises {
+		switch {
+		case thisWeek(q.Due) && (q.Met == nil || !*q.Met):
+			found("promise-due", q.Due, "%s is promised for %s", q.Indicator, q.Due)
+		case !q.IsDue:
+		case q.Met == nil:
+			found("promise-unmeasured", q.Due, "%s was promised for %s and not measured", q.Indicator, q.Due)
+		case !*q.Met:
+			found("promise-missed", q.Due, "%s was promised for %s and missed", q.Indicator, q.Due)
+		}
+		if q.Met != nil && *q.SaidMet != *q.Met {
+			found("claim-differs", q.MeasuredOn, "the sender says of %s that it is met: %t; by its value: %t", q.Indicator, *q.SaidMet, *q.Met)
+		}
+	}
+	switch m := p.Money; {
+	case m.Spent == nil:
+	case m.Contracted != nil && *m.Spent > *m.Contracted:
+		found("overspent", NoDate, "spent %.0f %% of what was contracted", 100*float64(*m.Spent)/float64(max(*m.Contracted, 1)))
+	case m.Budgeted != nil && *m.Spent > *m.Budgeted:
+		found("overspent", NoDate, "spent %.0f %% of what was set aside", 100*float64(*m.Spent)/float64(max(*m.Budgeted, 1)))
+	}
+	if r := p.Rating; r.Computed != nil && *r.Computed < lowRating {
+		found("rating-low", r.On, "rated %.1f%s", *r.Computed, map[bool]string{true: ", by the expert's points alone"}[r.Overridden])
+	}
+	for _, r := range p.risks {
+		if r.Open && r.Severity == "high" {
+			found("risk-high", r.On, "%s", cmp.Or(r.What, r.Risk))
+		}
+	}
+	if len(p.cycle) > 0 {
+		found("dependency-cycle", NoDate, "%s", strings.Join(append(slices.Clone(p.cycle), p.cycle[0]), " waits for "))
+	}
+	for _, id := range p.WaitsFor {
+		switch other := s.projects[id]; {
+		case other == nil:
+			found("dependency-ended", NoDate, "waits for %s, which is not in the portfolio", id)
+		case other.Status == Ended:
+			found("dependency-ended", other.ended, "waits for %s, which ended on %s (%s)", id, other.ended, other.Stage)
+		case other.Report.Stale:
+			found("dependency-late", other.Report.Due, "waits for %s, which has not reported since %s", id, cmp.Or(other.Report.On.String(), "it was registered"))
+		case other.Milestones.Overdue > 0:
+			found("dependency-late", NoDate, "waits for %s, which has %d overdue milestones", id, other.Milestones.Overdue)
+		}
+	}
+	place := func(id string) int { return slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == id }) }
+	slices.SortFunc(p.Attention, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
+}
+
+func named(m *Milestone) string {
+	if m.Name == "" {
+		return "milestone " + m.Milestone
+	}
+	return m.Milestone + " (" + m.Name + ")"
+}
+
+func firstDue(m *Milestone) string {
+	if m.Baseline == m.Due || m.Baseline == NoDate {
+		return ""
+	}
+	return ", at first on " + m.Baseline.String()
+}
+
+// depend finds who waits for whom, and the cycles: the strongly connected components
+// of more than one project, or of one that waits for itself (Tarjan, 1972).
+func (s *state) depend() {
+	index, low, on := map[string]int{}, map[string]int{}, map[string]bool{}
+	var stack []string
+	var visit func(id string)
+	visit = func(id string) {
+		index[id], low[id] = len(index)+1, len(index)+1
+		stack, on[id] = append(stack, id), true
+		for _, other := range s.projects[id].WaitsFor {
+			switch {
+			case s.projects[other] == nil:
+			case index[other] == 0:
+				visit(other)
+				low[id] = min(low[id], low[other])
+			case on[other]:
+				low[id] = min(low[id], index[other])
+			}
+		}
+		if low[id] != index[id] {
+			return
+		}
+		at := slices.Index(stack, id)
+		members := slices.Clone(stack[at:])
+		stack = stack[:at]
+		for _, m := range members {
+			on[m] = false
+		}
+		for _, m := range members {
+			s.projects[m].cycle = s.circle(m, members)
+		}
+	}
+	for _, p := range s.ordered {
+		for _, other := range p.WaitsFor {
+			if q := s.projects[other]; q != nil {
+				q.waitedFor = append(q.waitedFor, p.ID)
+			}
+		}
+		if index[p.ID] == 0 {
+			visit(p.ID)
+		}
+	}
+}
+
+// circle is the shortest way from a project back to itself among the members of its
+// component; nil when there is none. The last waits for the first.
+func (s *state) circle(from string, members []string) []string {
+	before := map[string]string{}
+	queue := []string{from}
+	for len(queue) > 0 {
+		id := queue[0]
+		queue = queue[1:]
+		for _, other := range s.projects[id].WaitsFor {
+			if other == from {
+				way := []string{id}
+				for way[0] != from {
+					way = append([]string{before[way[0]]}, way...)
+				}
+				return way
+			}
+			if _, seen := before[other]; !seen && slices.Contains(members, other) {
+				before[other] = id
+				queue = append(queue, other)
+			}
+		}
+	}
+	return nil
+}

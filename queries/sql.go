@@ -1,0 +1,533 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"ombor/internal/contract"
+	"ombor/internal/kpi"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+)
+
+// SQL is a query on the analysts' views that gives the figure of a request. Its columns
+// are those of an answer, each with a capital letter, so that none can be taken for a field: Period (the first day
+// of a period, the day of a stock, the window or the label of a reported figure), Hour,
+// the dimensions, Numerator, Denominator, Value, Cases; P90 and the like of a distribution,
+// Persons where a definition counts them, Covered and Expected where it counts units.
+type SQL struct {
+	KPI   string   `json:"kpi"`
+	SQL   string   `json:"sql"`             // one statement, with comments; every value is written into it
+	Reads []string `json:"reads"`           // views of the database ombor
+	Exact bool     `json:"exact"`           // false: the figures differ by up to Error
+	Error float64  `json:"error,omitempty"` // percent by which the API's quantiles, which come from buckets, may differ
+	Notes []string `json:"notes"`           // what the query does not tell as the API does
+}
+
+// SQL writes the query that gives the same cells as [Queries.Values] does for the same
+// request: numerators, denominators and values to the digit, quantiles within
+// [warehouse.RelativeError] percent. A KPI that reads a contract with fields of class
+// special is a BadInput error, since analysts see no rows of it; so is a comparison.
+// Other errors are those of Values.
+func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
+	if r.Compare != NoComparison {
+		return nil, bad("compare", "a query tells one period; ask for that of the earlier one by its days")
+	}
+	qn, err := q.question(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.checkDistinct(qn); err != nil && (qn.from != reference.NoDay || qn.to != reference.NoDay) {
+		return nil, err
+	}
+	w := &writer{queries: q, question: qn, answer: &SQL{KPI: qn.kpi.ID, Exact: true, Notes: []string{}}}
+	var text string
+	switch qn.version.Basis {
+	case kpi.Reported:
+		text, err = w.reported(ctx)
+	case kpi.Stock:
+		text, err = w.stock(ctx)
+	default:
+		text, err = w.events()
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(w.answer.Reads)
+	w.answer.Reads = slices.Compact(w.answer.Reads)
+	w.answer.SQL = w.head() + text + "\n"
+	return w.answer, nil
+}
+
+// writer writes one query. What it reads is noted in the answer.
+type writer struct {
+	queries  *Queries
+	question *question
+	answer   *SQL
+}
+
+// rows are those of a contract that stand, as far as they were known, under the
+// conditions.
+func (w *writer) rows(c *contract.Contract, conditions ...string) (string, error) {
+	view, ok := w.queries.warehouse.View(c)
+	if !ok {
+		return "", bad("kpi", "%s counts events of %s, which tell of health, disability or children: analysts see no rows of them, so no query of theirs gives the figure", w.question.kpi.ID, c.Name)
+	}
+	if w.question.knownOn != reference.NoDay {
+		view, _ = w.queries.warehouse.Ledger(c)
+		known := "_cut <= " + literal(w.question.knownOn.String())
+		conditions = append([]string{known, "_sign > 0", "(_id, _rev) NOT IN (SELECT _id, _rev FROM " + view + " WHERE " + known + " AND _sign < 0)"}, conditions...)
+	}
+	w.answer.Reads = append(w.answer.Reads, view)
+	if len(conditions) == 0 {
+		return view, nil
+	}
+	return view + "\nWHERE " + strings.Join(conditions, "\n  AND "), nil
+}
+
+// matched is a SELECT of rows with a column for each match that the version's
+// expressions name: rows of the other contract are gathered by their keys, so that none of
+// ours is counted twice.
+func (w *writer) matched(own string) (string, error) {
+	list := matches(w.question.version, w.question.version.Expressions())
+	if len(list) == 0 {
+		return own, nil
+	}
+	columns, joins := "", ""
+	for i, m := range list {
+		other := w.queries.warehouse.Contract(m.In)
+		var fields []string
+		when := m.Condition(func(field string) string {
+			if !slices.Contains(fields, field) {
+				fields = append(fields, field)
+			}
+			return fmt.Sprintf("its.%d", slices.Index(fields, field)+1)
+		})
+		var keys, group, on, told []string
+		for j, pair := range m.On {
+			key := fmt.Sprintf("key%d", j+1)
+			keys, group = append(keys, "toString("+pair.Its+") AS "+key), append(group, key)
+			on = append(on, fmt.Sprintf("its%d.%s = toString(own.%s)", i+1, key, pair.Own))
+			told = append(told, unquote(present(other, pair.Its)))
+		}
+		gathered, exists := "1", fmt.Sprintf("notEmpty(its%d.them)", i+1)
+		if m.When != "" {
+			exists = fmt.Sprintf("arrayExists(its -> ifNull(%s, false), its%d.them)", when, i+1)
+		}
+		if len(fields) > 0 {
+			gathered = strings.Join(fields, ", ")
+		}
+		from, err := w.rows(other, told...)
+		if err != nil {
+			return "", err
+		}
+		columns += ",\n    " + exists + " AS " + m.Name
+		joins += fmt.Sprintf("\nLEFT JOIN (\n%s\n) AS its%d ON %s", indent("SELECT "+strings.Join(keys, ", ")+", groupArray(tuple("+gathered+")) AS them\nFROM "+from+"\nGROUP BY "+strings.Join(group, ", ")), i+1, strings.Join(on, " AND "))
+	}
+	return "SELECT own.*" + columns + "\nFROM (\n" + indent(own) + "\n) AS own" + joins, nil
+}
+
+// selection is one column of a SELECT list.
+type selection struct {
+	alias, expression string
+	merge             string // aggregate that puts the parts of several contracts together; "" groups by it
+}
+
+// events is the query on one contract, or on several whose parts are added up.
+func (w *writer) events() (string, error) {
+	qn := w.question
+	var froms, parts []string
+	var columns []selection
+	for i, s := range qn.sides {
+		day := "_day"
+		var conditions []string
+		if s.At != contract.ColumnTime {
+			day = "toDate(" + s.At + ")"
+			if !s.contract.Field(s.At).Required {
+				conditions = append(conditions, s.At+" IS NOT NULL")
+			}
+		}
+		if qn.from != reference.NoDay {
+			conditions = append(conditions, day+" >= "+literal(qn.from.String()))
+		}
+		if qn.to != reference.NoDay {
+			conditions = append(conditions, day+" <= "+literal(qn.to.String()))
+		}
+		conditions = append(conditions, w.filters(s.contract)...)
+		if d := qn.version.Distinct; d != nil {
+			conditions = append(conditions, unquote(present(s.contract, d.Of)))
+		}
+		from, err := w.rows(s.contract, conditions...)
+		if err != nil {
+			return "", err
+		}
+		if len(qn.version.Match) > 0 {
+			asOf := qn.today
+			if qn.knownOn != reference.NoDay {
+				asOf = qn.knownOn
+			}
+			own, err := w.matched("SELECT *, toDate(" + literal(asOf.String()) + ") AS " + kpi.AsOf + "\nFROM " + from)
+			if err != nil {
+				return "", err
+			}
+			from = "(\n" + indent(own) + "\n)"
+		}
+		columns = append(w.periods(day, s.At), w.dimensions(s.contract)...)
+		if len(qn.sides) == 1 {
+			columns = append(columns, w.measures(i, unsigned)...)
+		} else {
+			columns = append(columns, w.measures(i, w.signed)...)
+			for j := range columns {
+				if columns[j].merge != "" {
+					columns[j].alias += "Part"
+				}
+			}
+		}
+		froms, parts = append(froms, from), append(parts, selecting(columns, from))
+	}
+	if len(qn.sides) == 1 {
+		return w.finished(columns, froms[0]), nil
+	}
+	if qn.version.Distribution != nil {
+		return "", bad("kpi", "%s takes quantiles over several contracts, which one query cannot tell", qn.kpi.ID)
+	}
+	for i, c := range columns {
+		columns[i].expression = c.alias
+		if c.merge != "" {
+			columns[i].alias = strings.TrimSuffix(c.alias, "Part")
+			columns[i].expression = c.merge + "(" + c.alias + ")"
+		}
+	}
+	return w.finished(columns, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)"), nil
+}
+
+// stock is the query on the latest row of every key up to each day.
+func (w *writer) stock(ctx context.Context) (string, error) {
+	q, qn := w.queries, w.question
+	days := []reference.Day{qn.to}
+	if qn.to == reference.NoDay {
+		days[0] = qn.today
+	}
+	if qn.grain != Whole {
+		from := qn.from
+		if from == reference.NoDay {
+			src, err := q.sources(ctx, qn)
+			if err != nil {
+				return "", err
+			}
+			if from = src.first; from == reference.NoDay {
+				return "", bad("kpi", "nothing has been received yet")
+			}
+		}
+		var ends []reference.Day
+		for _, p := range q.calendar.periods(qn.grain, from, max(days[0], from), q.maxCells) {
+			ends = append(ends, min(p.to, qn.today))
+		}
+		days = slices.Compact(ends)
+	} else {
+		days[0] = min(days[0], qn.today)
+	}
+	s := qn.sides[0]
+	asOf := "toDate(" + literal(days[0].String()) + ")"
+	if len(days) > 1 {
+		list := make([]string, len(days))
+		for i, d := range days {
+			list[i] = "toDate(" + literal(d.String()) + ")"
+		}
+		asOf = "arrayJoin([" + strings.Join(list, ", ") + "])"
+	}
+	from, err := w.rows(s.contract)
+	if err != nil {
+		return "", err
+	}
+	own, err := w.matched(fmt.Sprintf("SELECT *\nFROM (\n%s\n)\nWHERE _day <= %s\nORDER BY time DESC, _seq DESC\nLIMIT 1 BY %[2]s, %[3]s", indent("SELECT *, "+asOf+" AS "+kpi.AsOf+"\nFROM "+from), kpi.AsOf, qn.version.Key))
+	if err != nil {
+		return "", err
+	}
+	from = "(\n" + indent(own) + "\n)"
+	if filters := w.filters(s.contract); len(filters) > 0 {
+		from += "\nWHERE " + strings.Join(filters, "\n  AND ")
+	}
+	columns := append([]selection{{"Period", kpi.AsOf, ""}}, w.dimensions(s.contract)...)
+	return w.finished(append(columns, w.measures(0, unsigned)...), from), nil
+}
+
+// reported is the query on reported windows. Which windows make a cell, whether they are
+// added or stand alone, hangs on what was reported, so they are looked at.
+func (w *writer) reported(ctx context.Context) (string, error) {
+	q, qn := w.queries, w.question
+	s := qn.sides[0]
+	found, err := q.read(ctx, q.reported(qn, s.contract, bind{}))
+	if err != nil {
+		return "", err
+	}
+	var periods []string // alternately a condition and the label under it
+	first, last := s.contract.Window.From, s.contract.Window.To
+	for _, c := range q.tellReported(qn, found).cells {
+		inside := 0
+		condition := fmt.Sprintf("%s >= %s AND %s <= %s", first, literal(c.From.String()), last, literal(c.To.String()))
+		for k := range found {
+			if k.from == c.From && k.to == c.To {
+				condition = fmt.Sprintf("%s = %s AND %s = %s", first, literal(c.From.String()), last, literal(c.To.String()))
+			}
+			if k.from >= c.From && k.to <= c.To {
+				inside++
+			}
+		}
+		if inside > 0 && !slices.Contains(periods, condition) {
+			periods = append(periods, condition, literal(c.Period))
+		}
+	}
+	if len(periods) == 0 {
+		return "", bad("from", "nothing was reported for these days")
+	}
+	if len(periods) > 2*maxWindows {
+		return "", bad("from", "the answer has %d windows, and a query tells at most %d; ask for a shorter period", len(periods)/2, maxWindows)
+	}
+	from, err := w.rows(s.contract, w.filters(s.contract)...)
+	if err != nil {
+		return "", err
+	}
+	columns := []selection{{"Period", "multiIf(" + strings.Join(periods, ", ") + ", '')", ""}}
+	columns = append(append(columns, w.dimensions(s.contract)...), w.measures(0, reportedTerm)...)
+	return w.finished(columns, from, "Period != ''"), nil
+}
+
+const maxWindows = 100
+
+// periods are the columns that an answer by grain is grouped by.
+func (w *writer) periods(day, at string) []selection {
+	var list []selection
+	switch w.question.grain {
+	case Whole:
+	case Hour:
+		list = append(list, selection{"Period", day, ""}, selection{"Hour", "toHour(" + at + ")", ""})
+	default:
+		list = append(list, selection{"Period", w.queries.periodSQL(w.question.grain, day), ""})
+	}
+	return list
+}
+
+func (w *writer) dimensions(c *contract.Contract) []selection {
+	var list []selection
+	for _, d := range w.question.by {
+		list = append(list, selection{DimensionColumn(d), unquote(warehouse.DimensionOf(c, d)), ""})
+	}
+	return list
+}
+
+// DimensionColumn is the column under which the query of [Queries.SQL] tells a dimension.
+func DimensionColumn(dimension string) string {
+	trimmed := strings.TrimLeft(dimension, "_")
+	column := strings.ToUpper(trimmed[:1]) + trimmed[1:]
+	if slices.Contains([]string{"Period", "Hour", "Numerator", "Denominator", "Value", "Cases", "Persons", "Covered", "Expected"}, column) {
+		column = "By_" + trimmed
+	}
+	return column
+}
+
+func (w *writer) filters(c *contract.Contract) []string {
+	var list []string
+	for _, f := range w.question.where {
+		values := make([]string, len(f.values))
+		for i, v := range f.values {
+			values[i] = literal(v)
+		}
+		list = append(list, unquote(warehouse.DimensionOf(c, f.dimension))+" IN ("+strings.Join(values, ", ")+")")
+	}
+	return list
+}
+
+// measures are what is counted on the question's side i, with a term written as told.
+func (w *writer) measures(i int, term func(kpi.Term) string) []selection {
+	q, qn := w.queries, w.question
+	v, s := qn.version, qn.sides[i]
+	var list []selection
+	formula := func(alias string, f *kpi.Formula) {
+		if f == nil {
+			return
+		}
+		expression, merge := "toInt64(0)", "sum"
+		if here := s.of(f); len(here.Terms) > 0 {
+			expression = linearSQL(here, term)
+			if fn := f.Terms[0].Func; fn == kpi.Min || fn == kpi.Max {
+				merge = fn.String()
+			}
+		}
+		list = append(list, selection{alias, expression, merge})
+	}
+	formula("Numerator", v.Numerator)
+	formula("Denominator", v.Denominator)
+	if d := v.Distribution; d != nil {
+		of := "toFloat64(" + d.Of + ")"
+		condition := "isFinite(" + of + ")"
+		if d.If != "" {
+			condition += " AND (" + d.If + ")"
+		}
+		for j, point := range d.Quantiles {
+			alias := "Value"
+			if j > 0 {
+				alias = fmt.Sprintf("P%g", math.Round(1e6*point)/1e4)
+			}
+			list = append(list, selection{strings.ReplaceAll(alias, ".", "_"), fmt.Sprintf("quantileExactInclusiveIf(%g)(%s, %s)", point, of, condition), "any"})
+		}
+		list = append(list, selection{"Cases", "countIf(" + condition + ")", "sum"})
+	} else {
+		if v.Distinct != nil {
+			list = append(list, selection{"Numerator", "uniqExact(" + v.Distinct.Of + ")", "sum"})
+		}
+		list = append(list, selection{"Cases", "count()", "sum"})
+	}
+	if countsUnits(v) {
+		formula("Covered", v.Covered)
+		formula("Expected", v.Expected)
+	}
+	if v.Persons != "" {
+		state, merge := "uniqExact", "any"
+		if len(qn.sides) > 1 {
+			state, merge = "uniqExactState", "uniqExactMerge"
+		}
+		list = append(list, selection{"Persons", state + "(" + unquote(warehouse.Persons(v, s.Side)) + ")", merge})
+		w.note(fmt.Sprintf("Persons is how many distinct persons stand behind a cell. The API hides cells of 1 to %d, and others by which they could be had; so must who passes these figures on.", q.k-1))
+	}
+	return list
+}
+
+// finished is the whole query: columns over a table, with the value after them.
+func (w *writer) finished(columns []selection, from string, having ...string) string {
+	qn := w.question
+	v := qn.version
+	if v.Distribution == nil {
+		value, scale := "Numerator", ""
+		if minor := w.queries.minorUnits(qn); minor > 1 {
+			value = fmt.Sprintf("Numerator / %d", minor)
+		}
+		if qn.kpi.Unit == kpi.Percent {
+			scale = "100 * "
+		}
+		if v.Denominator != nil { // a division of decimals would keep their few digits
+			value = scale + strings.Replace(value, "Numerator", "toFloat64(Numerator)", 1) + " / nullIf(toFloat64(Denominator), 0)"
+		}
+		at := slices.IndexFunc(columns, func(c selection) bool { return c.alias == "Cases" })
+		columns = slices.Insert(slices.Clone(columns), at, selection{"Value", value, "any"})
+	}
+	var order []string
+	for _, c := range columns {
+		if c.merge == "" {
+			order = append(order, c.alias)
+		}
+	}
+	text := selecting(columns, from)
+	if len(having) > 0 {
+		text += "\nHAVING " + strings.Join(having, " AND ")
+	}
+	if len(order) > 0 {
+		text += "\nORDER BY " + strings.Join(order, ", ")
+	}
+	return text
+}
+
+// selecting is a SELECT of columns, grouped by those that are no aggregates.
+func selecting(columns []selection, from string) string {
+	var list, group []string
+	for _, c := range columns {
+		if c.alias == c.expression {
+			list = append(list, c.alias)
+		} else {
+			list = append(list, c.expression+" AS "+c.alias)
+		}
+		if c.merge == "" {
+			group = append(group, c.alias)
+		}
+	}
+	return "SELECT\n    " + strings.Join(list, ",\n    ") + "\nFROM " + from + groupSQL(group)
+}
+
+func (w *writer) note(sentence string) {
+	if !slices.Contains(w.answer.Notes, sentence) {
+		w.answer.Notes = append(w.answer.Notes, sentence)
+	}
+}
+
+// head are the comments before the query.
+func (w *writer) head() string {
+	qn := w.question
+	k, v := qn.kpi, qn.version
+	var b strings.Builder
+	say := func(format string, args ...any) {
+		b.WriteString("-- " + strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ") + "\n")
+	}
+	say("%s (%s), version %d%s, in %s", k.Title.In("en"), k.ID, v.Version, map[bool]string{true: ", variant " + v.Variant}[v.Variant != ""], k.Unit)
+	say("%s", k.About.In("en"))
+	say("Source: %s", v.Source)
+	switch {
+	case v.Distribution != nil:
+		w.answer.Exact, w.answer.Error = false, warehouse.RelativeError
+		say("Quantiles of %s, exact here; the API takes them from buckets, within %g %% of these.", v.Distribution.Of, warehouse.RelativeError)
+	case v.Distinct != nil:
+		say("Distinct values of %s, which cannot be added over periods.", v.Distinct.Of)
+	case v.Denominator != nil:
+		say("Value = %s ÷ %s, divided last.", v.Numerator.Text, v.Denominator.Text)
+	default:
+		say("Value = %s.", v.Numerator.Text)
+	}
+	switch v.Basis {
+	case kpi.Stock:
+		say("A stock: of every %s the newest row up to the day counts (%s).", v.Key, kpi.AsOf)
+	case kpi.Reported:
+		say("Reported figures: a window counts as a whole, and only windows that follow each other without a gap are added.")
+	default:
+		for _, s := range qn.sides {
+			if s.At != contract.ColumnTime {
+				say("Rows of %s count on the day of %s.", s.contract.Name, s.At)
+			}
+		}
+		w.note("Periods without a row are not there; the API tells them, as zero, no cases or not provided.")
+	}
+	if qn.knownOn != reference.NoDay {
+		say("As it was known at the end of %s.", qn.knownOn)
+	}
+	for _, n := range w.answer.Notes {
+		say("%s", n)
+	}
+	return b.String()
+}
+
+// signed is a term as a signed number, so that the parts of several contracts are of one type.
+func (w *writer) signed(t kpi.Term) string {
+	decimal := strings.Contains(strings.ToLower(t.Of), "decimal")
+	for _, column := range kpi.Columns(t.Of) {
+		for _, s := range w.question.sides {
+			f := s.contract.Field(column)
+			decimal = decimal || f != nil && f.Type == contract.Decimal
+		}
+	}
+	if decimal {
+		return unsigned(t)
+	}
+	return "toInt64(" + unsigned(t) + ")"
+}
+
+// reportedTerm is a term over reported figures: of nothing but absent values a sum is
+// null, not 0.
+func reportedTerm(t kpi.Term) string {
+	switch {
+	case t.Func != kpi.Sum:
+		return unsigned(t)
+	case t.If == "":
+		return "sumOrNull(" + t.Of + ")"
+	}
+	return "sumOrNullIf(" + t.Of + ", " + t.If + ")"
+}
+
+func literal(s string) string {
+	return strings.Trim(array([]string{s}), "[]")
+}
+
+// unquote takes the quotes from the names of fields, which need none.
+func unquote(expression string) string { return strings.ReplaceAll(expression, "`", "") }
+
+func indent(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }

@@ -1,0 +1,281 @@
+package queries_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ombor/internal/kpi"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/queries"
+	"ombor/warehouse"
+)
+
+// TestSQLGivesTheSameFigures runs, for every KPI and variant of the embedded pack, the query
+// that an analyst is given, and holds every figure against the API's: of the whole half
+// year, by month, by the main dimension, by month for one value of it, and as it was known
+// earlier.
+func TestSQLGivesTheSameFigures(t *testing.T) {
+	n := halfYear(t)
+	if err := n.w.MigrateViews(context.Background(), n.pack.Reference); err != nil {
+		t.Fatal(err)
+	}
+	q := queries.New(n.w, n.pack.KPIs, n.pack.Reference, queries.Options{Targets: n.pack.Targets, K: 5, Now: func() time.Time { return askedOn.Time().Add(12 * time.Hour) }})
+	cells, refused := 0, []string{}
+	for _, k := range n.pack.KPIs {
+		t.Run(k.ID, func(t *testing.T) {
+			for _, variant := range k.Variants() {
+				v, err := k.Select(variant, 0, n.to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				whole := queries.Request{KPI: k.ID, Variant: variant, From: n.from, To: n.to}
+				if v.Distinct != nil { // whole calendar periods alone
+					whole.From, whole.To = day("2024-07-01"), day("2024-09-30")
+				}
+				byMonth, earlier := whole, whole
+				byMonth.Grain, earlier.KnownOn = queries.Month, day("2024-10-01")
+				requests := []queries.Request{whole, byMonth, earlier}
+				if d := mainDimension(v); d != "" {
+					by := whole
+					by.By = []string{d}
+					requests = append(requests, by)
+					if value := commonest(t, q, by); value != "" {
+						one := byMonth
+						one.Where = map[string][]string{d: {value}}
+						requests = append(requests, one)
+					}
+				}
+				for _, r := range requests {
+					answer, err := q.SQL(context.Background(), r)
+					if problem.KindOf(err) == problem.BadInput && strings.Contains(err.Error(), "analysts see no rows") {
+						if r.Grain == "" && r.By == nil && r.KnownOn == 0 {
+							refused = append(refused, k.ID)
+						}
+						continue
+					}
+					if err != nil && strings.Contains(err.Error(), "nothing was reported") {
+						if cells := values(t, q, r).Cells; slices.ContainsFunc(cells, func(c queries.Cell) bool { return c.Value != nil }) {
+							t.Errorf("%+v: the API tells %d cells, SQL nothing", r, len(cells))
+						}
+						continue
+					}
+					if err != nil {
+						t.Fatalf("%+v: %v", r, err)
+					}
+					cells += sameFigures(t, n.w, r, askedOn, answer, values(t, q, r))
+				}
+			}
+		})
+	}
+	t.Logf("%d cells are the same; without rows for analysts: %s", cells, strings.Join(refused, ", "))
+	if cells < 2000 {
+		t.Errorf("only %d cells were compared", cells)
+	}
+	for _, id := range refused {
+		if !slices.Contains([]string{"discount-correctness", "discount-granted", "discount-wrongly-applied", "pension-zero-certificate-share", "certificates-avoided"}, id) {
+			t.Errorf("%s is refused, and reads nothing special", id)
+		}
+	}
+}
+
+// commonest is the value of a request's dimension behind most rows; "" without any.
+func commonest(t *testing.T, q *queries.Queries, r queries.Request) (value string) {
+	t.Helper()
+	most := int64(0)
+	for _, c := range values(t, q, r).Cells {
+		if c.Cases != nil && *c.Cases > most && c.Dims[0].Value != "" {
+			most, value = *c.Cases, c.Dims[0].Value
+		}
+	}
+	return value
+}
+
+// sameFigures runs the query and counts the cells that it gives as the API does.
+func sameFigures(t *testing.T, w *warehouse.Warehouse, r queries.Request, today reference.Day, answer *queries.SQL, result *queries.Result) (same int) {
+	t.Helper()
+	rows := map[string]map[string]any{}
+	for _, row := range run(t, w, answer.SQL) {
+		key := ""
+		if period, ok := row["Period"]; ok {
+			key = fmt.Sprint(period)
+		}
+		if hour, ok := row["Hour"]; ok {
+			key += fmt.Sprintf("T%v", hour)
+		}
+		for _, d := range r.By {
+			key += "|" + fmt.Sprint(row[queries.DimensionColumn(d)])
+		}
+		if rows[key] != nil {
+			t.Errorf("%+v: two rows for %s\n%s", r, key, answer.SQL)
+		}
+		rows[key] = row
+	}
+	fail := func(key string, c queries.Cell, row map[string]any) {
+		t.Helper()
+		value := "none"
+		if c.Value != nil {
+			value = fmt.Sprint(*c.Value)
+		}
+		t.Errorf("%+v\n%s: the API tells %s ÷ %s = %s of %s, the query %v\n%s", r, key, c.Numerator, c.Denominator, value, c.State, row, answer.SQL)
+	}
+	told := map[string]bool{}
+	for _, c := range result.Cells {
+		key := ""
+		switch {
+		case result.Basis == string(kpi.Reported):
+			key = c.Period
+		case result.Basis == string(kpi.Stock):
+			key = min(c.To, today).String()
+		case result.Grain == queries.Hour:
+			key = strings.Replace(c.Period, "T0", "T", 1)
+		case result.Grain == queries.Week:
+			key = (c.From - reference.Day((c.From.Time().Weekday()+6)%7)).String() // the first week may be cut
+		case result.Grain == queries.Fiscal:
+			key = c.Period[:10]
+		case result.Grain == queries.Year:
+			key = c.Period + "-01-01"
+		case result.Grain != queries.Whole:
+			key = c.From.String()
+		}
+		for _, d := range c.Dims {
+			key += "|" + d.Value
+		}
+		row := rows[key]
+		told[key] = true // of a stock, days to come are told by today's row
+		if c.State == queries.Suppressed {
+			continue
+		}
+		if row == nil {
+			if c.Cases != nil && *c.Cases > 0 {
+				fail(key, c, row)
+			}
+			continue
+		}
+		tolerance := 1e-12
+		if !answer.Exact {
+			tolerance = answer.Error / 100
+		}
+		value, has := row["Value"].(float64)
+		if c.Value != nil && (!has || math.Abs(value-*c.Value) > tolerance*math.Abs(*c.Value)+1e-9) || c.Value == nil && has && c.State == queries.HasValue {
+			fail(key, c, row)
+			continue
+		}
+		for column, want := range map[string]queries.Number{"Numerator": c.Numerator, "Denominator": c.Denominator} {
+			want, wanted := want.Float()
+			got, has := row[column].(float64)
+			if wanted && (!has || got != want) {
+				fail(key, c, row)
+			}
+		}
+		same++
+	}
+	for key, row := range rows {
+		if n, _ := row["Cases"].(float64); n > 0 && !told[key] {
+			t.Errorf("%+v: the query tells of %s, the API does not: %v\n%s", r, key, row, answer.SQL)
+		}
+	}
+	return same
+}
+
+// run is what a statement gives, numbers as numbers.
+func run(t *testing.T, w *warehouse.Warehouse, sql string) []map[string]any {
+	t.Helper()
+	rows, err := ask(w, sql)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, sql)
+	}
+	return rows
+}
+
+func ask(w *warehouse.Warehouse, sql string) (rows []map[string]any, err error) {
+	body, err := w.Raw(context.Background(), sql+"\nSETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 0", nil, "JSONEachRow")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	decoder := json.NewDecoder(bufio.NewReader(body))
+	for {
+		var row map[string]any
+		if err := decoder.Decode(&row); errors.Is(err, io.EOF) {
+			return rows, nil
+		} else if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+}
+
+// TestSQLOfTheCountry holds queries against the API where rows were corrected and
+// withdrawn in every order, at grains and in forms that the pack does not use.
+func TestSQLOfTheCountry(t *testing.T) {
+	f, w, q, _ := loaded(t)
+	if err := w.MigrateViews(context.Background(), f.refs); err != nil {
+		t.Fatal(err)
+	}
+	same := 0
+	for _, k := range f.kpis {
+		year := queries.Request{KPI: k.ID, From: day("2024-01-01"), To: day("2024-12-31")}
+		requests := []queries.Request{year, {KPI: k.ID}}
+		for _, grain := range []queries.Grain{queries.Hour, queries.Week, queries.Month, queries.Fiscal, queries.Window} {
+			r := year
+			if r.Grain = grain; grain == queries.Hour {
+				r.From, r.To = day("2024-06-28"), day("2024-07-08")
+			}
+			requests = append(requests, r)
+		}
+		for _, by := range [][]string{{"mobile"}, {"numerator"}, {"agency", "_source"}, {"kind"}, {"service"}} {
+			r := year
+			r.By, r.KnownOn = by, day("2024-08-15")
+			requests = append(requests, r)
+		}
+		r := year
+		r.Where = map[string][]string{"agency": {"health's", `back\slash`, ""}}
+		requests = append(requests, r)
+		for _, r := range requests {
+			result, err := q.Values(context.Background(), r)
+			if err != nil {
+				continue // a grain or dimension that this one does not have
+			}
+			answer, err := q.SQL(context.Background(), r)
+			if err != nil && strings.Contains(err.Error(), "nothing was reported") && !slices.ContainsFunc(result.Cells, func(c queries.Cell) bool { return c.Value != nil }) {
+				continue
+			}
+			if err != nil {
+				t.Errorf("%+v: %v", r, err)
+				continue
+			}
+			same += sameFigures(t, w, r, reference.DayOf(now), answer, result)
+		}
+	}
+	if same < 1000 {
+		t.Errorf("only %d cells were compared", same)
+	}
+}
+
+// TestSQLRefuses says what no query can tell, and why.
+func TestSQLRefuses(t *testing.T) {
+	_, _, q, _ := loaded(t)
+	for _, c := range []struct {
+		r    queries.Request
+		want string
+	}{
+		{queries.Request{KPI: "requests", Compare: queries.Previous}, "a query tells one period"},
+		{queries.Request{KPI: "requests", By: []string{"nothing"}}, "no dimension"},
+		{queries.Request{KPI: "applicants", From: day("2024-01-05"), To: day("2024-02-05")}, "cannot be added up"},
+		{queries.Request{KPI: "transactions", From: day("2024-11-01"), To: day("2024-11-30")}, "nothing was reported"},
+	} {
+		if _, err := q.SQL(context.Background(), c.r); problem.KindOf(err) != problem.BadInput || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.r, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,413 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+)
+
+// The database ombor is what analysts see; docs/sql.md describes it. Everything in it
+// follows from the pack:
+//
+//   - <contract>_v<major>: a view of the rows that stand, exact, with pseudonyms in place
+//     of persons and times on the clock of the country; <contract>_v<major>_ledger: every
+//     row with its sign, for what was known on a day;
+//   - <table>: a reference table, one row for each code; <table>_history: a row for each
+//     span in which a code had one meaning;
+//   - calendar: a row for each day.
+//
+// A contract with a field of class special has neither view.
+//
+// A view costs nothing to keep. It reads what was taken back (the rows of sign −1) for
+// every question, which are few, and passes every condition on to the facts' own index;
+// no FINAL is needed.
+
+// object is a view or a table of the analysts' database.
+type object struct {
+	name    string
+	about   string
+	columns []column // name, kind, about
+	query   string   // of a view
+	rows    [][]any  // of a table
+	order   []string // of a table
+}
+
+// View is the analysts' view of a contract's rows that stand, with its database; false
+// when it has none, because it holds fields of class special.
+func (w *Warehouse) View(c *contract.Contract) (string, bool) {
+	return plain(w.databases.ombor) + "." + plain(c.Table()), !special(c)
+}
+
+// Ledger is the analysts' view of every row of a contract, with the column _sign.
+func (w *Warehouse) Ledger(c *contract.Contract) (string, bool) {
+	return plain(w.databases.ombor) + "." + plain(ledgerName(c)), !special(c)
+}
+
+func ledgerName(c *contract.Contract) string { return c.Table() + "_ledger" }
+
+func special(c *contract.Contract) bool {
+	return slices.ContainsFunc(c.Fields, func(f contract.Field) bool { return f.Class == contract.Special })
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// plain is an identifier, quoted where it must be.
+func plain(s string) string {
+	if identifier.MatchString(s) {
+		return s
+	}
+	return name(s)
+}
+
+// MigrateViews brings the analysts' database to what contracts and reference tables ask
+// for. Call it after [Warehouse.Migrate]; it is idempotent, may be interrupted at any
+// point, and touches only what changed. Whatever else somebody made in the database stays.
+func (w *Warehouse) MigrateViews(ctx context.Context, refs *reference.Set) error {
+	ctx, cancel := unbounded(ctx)
+	defer cancel()
+	made := map[string]string{} // of what is there, whoever made it: name → digest
+	err := w.each(ctx, "warehouse: views", fmt.Sprintf("SELECT there.name, noted.digest FROM system.tables AS there LEFT JOIN (SELECT name, argMax(digest, made) AS digest FROM %s.views GROUP BY name) AS noted ON noted.name = there.name WHERE there.database = {ombor:String}", name(w.databases.meta)),
+		map[string]string{"ombor": w.databases.ombor}, func(scan Scan) error {
+			var object, digest string
+			err := scan(&object, &digest)
+			made[object] = digest
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	var notes []string
+	for _, o := range w.objects(refs) {
+		digest, err := o.digest()
+		if err != nil {
+			return err
+		}
+		have, there := made[o.name]
+		delete(made, o.name)
+		if have == digest {
+			continue
+		}
+		if err := w.make(ctx, o, there); err != nil {
+			return err
+		}
+		notes = append(notes, fmt.Sprintf("(%s, %s)", literal(o.name), literal(digest)))
+	}
+	for _, gone := range slices.Sorted(maps.Keys(made)) {
+		if made[gone] == "" {
+			continue // somebody else's
+		}
+		if err := w.exec(ctx, "warehouse: views", nil, "DROP TABLE IF EXISTS "+w.analysts(gone)); err != nil {
+			return err
+		}
+		notes = append(notes, fmt.Sprintf("(%s, '')", literal(gone)))
+	}
+	if len(notes) == 0 {
+		return nil
+	}
+	return w.exec(ctx, "warehouse: views", settings{"async_insert": 0}, fmt.Sprintf("INSERT INTO %s.views (name, digest) VALUES %s", name(w.databases.meta), strings.Join(notes, ", ")))
+}
+
+// analysts is an object of the analysts' database, quoted.
+func (w *Warehouse) analysts(object string) string {
+	return name(w.databases.ombor) + "." + name(object)
+}
+
+func (o *object) digest() (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, o.name, o.about, o.columns, o.query, o.order)
+	if err := json.NewEncoder(h).Encode(o.rows); err != nil {
+		return "", problem.Wrap(err, problem.Internal, "warehouse: views", "%s cannot be written", o.name)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+}
+
+// make makes an object; one that is there is replaced in one step.
+func (w *Warehouse) make(ctx context.Context, o object, there bool) error {
+	var lines []string
+	for _, col := range o.columns {
+		lines = append(lines, "    "+col.definition())
+	}
+	columns := "\n(\n" + strings.Join(lines, ",\n") + "\n)\n"
+	op := "warehouse: make " + o.name
+	if o.query != "" {
+		return w.exec(ctx, op, nil, "CREATE OR REPLACE VIEW "+w.analysts(o.name)+columns+"AS "+o.query+"\nCOMMENT "+literal(o.about))
+	}
+	next := w.analysts(o.name + "__next")
+	statements := []string{
+		"DROP TABLE IF EXISTS " + next,
+		"CREATE TABLE " + next + columns + "ENGINE = MergeTree ORDER BY (" + names(o.order) + ")\nCOMMENT " + literal(o.about),
+	}
+	if len(o.rows) > 0 {
+		var rows strings.Builder
+		rows.WriteString("INSERT INTO " + next + " FORMAT JSONCompactEachRow\n")
+		encoder := json.NewEncoder(&rows)
+		for _, row := range o.rows {
+			if err := encoder.Encode(row); err != nil {
+				return problem.Wrap(err, problem.Internal, op, "a row cannot be written")
+			}
+		}
+		statements = append(statements, rows.String())
+	}
+	if there {
+		statements = append(statements, "EXCHANGE TABLES "+next+" AND "+w.analysts(o.name), "DROP TABLE "+next)
+	} else {
+		statements = append(statements, "RENAME TABLE "+next+" TO "+w.analysts(o.name))
+	}
+	for _, statement := range statements {
+		if err := w.exec(ctx, op, settings{"async_insert": 0}, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// objects are everything that the database should have; views after what they read.
+func (w *Warehouse) objects(refs *reference.Set) []object {
+	var list []object
+	for _, c := range w.contracts {
+		if special(c) {
+			continue
+		}
+		list = append(list, w.viewOf(c), w.ledgerOf(c))
+	}
+	taken := map[string]bool{"calendar": true, "kpi_values": true}
+	for _, o := range list {
+		taken[o.name] = true
+	}
+	for _, table := range refs.Tables() {
+		t := refs.Table(table)
+		for _, o := range w.dimension(t) {
+			if !taken[o.name] { // a contract's name comes first
+				list, taken[o.name] = append(list, o), true
+			}
+		}
+	}
+	return append(list, calendarOf(refs.Calendar()))
+}
+
+// viewOf is the view of a contract's rows that stand.
+func (w *Warehouse) viewOf(c *contract.Contract) object {
+	about := strings.TrimSpace(c.Title.In("en") + ". " + c.About)
+	if c.Kind == contract.Figure {
+		about += " A total that was reported for the days from " + c.Window.From + " to " + c.Window.To + "."
+	}
+	columns, selected := w.visible(c)
+	return object{name: c.Table(), about: about + " One row for each event, corrections settled.", columns: columns,
+		query: fmt.Sprintf("SELECT %s\nFROM %s\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0)", selected, w.Facts(c), w.Facts(c))}
+}
+
+// ledgerOf is the view of all of a contract's rows.
+func (w *Warehouse) ledgerOf(c *contract.Contract) object {
+	columns, selected := w.visible(c)
+	columns = append(columns, column{name: "_sign", kind: "Int8", about: "+1, or -1 for a row that a correction takes back: sum(_sign) counts"})
+	return object{name: ledgerName(c), columns: columns, query: "SELECT " + selected + ", _sign\nFROM " + w.Facts(c),
+		about: c.Title.In("en") + ": every row ever received, also those that were taken back later. With _cut <= a day: what was known on it."}
+}
+
+// visible are the columns of a contract that analysts see, and their SELECT list.
+func (w *Warehouse) visible(c *contract.Contract) (columns []column, selected string) {
+	var list []string
+	for _, col := range factColumns(c) {
+		if col.name == "_sign" || col.name == "_batch" {
+			continue
+		}
+		f := c.Field(col.name)
+		if f != nil {
+			col.about = aboutField(f)
+		}
+		expression := name(col.name)
+		if col.name == contract.ColumnTime || f != nil && f.Type == contract.Timestamp {
+			expression = w.local(col.name) + " AS " + name(col.name)
+			col.kind = strings.Replace(col.kind, "'UTC'", literal(w.zone.String()), 1)
+		}
+		columns, list = append(columns, column{name: col.name, kind: col.kind, about: col.about}), append(list, expression)
+	}
+	return columns, strings.Join(list, ", ")
+}
+
+// aboutField tells of a field what its definition does.
+func aboutField(f *contract.Field) string {
+	said := []string{f.Title.In("en")}
+	if said[0] == "" {
+		said[0] = strings.ReplaceAll(f.Name, "_", " ")
+	}
+	for _, s := range []string{f.About, f.Unit} {
+		if s != "" {
+			said = append(said, s)
+		}
+	}
+	switch f.Type {
+	case contract.Enum:
+		said = append(said, "one of "+strings.Join(f.Values, ", "))
+	case contract.Ref:
+		said = append(said, "code of the table "+f.To)
+	case contract.Person:
+		said = append(said, "pseudonym: the same person has the same one everywhere")
+	case contract.Duration:
+		if f.Unit == "" {
+			said = append(said, "milliseconds")
+		}
+	}
+	if !f.Required && f.EmptyIsAbsent() {
+		said = append(said, "empty: not told")
+	}
+	return strings.Join(said, "; ")
+}
+
+// dimension is a reference table as it is now and through time.
+func (w *Warehouse) dimension(t *reference.Table) []object {
+	var languages, plainColumns []string
+	for _, col := range t.Columns {
+		if tag, ok := strings.CutPrefix(col, "name_"); ok {
+			languages = append(languages, tag)
+		} else if !slices.Contains([]string{t.Key, "aliases", "valid_from", "valid_to"}, col) {
+			plainColumns = append(plainColumns, col)
+		}
+	}
+	columns := []column{{name: "code", kind: "String", about: "code, as events name it"}}
+	for _, tag := range languages {
+		columns = append(columns, column{name: "name_" + tag, kind: "String", about: "name in the language " + tag})
+	}
+	for _, col := range plainColumns {
+		about := strings.ReplaceAll(col, "_", " ") + ", as in the pack's table"
+		if col == "parent" {
+			about = "code of the row above"
+		}
+		columns = append(columns, column{name: col, kind: "String", about: about})
+	}
+	spans := append(slices.Clone(columns),
+		column{name: "valid_from", kind: "Nullable(Date32)", about: "first day on which this holds; null: since ever"},
+		column{name: "valid_to", kind: "Nullable(Date32)", about: "last day on which this holds; null: still"})
+	cells := func(row reference.Row) []any {
+		list := []any{row.Code}
+		for _, tag := range languages {
+			list = append(list, row.Value("name_"+tag))
+		}
+		for _, col := range plainColumns {
+			list = append(list, row.Value(col))
+		}
+		return list
+	}
+	now := object{name: t.Name, about: "The table " + t.Name + " of the pack: one row for each code, with its latest meaning.", columns: columns, order: []string{"code"}}
+	history := object{name: t.Name + "_history", about: "The table " + t.Name + " through time: one row for each span in which a code had one meaning.", columns: spans, order: []string{"code"}}
+	for i, row := range t.Rows() {
+		if i+1 == len(t.Rows()) || t.Rows()[i+1].Code != row.Code {
+			now.rows = append(now.rows, cells(row))
+		}
+		history.rows = append(history.rows, append(cells(row), dayOrNull(row.Valid.From), dayOrNull(row.Valid.To)))
+	}
+	if told, ok := w.told(t, languages); ok {
+		history = told
+	}
+	return []object{now, history}
+}
+
+func dayOrNull(d reference.Day) any {
+	if d == reference.NoDay {
+		return nil
+	}
+	return d.String()
+}
+
+// told is the history of a table that events change: of every code and day the last
+// description, until the day before the next one.
+func (w *Warehouse) told(t *reference.Table, languages []string) (object, bool) {
+	c := w.Contract(t.History)
+	if t.History == "" || c == nil || special(c) {
+		return object{}, false
+	}
+	at := slices.IndexFunc(c.Fields, func(f contract.Field) bool { return f.Type == contract.Ref && f.To == t.Name && f.Required })
+	if at < 0 {
+		return object{}, false
+	}
+	key := name(c.Fields[at].Name)
+	columns := []column{{name: "code", kind: "String", about: "code, as events name it"}}
+	selected := []string{"toString(last." + key + ") AS code"}
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		if i == at || slices.Contains([]string{"code", "valid_from", "valid_to"}, f.Name) {
+			continue
+		}
+		col := fieldColumn(f)
+		expression := "last." + name(f.Name) + " AS " + name(f.Name)
+		if f.Type == contract.Timestamp {
+			col.kind = strings.Replace(col.kind, "'UTC'", literal(w.zone.String()), 1)
+		}
+		columns, selected = append(columns, column{name: f.Name, kind: col.kind, about: aboutField(f)}), append(selected, expression)
+	}
+	for _, tag := range languages {
+		if c.Field("name_"+tag) != nil {
+			continue
+		}
+		columns = append(columns, column{name: "name_" + tag, kind: "String", about: "name in the language " + tag})
+		selected = append(selected, "named."+name("name_"+tag)+" AS "+name("name_"+tag))
+	}
+	columns = append(columns,
+		column{name: "valid_from", kind: "Date", about: "first day on which this holds"},
+		column{name: "valid_to", kind: "Nullable(Date)", about: "last day on which this holds; null: still"},
+		column{name: "_simulated", kind: "Bool", about: "made by simulation"})
+	selected = append(selected, "last._day AS valid_from", "last.next - 1 AS valid_to", "last._simulated AS _simulated")
+	return object{name: t.Name + "_history", columns: columns,
+		about: "The table " + t.Name + " through time, as " + c.Name + " tells it: one row for each span in which a code had one description.",
+		query: fmt.Sprintf("SELECT %s\nFROM (\n    SELECT *, leadInFrame(toNullable(_day)) OVER (PARTITION BY %[2]s ORDER BY _day ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS next\n"+
+			"    FROM (SELECT * FROM %[3]s ORDER BY time DESC, _seq DESC LIMIT 1 BY %[2]s, _day)\n) AS last\nLEFT JOIN %[4]s AS named ON named.code = toString(last.%[2]s)",
+			strings.Join(selected, ", "), key, w.analysts(c.Table()), w.analysts(t.Name))}, true
+}
+
+// firstYear and lastYear bound the calendar.
+const firstYear, lastYear = 2010, 2040
+
+// calendarOf is a row for each day, with the periods by which figures are told.
+func calendarOf(c *reference.Calendar) object {
+	o := object{name: "calendar", about: "A row for each day, with the periods as figures are labelled by them. Days off are known for the years whose holidays the pack lists; in others the week's rule holds.",
+		order: []string{"day"}, columns: []column{
+			{name: "day", kind: "Date", about: "the day"},
+			{name: "weekday", kind: "UInt8", about: "1 is Monday, 7 is Sunday"},
+			{name: "works", kind: "Bool", about: "a working day: holidays and moved days off are not, moved working days are"},
+			{name: "working_days", kind: "UInt32", about: "working days up to this one, itself included: of two days the difference is the wait in working days"},
+			{name: "holiday", kind: "String", about: "name of the holiday in English, or the kind of a day that differs from its week (holiday, working day); empty: none"},
+			{name: "week", kind: "String", about: "ISO 8601 week, 2024-W10"},
+			{name: "month", kind: "String", about: "2024-03"},
+			{name: "quarter", kind: "String", about: "calendar quarter, 2024-Q1"},
+			{name: "year", kind: "UInt16", about: "calendar year"},
+			{name: "fiscal_year", kind: "UInt16", about: "fiscal year, named by the calendar year in which it begins"},
+			{name: "school_quarter", kind: "String", about: "code of the school quarter; empty in the holidays"},
+		}}
+	first, last := reference.DayOf(time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC)), reference.DayOf(time.Date(lastYear, 12, 31, 0, 0, 0, 0, time.UTC))
+	working := 0
+	for d := first; d <= last; d++ {
+		t := d.Time()
+		if c.Works(d) {
+			working++
+		}
+		isoYear, week := t.ISOWeek()
+		school := ""
+		if q, ok := c.Quarter(d); ok {
+			school = q.Code
+		}
+		o.rows = append(o.rows, []any{d.String(), (int(t.Weekday())+6)%7 + 1, c.Works(d), working, holiday(c, d), fmt.Sprintf("%d-W%02d", isoYear, week),
+			t.Format("2006-01"), fmt.Sprintf("%d-Q%d", t.Year(), (int(t.Month())-1)/3+1), t.Year(), c.FiscalYear(d), school})
+	}
+	return o
+}
+
+func holiday(c *reference.Calendar, d reference.Day) string {
+	switch c.Days[d] {
+	case reference.Holiday:
+		return "holiday"
+	case reference.WorkingDay:
+		return "working day"
+	}
+	return ""
+}
