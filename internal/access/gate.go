@@ -1,0 +1,388 @@
+package access
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"ombor/internal/audit"
+	"ombor/internal/problem"
+	"ombor/internal/stream"
+)
+
+// Options say who is let in, and how.
+type Options struct {
+	Secret  []byte    // 32 bytes, from which the keys of sessions are made
+	Machine string    // token of the operator of this machine; empty: there is none
+	People  *Provider // where people sign in; nil: they cannot
+	Public  bool      // what has been published is shown to everybody
+	TLS     bool      // people reach this server, or the proxy in front, by https only
+	Limits  Limits
+	Now     func() time.Time // nil is time.Now
+}
+
+// Gate is the door that every request passes. It is safe for concurrent use.
+type Gate struct {
+	Keys     *Keys
+	Sessions *Sessions
+
+	signIn  *SignIn
+	audit   *audit.Log
+	options Options
+	limits  *limiter
+	cross   *http.CrossOriginProtection
+	renewal singleflight.Group
+
+	mu    sync.Mutex
+	links map[string]time.Time // sign-in links that were given out, until when they work
+}
+
+// Open opens the gate of an installation. It asks nothing of the provider yet. log may be nil in
+// tools that only manage keys; then nothing can be entered that has to be recorded.
+func Open(ctx context.Context, conn *stream.Conn, log *audit.Log, options Options) (*Gate, error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	g := &Gate{audit: log, options: options, limits: newLimiter(options.Limits, options.Now), cross: http.NewCrossOriginProtection(), links: map[string]time.Time{}}
+	var err error
+	if g.Keys, err = OpenKeys(ctx, conn, options.Now); err != nil {
+		return nil, err
+	}
+	derive := func(purpose string) []byte {
+		key, _ := hkdf.Key(sha256.New, options.Secret, nil, "ombor/access/"+purpose, 32) // never fails for 32 bytes
+		return key
+	}
+	if g.Sessions, err = OpenSessions(ctx, conn, derive("sessions"), options.Now); err != nil {
+		return nil, err
+	}
+	if options.People != nil {
+		if g.signIn, err = NewSignIn(*options.People, derive("attempts"), options.Now); err != nil {
+			return nil, err
+		}
+		if err := g.cross.AddTrustedOrigin(g.signIn.provider.Public); err != nil {
+			return nil, problem.Wrap(err, problem.BadInput, "access", "the public address %q cannot be used", options.People.Public)
+		}
+	}
+	return g, nil
+}
+
+// Enter lets a request in under a rule of [Table], or says why not. What the rule records, and
+// every denial, is in the audit log when it returns. The principal that it returns
+// is put into the request's context by the caller ([With]).
+func (g *Gate) Enter(r *http.Request, rule string) (*Principal, error) {
+	return g.enter(r, rule, r.URL.RequestURI())
+}
+
+// EnterWith is Enter where what is asked stands in the body: object is it, for the log.
+func (g *Gate) EnterWith(r *http.Request, rule, object string) (*Principal, error) {
+	return g.enter(r, rule, object)
+}
+
+func (g *Gate) enter(r *http.Request, name, object string) (*Principal, error) {
+	ctx := r.Context()
+	p, err := g.Who(r)
+	if err != nil && problem.KindOf(err) != problem.Unauthenticated {
+		return nil, err
+	}
+	rule, known := rules[name]
+	if !known {
+		p, err = nobody(p), problem.New(problem.Denied, "there is no rule for %s, so nobody may do it", name)
+		return nil, g.deny(ctx, r, p, name, object, err)
+	}
+	if rule.Open {
+		return nobody(p), nil
+	}
+	if err != nil {
+		if !g.options.Public || !rule.allows(&Principal{Roles: []Role{Public}}) {
+			if limited := g.limits.failed(address(r)); limited != nil {
+				return nil, limited // and not recorded: who tries shall not fill the log
+			}
+			return nil, g.deny(ctx, r, nobody(nil), name, object, err)
+		}
+		p = &Principal{ID: "public", Name: "public", Roles: []Role{Public}}
+	}
+	if err := g.limits.take(p, address(r)); err != nil {
+		return nil, err
+	}
+	if !rule.allows(p) {
+		return nil, g.deny(ctx, r, p, name, object, problem.New(problem.Denied, "this is for %s; you are signed in as %s", words(rule.Roles), p.role()))
+	}
+	if rule.Record {
+		if err := g.record(ctx, r, p, name, object, nil); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func nobody(p *Principal) *Principal {
+	if p != nil {
+		return p
+	}
+	return &Principal{ID: "nobody"}
+}
+
+// deny records a denial and returns it. That it cannot be recorded changes nothing for who is denied.
+func (g *Gate) deny(ctx context.Context, r *http.Request, p *Principal, rule, object string, why error) error {
+	if err := g.record(ctx, r, p, rule, object, why); err != nil && ctx.Err() == nil {
+		slog.Error("access: a denial could not be recorded", "who", p.ID, "rule", rule, "err", err)
+	}
+	return why
+}
+
+func (g *Gate) record(ctx context.Context, r *http.Request, p *Principal, rule, object string, why error) error {
+	if g.audit == nil {
+		return problem.New(problem.Unavailable, "there is no audit log, and this has to be recorded")
+	}
+	e := audit.Entry{Who: p.ID, Name: p.Name, Role: p.role(), Address: address(r), Action: rule, Object: object, Allowed: why == nil}
+	if why != nil {
+		e.Why = problem.DocumentOf(why).Detail
+	}
+	_, err := g.audit.Record(ctx, e)
+	return err
+}
+
+// Record writes down what somebody did beside a request's own rule: a key made, a file exported.
+func (g *Gate) Record(r *http.Request, p *Principal, action, object string) error {
+	return g.record(r.Context(), r, p, action, object, nil)
+}
+
+// Who is the principal of a request: by bearer token (a key, the machine's token, or an ID token
+// of the provider), by basic authentication with a key as password, by the header
+// X-ClickHouse-Key, or by session. Unauthenticated: nobody, or somebody who shows what is not known.
+func (g *Gate) Who(r *http.Request) (*Principal, error) {
+	if token := shown(r); token != "" {
+		return g.ByToken(r.Context(), token)
+	}
+	cookie, err := r.Cookie(g.cookie("session"))
+	if err != nil {
+		return nil, errNoSession
+	}
+	// A page elsewhere can make a browser send the cookie, not read the answer: so it may not change anything.
+	if err := g.cross.Check(r); err != nil {
+		return nil, problem.Wrap(err, problem.Denied, "access", "this request was made by a page of another site")
+	}
+	s, err := g.Sessions.Of(r.Context(), cookie.Value)
+	if err != nil {
+		return nil, err
+	}
+	if s, err = g.fresh(r.Context(), cookie.Value, s); err != nil {
+		return nil, err
+	}
+	p := s.Principal
+	return &p, nil
+}
+
+// shown is the secret that a request carries besides cookies.
+func shown(r *http.Request) string {
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return token
+	}
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	return r.Header.Get("X-ClickHouse-Key")
+}
+
+// ByToken is who shows a token.
+func (g *Gate) ByToken(ctx context.Context, token string) (*Principal, error) {
+	switch {
+	case g.options.Machine != "" && subtle.ConstantTimeCompare([]byte(token), []byte(g.options.Machine)) == 1:
+		return &Principal{ID: "operator:machine", Name: "operator of the machine", Roles: []Role{Operator}}, nil
+	case strings.HasPrefix(token, tokenPrefix):
+		return g.Keys.Principal(ctx, token)
+	case g.signIn != nil && strings.Count(token, ".") == 2: // a JSON web token
+		return g.signIn.Token(ctx, token)
+	}
+	return nil, errUnknown
+}
+
+// grace is how long a session holds that its provider could not be asked about.
+const grace = 10 * time.Minute
+
+// fresh asks the provider again when what it said is old. Of many requests at once one asks.
+func (g *Gate) fresh(ctx context.Context, cookie string, s *Session) (*Session, error) {
+	if g.signIn == nil || s.Fresh.IsZero() || s.Fresh.After(g.options.Now()) {
+		return s, nil
+	}
+	result, err, _ := g.renewal.Do(sessionKey(cookie), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		defer cancel()
+		// Another process may have asked; a refresh token often works once.
+		if now, err := g.Sessions.Of(ctx, cookie); err == nil && now.Fresh.After(g.options.Now()) {
+			return now, nil
+		}
+		next, err := g.signIn.Refreshed(ctx, s)
+		if err != nil {
+			if problem.KindOf(err) != problem.Unavailable {
+				err = errors.Join(err, g.Sessions.End(ctx, cookie))
+			}
+			return nil, err
+		}
+		return next, g.Sessions.Renew(ctx, cookie, next)
+	})
+	switch {
+	case err == nil:
+		return result.(*Session), nil
+	case problem.KindOf(err) == problem.Unavailable && g.options.Now().Before(s.Fresh.Add(grace)):
+		return s, nil
+	}
+	return nil, err
+}
+
+// address is the client's, without its port.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// linkLasts is how long a sign-in link works.
+const linkLasts = 15 * time.Minute
+
+// Link is a path that signs whoever opens it in as operator, once, within 15 minutes, in
+// this process.
+func (g *Gate) Link() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.options.Now()
+	for token, until := range g.links {
+		if until.Before(now) {
+			delete(g.links, token)
+		}
+	}
+	token := rand.Text()
+	g.links[token] = now.Add(linkLasts)
+	return "/sign-in?link=" + token
+}
+
+// follow takes a link, which then works no more.
+func (g *Gate) follow(token string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	until, ok := g.links[token]
+	delete(g.links, token)
+	return ok && until.After(g.options.Now())
+}
+
+// cookie is the name of a cookie. With https it has the prefix that keeps other hosts of the
+// domain from setting it.
+func (g *Gate) cookie(name string) string {
+	if g.options.TLS {
+		return "__Host-ombor-" + name
+	}
+	return "ombor-" + name
+}
+
+func (g *Gate) setCookie(w http.ResponseWriter, name, value string, lasts time.Duration) {
+	c := &http.Cookie{Name: g.cookie(name), Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: g.options.TLS}
+	if c.MaxAge = int(lasts / time.Second); lasts <= 0 {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
+
+// SignIn answers GET /sign-in: it follows a link, or sends people to their provider.
+func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if link := r.URL.Query().Get("link"); link != "" {
+		if err := g.limits.failed(address(r)); err != nil {
+			problem.Write(w, err)
+			return
+		}
+		if !g.follow(link) {
+			problem.Write(w, problem.New(problem.Unauthenticated, "this link has been used, or is older than 15 minutes; 'ombor sign-in' on the server's machine prints another"))
+			return
+		}
+		g.begin(w, r, Session{Principal: Principal{ID: "operator:link", Name: "operator", Roles: []Role{Operator}}}, r.URL.Query().Get("to"))
+		return
+	}
+	if g.signIn == nil {
+		problem.Write(w, problem.New(problem.NotFound, "no provider is configured where people sign in; the operator signs in with the link that 'ombor sign-in' prints on the server's machine"))
+		return
+	}
+	to, cookie, err := g.signIn.Leave(r.Context(), r.URL.Query().Get("to"))
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	g.setCookie(w, "attempt", cookie, attemptLasts)
+	http.Redirect(w, r, to, http.StatusFound)
+}
+
+// Callback answers GET /sign-in/callback, to which the provider sends people back.
+func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if g.signIn == nil {
+		problem.Write(w, problem.New(problem.NotFound, "no provider is configured where people sign in"))
+		return
+	}
+	var attempt string
+	if c, err := r.Cookie(g.cookie("attempt")); err == nil {
+		attempt = c.Value
+	}
+	g.setCookie(w, "attempt", "", 0)
+	s, to, err := g.signIn.Return(r.Context(), r.URL.Query(), attempt)
+	if err != nil {
+		if limited := g.limits.failed(address(r)); limited == nil {
+			err = g.deny(r.Context(), r, nobody(nil), "GET /sign-in/callback", "", err)
+		}
+		problem.Write(w, err)
+		return
+	}
+	g.begin(w, r, *s, to)
+}
+
+func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s Session, to string) {
+	if err := g.record(r.Context(), r, &s.Principal, "sign in", "", nil); err != nil {
+		problem.Write(w, err)
+		return
+	}
+	cookie, err := g.Sessions.Begin(r.Context(), s)
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	g.setCookie(w, "session", cookie, sessionLength)
+	http.Redirect(w, r, ownPage(to), http.StatusFound)
+}
+
+// SignOut answers POST /sign-out: the session ends here, and then at the provider.
+func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if err := g.cross.Check(r); err != nil {
+		problem.Write(w, problem.Wrap(err, problem.Denied, "access", "this request was made by a page of another site"))
+		return
+	}
+	to := "/"
+	if c, err := r.Cookie(g.cookie("session")); err == nil {
+		if s, err := g.Sessions.Of(r.Context(), c.Value); err == nil {
+			if err := g.record(r.Context(), r, &s.Principal, "sign out", "", nil); err != nil {
+				problem.Write(w, err)
+				return
+			}
+			if g.signIn != nil && s.Hint != "" {
+				to = g.signIn.Farewell(r.Context(), s.Hint)
+			}
+		}
+		if err := g.Sessions.End(r.Context(), c.Value); err != nil {
+			problem.Write(w, err)
+			return
+		}
+	}
+	g.setCookie(w, "session", "", 0)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}

@@ -1,0 +1,182 @@
+package access
+
+import (
+	"slices"
+	"strings"
+)
+
+// Rule says who may use a route or a command.
+type Rule struct {
+	Name   string   // "GET /v1/scorecard", as the router has it, or "ombor load"
+	Roles  []Role   // who may; nobody else
+	Open   bool     // everybody may, also who shows nothing: it tells nothing of the data
+	Record bool     // every use is in the audit log; denials always are
+	Own    bool     // an agency sees its own rows here, and the national total
+	Via    []string // of a command: the routes that it uses, whose rules decide
+}
+
+// Machine marks commands that work on files of the machine and ask no server: the machine's own
+// permissions decide.
+const Machine = "the machine"
+
+// Who reads figures, who also works with what lies behind them, and who runs the installation.
+var (
+	readers  = []Role{Leader, Analyst, Center, Agency, Operator}
+	readersP = append([]Role{Public}, readers...)
+	behind   = []Role{Analyst, Center, Operator}
+	keepers  = []Role{Center, Operator}
+	everyone = append([]Role{Source, Public}, readers...)
+)
+
+// Table is every rule. A route or a command that does not stand here is denied to everybody; a
+// test holds it against the router and the commands that there are.
+var Table = []Rule{
+	// What tells nothing of the data: the page's own files, health, signing in.
+	{Name: "GET /", Open: true},
+	{Name: "GET page", Open: true}, // every other address of the application
+	{Name: "GET /assets/*file", Open: true},
+	{Name: "GET /icon.svg", Open: true},
+	{Name: "GET /theme.js", Open: true},
+	{Name: "GET /healthz", Open: true},
+	{Name: "GET /readyz", Open: true},
+	{Name: "GET /openapi.json", Open: true},
+	{Name: "GET /asyncapi.json", Open: true},
+	{Name: "GET /docs", Open: true},
+	{Name: "GET /docs/style.css", Open: true},
+	{Name: "GET /v1/labels", Open: true},
+	{Name: "GET /v1/me", Open: true},
+	{Name: "GET /sign-in", Open: true},
+	{Name: "GET /sign-in/callback", Open: true},
+	{Name: "POST /sign-out", Open: true},
+
+	// Sending.
+	{Name: "POST /v1/events", Roles: []Role{Source, Operator}},
+	{Name: "POST /v1/deliveries", Roles: []Role{Source, Operator}},
+	{Name: "GET /v1/receipts/:id", Roles: []Role{Source, Center, Operator}},
+
+	// Definitions and reference.
+	{Name: "GET /v1/status", Roles: append([]Role{Source}, readers...)},
+	{Name: "GET /v1/live", Roles: readersP},
+	{Name: "GET /v1/kpis", Roles: readersP},
+	{Name: "GET /v1/kpis/:id", Roles: readersP},
+	{Name: "GET /v1/services", Roles: readersP},
+	{Name: "GET /v1/organisations", Roles: readersP},
+	{Name: "GET /v1/regions", Roles: readersP},
+	{Name: "GET /v1/contracts", Roles: everyone},
+	{Name: "GET /v1/contracts/:type", Roles: everyone},
+	{Name: "GET /v1/dictionary", Roles: everyone},
+
+	// Figures.
+	{Name: "GET /v1/kpis/:id/values", Roles: readersP, Own: true},
+	{Name: "GET /v1/scorecard", Roles: readersP, Own: true},
+	{Name: "GET /v1/targets", Roles: readersP},
+	{Name: "GET /v1/changes", Roles: readers},
+	{Name: "GET /v1/kpis/:id/why", Roles: readers, Own: true},
+	{Name: "GET /v1/kpis/:id/gap", Roles: readers, Own: true},
+	{Name: "GET /v1/kpis/:id/movers", Roles: readers, Own: true},
+	{Name: "GET /v1/kpis/:id/sql", Roles: behind},
+	{Name: "GET /v1/projects", Roles: readers, Own: true},
+	{Name: "GET /v1/projects/:id", Roles: readers, Own: true},
+
+	// Quality of what was sent.
+	{Name: "GET /v1/quality", Roles: readers, Own: true},
+	{Name: "GET /v1/quarantine", Roles: keepers, Record: true},
+	{Name: "GET /v1/quarantine/:id", Roles: keepers, Record: true},
+	{Name: "POST /v1/quarantine/:id/fix", Roles: keepers, Record: true},
+	{Name: "POST /v1/quarantine/replay", Roles: keepers, Record: true},
+	{Name: "POST /v1/quarantine/dismiss", Roles: keepers, Record: true},
+
+	// Analysts' SQL: at the door that speaks ClickHouse's interface. The statement is recorded.
+	{Name: "sql", Roles: []Role{Analyst, Center, Agency, Operator}, Record: true, Own: true},
+
+	// Running the installation.
+	{Name: "GET /metrics", Roles: []Role{Operator}},
+	{Name: "GET /v1/keys", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /v1/keys", Roles: []Role{Operator}, Record: true},
+	{Name: "DELETE /v1/keys/:id", Roles: []Role{Operator}, Record: true},
+	{Name: "GET /v1/audit", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /v1/links", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /operator/verify", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /operator/compact", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /operator/rebuild", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /operator/backup", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /operator/audit", Roles: []Role{Operator}, Record: true},
+
+	// Commands.
+	{Name: "ombor serve", Via: []string{Machine}},
+	{Name: "ombor demo", Via: []string{Machine}},
+	{Name: "ombor load", Via: []string{"POST /v1/events", "POST /v1/deliveries", "GET /v1/receipts/:id"}},
+	{Name: "ombor kpi", Via: []string{"GET /v1/kpis", "GET /v1/kpis/:id/values"}},
+	{Name: "ombor sql", Via: []string{"sql"}},
+	{Name: "ombor status", Via: []string{"GET /v1/status"}},
+	{Name: "ombor quality", Via: []string{"GET /v1/quality"}},
+	{Name: "ombor quarantine list", Via: []string{"GET /v1/quarantine"}},
+	{Name: "ombor quarantine show", Via: []string{"GET /v1/quarantine/:id"}},
+	{Name: "ombor quarantine fix", Via: []string{"POST /v1/quarantine/:id/fix"}},
+	{Name: "ombor quarantine replay", Via: []string{"POST /v1/quarantine/replay"}},
+	{Name: "ombor quarantine dismiss", Via: []string{"POST /v1/quarantine/dismiss"}},
+	{Name: "ombor verify", Via: []string{"POST /operator/verify"}},
+	{Name: "ombor compact", Via: []string{"POST /operator/compact"}},
+	{Name: "ombor rebuild", Via: []string{"POST /operator/rebuild"}},
+	{Name: "ombor backup", Via: []string{"POST /operator/backup"}},
+	{Name: "ombor restore", Via: []string{Machine}},
+	{Name: "ombor simulate", Via: []string{Machine}},
+	{Name: "ombor pack check", Via: []string{Machine}},
+	{Name: "ombor doctor", Via: []string{Machine}},
+	{Name: "ombor engine", Via: []string{Machine}},
+	{Name: "ombor key create", Via: []string{"POST /v1/keys"}},
+	{Name: "ombor key list", Via: []string{"GET /v1/keys"}},
+	{Name: "ombor key revoke", Via: []string{"DELETE /v1/keys/:id"}},
+	{Name: "ombor sign-in", Via: []string{"POST /v1/links"}},
+	{Name: "ombor audit list", Via: []string{"GET /v1/audit"}},
+	{Name: "ombor audit verify", Via: []string{"POST /operator/audit"}},
+}
+
+var rules = func() map[string]Rule {
+	all := map[string]Rule{}
+	for _, r := range Table {
+		all[r.Name] = r
+	}
+	return all
+}()
+
+// RuleOf is the rule of a route or command; false when there is none.
+func RuleOf(name string) (Rule, bool) {
+	r, ok := rules[name]
+	return r, ok
+}
+
+func (r *Rule) allows(p *Principal) bool { return r.Open || p.Is(r.Roles...) }
+
+// Allowed are the roles that may use the rule; of a command those that may use all of its routes.
+// An open rule, and a command of the machine, are for every role.
+func (r *Rule) Allowed() []Role {
+	all := append([]Role{Public}, Roles...)
+	if r.Open {
+		return all
+	}
+	if len(r.Via) == 0 {
+		return r.Roles
+	}
+	return slices.DeleteFunc(all, func(role Role) bool {
+		return slices.ContainsFunc(r.Via, func(route string) bool {
+			via := rules[route]
+			return route != Machine && !slices.Contains(via.Allowed(), role)
+		})
+	})
+}
+
+// words names roles for people: "analysts, center or operators".
+func words(roles []Role) string {
+	names := map[Role]string{Source: "sources", Leader: "leaders", Analyst: "analysts", Center: "the center", Agency: "agencies", Operator: "operators"}
+	var all []string
+	for _, r := range roles {
+		if names[r] != "" {
+			all = append(all, names[r])
+		}
+	}
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
+}
