@@ -20,6 +20,7 @@ type statement struct {
 	table   string
 	why     string
 	exact   bool // persons are not in it: they are counted from facts
+	settled bool // persons are in it, and exact
 
 	parts []part // and from: what joint needs; none when it reads several tables
 	from  string
@@ -182,6 +183,9 @@ func whereSQL(conditions []string) string {
 // events compiles a question on events: for each contract over its smallest rollup that
 // has everything, or over its facts.
 func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) {
+	if s, err := q.counted(ctx, qn); s != nil || err != nil {
+		return s, err
+	}
 	s := &statement{params: bind{}}
 	var parts []part
 	var selects []string
@@ -196,7 +200,8 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 			s.table, s.why = q.warehouse.Table(r), fmt.Sprintf("the smallest rollup by %s that holds the measures: %d rows", strings.Join(r.Dims, ", "), rows)
 		} else {
 			parts, from = q.overFacts(qn, i, s.params)
-			s.exact = qn.version.Persons != ""
+			s.settled = countsPersons(qn.version) && len(qn.sides) == 1
+			s.exact = qn.version.Persons != "" && !s.settled
 			s.table, s.why = q.warehouse.Facts(side.contract), q.whyFacts(qn)
 		}
 		selects = append(selects, selectSQL(parts, from))
@@ -429,13 +434,14 @@ func (q *Queries) live(c *contract.Contract, qn *question, params bind) string {
 	return "_sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + q.warehouse.Facts(c) + " WHERE " + and(conditions) + ")"
 }
 
-// overFacts is what to read of the facts of the question's side i, and where.
-func (q *Queries) overFacts(qn *question, i int, params bind) ([]part, string) {
+// overFacts is what to read of the facts of the question's side i, and where; under more
+// conditions if given.
+func (q *Queries) overFacts(qn *question, i int, params bind, more ...string) ([]part, string) {
 	v, c, at := qn.version, qn.sides[i].contract, qn.sides[i].At
 	joined := len(qn.sides) > 1
 	dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
 	day, hour := q.warehouse.DayOf(c, at), q.warehouse.HourOf(c, at)
-	conditions := qn.conditions(params, day, dimension)
+	conditions := append(qn.conditions(params, day, dimension), more...)
 	if dated := warehouse.Dated(c, at); dated != "" {
 		conditions = append([]string{dated}, conditions...)
 	}
@@ -462,8 +468,11 @@ func (q *Queries) overFacts(qn *question, i int, params bind) ([]part, string) {
 			parts[len(parts)-1].inner = "toInt64(count())"
 		}
 		parts = append(parts, part{colN, "Cases", "sum(Cases)", "sum"}, part{colRetracted, "Retracted", "sum(Retracted)", "sum"}, part{colSimulated, "Simulated", "sum(Simulated)", "sum"})
+		if countsPersons(v) && !joined {
+			parts = append(parts, part{colPersons, "Persons", "count()", "sum"})
+		}
 		for i := range parts { // the outer names must not hide the inner columns
-			if parts[i].join != "" && parts[i].is != colNumerator {
+			if is := parts[i].is; is == colN || is == colRetracted || is == colSimulated {
 				parts[i].inner = strings.Replace(parts[i].inner, "(", "(counted.", 1)
 			}
 		}

@@ -156,6 +156,10 @@ func (w *writer) events() (string, error) {
 		if qn.to != reference.NoDay {
 			conditions = append(conditions, day+" <= "+literal(qn.to.String()))
 		}
+		if qn.matured != reference.NoDay && (qn.to == reference.NoDay || qn.matured < qn.to) {
+			conditions = append(conditions, day+" <= "+literal(qn.matured.String()))
+			w.note(fmt.Sprintf("Days after %s are left out: what happened on them may still change (%d days).", qn.matured, qn.version.Matures))
+		}
 		conditions = append(conditions, w.filters(s.contract)...)
 		if d := qn.version.Distinct; d != nil {
 			conditions = append(conditions, unquote(present(s.contract, d.Of)))
@@ -204,46 +208,61 @@ func (w *writer) events() (string, error) {
 	return w.finished(columns, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)"), nil
 }
 
+// days are those for which a stock is told.
+func (w *writer) days(ctx context.Context) ([]reference.Day, error) {
+	q, qn := w.queries, w.question
+	last := qn.to
+	if last == reference.NoDay {
+		last = qn.today
+	}
+	if qn.grain == Whole {
+		return []reference.Day{min(last, qn.today)}, nil
+	}
+	from := qn.from
+	if from == reference.NoDay {
+		src, err := q.sources(ctx, qn)
+		if err != nil {
+			return nil, err
+		}
+		if from = src.first; from == reference.NoDay {
+			return nil, bad("kpi", "nothing has been received yet")
+		}
+	}
+	var days []reference.Day
+	for _, p := range q.calendar.periods(qn.grain, from, max(last, from), q.maxCells) {
+		days = append(days, min(p.to, qn.today))
+	}
+	return slices.Compact(days), nil
+}
+
+// each is an expression that gives a row once for each of the days.
+func each(days []reference.Day) string {
+	list := make([]string, len(days))
+	for i, d := range days {
+		list[i] = "toDate(" + literal(d.String()) + ")"
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return "arrayJoin([" + strings.Join(list, ", ") + "])"
+}
+
 // stock is the query on the latest row of every key up to each day.
 func (w *writer) stock(ctx context.Context) (string, error) {
-	q, qn := w.queries, w.question
-	days := []reference.Day{qn.to}
-	if qn.to == reference.NoDay {
-		days[0] = qn.today
+	qn := w.question
+	days, err := w.days(ctx)
+	if err != nil {
+		return "", err
 	}
-	if qn.grain != Whole {
-		from := qn.from
-		if from == reference.NoDay {
-			src, err := q.sources(ctx, qn)
-			if err != nil {
-				return "", err
-			}
-			if from = src.first; from == reference.NoDay {
-				return "", bad("kpi", "nothing has been received yet")
-			}
-		}
-		var ends []reference.Day
-		for _, p := range q.calendar.periods(qn.grain, from, max(days[0], from), q.maxCells) {
-			ends = append(ends, min(p.to, qn.today))
-		}
-		days = slices.Compact(ends)
-	} else {
-		days[0] = min(days[0], qn.today)
+	if qn.version.Backlog != nil {
+		return w.backlog(days)
 	}
 	s := qn.sides[0]
-	asOf := "toDate(" + literal(days[0].String()) + ")"
-	if len(days) > 1 {
-		list := make([]string, len(days))
-		for i, d := range days {
-			list[i] = "toDate(" + literal(d.String()) + ")"
-		}
-		asOf = "arrayJoin([" + strings.Join(list, ", ") + "])"
-	}
 	from, err := w.rows(s.contract)
 	if err != nil {
 		return "", err
 	}
-	own, err := w.matched(fmt.Sprintf("SELECT *\nFROM (\n%s\n)\nWHERE _day <= %s\nORDER BY time DESC, _seq DESC\nLIMIT 1 BY %[2]s, %[3]s", indent("SELECT *, "+asOf+" AS "+kpi.AsOf+"\nFROM "+from), kpi.AsOf, qn.version.Key))
+	own, err := w.matched(fmt.Sprintf("SELECT *\nFROM (\n%s\n)\nWHERE _day <= %s\nORDER BY time DESC, _seq DESC\nLIMIT 1 BY %[2]s, %[3]s", indent("SELECT *, "+each(days)+" AS "+kpi.AsOf+"\nFROM "+from), kpi.AsOf, qn.version.Key))
 	if err != nil {
 		return "", err
 	}
@@ -253,6 +272,58 @@ func (w *writer) stock(ctx context.Context) (string, error) {
 	}
 	columns := append([]selection{{"Period", kpi.AsOf, ""}}, w.dimensions(s.contract)...)
 	return w.finished(append(columns, w.measures(0, unsigned)...), from), nil
+}
+
+// backlog is the query on what has entered by each day and not left: by day of entry, what
+// entered less what left, and what left only later.
+func (w *writer) backlog(days []reference.Day) (string, error) {
+	qn := w.question
+	b := qn.version.Backlog
+	var parts []string
+	for i, s := range qn.sides[:2] {
+		entered, left, since := "_day", "0", "0"
+		if i == 1 {
+			entered, left, since = "toDate("+b.Entered+")", "1", "_day > "+kpi.AsOf
+		}
+		columns := []selection{{kpi.AsOf, each(days), "any"}, {"Entered", entered, "any"}}
+		for _, d := range w.dimensions(s.contract) {
+			d.merge = "any"
+			columns = append(columns, d)
+		}
+		columns = append(columns, selection{"LeftEver", left, "any"}, selection{"LeftSince", "toInt64(" + since + ")", "any"})
+		from, err := w.rows(s.contract, w.filters(s.contract)...)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, selecting(columns, from))
+	}
+	columns := []selection{{"Period", kpi.AsOf, ""}, {"Age", "dateDiff('day', Entered, " + kpi.AsOf + ")", ""}}
+	for _, d := range w.dimensions(qn.sides[0].contract) {
+		columns = append(columns, selection{d.alias, d.alias, ""})
+	}
+	columns = append(columns, selection{"Waiting", "greatest(countIf(LeftEver = 0) - countIf(LeftEver = 1), 0) + sum(LeftSince)", "any"})
+	ages := selecting(columns, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)\nWHERE Entered <= "+kpi.AsOf)
+	told := slices.Clone(columns[:1])
+	told[0].expression = "Period"
+	for _, d := range columns[2 : len(columns)-1] {
+		told = append(told, d)
+	}
+	told = append(told, quantiles(b.Quantiles, func(point float64) string { return fmt.Sprintf("quantileExactInclusive(%g)(Age)", point) })...)
+	told = append(told, selection{"Cases", "count()", "sum"})
+	return w.finished(told, "(\n"+indent(ages)+"\n)\nARRAY JOIN range(toUInt64(Waiting)) AS Case"), nil
+}
+
+// quantiles are the columns of a distribution: the first is the value.
+func quantiles(points []float64, expression func(point float64) string) []selection {
+	var list []selection
+	for i, point := range points {
+		alias := "Value"
+		if i > 0 {
+			alias = strings.ReplaceAll(fmt.Sprintf("P%g", math.Round(1e6*point)/1e4), ".", "_")
+		}
+		list = append(list, selection{alias, expression(point), "any"})
+	}
+	return list
 }
 
 // reported is the query on reported windows. Which windows make a cell, whether they are
@@ -332,11 +403,7 @@ func DimensionColumn(dimension string) string {
 func (w *writer) filters(c *contract.Contract) []string {
 	var list []string
 	for _, f := range w.question.where {
-		values := make([]string, len(f.values))
-		for i, v := range f.values {
-			values[i] = literal(v)
-		}
-		list = append(list, unquote(warehouse.DimensionOf(c, f.dimension))+" IN ("+strings.Join(values, ", ")+")")
+		list = append(list, unquote(warehouse.DimensionOf(c, f.dimension))+" "+among(f.values))
 	}
 	return list
 }
@@ -367,13 +434,9 @@ func (w *writer) measures(i int, term func(kpi.Term) string) []selection {
 		if d.If != "" {
 			condition += " AND (" + d.If + ")"
 		}
-		for j, point := range d.Quantiles {
-			alias := "Value"
-			if j > 0 {
-				alias = fmt.Sprintf("P%g", math.Round(1e6*point)/1e4)
-			}
-			list = append(list, selection{strings.ReplaceAll(alias, ".", "_"), fmt.Sprintf("quantileExactInclusiveIf(%g)(%s, %s)", point, of, condition), "any"})
-		}
+		list = append(list, quantiles(d.Quantiles, func(point float64) string {
+			return fmt.Sprintf("quantileExactInclusiveIf(%g)(%s, %s)", point, of, condition)
+		})...)
 		list = append(list, selection{"Cases", "countIf(" + condition + ")", "sum"})
 	} else {
 		if v.Distinct != nil {
@@ -400,17 +463,18 @@ func (w *writer) measures(i int, term func(kpi.Term) string) []selection {
 func (w *writer) finished(columns []selection, from string, having ...string) string {
 	qn := w.question
 	v := qn.version
-	if v.Distribution == nil {
-		value, scale := "Numerator", ""
-		if minor := w.queries.minorUnits(qn); minor > 1 {
-			value = fmt.Sprintf("Numerator / %d", minor)
-		}
+	divided := v.Denominator != nil || v.Per != nil
+	value := "Numerator"
+	if minor := w.queries.minorUnits(qn); minor > 1 {
+		value = fmt.Sprintf("Numerator / %d", minor)
+	}
+	if divided { // a division of decimals would keep their few digits
+		value = strings.Replace(value, "Numerator", "toFloat64(Numerator)", 1) + " / nullIf(toFloat64(Denominator), 0)"
 		if qn.kpi.Unit == kpi.Percent {
-			scale = "100 * "
+			value = "100 * " + value
 		}
-		if v.Denominator != nil { // a division of decimals would keep their few digits
-			value = scale + strings.Replace(value, "Numerator", "toFloat64(Numerator)", 1) + " / nullIf(toFloat64(Denominator), 0)"
-		}
+	}
+	if v.Quantiles() == nil && v.Per == nil {
 		at := slices.IndexFunc(columns, func(c selection) bool { return c.alias == "Cases" })
 		columns = slices.Insert(slices.Clone(columns), at, selection{"Value", value, "any"})
 	}
@@ -424,10 +488,49 @@ func (w *writer) finished(columns []selection, from string, having ...string) st
 	if len(having) > 0 {
 		text += "\nHAVING " + strings.Join(having, " AND ")
 	}
+	if v.Per != nil {
+		text = w.per(text, value)
+	}
 	if len(order) > 0 {
 		text += "\nORDER BY " + strings.Join(order, ", ")
 	}
 	return text
+}
+
+// per divides what was counted by what a reference table counts: of the row that a
+// dimension names, or of all that the filters name, or of all under no other.
+func (w *writer) per(counted, value string) string {
+	qn := w.question
+	per := qn.version.Per
+	day := qn.to
+	if day == reference.NoDay {
+		day = qn.today
+	}
+	database, _, _ := strings.Cut(w.answer.Reads[0], ".")
+	table := database + "." + per.Table + "_history"
+	w.answer.Reads = append(w.answer.Reads, table)
+	w.note(fmt.Sprintf("%s is that of %s for every period.", per.String(), day))
+	on := literal(day.String())
+	conditions := []string{"(valid_from IS NULL OR valid_from <= " + on + ")", "(valid_to IS NULL OR valid_to >= " + on + ")"}
+	number := fmt.Sprintf("toFloat64OrZero(%s)", per.Column)
+	joined := fmt.Sprintf("CROSS JOIN (\n    SELECT sum(%s) / %d AS Denominator\n    FROM %s\n    WHERE ", number, per.Each, table)
+	named, end := false, "\n) AS per"
+	for _, f := range qn.sides[0].contract.Fields {
+		if f.To != per.Table || named {
+			continue
+		}
+		if slices.Contains(qn.by, f.Name) {
+			named, end = true, end+" ON per.code = counted."+DimensionColumn(f.Name)
+			joined = fmt.Sprintf("LEFT JOIN (\n    SELECT code, %s / %d AS Denominator\n    FROM %s\n    WHERE ", number, per.Each, table)
+		} else if values := qn.filtered(f.Name); values != nil {
+			named = true
+			conditions = append(conditions, "code "+among(values))
+		}
+	}
+	if !named && w.queries.refs.Table(per.Table).HasColumn("parent") {
+		conditions = append(conditions, "parent = ''")
+	}
+	return "SELECT counted.*, Denominator, " + value + " AS Value\nFROM (\n" + indent(counted) + "\n) AS counted\n" + joined + strings.Join(conditions, " AND ") + end
 }
 
 // selecting is a SELECT of columns, grouped by those that are no aggregates.
@@ -467,6 +570,10 @@ func (w *writer) head() string {
 	case v.Distribution != nil:
 		w.answer.Exact, w.answer.Error = false, warehouse.RelativeError
 		say("Quantiles of %s, exact here; the API takes them from buckets, within %g %% of these.", v.Distribution.Of, warehouse.RelativeError)
+	case v.Backlog != nil:
+		say("What waits on a day: %s. Value is a quantile of the days for which it has waited.", v.Backlog)
+	case v.Per != nil:
+		say("Value = %s ÷ (%s).", v.Numerator.Text, v.Per)
 	case v.Distinct != nil:
 		say("Distinct values of %s, which cannot be added over periods.", v.Distinct.Of)
 	case v.Denominator != nil:
@@ -476,6 +583,9 @@ func (w *writer) head() string {
 	}
 	switch v.Basis {
 	case kpi.Stock:
+		if v.Backlog != nil {
+			break
+		}
 		say("A stock: of every %s the newest row up to the day counts (%s).", v.Key, kpi.AsOf)
 	case kpi.Reported:
 		say("Reported figures: a window counts as a whole, and only windows that follow each other without a gap are added.")
@@ -521,6 +631,15 @@ func reportedTerm(t kpi.Term) string {
 		return "sumOrNull(" + t.Of + ")"
 	}
 	return "sumOrNullIf(" + t.Of + ", " + t.If + ")"
+}
+
+// among is the condition to be one of the values.
+func among(values []string) string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = literal(v)
+	}
+	return "IN (" + strings.Join(list, ", ") + ")"
 }
 
 func literal(s string) string {

@@ -481,6 +481,9 @@ func (q *Queries) checkDistinct(qn *question) error {
 // the count is right unless a row of the cell was taken back; then those days count
 // whose rows all stand; and where these are not enough, or no rollup was read, facts do.
 func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, found map[key]*sums) error {
+	if s.settled {
+		return nil
+	}
 	all := s.exact || q.k > q.warehouse.PersonsLimit() // rollups do not count that far
 	doubt := all
 	for _, c := range found {

@@ -253,6 +253,11 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 			group.Go(func() error { return w.makeRollup(inner, r, hash, replaces) })
 		}
 	}
+	for _, d := range w.distincts {
+		if wanted[d.table] = true; there[d.table] == "" {
+			group.Go(func() error { return w.exec(inner, "warehouse: make "+d.table, nil, w.createDistinct(d)) })
+		}
+	}
 	if err := group.Wait(); err != nil {
 		return err
 	}

@@ -25,9 +25,11 @@ import (
 //     row with its sign, for what was known on a day;
 //   - <table>: a reference table, one row for each code; <table>_history: a row for each
 //     span in which a code had one meaning;
-//   - calendar: a row for each day.
+//   - calendar: a row for each day;
+//   - kpi_values: every figure that was published of a closed period, masked as it was
+//     published, with the day from which it was known. Figures of open periods are not in it.
 //
-// A contract with a field of class special has neither view.
+// A contract with a field of class special has neither view of its own.
 //
 // A view costs nothing to keep. It reads what was taken back (the rows of sign −1) for
 // every question, which are few, and passes every condition on to the facts' own index;
@@ -46,19 +48,15 @@ type object struct {
 // View is the analysts' view of a contract's rows that stand, with its database; false
 // when it has none, because it holds fields of class special.
 func (w *Warehouse) View(c *contract.Contract) (string, bool) {
-	return plain(w.databases.ombor) + "." + plain(c.Table()), !special(c)
+	return plain(w.databases.ombor) + "." + plain(c.Table()), !c.Special()
 }
 
 // Ledger is the analysts' view of every row of a contract, with the column _sign.
 func (w *Warehouse) Ledger(c *contract.Contract) (string, bool) {
-	return plain(w.databases.ombor) + "." + plain(ledgerName(c)), !special(c)
+	return plain(w.databases.ombor) + "." + plain(ledgerName(c)), !c.Special()
 }
 
 func ledgerName(c *contract.Contract) string { return c.Table() + "_ledger" }
-
-func special(c *contract.Contract) bool {
-	return slices.ContainsFunc(c.Fields, func(f contract.Field) bool { return f.Class == contract.Special })
-}
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -176,12 +174,15 @@ func (w *Warehouse) make(ctx context.Context, o object, there bool) error {
 func (w *Warehouse) objects(refs *reference.Set) []object {
 	var list []object
 	for _, c := range w.contracts {
-		if special(c) {
+		if c.Name == contract.FigurePublished {
+			list = append(list, w.published(c))
+		}
+		if c.Special() {
 			continue
 		}
 		list = append(list, w.viewOf(c), w.ledgerOf(c))
 	}
-	taken := map[string]bool{"calendar": true, "kpi_values": true}
+	taken := map[string]bool{"calendar": true}
 	for _, o := range list {
 		taken[o.name] = true
 	}
@@ -234,6 +235,37 @@ func (w *Warehouse) visible(c *contract.Contract) (columns []column, selected st
 		columns, list = append(columns, column{name: col.name, kind: col.kind, about: col.about}), append(list, expression)
 	}
 	return columns, strings.Join(list, ", ")
+}
+
+// published is the view of what was published of closed periods. What is hidden has no
+// numbers and one state, whatever the reason.
+func (w *Warehouse) published(c *contract.Contract) object {
+	shown := func(expression string) string { return "if(hidden, NULL, " + expression + ")" }
+	o := object{name: "kpi_values", about: "Figures as they were published when their period closed, and their corrections. The highest number of a figure is the newest; with known_on <= a day: what was published by then. What is hidden outside has no numbers here."}
+	var selected []string
+	for _, col := range []struct{ name, kind, about, expression string }{
+		{"kpi", "String", "id of the KPI", "toString(kpi)"},
+		{"variant", "String", "variant of the definition; empty: the default", "toString(variant)"},
+		{"version", "Int64", "version of the definition", "version"},
+		{"grain", "String", "month, quarter or year", "toString(grain)"},
+		{"from", "Date", "first day of the period", "toDate(from)"},
+		{"to", "Date", "last day of the period", "toDate(to)"},
+		{"by", "String", "the dimensions, by comma; empty: the whole", "toString(by)"},
+		{"key", "Array(String)", "their values, in the same order", "JSONExtract(key, 'Array(String)')"},
+		{"number", "Int64", "1 for what was published when the period closed, 2 and so on for corrections", "number"},
+		{"known_on", "Date", "day on which it was published", "_day"},
+		{"state", "String", "value, zero, not_applicable, not_provided or suppressed", "if(hidden, 'suppressed', toString(state))"},
+		{"value", "Nullable(Float64)", "the figure in the KPI's unit, percentages as 0 to 100; null: state says why", shown("value")},
+		{"numerator", "Nullable(Float64)", "in the formula's own unit", shown("toFloat64OrNull(numerator)")},
+		{"denominator", "Nullable(Float64)", "in the formula's own unit", shown("toFloat64OrNull(denominator)")},
+		{"cases", "Nullable(Int64)", "rows behind the figure", shown("cases")},
+		{"_simulated", "Bool", "made by simulation", "_simulated"},
+	} {
+		o.columns = append(o.columns, column{name: col.name, kind: col.kind, about: col.about})
+		selected = append(selected, col.expression+" AS "+name(col.name))
+	}
+	o.query = fmt.Sprintf("SELECT %s\nFROM (SELECT * FROM %s WHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0)) AS figures", strings.Join(selected, ", "), w.Facts(c), w.Facts(c))
+	return o
 }
 
 // aboutField tells of a field what its definition does.
@@ -324,7 +356,7 @@ func dayOrNull(d reference.Day) any {
 // description, until the day before the next one.
 func (w *Warehouse) told(t *reference.Table, languages []string) (object, bool) {
 	c := w.Contract(t.History)
-	if t.History == "" || c == nil || special(c) {
+	if t.History == "" || c == nil || c.Special() {
 		return object{}, false
 	}
 	at := slices.IndexFunc(c.Fields, func(f contract.Field) bool { return f.Type == contract.Ref && f.To == t.Name && f.Required })

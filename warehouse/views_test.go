@@ -30,7 +30,7 @@ func analysts(t *testing.T) (*contract.Set, *reference.Set) {
 		t.Fatal(err)
 	}
 	refs := reference.NewSet(&reference.Calendar{Zone: zone, Week: []time.Weekday{1, 2, 3, 4, 5}, Days: map[reference.Day]reference.DayKind{day("2024-03-08"): reference.Holiday}}, regions, services)
-	set, err := contract.NewSet("t.", zone, []*contract.Contract{
+	set, err := contract.NewSet("t.", zone, append(contract.BuiltIn("t."), []*contract.Contract{
 		{Type: "t.request.decided.v1", Name: "request.decided", Major: 1, Title: reference.Names{"en": "Request decided"}, About: "An agency's decision.", Source: "portal", Fields: []contract.Field{
 			{Name: "region", Type: contract.Ref, To: "regions", About: "Where."},
 			{Name: "applicant", Type: contract.Person, ID: "pinfl", Class: contract.Personal},
@@ -43,7 +43,7 @@ func analysts(t *testing.T) (*contract.Set, *reference.Set) {
 			{Name: "service", Type: contract.Ref, To: "services", Required: true},
 			{Name: "mobile", Type: contract.Boolean},
 		}},
-	}, refs)
+	}...), refs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +87,12 @@ func TestViews(t *testing.T) {
 	warehousetest.Insert(t, w, w.Contract("service.changed"), []warehousetest.Row{
 		service(10, "2024-01-05", 3, false), service(11, "2024-01-05", 5, true), service(12, "2024-02-01", 3, nil)})
 
+	published := func(id uint64, number int, hidden bool, state string, value any) warehousetest.Row {
+		return warehousetest.Row{ID: id, Time: at.AddDate(0, number, 0), Cut: day("2024-05-01"), Batch: 1, Data: map[string]any{"kpi": "share", "version": 1, "grain": "month", "from": day("2024-02-01"), "to": day("2024-02-29"),
+			"by": "region", "key": `["03"]`, "number": number, "hidden": hidden, "state": state, "numerator": "3", "denominator": "4", "value": value, "cases": 4, "through": 9}}
+	}
+	warehousetest.Insert(t, w, w.Contract("figure.published"), []warehousetest.Row{published(20, 1, true, "value", 75.0), published(21, 2, false, "value", 75.0)})
+
 	database := prefix + "ombor"
 	view, ok := w.View(w.Contract("request.decided"))
 	if !ok || view != database+".request_decided_v1" {
@@ -103,13 +109,15 @@ func TestViews(t *testing.T) {
 		{"no special class", "SELECT count() FROM system.tables WHERE database = '" + database + "' AND name LIKE 'register%'", "0\n"},
 		{"every table and column is told about", "SELECT table, name FROM system.columns WHERE database = '" + database + "' AND comment = '' UNION ALL SELECT name, '' FROM system.tables WHERE database = '" + database + "' AND comment = ''", ""},
 		{"objects", "SELECT groupArray(name) FROM (SELECT name FROM system.tables WHERE database = '" + database + "' ORDER BY name)",
-			"['calendar','regions','regions_history','request_decided_v1','request_decided_v1_ledger','service_changed_v1','service_changed_v1_ledger','services','services_history']\n"},
+			"['calendar','kpi_values','period_closed_v1','period_closed_v1_ledger','regions','regions_history','request_decided_v1','request_decided_v1_ledger','service_changed_v1','service_changed_v1_ledger','services','services_history']\n"},
 		{"a code's latest meaning", "SELECT * FROM " + database + ".regions ORDER BY code", "03\tAndijan\t3\n26\tTashkent\t3\n"},
 		{"a code's meanings", "SELECT name_en, valid_from, valid_to FROM " + database + ".regions_history WHERE code = '26' ORDER BY valid_from NULLS FIRST", "Old Tashkent\t\\N\t2023-12-31\nTashkent\t2024-01-01\t\\N\n"},
 		{"a table that events change", "SELECT code, mobile, name_en, valid_from, valid_to, _simulated FROM " + database + ".services_history ORDER BY valid_from",
 			"visa\ttrue\tVisa\t2024-01-05\t2024-01-31\tfalse\nvisa\t\\N\tVisa\t2024-02-01\t\\N\tfalse\n"},
 		{"the calendar", "SELECT day, weekday, works, week, month, quarter, holiday FROM " + database + ".calendar WHERE day BETWEEN '2024-03-07' AND '2024-03-09' ORDER BY day",
 			"2024-03-07\t4\ttrue\t2024-W10\t2024-03\t2024-Q1\t\n2024-03-08\t5\tfalse\t2024-W10\t2024-03\t2024-Q1\tholiday\n2024-03-09\t6\tfalse\t2024-W10\t2024-03\t2024-Q1\t\n"},
+		{"what was published, masked", "SELECT key, number, known_on, state, value, numerator, denominator, cases FROM " + database + ".kpi_values WHERE kpi = 'share' ORDER BY number",
+			"['03']\t1\t2024-04-08\tsuppressed\t\\N\t\\N\t\\N\t\\N\n['03']\t2\t2024-05-08\tvalue\t75\t3\t4\t4\n"},
 		{"a wait in working days", "SELECT maxIf(working_days, day = '2024-03-11') - maxIf(working_days, day = '2024-03-06') FROM " + database + ".calendar", "2\n"},
 	} {
 		if got := engine.Exec(t, c.sql); got != c.want {
@@ -138,7 +146,7 @@ func TestViews(t *testing.T) {
 		t.Errorf("after a change of the pack: %q", got)
 	}
 	if got, want := engine.Exec(t, "SELECT groupArray(name) FROM (SELECT name FROM system.tables WHERE database = '"+database+"' AND name NOT LIKE '%v1%' ORDER BY name)"),
-		"['calendar','mine','regions','regions_history']\n"; got != want {
+		"['calendar','kpi_values','mine','regions','regions_history']\n"; got != want {
 		t.Errorf("after a change of the pack: %s, want %s", got, want)
 	}
 	migrate(refs) // what was dropped comes back, a table of the same name as a view takes its place

@@ -91,8 +91,9 @@ type Warehouse struct {
 	shared bool          // others can reach the engine
 	epoch  atomic.Uint64 // of the loader whose statements these are; 0: nobody claimed
 
-	rollups  []*Rollup
-	declared map[string][]*Rollup // by contract.Table()
+	rollups   []*Rollup
+	declared  map[string][]*Rollup // by contract.Table()
+	distincts []*Distinct
 
 	sizes struct {
 		sync.Mutex
@@ -145,6 +146,7 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 	if err := w.derive(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	w.deriveDistinct()
 	if err := conn.Ping(ctx); err != nil {
 		return nil, errors.Join(failure(err, "warehouse: open"), conn.Close())
 	}

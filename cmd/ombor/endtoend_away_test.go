@@ -32,6 +32,26 @@ type s3Proxy struct {
 	*httptest.Server
 	mode  atomic.Value // string: "", "500", "403", "slow", "cut", "lost"
 	broke atomic.Int64 // requests that were broken
+	fatal atomic.Pointer[fatalRequest]
+}
+
+// fatalRequest is one in the middle of which somebody dies.
+type fatalRequest struct {
+	at    int64 // of the requests that change something, from 1
+	done  bool  // the server carries it out
+	kill  func()
+	count atomic.Int64
+}
+
+// kill has somebody killed at a request that changes something, before or after it is done,
+// and says whether it came to that. Nothing changes afterwards.
+func (p *s3Proxy) kill(at int, done bool, kill func()) (killed func() bool) {
+	f := &fatalRequest{at: int64(at), done: done, kill: kill}
+	p.fatal.Store(f)
+	return func() bool {
+		p.fatal.Store(nil)
+		return f.count.Load() >= f.at
+	}
 }
 
 func newS3Proxy(t *testing.T, target string) *s3Proxy {
@@ -47,6 +67,17 @@ func newS3Proxy(t *testing.T, target string) *s3Proxy {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { panic(http.ErrAbortHandler) },
 	}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := p.fatal.Load(); f != nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if n := f.count.Add(1); n >= f.at {
+				if n == f.at && f.done {
+					forward.ServeHTTP(httptest.NewRecorder(), r)
+				}
+				if n == f.at {
+					f.kill()
+				}
+				panic(http.ErrAbortHandler)
+			}
+		}
 		mode := p.mode.Load().(string)
 		if mode != "" {
 			p.broke.Add(1)
@@ -275,7 +306,7 @@ func TestPartsAwayUnderLoad(t *testing.T) {
 	wire := newTCPProxy(t, nats.Addr())
 	s := serve(t, t.TempDir(), "--pack", files(t, crashPack), "--journal", "nats://"+wire.listener.Addr().String(),
 		"--lake", "s3://"+miniotest.Bucket+"/crash?endpoint="+s3.URL)
-	f := newTraffic(t, s.url, number(t, "SEED", 7))
+	f := newTraffic(t, s.url, setting(t, "SEED", 7))
 	quiet := make(chan struct{})
 	var senders sync.WaitGroup
 	for n := range 3 {
@@ -392,7 +423,7 @@ func TestFullDisksUnderLoad(t *testing.T) {
 	tmpfs(t, data, "1500m") // status warns below 1 GiB of room
 	tmpfs(t, lake, "48m")
 	s := serve(t, data, "--pack", files(t, crashPack))
-	f := newTraffic(t, s.url, number(t, "SEED", 9))
+	f := newTraffic(t, s.url, setting(t, "SEED", 9))
 	quiet := make(chan struct{})
 	var senders sync.WaitGroup
 	for n := range 3 {

@@ -4,6 +4,8 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +109,61 @@ func TestCompactCommand(t *testing.T) {
 	}
 }
 
-// TestCompactS3 does the same on object storage.
+// TestCompactKilledS3 kills a server with its lake on object storage in the middle of a compaction:
+// before the first merged file is put, around the manifest that
+// switches, between the removals. After each kill who reads by the manifests has every
+// row once, and so has who compacts again.
+func TestCompactKilledS3(t *testing.T) {
+	minio := miniotest.Start(t)
+	s3 := newS3Proxy(t, minio.Endpoint())
+	place := minio.URL("lake")
+	c := newCrashed(t, "--pack", files(t, crashPack), "--lake", "s3://"+miniotest.Bucket+"/lake?endpoint="+s3.URL)
+	c.up(c.begin())
+	f := newTraffic(t, c.url, setting(t, "SEED", 17))
+	s := &sender{traffic: f, rng: rand.New(rand.NewPCG(f.seed, 1)), name: "till-0"}
+	readers := func(when string) {
+		t.Helper()
+		dir := t.TempDir()
+		download(t, place, dir)
+		for _, table := range []string{"sale_v1", "visit_v1"} {
+			got := byManifest(t, dir, table, "SELECT count(*) FILTER (_sign <> 0), count(DISTINCT _seq::VARCHAR || _sign::VARCHAR) FILTER (_sign <> 0), sum(_sign) FROM read_parquet(getvariable('files'), union_by_name = true)")
+			want := ombor(t, "sql", "SELECT count(), uniqExact(_seq, _sign), sum(_sign) FROM facts."+table, "--data", c.data, "--format", "TSV")
+			if want := strings.TrimSpace(want.stdout); got != want || got == "" {
+				t.Errorf("%s: readers of %s have %q, the warehouse %q", when, table, got, want)
+			}
+		}
+	}
+	for _, moment := range []struct {
+		operation int // of those that change the store, from 1
+		done      bool
+	}{{1, false}, {3, false}, {3, true}, {8, true}} {
+		for range 2 { // a plan each
+			s.wave(c.url, 1)
+			c.settled(t)
+		}
+		when := fmt.Sprintf("killed at operation %d (done: %t)", moment.operation, moment.done)
+		killed := s3.kill(moment.operation, moment.done, func() { c.kill(c.pids()...) })
+		ombor(t, "compact", "--data", c.data, "--grace", "0s")
+		if !killed() {
+			t.Errorf("%s: the compaction needed fewer", when)
+		}
+		c.kill(c.pids()...)
+		<-c.exited
+		c.up(c.begin())
+		c.settled(t)
+		readers(when)
+	}
+	if got := c.compact("--grace", "0s"); got.Into+got.Removed == 0 || got.Waiting != 0 {
+		t.Errorf("after the kills: %+v", got)
+	}
+	readers("compacted")
+	c.verify(0)
+	lake := t.TempDir()
+	download(t, place, lake)
+	f.total(&c.server, lake)
+}
+
+// TestCompactS3 merges on object storage.
 func TestCompactS3(t *testing.T) {
 	minio := miniotest.Start(t)
 	dir := t.TempDir()

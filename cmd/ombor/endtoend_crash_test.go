@@ -127,8 +127,8 @@ func (c *crashed) kill(pids ...int) {
 	}
 }
 
-// number is a number from the environment.
-func number(t *testing.T, name string, otherwise uint64) uint64 {
+// setting is a number from the environment.
+func setting(t *testing.T, name string, otherwise uint64) uint64 {
 	text := os.Getenv(name)
 	if text == "" {
 		return otherwise
@@ -145,7 +145,7 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 // another order, and some of what was. In the end every acknowledged event is in
 // warehouse and lake exactly once, and no other. SEED repeats a run's events and moments.
 func TestCrash(t *testing.T) {
-	rounds, seed := number(t, "ROUNDS", 30), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
+	rounds, seed := setting(t, "ROUNDS", 30), setting(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
 	t.Logf("SEED=%d ROUNDS=%d", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 1<<32))
 	pack := files(t, crashPack)
@@ -253,7 +253,7 @@ func newEngineApart(t *testing.T) *crashed {
 // its own. One after the other is killed, or frozen for longer than a loader's lease,
 // and comes back; the other server goes on.
 func TestCrashApart(t *testing.T) {
-	rounds, seed := number(t, "ROUNDS", 8), number(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
+	rounds, seed := setting(t, "ROUNDS", 8), setting(t, "SEED", uint64(time.Now().UnixNano())%1_000_000)
 	t.Logf("SEED=%d ROUNDS=%d", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 1<<33))
 	minio, nats, engine := miniotest.Start(t), natstest.Start(t), newEngineApart(t)

@@ -31,9 +31,9 @@ import (
 	"ombor/internal/stream"
 )
 
-// decided writes simulated events of one type to a file, and returns how many different
+// decidedIn writes simulated events of one type to a file, and returns how many different
 // ones there are.
-func decided(t *testing.T, file string, events int) int64 {
+func decidedIn(t *testing.T, file string, events int) int64 {
 	t.Helper()
 	all := filepath.Join(t.TempDir(), "all.ndjson")
 	if r := ombor(t, "simulate", "--events", fmt.Sprint(events), "--duplicates", "0", "-o", all); r.code != 0 {
@@ -65,7 +65,7 @@ func decided(t *testing.T, file string, events int) int64 {
 func TestColumnsOfDuckDB(t *testing.T) {
 	dir := t.TempDir()
 	lines := filepath.Join(dir, "lines.ndjson")
-	n := decided(t, lines, 30_000)
+	n := decidedIn(t, lines, 30_000)
 	s := serve(t, t.TempDir())
 	if l, r := s.load(lines); l.Accepted != n || r.code != 0 {
 		t.Fatalf("%+v, want %d accepted\n%s", l, n, r.stderr)
@@ -224,7 +224,7 @@ func TestLoadFolders(t *testing.T) {
 // that part again, and its summary is of the whole.
 func TestLoadGoesOn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lines.ndjson")
-	n := decided(t, file, 400_000)
+	n := decidedIn(t, file, 400_000)
 	s := serve(t, t.TempDir())
 	state := filepath.Join(s.data, "load.state")
 	command := exec.Command(binary, "load", "--data", s.data, "--parallel", "1", file)

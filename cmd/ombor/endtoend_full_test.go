@@ -26,7 +26,7 @@ func TestPartsFullJournal(t *testing.T) {
 	tmpfs(t, disk, "256m")
 	server := natstest.StartIn(t, filepath.Join(disk, "data"), "1TB")
 	s := serve(t, t.TempDir(), "--pack", files(t, crashPack), "--journal", server.URL())
-	f := newTraffic(t, s.url, number(t, "SEED", 13))
+	f := newTraffic(t, s.url, setting(t, "SEED", 13))
 
 	// What an operator does with the command nats.
 	conn, err := nats.Connect(server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))

@@ -90,7 +90,7 @@ func (s *sender) wave(door string, requests int) {
 // once; what was known four weeks ago is still told as it was.
 func TestEverythingTwiceWeeksLater(t *testing.T) {
 	const weeks = 7 * 24 * time.Hour
-	seed := number(t, "SEED", 11)
+	seed := setting(t, "SEED", 11)
 	nats := natstest.Start(t)
 	packDir, keys := files(t, crashPack), filepath.Join(t.TempDir(), "keys.json")
 	door, closeDoor := earlierDoor(t, nats.URL(), keys, packDir, 5*weeks)

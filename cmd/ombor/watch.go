@@ -46,6 +46,12 @@ func (p *program) startLoader(ctx context.Context) error {
 		_ = p.loader.Run(running)
 	}()
 	p.closing(func() error { stop(); <-ended; return nil })
+	if p.config.does("loader") {
+		counted := make(chan struct{})
+		counting, stop := context.WithCancel(context.WithoutCancel(ctx))
+		go func() { defer close(counted); p.countDistinct(counting) }()
+		p.closing(func() error { stop(); <-counted; return nil })
+	}
 	if p.engine == nil && p.config.does("loader") {
 		// Figures need the tables. The door does not: it opens also when a part is away.
 		patience, stop := context.WithTimeout(ctx, 5*time.Second)

@@ -156,6 +156,11 @@ func (g *Generator) writeRequest(b []byte, q *request, k kind) []byte {
 	b = append(b, `","signature_method":"`...)
 	b = append(b, signatures[a.signature]...)
 	b = append(b, '"')
+	if q.processing != automatic && s.term > 0 {
+		b = append(b, `,"deadline":"`...)
+		b = g.appendTime(b, g.deadline(q.submitted, s.term))
+		b = append(b, '"')
+	}
 	if k == kindDecided {
 		b = append(b, `,"processing":"`...)
 		b = append(b, processings[q.processing]...)
@@ -169,10 +174,6 @@ func (g *Generator) writeRequest(b []byte, q *request, k kind) []byte {
 		}
 		b = append(b, `","submitted_at":"`...)
 		b = g.appendTime(b, q.submitted)
-		if q.processing != automatic && s.term > 0 {
-			b = append(b, `","deadline":"`...)
-			b = g.appendTime(b, g.deadline(q.submitted, s.term))
-		}
 		b = append(b, `","documents_demanded":`...)
 		b = strconv.AppendUint(b, a.demanded, 10)
 		b = append(b, `,"documents_avoided":`...)

@@ -36,7 +36,7 @@ type Detail struct {
 
 // Project is one project; NotFound when nobody proposed one with this id.
 func (p *Portfolio) Project(ctx context.Context, id string, at At) (*Detail, error) {
-	s, err := p.read(ctx, at)
+	s, err := p.read(ctx, at, id)
 	if err != nil {
 		return nil, err
 	}

@@ -192,7 +192,7 @@ func (p *Portfolio) Serves(ctx context.Context, at At) (map[string][]Serving, er
 	if p == nil || p.declared == nil {
 		return serves, nil
 	}
-	s, err := p.read(ctx, at)
+	s, err := p.read(ctx, at, "")
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,8 @@ type Milestone struct {
 	Weight    *int64 `json:"weight"`    // share of the whole work, in whatever unit the pack gives
 	Evidence  string `json:"evidence"`
 	Replanned int    `json:"replanned"`
+
+	told Date // the baseline as who reached it tells it
 }
 
 // Replan is one date that was moved, and why.
@@ -217,18 +219,13 @@ var takers = map[string]func(*project, *event){
 		if m.Reached == NoDate || e.date("reached_on") < m.Reached {
 			m.Reached, m.Evidence = e.date("reached_on"), e.text("evidence")
 		}
-		if m.Baseline == NoDate {
-			m.Baseline, m.Due = e.date("baseline"), e.date("baseline")
-		}
+		m.told = e.date("baseline")
 	},
 	contract.RoleReplanned: func(p *project, e *event) {
 		m := p.milestone(e.text("milestone"))
 		old := m.Due
 		if old == NoDate {
 			old = e.date("old_due")
-		}
-		if m.Baseline == NoDate {
-			m.Baseline = old
 		}
 		m.Due = e.date("new_due")
 		m.Replanned++
@@ -261,6 +258,8 @@ var takers = map[string]func(*project, *event){
 	},
 	contract.RoleReported: func(p *project, e *event) {
 		p.reports = append(p.reports, ReportEntry{Date(e.day), e.number("percent"), e.text("evidence"), e.date("next_due")})
+		p.Report.Count += int(e.count)
+		p.Report.Due = max(p.Report.Due, e.due) // NoDate is before every day
 	},
 	contract.RoleRated: func(p *project, e *event) {
 		p.Rating = ratingOf(e.number("cost_points"), e.number("schedule_points"), e.number("expert_points"))
@@ -312,7 +311,7 @@ func (p *project) milestone(id string) *Milestone {
 			return m
 		}
 	}
-	m := &Milestone{Milestone: id, Baseline: NoDate, Due: NoDate, Reached: NoDate}
+	m := &Milestone{Milestone: id, Baseline: NoDate, Due: NoDate, Reached: NoDate, told: NoDate}
 	p.milestones = append(p.milestones, m)
 	return m
 }
@@ -354,6 +353,9 @@ func (s *state) settle(p *project) {
 	var late []float64
 	progress := &p.Milestones
 	for _, m := range p.milestones {
+		if s.portfolio.readings[contract.RolePlanned] == nil { // then no other event tells it
+			m.Baseline, m.Due = m.told, m.told
+		}
 		progress.Planned++
 		progress.Replanned += m.Replanned
 		if m.Reached != NoDate {
@@ -438,13 +440,7 @@ func (s *state) settleReports(p *project) {
 		if one.Percent != nil {
 			r.Percent = one.Percent
 		}
-		due := one.NextDue
-		if due == NoDate && declared.ReportEvery > 0 {
-			due = one.On + Date(declared.ReportEvery)
-		}
-		r.Due = max(r.Due, due) // NoDate is before every day
 	}
-	r.Count = len(p.reports)
 	if r.Count == 0 && p.Registered != NoDate && declared.ReportEvery > 0 {
 		r.Due = p.Registered + Date(declared.ReportEvery)
 	}

@@ -262,7 +262,7 @@ func (p *Portfolio) Projects(ctx context.Context, r Request) (*List, error) {
 
 // fitting reads the portfolio and picks the projects that fit, by id.
 func (p *Portfolio) fitting(ctx context.Context, r Request) (*state, []*project, error) {
-	s, err := p.read(ctx, r.At)
+	s, err := p.read(ctx, r.At, "")
 	if err != nil {
 		return nil, nil, err
 	}

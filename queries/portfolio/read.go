@@ -30,6 +30,16 @@ type reading struct {
 	wholes   []string
 	decimals []string
 	columns  string
+	settled  string // columns of one row for each project; "" where every event is needed
+}
+
+// settling says for the roles of which a project has many events, but only their last
+// or their sum matters to the list, how their fields settle. What is not named here is
+// that of the last event. A report without a percentage leaves the one before standing.
+var settling = map[string]map[string]string{
+	contract.RoleSpent:    {"amount": "sum(amount)"},
+	contract.RoleRated:    {},
+	contract.RoleReported: {"percent": "argMax(percent, (time, _seq))"},
 }
 
 func newReading(role contract.PortfolioRole, c *contract.Contract) *reading {
@@ -52,9 +62,22 @@ func newReading(role contract.PortfolioRole, c *contract.Contract) *reading {
 			r.wholes, wholes = append(r.wholes, f.Name), append(wholes, "ifNull(toInt64("+column+"), toInt64(-9223372036854775808))")
 		}
 	}
-	r.columns = strings.Join(slices.Concat(texts, wholes, decimals), ", ")
+	columns := slices.Concat(texts, wholes, decimals)
+	r.columns = strings.Join(columns, ", ")
+	if fields, ok := settling[role.Name]; ok {
+		for i, name := range slices.Concat(r.texts, r.wholes, r.decimals) {
+			switch settled := fields[name]; {
+			case settled != "":
+				columns[i] = "ifNull(toInt64(" + settled + "), toInt64(-9223372036854775808))"
+			case name != "project":
+				columns[i] = "argMax(" + columns[i] + ", (time, _seq))"
+			}
+		}
+		r.settled = strings.Join(columns, ", ")
+	}
 	return r
 }
+
 
 // event is one row of a role.
 type event struct {
@@ -63,6 +86,8 @@ type event struct {
 	seq       uint64
 	day       reference.Day
 	simulated bool
+	count     int64 // of events that this one settles
+	due       Date  // reports: the latest day on which one of them makes the next one due
 	texts     []string
 	wholes    []int64
 	decimals  []float64
@@ -113,23 +138,61 @@ func (e *event) decimal(name string) *float64 {
 	return nil
 }
 
+// question is what is asked of every role.
+type question struct {
+	on, knownOn reference.Day
+	whole       string // a project of which every event is read; of others, some roles are settled
+}
+
 // events are the rows of a role that stand, in the order of their time.
-func (p *Portfolio) events(ctx context.Context, r *reading, on, knownOn reference.Day) ([]event, error) {
+func (p *Portfolio) events(ctx context.Context, r *reading, q question) ([]event, error) {
+	if r.settled == "" {
+		return p.rows(ctx, r, q, "SELECT toUnixTimestamp64Milli(time), _seq, toInt64(toUInt16(_day)), _simulated, toInt64(1), "+p.dueSQL(r)+", "+r.columns, "", "ORDER BY time, _seq")
+	}
+	settled, err := p.rows(ctx, r, q, "SELECT toUnixTimestamp64Milli(max(time)), max(_seq), toInt64(toUInt16(argMax(_day, (time, _seq)))), max(_simulated), toInt64(count()), max("+p.dueSQL(r)+"), "+r.settled,
+		"project != {whole:String}", "GROUP BY project")
+	if err != nil || q.whole == "" {
+		return settled, err
+	}
+	every, err := p.rows(ctx, r, q, "SELECT toUnixTimestamp64Milli(time), _seq, toInt64(toUInt16(_day)), _simulated, toInt64(1), "+p.dueSQL(r)+", "+r.columns, "project = {whole:String}", "ORDER BY time, _seq")
+	return append(settled, every...), err
+}
+
+// dueSQL is the day on which an event makes the next report due; far in the past when it does not.
+func (p *Portfolio) dueSQL(r *reading) string {
+	if r.role.Name != contract.RoleReported {
+		return "toInt64(0)"
+	}
+	named, after := "NULL", "NULL"
+	if r.contract.Field("next_due") != nil {
+		named = "toInt64(toInt32(next_due))"
+	}
+	if p.declared.ReportEvery > 0 {
+		after = fmt.Sprintf("toInt64(toUInt16(_day)) + %d", p.declared.ReportEvery)
+	}
+	return fmt.Sprintf("ifNull(coalesce(%s, %s), toInt64(%d))", named, after, reference.NoDay)
+}
+
+func (p *Portfolio) rows(ctx context.Context, r *reading, q question, selected, condition, order string) ([]event, error) {
 	facts := p.warehouse.Facts(r.contract)
-	params := map[string]string{"on": on.String()}
+	params := map[string]string{"on": q.on.String()}
 	known := ""
-	if !open(knownOn) {
-		params["known_on"] = knownOn.String()
+	if !open(q.knownOn) {
+		params["known_on"] = q.knownOn.String()
 		known = " AND _cut <= toDate({known_on:String})"
 	}
-	sql := fmt.Sprintf("SELECT toUnixTimestamp64Milli(time), _seq, toInt64(toUInt16(_day)), _simulated, %s\nFROM %s\n"+
-		"WHERE _sign > 0 AND _day <= toDate({on:String})%s AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0%s)\nORDER BY time, _seq",
-		r.columns, facts, known, facts, known)
+	if condition != "" {
+		params["whole"] = q.whole
+		condition = " AND " + condition
+	}
+	sql := fmt.Sprintf("%s\nFROM %s\nWHERE _sign > 0 AND _day <= toDate({on:String})%s%s AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0%s)\n%s",
+		selected, facts, known, condition, facts, known, order)
 	var all []event
 	err := p.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 		e := event{of: r, texts: make([]string, len(r.texts)), wholes: make([]int64, len(r.wholes)), decimals: make([]float64, len(r.decimals))}
-		var day int64
-		into := []any{&e.ms, &e.seq, &day, &e.simulated}
+		var day, due int64
+		into := make([]any, 0, 6+len(e.texts)+len(e.wholes)+len(e.decimals))
+		into = append(into, &e.ms, &e.seq, &day, &e.simulated, &e.count, &due)
 		for i := range e.texts {
 			into = append(into, &e.texts[i])
 		}
@@ -142,15 +205,16 @@ func (p *Portfolio) events(ctx context.Context, r *reading, on, knownOn referenc
 		if err := scan(into...); err != nil {
 			return err
 		}
-		e.day = reference.Day(day)
+		e.day, e.due = reference.Day(day), Date(due)
 		all = append(all, e)
 		return nil
 	})
 	return all, err
 }
 
-// read folds everything that is known at a moment into projects.
-func (p *Portfolio) read(ctx context.Context, at At) (*state, error) {
+// read folds what is known at a moment into projects. Of the project named whole, every
+// report, payment and rating is there; of the others what they come to.
+func (p *Portfolio) read(ctx context.Context, at At, whole string) (*state, error) {
 	if p.declared == nil {
 		return nil, problem.New(problem.NotFound, "this pack has no portfolio of projects; pack.yaml declares one under portfolio")
 	}
@@ -178,7 +242,7 @@ func (p *Portfolio) read(ctx context.Context, at At) (*state, error) {
 	for i, role := range roles {
 		if r := p.readings[role.Name]; r != nil {
 			group.Go(func() (err error) {
-				found[i], err = p.events(ctx, r, on, at.KnownOn)
+				found[i], err = p.events(ctx, r, question{on, at.KnownOn, whole})
 				return err
 			})
 		}
