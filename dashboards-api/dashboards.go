@@ -53,6 +53,8 @@ type Config struct {
 	Quarantine *Quarantine
 	// Quality tells of every source and contract what came of its events. Nil: nothing is known.
 	Quality func(ctx context.Context, span QualitySpan) ([]Quality, error)
+	// Findings lists what is wrong with the data. Nil: nothing is known.
+	Findings func(ctx context.Context, r queries.FindingsRequest) ([]queries.Finding, error)
 
 	// Status says how far the data are; called for every request, so it must be
 	// quick. Nil: nothing is loaded.
@@ -192,6 +194,7 @@ func (s *server) routes() []route {
 	return []route{
 		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
 		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, params: qualityParams, handle: s.getQuality},
+		{method: "GET", path: "/v1/quality/findings", tabular: true, fresh: true, params: findingsParams, handle: s.getFindings},
 		{method: "GET", path: "/v1/quarantine", tabular: true, fresh: true, params: quarantineParams, handle: s.getQuarantine},
 		{method: "GET", path: "/v1/kpis", tabular: true, handle: s.getKPIs},
 		{method: "GET", path: "/v1/kpis/:id", handle: s.getKPI},

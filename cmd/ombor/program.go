@@ -51,6 +51,7 @@ type program struct {
 	quarantine *ingest.Quarantine
 	refusals   *ingest.Refusals
 	days       *loader.Days
+	examiner   *queries.Quality
 	server     *http.Server
 
 	started time.Time
@@ -365,7 +366,7 @@ func (p *program) api() (http.Handler, error) {
 			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,
 		},
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
-		Quarantine: p.quarantineAPI(), Quality: p.quality,
+		Quarantine: p.quarantineAPI(), Quality: p.quality, Findings: p.findings,
 		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Metrics: p.metrics, Version: version,
 	})
 }

@@ -16,7 +16,9 @@ import (
 	dashboards "ombor/dashboards-api"
 	"ombor/ingest"
 	"ombor/ingest/loader"
+	"ombor/internal/contract"
 	"ombor/internal/reference"
+	"ombor/queries"
 )
 
 // openQuality opens what counts by day, and keeps it up to date until close.
@@ -27,6 +29,11 @@ func (p *program) openQuality(ctx context.Context) error {
 		return err
 	}
 	p.days = p.loader.Days(filepath.Join(p.config.Data, "quality", "days.json"))
+	sources := map[string]queries.Sender{}
+	for id, source := range p.pack.Sources {
+		sources[id] = queries.Sender{Title: source.Title, Owner: source.Owner, Freshness: source.Freshness}
+	}
+	p.examiner = queries.NewQuality(p.warehouse, p.pack.Set, p.pack.Reference, sources, nil)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { p.refusals.Run(running) })
@@ -109,6 +116,30 @@ func (p *program) quality(ctx context.Context, span dashboards.QualitySpan) ([]d
 		out = append(out, *r)
 	}
 	return out, nil
+}
+
+// findings is what is wrong with the data, for /v1/quality/findings.
+func (p *program) findings(ctx context.Context, r queries.FindingsRequest) ([]queries.Finding, error) {
+	rows, err := p.quality(ctx, dashboards.QualitySpan{All: true})
+	if err != nil {
+		return nil, err
+	}
+	arrivals := make([]queries.Arrival, len(rows))
+	at := map[[2]string]*queries.Arrival{}
+	for i, q := range rows {
+		arrivals[i] = queries.Arrival{Source: q.Source, Type: q.Type, Rejected: q.Rejected, Damaged: q.Damaged, LastEvent: q.LastEvent}
+		at[[2]string{q.Source, q.Type}] = &arrivals[i]
+	}
+	for _, held := range p.journal.Quarantine().Tally(time.Time{}, time.Time{}) {
+		switch a := at[[2]string{held.Source, held.Type}]; {
+		case a == nil: // kept aside since the rows were made: in the next answer
+		case held.Code == contract.Conflict:
+			a.Conflict += held.Open
+		default:
+			a.Held += held.Open
+		}
+	}
+	return p.examiner.Findings(ctx, r, arrivals)
 }
 
 func dayStart(day reference.Day, zone *time.Location) time.Time {
@@ -205,6 +236,73 @@ is counted since the journal began.`,
 	f.String("until", "", "last day of receipt, YYYY-MM-DD")
 	f.String("source", "", "only this source")
 	f.String("type", "", "only this event type")
+	f.String("format", "table", "table, json, csv, xlsx, parquet or arrow")
+	c.AddCommand(newFindings())
+	return c
+}
+
+func newFindings() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "findings",
+		Short: "List what is wrong with the data, and who can mend it",
+		Long: `A row for each thing that is wrong: sources that are late or were silent, days and
+months without rows, odd volumes, rows that break a rule of their contract, senders that
+counted otherwise, conflicts, quarantine, refusals. docs/operating.md says how each is found.
+
+Days are the days on which events happened, both inclusive.`,
+		Example: `  ombor quality findings
+  ombor quality findings --source customs --from 2024-12-01 --to 2024-12-31
+  ombor quality findings --rule digital-within-volume --format csv`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			format, err := formatFlag(c, "table", "json", "csv", "xlsx", "parquet", "arrow")
+			if err != nil {
+				return err
+			}
+			server, err := dial(c)
+			if err != nil {
+				return err
+			}
+			query := url.Values{}
+			for _, name := range []string{"from", "to", "source", "type", "rule"} {
+				if value, _ := c.Flags().GetString(name); value != "" {
+					query.Set(name, value)
+				}
+			}
+			if format != "table" {
+				query.Set("format", format)
+				return copyAnswer(c, server, "/v1/quality/findings", query)
+			}
+			var answer struct {
+				Findings []struct {
+					Severity, Rule, Owner string
+					Words                 map[string]string
+				} `json:"findings"`
+			}
+			if err := server.get(c.Context(), "/v1/quality/findings", query, &answer); err != nil {
+				return err
+			}
+			language, _ := c.Flags().GetString("language")
+			rows := [][]string{{"severity", "rule", "what", "to be mended by"}}
+			for _, f := range answer.Findings {
+				rows = append(rows, []string{f.Severity, f.Rule, or(f.Words[language], f.Words["en"]), f.Owner})
+			}
+			if len(rows) == 1 {
+				fmt.Fprintln(c.OutOrStdout(), "Nothing was found.")
+				return nil
+			}
+			printTable(c.OutOrStdout(), rows, nil)
+			return nil
+		},
+	}
+	clientFlags(c)
+	f := c.Flags()
+	f.String("from", "", "first day, YYYY-MM-DD")
+	f.String("to", "", "last day, YYYY-MM-DD")
+	f.String("source", "", "only this source")
+	f.String("type", "", "only this event type")
+	f.String("rule", "", "only this rule")
+	f.String("language", "en", "uz, ru or en")
 	f.String("format", "table", "table, json, csv, xlsx, parquet or arrow")
 	return c
 }

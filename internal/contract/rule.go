@@ -15,6 +15,7 @@ type rule struct {
 	*Rule
 	test    test        // nil: program runs it
 	program cel.Program // nil: test runs it
+	checked *ast.AST    // for [Set.Broken]
 	field   string      // the first field that it reads, for refusals
 }
 
@@ -69,7 +70,7 @@ func compileRule(env *cel.Env, k *compiled, r *Rule) (rule, error) {
 	if checked.OutputType() != cel.BoolType {
 		return rule{}, fmt.Errorf("check: %q gives %s; a rule is true or false", r.Check, checked.OutputType())
 	}
-	out := rule{Rule: r, test: native(k, checked)}
+	out := rule{Rule: r, test: native(k, checked), checked: checked.NativeRep()}
 	if out.test == nil {
 		var err error
 		if out.program, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {

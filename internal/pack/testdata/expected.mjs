@@ -200,6 +200,7 @@ const packs = {
 			cost: new Kpi({ numerator: (r) => (has('volume', 'cost')(r) ? BigInt(r.volume) * hundredThousandths(r.cost) : null), covered: has('volume', 'cost'), expected, scale: 5 }),
 		};
 		const services = new Set();
+		const impossible = []; // cells of more digital transactions than transactions
 		let figures = 0;
 		for (const row of rows) {
 			const [department, , agency, , service] = row;
@@ -207,10 +208,11 @@ const packs = {
 				const [volume, digital, cost] = row.slice(i, i + 3);
 				figures++;
 				services.add(service);
+				if (volume !== '' && digital !== '' && BigInt(digital) > BigInt(volume)) impossible.push({ period, department, agency, service, volume, digital });
 				for (const k of Object.values(kpis)) k.add({ volume, digital, cost }, period, { department, agency, service });
 			}
 		}
-		return { rows: { read: rows.length, services: services.size, accepted: figures, refused: 0 }, kpis: results(kpis) };
+		return { rows: { read: rows.length, services: services.size, accepted: figures, refused: 0 }, impossible, kpis: results(kpis) };
 	},
 
 	canada() {

@@ -1,0 +1,40 @@
+package dashboards
+
+import (
+	"context"
+	"strings"
+
+	"ombor/internal/problem"
+	"ombor/queries"
+)
+
+var findingsParams = []string{"from", "to", "source", "type", "rule"}
+
+// getFindings lists what is wrong with the data, each with who can mend it.
+func (s *server) getFindings(ctx context.Context, q *query) (*answer, error) {
+	if s.config.Findings == nil {
+		return nil, problem.New(problem.NotFound, "this process does not load, so it knows nothing of quality; ask one with the role loader")
+	}
+	r := queries.FindingsRequest{Source: q.get("source"), Contract: q.get("type"), Rule: q.get("rule")}
+	var err error
+	if r.From, err = day(q, "from"); err != nil {
+		return nil, err
+	}
+	if r.To, err = day(q, "to"); err != nil {
+		return nil, err
+	}
+	list, err := s.config.Findings(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	body := map[string]any{"findings": list}
+	return &answer{body: body, name: "findings", table: func() (*table, error) {
+		t := newTable(text("severity"), text("source"), text("type"), text("rule"), text("period"), text("from"), text("to"), text("field"), number("count"), number("expected"),
+			text("words_uz"), text("words_ru"), text("words_en"), text("owner"), text("since"), text("examples"))
+		for _, f := range list {
+			t.add(f.Severity, f.Source, f.Contract, f.Rule, f.Period, f.From.String(), f.To.String(), f.Field, float64(f.Count), pointed(f.Expected),
+				f.Words["uz"], f.Words["ru"], f.Words["en"], f.Owner, f.Since.String(), strings.Join(f.Examples, "; "))
+		}
+		return t, nil
+	}}, nil
+}

@@ -1,0 +1,735 @@
+package queries
+
+import (
+	order "cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+)
+
+// Quality says what is wrong with the data, as rows that name who can mend it.
+//
+// What it finds, by the id of the rule:
+//
+//	freshness        the source's newest event is older than it promised
+//	silence          the source sent nothing of any contract for more working days than it promised, and went on
+//	missing-period   days or months without rows, where the contract's rhythm expects some (below)
+//	volume           a day with far more or far fewer rows than its neighbours (below)
+//	closed-count     a sender's period.closed tells another number of events than stand here
+//	conflict         events came with other content under a known id
+//	quarantine       events are kept aside until somebody settles them
+//	rejected         events were refused at the door
+//	damaged          bytes of the journal are not those that were accepted
+//	<rule's id>      rows that break a rule of their contract whose severity is warn
+//
+// # Rhythm and volume
+//
+// A day is held against the days of the same weekday around it, eight at the most, as many
+// before as behind where there are. Days that the calendar calls out of the ordinary
+// (holidays, working Saturdays) are neither judged nor compared with; nor are days outside
+// of the school quarters for a contract with less than 1 % of its rows there. m is the
+// median of the neighbours. A day without rows is missing when all of at least six
+// neighbours have some and m is 12 or more. A day with n rows is an anomaly when m is at
+// least 20 and |n − m| is above 6 s and above 0.4 m, where s is the largest of 1.4826 times
+// the neighbours' median absolute deviation, √m and 5 % of m. (1.4826 makes of that deviation the standard deviation of a normal distribution:
+// Rousseeuw, Croux, 1993; √m is that of a count of independent events.)
+//
+// A contract that has rows on fewer than half of the days is held against months: when at
+// least three in five steps from one month with rows to the next are equally long, there
+// are four or more such steps, and the median month has 12 rows or more, the months that a
+// longer step left out are missing. Of reported figures the month is that in which their
+// window ends, and any number of rows will do.
+//
+// Judged are whole days up to the source's newest event, and not the day of it; and not the
+// days of the earliest hundredth of the rows, which may be dated long before their source
+// was connected.
+//
+// Rules are counted over the rows that stand, corrections and withdrawals settled, by the
+// source and month in which the events happened (of figures: by window).
+type Quality struct {
+	warehouse *warehouse.Warehouse
+	contracts *contract.Set
+	calendar  *reference.Calendar
+	sources   map[string]Sender
+	now       func() time.Time
+}
+
+// Sender is what a pack tells of a source.
+type Sender struct {
+	Title     reference.Names
+	Owner     string        // code of an organisation
+	Freshness time.Duration // how old its newest event may be; 0: nothing was promised
+}
+
+// NewQuality looks after the contracts of a set. sources are those that the pack expects,
+// by id; a nil now is time.Now.
+func NewQuality(w *warehouse.Warehouse, set *contract.Set, refs *reference.Set, sources map[string]Sender, now func() time.Time) *Quality {
+	if now == nil {
+		now = time.Now
+	}
+	days := *refs.Calendar()
+	days.Zone = set.Zone()
+	return &Quality{w, set, &days, sources, now}
+}
+
+// Arrival is what came of the events of one source and contract at the door and in the
+// journal, by days of receipt.
+type Arrival struct {
+	Source, Type                      string
+	Conflict, Rejected, Damaged, Held uint64
+	LastEvent                         time.Time // of the source; zero: silent so far
+}
+
+// FindingsRequest narrows what is looked at. From and To bound the days on which events
+// happened; 0 and NoDay are open. Empty texts choose all.
+type FindingsRequest struct {
+	From, To               reference.Day
+	Source, Contract, Rule string // a source's id, an event type, a rule's id
+}
+
+// Severity of a finding.
+const (
+	Wrong    = "error"   // figures are wrong, or rows are not counted
+	Doubtful = "warning" // figures may be wrong or incomplete
+	Notable  = "notice"  // worth a look
+)
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	Source   string          `json:"source"`
+	Contract string          `json:"type"` // event type; "" is the source as a whole
+	Rule     string          `json:"rule"`
+	Severity string          `json:"severity"` // error, warning, notice
+	Period   string          `json:"period"`   // "2024-03", "2024-03-05", "<from>/<to>"; "" when it is of no period
+	From     Date            `json:"from"`
+	To       Date            `json:"to"`
+	Field    string          `json:"field"`    // fields that the rule reads, by comma
+	Count    int64           `json:"count"`    // rows, days, months or events; hours of delay for freshness
+	Expected *float64        `json:"expected"` // rows that a day or a period should have; null when none is known
+	Words    reference.Names `json:"words"`    // the finding in one sentence, in uz, ru and en
+	Owner    string          `json:"owner"`    // code of the organisation that can mend it
+	Since    Date            `json:"since"`    // the day from which it is so
+	Examples []string        `json:"examples"` // rows, by their open fields; five at the most
+}
+
+// Findings lists what is wrong, the gravest first, then by source, contract, rule and
+// period. arrivals are told by those who keep them; none leaves the rules out that need
+// them. The error is that of the warehouse.
+func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Arrival) ([]Finding, error) {
+	r.From, r.To = open(r.From), open(r.To)
+	counts := map[*contract.Contract]map[string]map[reference.Day]int64{}
+	all := y.contracts.All()
+	counted := make([]map[string]map[reference.Day]int64, len(all))
+	broken := make([][]Finding, len(all))
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for i, c := range all {
+		group.Go(func() (err error) {
+			if counted[i], err = y.daily(inner, c); err == nil && len(counted[i]) > 0 {
+				broken[i], err = y.rules(inner, c, r)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := y.check(r, counted); err != nil {
+		return nil, err
+	}
+	found := []Finding{}
+	for i, c := range all {
+		counts[c] = counted[i]
+		found = append(found, broken[i]...)
+	}
+	found = append(found, y.rhythm(counts)...)
+	closed, err := y.closed(ctx, counts)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, closed...)
+	found = append(found, y.arrived(arrivals)...)
+	found = slices.DeleteFunc(found, func(f Finding) bool {
+		return r.Source != "" && f.Source != r.Source || r.Contract != "" && f.Contract != r.Contract || r.Rule != "" && f.Rule != r.Rule ||
+			r.From != reference.NoDay && f.To.Set && f.To.Day < r.From || r.To != reference.NoDay && f.From.Set && f.From.Day > r.To
+	})
+	rank := map[string]int{Wrong: 0, Doubtful: 1, Notable: 2}
+	slices.SortStableFunc(found, func(a, b Finding) int {
+		return order.Or(order.Compare(rank[a.Severity], rank[b.Severity]), order.Compare(a.Source, b.Source), order.Compare(a.Contract, b.Contract),
+			order.Compare(a.Rule, b.Rule), order.Compare(a.From.Day, b.From.Day), order.Compare(a.To.Day, b.To.Day))
+	})
+	for i := range found {
+		if found[i].Examples == nil {
+			found[i].Examples = []string{}
+		}
+	}
+	return found, nil
+}
+
+// rulesOfData are the rules besides those of contracts.
+var rulesOfData = []string{"closed-count", "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", "silence", "volume"}
+
+// check refuses what the pack does not have.
+func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Day]int64) error {
+	if r.From != reference.NoDay && r.To != reference.NoDay && r.To < r.From {
+		return bad("to", "the last day, %s, is before the first, %s", r.To, r.From)
+	}
+	if r.Contract != "" && y.contracts.ByType(r.Contract) == nil {
+		return bad("type", "there is no contract for the type %q; /v1/contracts lists them", r.Contract)
+	}
+	rules := slices.Clone(rulesOfData)
+	for _, c := range y.contracts.All() {
+		for _, rule := range c.Rules {
+			if rule.Severity == contract.Warn && !slices.Contains(rules, rule.ID) {
+				rules = append(rules, rule.ID)
+			}
+		}
+	}
+	if r.Rule != "" && !slices.Contains(rules, r.Rule) {
+		return bad("rule", "there is no rule %q; allowed: %s", r.Rule, strings.Join(rules, ", "))
+	}
+	sources := map[string]bool{}
+	for source := range y.sources {
+		sources[source] = true
+	}
+	for _, bySource := range counted {
+		for source := range bySource {
+			sources[source] = true
+		}
+	}
+	if r.Source != "" && !sources[r.Source] {
+		return bad("source", "there is no source %q; allowed: %s", r.Source, strings.Join(slices.Sorted(maps.Keys(sources)), ", "))
+	}
+	return nil
+}
+
+// sender is what is known of a source; its simulated stand-in is that source.
+func (y *Quality) sender(source string) Sender {
+	return y.sources[strings.TrimPrefix(source, standIn(""))]
+}
+
+// owner can mend what a source sent; of a source that nobody declared it is the owner of
+// the contract's own.
+func (y *Quality) owner(source string, c *contract.Contract) string {
+	if owner := y.sender(source).Owner; owner != "" || c == nil {
+		return owner
+	}
+	return y.sources[c.Source].Owner
+}
+
+// title is what a source is called in a language.
+func (y *Quality) title(source, language string) string {
+	title := y.sender(source).Title.In(language)
+	if title == "" {
+		return source
+	}
+	if strings.HasPrefix(source, standIn("")) {
+		return title + " (" + map[string]string{"uz": "simulyatsiya", "ru": "симуляция", "en": "simulated"}[language] + ")"
+	}
+	return title
+}
+
+// wordsOf makes the sentence of a finding in three languages. The format of each takes the
+// source's title and then the arguments.
+func (y *Quality) wordsOf(source, uz, ru, en string, args ...any) reference.Names {
+	names := reference.Names{}
+	for language, format := range map[string]string{"uz": uz, "ru": ru, "en": en} {
+		said := append([]any{y.title(source, language)}, args...)
+		for i, a := range said {
+			switch x := a.(type) {
+			case *contract.Contract:
+				said[i] = x.Title.In(language)
+			case reference.Day:
+				said[i] = x.String()
+			case time.Duration:
+				said[i] = lasting(x, language)
+			}
+		}
+		names[language] = fmt.Sprintf(format, said...)
+	}
+	return names
+}
+
+// daily counts the rows of a contract that stand, by source and day of time.
+func (y *Quality) daily(ctx context.Context, c *contract.Contract) (map[string]map[reference.Day]int64, error) {
+	var by *warehouse.Rollup
+	for _, r := range y.warehouse.Rollups(c) {
+		if r.At == contract.ColumnTime && slices.Equal(r.Dims, []string{contract.ColumnSource}) && (by == nil || by.Hourly) {
+			by = r
+		}
+	}
+	if by == nil {
+		return nil, problem.New(problem.Internal, "queries: %s has no rollup by source", c.Type)
+	}
+	counts := map[string]map[reference.Day]int64{}
+	sql := "SELECT " + contract.ColumnSource + ", _day, sum(_n) AS Cases\nFROM " + y.warehouse.Table(by) + "\nGROUP BY " + contract.ColumnSource + ", _day\nHAVING Cases > 0"
+	err := y.warehouse.Each(ctx, sql, nil, func(scan warehouse.Scan) error {
+		var source string
+		var day time.Time
+		var n int64
+		if err := scan(&source, &day, &n); err != nil {
+			return err
+		}
+		if counts[source] == nil {
+			counts[source] = map[reference.Day]int64{}
+		}
+		counts[source][reference.DayOf(day)] = n
+		return nil
+	})
+	return counts, err
+}
+
+// arrived are the findings of the door and the journal.
+func (y *Quality) arrived(arrivals []Arrival) []Finding {
+	var found []Finding
+	told := map[string]bool{}
+	for _, a := range arrivals {
+		c := y.contracts.ByType(a.Type)
+		add := func(rule, severity string, n uint64, uz, ru, en string) {
+			if n > 0 {
+				found = append(found, Finding{Source: a.Source, Contract: a.Type, Rule: rule, Severity: severity, Count: int64(n),
+					Owner: y.owner(a.Source, c), Words: y.wordsOf(a.Source, uz, ru, en, n)})
+			}
+		}
+		add("conflict", Wrong, a.Conflict,
+			"%s: %d ta voqea maʻlum raqam bilan boshqa mazmunda keldi va hisobga olinmadi.",
+			"%s: событий, пришедших под известным номером с другим содержанием и не учтённых: %d.",
+			"%s: %d events came with other content under a known id and do not count.")
+		add("quarantine", Wrong, a.Held,
+			"%s: %d ta voqea karantinda qaror kutmoqda.",
+			"%s: событий, ожидающих решения в карантине: %d.",
+			"%s: %d events wait in quarantine until somebody settles them.")
+		add("rejected", Doubtful, a.Rejected,
+			"%s: %d ta voqea qabul qilinmadi; ularni tuzatib qayta yuborish kerak.",
+			"%s: событий, отклонённых при приёме: %d; их нужно исправить и отправить снова.",
+			"%s: %d events were refused at the door, to be mended and sent again.")
+		add("damaged", Wrong, a.Damaged,
+			"%s: jurnalda %d ta voqea buzilgan.",
+			"%s: событий, повреждённых в журнале: %d.",
+			"%s: %d events are damaged in the journal.")
+		promise := y.sender(a.Source).Freshness
+		if promise == 0 || told[a.Source] || a.LastEvent.IsZero() {
+			continue
+		}
+		told[a.Source] = true
+		if age := y.now().Sub(a.LastEvent); age > promise {
+			day := y.calendar.Today(a.LastEvent)
+			found = append(found, Finding{Source: a.Source, Rule: "freshness", Severity: Doubtful, Count: int64(age / time.Hour), Since: dateOf(day),
+				Owner: y.owner(a.Source, nil), Words: y.wordsOf(a.Source,
+					"%s: oxirgi voqea %s kuni boʻlgan; vaʻda — %s dan eski emas.",
+					"%s: последнее событие — %s; обещано не старше %s.",
+					"%s: the newest event is of %s; promised is one not older than %s.", day, promise)})
+		}
+	}
+	return found
+}
+
+// lasting writes a promise in hours, or in days when it is whole days.
+func lasting(d time.Duration, language string) string {
+	hours, days := map[string]string{"uz": "soat", "ru": "ч", "en": "h"}, map[string]string{"uz": "kun", "ru": "дн.", "en": "days"}
+	if whole := d / (24 * time.Hour); whole > 1 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%d %s", whole, days[language])
+	}
+	return fmt.Sprintf("%g %s", d.Hours(), hours[language])
+}
+
+// rules counts the rows that break the contract's rules of severity warn.
+func (y *Quality) rules(ctx context.Context, c *contract.Contract, r FindingsRequest) ([]Finding, error) {
+	type counted struct {
+		rule      *contract.Rule
+		condition string
+		fields    []string
+	}
+	var rules []counted
+	for i := range c.Rules {
+		rule := &c.Rules[i]
+		if rule.Severity != contract.Warn || r.Rule != "" && r.Rule != rule.ID || r.Contract != "" && r.Contract != c.Type {
+			continue
+		}
+		if condition, fields, ok := y.contracts.Broken(c, rule); ok {
+			rules = append(rules, counted{rule, condition, fields})
+		}
+	}
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	from, to := "toStartOfMonth(_day)", "toLastDayOfMonth(_day)"
+	if c.Kind == contract.Figure {
+		from, to = "toDate(assumeNotNull("+quote(c.Window.From)+"))", "toDate(assumeNotNull("+quote(c.Window.To)+"))"
+	}
+	var found []Finding
+	for _, k := range rules {
+		sql := "SELECT " + contract.ColumnSource + ", " + from + " AS PeriodFrom, " + to + " AS PeriodTo, sum(toInt64(_sign)) AS Cases\nFROM " + y.warehouse.Facts(c) +
+			"\nWHERE " + k.condition + "\nGROUP BY " + contract.ColumnSource + ", PeriodFrom, PeriodTo\nHAVING Cases > 0"
+		first := len(found)
+		err := y.warehouse.Each(ctx, sql, nil, func(scan warehouse.Scan) error {
+			var source string
+			var begin, end time.Time
+			var n int64
+			if err := scan(&source, &begin, &end, &n); err != nil {
+				return err
+			}
+			a, b := reference.DayOf(begin), reference.DayOf(end)
+			f := Finding{Source: source, Contract: c.Type, Rule: k.rule.ID, Severity: Doubtful, Period: begin.Format("2006-01"), From: dateOf(a), To: dateOf(b),
+				Field: strings.Join(k.fields, ","), Count: n, Since: dateOf(a), Owner: y.owner(source, c)}
+			if c.Kind == contract.Figure {
+				f.Period = a.String() + "/" + b.String()
+			}
+			f.Words = y.wordsOf(source,
+				"%s, “%s”: %d ta yozuv %s qoidasini buzadi: %s.",
+				"%s, «%s»: записей, нарушающих правило: %d (%s: %s).",
+				"%s, “%s”: %d rows break the rule %s: %s.", c, n, k.rule.ID, k.rule.Check)
+			found = append(found, f)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > first {
+			if err := y.examples(ctx, c, k.condition, k.fields, from, found[first:]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+const maxExamples = 5
+
+// examples gives findings of one rule rows that break it, told by their labels and the
+// rule's fields, as far as these are open.
+func (y *Quality) examples(ctx context.Context, c *contract.Contract, condition string, ruleFields []string, from string, found []Finding) error {
+	var parts []string
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		label := f.EmptyIsAbsent() && f.Name != c.Window.From && f.Name != c.Window.To
+		if f.Class == contract.Open && f.Type != contract.Person && (label || slices.Contains(ruleFields, f.Name)) {
+			parts = append(parts, "if("+present(c, f.Name)+", concat('"+f.Name+"=', assumeNotNull(toString("+quote(f.Name)+"))), '')")
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	sql := "SELECT " + contract.ColumnSource + ", " + from + " AS PeriodFrom, arrayStringConcat(arrayFilter(x -> notEmpty(x), [" + strings.Join(parts, ", ") + "]), ', ') AS Example\nFROM " + y.warehouse.Facts(c) +
+		"\nWHERE _sign > 0 AND " + condition + " AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + y.warehouse.Facts(c) + " WHERE _sign < 0)" +
+		fmt.Sprintf("\nORDER BY %s, PeriodFrom, _seq\nLIMIT %d BY %s, PeriodFrom", contract.ColumnSource, maxExamples, contract.ColumnSource)
+	return y.warehouse.Each(ctx, sql, nil, func(scan warehouse.Scan) error {
+		var source, example string
+		var begin time.Time
+		if err := scan(&source, &begin, &example); err != nil {
+			return err
+		}
+		for i := range found {
+			if found[i].Source == source && found[i].From.Day == reference.DayOf(begin) && len(found[i].Examples) < maxExamples {
+				found[i].Examples = append(found[i].Examples, example)
+				break
+			}
+		}
+		return nil
+	})
+}
+
+// closed holds senders' manifests against what stands.
+func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[string]map[reference.Day]int64) ([]Finding, error) {
+	manifest := y.warehouse.Contract(contract.PeriodClosed)
+	if manifest == nil {
+		return nil, nil
+	}
+	var found []Finding
+	facts := y.warehouse.Facts(manifest)
+	sql := "SELECT source, contract, `from`, `to`, argMax(count, tuple(time, _seq)) AS Told\nFROM " + facts +
+		"\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + facts + " WHERE _sign < 0)\nGROUP BY source, contract, `from`, `to`\nHAVING isNotNull(Told)"
+	err := y.warehouse.Each(ctx, sql, nil, func(scan warehouse.Scan) error {
+		var source, name string
+		var begin, end time.Time
+		var told *int64
+		if err := scan(&source, &name, &begin, &end, &told); err != nil {
+			return err
+		}
+		c := y.warehouse.Contract(name)
+		if c == nil || told == nil {
+			return nil
+		}
+		a, b := reference.DayOf(begin), reference.DayOf(end)
+		var stored int64
+		for day, n := range counts[c][source] {
+			if day >= a && day <= b {
+				stored += n
+			}
+		}
+		if stored == *told {
+			return nil
+		}
+		expected := float64(*told)
+		found = append(found, Finding{Source: source, Contract: c.Type, Rule: "closed-count", Severity: Wrong, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b),
+			Count: stored, Expected: &expected, Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
+				"%s, “%s”: joʻnatuvchi %[4]d ta voqea haqida xabar bergan, omborda %[3]d ta.",
+				"%s, «%s»: отправитель сообщил о %[4]d событиях, хранится %[3]d.",
+				"%s, “%s”: the sender told of %[4]d events, %[3]d stand here.", c, stored, *told)})
+		return nil
+	})
+	return found, err
+}
+
+// spanLabel names whole months and days by themselves.
+func spanLabel(a, b reference.Day) string {
+	switch at := (calendar{}); {
+	case a == b:
+		return a.String()
+	case at.start(Month, a) == a && at.after(Month, a)-1 == b:
+		return a.Time().Format("2006-01")
+	}
+	return a.String() + "/" + b.String()
+}
+
+// rhythm finds silence, missing periods and odd volumes.
+func (y *Quality) rhythm(counts map[*contract.Contract]map[string]map[reference.Day]int64) []Finding {
+	var found []Finding
+	sent := map[string]map[reference.Day]int64{} // by source, of any contract
+	for _, bySource := range counts {
+		for source, days := range bySource {
+			if sent[source] == nil {
+				sent[source] = map[reference.Day]int64{}
+			}
+			for d, n := range days {
+				sent[source][d] += n
+			}
+		}
+	}
+	last := map[string]reference.Day{}
+	for source, days := range sent {
+		_, newest := extent(days)
+		last[source] = min(newest, y.calendar.Today(y.now()))
+		found = append(found, y.silence(source, days)...)
+	}
+	for c, bySource := range counts {
+		for source, days := range bySource {
+			if c.Kind == contract.Event && y.dailyRhythm(days) {
+				found = append(found, y.days(c, source, days, last[source])...)
+			} else {
+				found = append(found, y.months(c, source, days, last[source])...)
+			}
+		}
+	}
+	return found
+}
+
+// silence finds the gaps of a source that are longer than its promise.
+func (y *Quality) silence(source string, counts map[reference.Day]int64) []Finding {
+	promise := y.sender(source).Freshness
+	if promise == 0 {
+		return nil
+	}
+	var found []Finding
+	first, last := extent(counts)
+	before := first
+	for d := first + 1; d <= last; d++ {
+		if counts[d] == 0 {
+			continue
+		}
+		// Between the end of one day and the beginning of another lie whole days.
+		if a, b := before+1, d-1; a <= b {
+			if working := y.calendar.WorkingDays(a, b); time.Duration(working)*24*time.Hour > promise {
+				found = append(found, Finding{Source: source, Rule: "silence", Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b), Count: int64(working),
+					Since: dateOf(a), Owner: y.owner(source, nil), Words: y.wordsOf(source,
+						"%s: %s dan %s gacha hech narsa kelmagan; vaʻda — %s.",
+						"%s: с %s по %s ничего не пришло; обещано: %s.",
+						"%s: nothing came from %s to %s; the promise is %s.", a, b, promise)})
+			}
+		}
+		before = d
+	}
+	return found
+}
+
+// extent is the first and the last day of counts, without the first hundredth of the rows:
+// what is dated long before a source was connected is no beginning of its rhythm.
+func extent(days map[reference.Day]int64) (first, last reference.Day) {
+	list := slices.Sorted(maps.Keys(days))
+	var total, early int64
+	for _, n := range days {
+		total += n
+	}
+	i := 0
+	for ; i < len(list)-1 && 100*(early+days[list[i]]) < total; i++ {
+		early += days[list[i]]
+	}
+	return list[i], list[len(list)-1]
+}
+
+// dailyRhythm says whether a contract has rows on at least half of the days, and for four
+// weeks.
+func (y *Quality) dailyRhythm(days map[reference.Day]int64) bool {
+	first, last := extent(days)
+	return last-first >= 27 && 2*len(days) >= int(last-first+1)
+}
+
+// ordinary are the days of a contract that can be compared: those that follow the week's
+// rule, in school quarters when nearly nothing happens outside of them.
+func (y *Quality) ordinary(days map[reference.Day]int64) func(reference.Day) bool {
+	var outside, total int64
+	for d, n := range days {
+		if _, in := y.calendar.Quarter(d); !in {
+			outside += n
+		}
+		total += n
+	}
+	school := len(y.calendar.Quarters) > 0 && 100*outside < total
+	return func(d reference.Day) bool {
+		_, in := y.calendar.Quarter(d)
+		return y.calendar.Days[d] == 0 && (in || !school)
+	}
+}
+
+const (
+	mostNeighbours  = 8
+	leastNeighbours = 6
+	enough          = 12 // e^-12: of independent events with this mean, 1 day in 160,000 is empty
+)
+
+// days judges each day of a contract up to the source's last.
+func (y *Quality) days(c *contract.Contract, source string, counts map[reference.Day]int64, last reference.Day) []Finding {
+	var found []Finding
+	first, _ := extent(counts)
+	ordinary := y.ordinary(counts)
+	var missing []reference.Day
+	var expected float64
+	flush := func() {
+		if len(missing) == 0 {
+			return
+		}
+		a, b := missing[0], missing[len(missing)-1]
+		mean := expected
+		found = append(found, Finding{Source: source, Contract: c.Type, Rule: "missing-period", Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b),
+			Count: int64(len(missing)), Expected: &mean, Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
+				"%s, “%s”: %s: %d kun davomida yozuv yoʻq, odatda kuniga taxminan %.0f ta.",
+				"%s, «%s»: %s: дней без записей: %d; обычно около %.0f в день.",
+				"%s, “%s”: %s: %d days without rows, where about %.0f a day are usual.", c, spanLabel(a, b), len(missing), expected)})
+		missing, expected = nil, 0
+	}
+	for d := first; d < last; d++ {
+		if !ordinary(d) {
+			continue
+		}
+		around := neighbours(counts, ordinary, d, first, last)
+		n := counts[d]
+		m := middle(around)
+		switch {
+		case len(around) < leastNeighbours:
+			flush()
+		case n == 0 && around[0] > 0 && m >= enough:
+			missing, expected = append(missing, d), max(expected, m)
+		case odd(float64(n), m, around):
+			flush()
+			usual := m
+			found = append(found, Finding{Source: source, Contract: c.Type, Rule: "volume", Severity: Notable, Period: d.String(), From: dateOf(d), To: dateOf(d), Count: n,
+				Expected: &usual, Since: dateOf(d), Owner: y.owner(source, c), Words: y.wordsOf(source,
+					"%s, “%s”: %s kuni %d ta yozuv, bunday kunlarda odatda taxminan %.0f ta.",
+					"%s, «%s»: %s записей: %d; в такие дни обычно около %.0f.",
+					"%s, “%s”: %s has %d rows; about %.0f are usual on such days.", c, d, n, m)})
+		default:
+			if n > 0 {
+				flush()
+			}
+		}
+	}
+	flush()
+	return found
+}
+
+// neighbours are the counts of the same weekday around a day, the nearest ones, in order of
+// size.
+func neighbours(counts map[reference.Day]int64, ordinary func(reference.Day) bool, d, first, last reference.Day) []int64 {
+	var around []int64
+	for step := reference.Day(7); len(around) < mostNeighbours && step <= 26*7; step += 7 {
+		for _, other := range []reference.Day{d - step, d + step} {
+			if other >= first && other < last && ordinary(other) && len(around) < mostNeighbours {
+				around = append(around, counts[other])
+			}
+		}
+	}
+	slices.Sort(around)
+	return around
+}
+
+// middle is the median of sorted numbers; 0 of none.
+func middle(sorted []int64) float64 {
+	n := len(sorted)
+	if n == 0 {
+		return 0
+	}
+	return float64(sorted[(n-1)/2]+sorted[n/2]) / 2
+}
+
+// odd says whether a day of n rows stands out from neighbours with the median m.
+func odd(n, m float64, around []int64) bool {
+	away := make([]float64, len(around))
+	for i, x := range around {
+		away[i] = math.Abs(float64(x) - m)
+	}
+	slices.Sort(away)
+	deviation := (away[(len(away)-1)/2] + away[len(away)/2]) / 2
+	s := max(1.4826*deviation, math.Sqrt(m), 0.05*m)
+	return m >= 20 && math.Abs(n-m) > 6*s && math.Abs(n-m) > 0.4*m
+}
+
+// monthOf numbers the months.
+func monthOf(d reference.Day) int {
+	t := d.Time()
+	return t.Year()*12 + int(t.Month()) - 1
+}
+
+// months finds months that a steady step left out.
+func (y *Quality) months(c *contract.Contract, source string, counts map[reference.Day]int64, last reference.Day) []Finding {
+	rows := map[int]int64{}
+	for d, n := range counts {
+		rows[monthOf(d)] += n
+	}
+	list := slices.Sorted(maps.Keys(rows))
+	steps := map[int]int{}
+	usual := 0
+	for i := 1; i < len(list); i++ {
+		step := list[i] - list[i-1]
+		if steps[step]++; steps[step] > steps[usual] || steps[step] == steps[usual] && step < usual {
+			usual = step
+		}
+	}
+	sizes := slices.Sorted(maps.Values(rows))
+	if steps[usual] < 4 || 5*steps[usual] < 3*(len(list)-1) || c.Kind == contract.Event && middle(sizes) < enough {
+		return nil
+	}
+	month := func(m int) reference.Day {
+		return reference.DayOf(time.Date(m/12, time.Month(m%12+1), 1, 0, 0, 0, 0, time.UTC))
+	}
+	if c.Kind == contract.Event { // the source may have gone on where the contract did not
+		tail := list[len(list)-1]
+		if left := (monthOf(last) - 1 - tail) / usual; left > 0 {
+			list = append(list, tail+(left+1)*usual)
+		}
+	}
+	var found []Finding
+	for i := 1; i < len(list); i++ {
+		left := (list[i]-list[i-1])/usual - 1
+		if left < 1 {
+			continue
+		}
+		a, b := month(list[i-1]+usual), month(list[i])-1
+		found = append(found, Finding{Source: source, Contract: c.Type, Rule: "missing-period", Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b),
+			Count: int64(left), Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
+				"%s, “%s”: %s: %d ta davr uchun yozuv yoʻq, odatda har %d oyda keladi.",
+				"%s, «%s»: %s: периодов без записей: %d; обычно приходят раз в %d мес.",
+				"%s, “%s”: %s: %d periods without rows, where some usually come every %d months.", c, spanLabel(a, b), left, usual)})
+	}
+	return found
+}
