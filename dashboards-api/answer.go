@@ -17,6 +17,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"ombor/internal/access"
 	"ombor/internal/problem"
 )
 
@@ -60,11 +61,19 @@ func (s *server) serve(r route) gin.HandlerFunc {
 			return
 		}
 		h := c.Writer.Header()
-		h.Add("Vary", "Accept")
+		h.Add("Vary", "Accept, Authorization, Cookie")
+		var scope access.Scope
+		if rule, _ := access.RuleOf(r.method + " " + r.path); rule.Own {
+			scope = s.scope(c.Request.Context())
+		}
+		if values, err = narrow(scope, values, allowed); err != nil {
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
 		if r.fresh {
 			h.Set("Cache-Control", "no-store")
 		} else {
-			tag := s.etag(format)
+			tag := s.etag(format, scope)
 			h.Set("ETag", tag)
 			h.Set("Cache-Control", "private, no-cache")
 			if matches(c.Request.Header.Get("If-None-Match"), tag) {
@@ -186,14 +195,14 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 }
 
 // etag names the facts an answer is made of: what is loaded, the definitions,
-// the format, and the day, because a target is judged by its date.
-func (s *server) etag(f *format) string {
+// the format, the day, because a target is judged by its date, and whose rows they are.
+func (s *server) etag(f *format, scope access.Scope) string {
 	loaded := uint64(0)
 	if s.config.Status != nil {
 		loaded = s.config.Status().Loaded
 	}
 	day := s.today()
-	return fmt.Sprintf(`W/"%x-%x-%d-%s"`, loaded, s.definitions, day, f.name)
+	return fmt.Sprintf(`W/"%x-%x-%d-%s%s"`, loaded, s.definitions, day, f.name, mark(scope))
 }
 
 func matches(ifNoneMatch, tag string) bool {

@@ -32,6 +32,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/gzhttp"
 
+	"ombor/internal/access"
+	"ombor/internal/audit"
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
@@ -44,6 +46,12 @@ import (
 type Config struct {
 	Queries *queries.Queries
 	Pack    Facts
+
+	// Gate lets requests in, each under the rule of its route. Nil: everybody may do everything,
+	// which only a test wants.
+	Gate *access.Gate
+	// Audit is the log that the gate writes. Nil: there is none to read.
+	Audit *audit.Log
 
 	// Events takes POST /v1/events, Deliveries POST /v1/deliveries, Receipts GET
 	// /v1/receipts/{id}, whose id it reads with (*http.Request).PathValue("id").
@@ -206,6 +214,8 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/regions", tabular: true, params: referenceParams, handle: s.getReference("regions")},
 		{method: "GET", path: "/v1/contracts", tabular: true, handle: s.getContracts},
 		{method: "GET", path: "/v1/labels", handle: s.getLabels},
+		{method: "GET", path: "/v1/keys", tabular: true, fresh: true, handle: s.getKeys},
+		{method: "GET", path: "/v1/audit", tabular: true, fresh: true, params: auditParams, handle: s.getAudit},
 	}
 }
 
@@ -232,7 +242,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.RedirectFixedPath = false
 	engine.UseRawPath = true
 	engine.UnescapePathValues = true
-	engine.Use(s.observe, s.recover, headers)
+	engine.Use(s.observe, s.recover, headers, s.enter)
 	for _, r := range s.routes() {
 		engine.Handle(r.method, r.path, s.serve(r))
 		if r.method == http.MethodGet {
@@ -256,6 +266,13 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
 	get("/v1/contracts/:type", s.getContract)
 	engine.GET("/v1/live", s.live)
+	engine.GET("/v1/me", s.getMe)
+	engine.POST("/v1/keys", s.through(s.createKey))
+	engine.DELETE("/v1/keys/:id", s.through(s.revokeKey))
+	engine.POST("/v1/links", s.through(s.createLink))
+	engine.GET("/sign-in", s.through((*access.Gate).SignIn))
+	engine.GET("/sign-in/callback", s.through((*access.Gate).Callback))
+	engine.POST("/sign-out", s.through((*access.Gate).SignOut))
 	get("/openapi.json", s.getDocument)
 	get("/docs", s.getDocs)
 	get("/docs/style.css", s.getDocsStyle)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 // client talks to a running server.
 type client struct {
 	url   string
+	page  string // where a person opens the page; url unless the server has an address for people
 	token string
 	http  http.Client
 }
@@ -31,6 +33,7 @@ type client struct {
 // the same machine find it. The file is 0600 and goes when the server stops.
 type running struct {
 	URL    string `json:"url"`
+	Page   string `json:"page"` // address for people
 	Token  string `json:"token,omitempty"`
 	PID    int    `json:"pid"`
 	Engine string `json:"engine"` // the engine's Unix socket, or its URL
@@ -88,12 +91,13 @@ func dial(c *cobra.Command) (*client, error) {
 	if token == "" {
 		token = os.Getenv("OMBOR_TOKEN")
 	}
+	var page string
 	if address == "" {
 		r, err := readRunning(data)
 		if err != nil {
 			return nil, problem.Wrap(err, problem.Unavailable, "", "no server runs on the data folder %q. Start one with 'ombor serve --data %s', or name one with --url", data, data)
 		}
-		address = r.URL
+		address, page = r.URL, r.Page
 		if token == "" {
 			token = r.Token
 		}
@@ -101,7 +105,8 @@ func dial(c *cobra.Command) (*client, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
-	return &client{url: strings.TrimRight(address, "/"), token: token}, nil
+	address = strings.TrimRight(address, "/")
+	return &client{url: address, page: cmp.Or(page, address), token: token}, nil
 }
 
 // do sends one request and returns its answer when the status is 2xx; otherwise

@@ -31,6 +31,9 @@ type config struct {
 	JournalReplicas int    `koanf:"journal-replicas"` // copies of each stream on that server's cluster; 0 is 1
 	Warehouse       string `koanf:"warehouse"`        // https://user@host:8443/db; empty: the embedded engine
 	Lake            string `koanf:"lake"`             // s3://bucket/prefix?endpoint=…; empty: a folder under data
+	Access          string `koanf:"access"`           // file that says where people sign in; empty: only keys and the operator's link
+	TLSCert         string `koanf:"tls-cert"`         // PEM file of the certificate; read again when it changes
+	TLSKey          string `koanf:"tls-key"`          // PEM file of its key
 	Roles           string `koanf:"roles"`            // what this server does: door, loader, api, separated by commas
 	MemoryLimit     int64  `koanf:"memory-limit"`     // bytes the embedded engine may use; 0: 2 GiB or half of the machine
 	IndexRecent     int    `koanf:"index-recent"`     // ids that the loader keeps in memory before they become a file of the index; 0: 1,048,576
@@ -44,7 +47,7 @@ var settings = []string{"data", "listen", "keys", "pack", "journal", "journal-du
 func serveFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.String("data", defaultData(), "folder that holds everything")
-	f.String("listen", "127.0.0.1:8080", "address of the API and the page; loopback only")
+	f.String("listen", "127.0.0.1:8080", "address of the API and the page; another than a loopback address needs --tls-cert")
 	f.String("keys", "", "file of the identity and pseudonym keys, mode 0600; by default keys.json under --data, made on the first run")
 	f.String("pack", "", "folder or zip of a country's pack; by default the embedded pack uz")
 	f.String("journal", "", "nats://HOST:4222; by default embedded")
@@ -52,6 +55,9 @@ func serveFlags(c *cobra.Command) {
 	f.Int("journal-replicas", 1, "copies of the journal on the cluster of --journal")
 	f.String("warehouse", "", "https://USER@HOST:8443/DB, a ClickHouse server; by default embedded")
 	f.String("lake", "", "s3://BUCKET/PREFIX?endpoint=HOST:PORT, object storage; by default a folder under --data")
+	f.String("access", "", "YAML file: where people sign in and what they may do then (docs/security.md); by default API keys and the operator's link only")
+	f.String("tls-cert", "", "PEM file of the certificate, with its chain; read again when it changes")
+	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.String("roles", allRoles, "what this server does; one that does not do everything shares --journal, --warehouse and --lake with others")
 	f.Int64("memory-limit", 0, "bytes that the embedded engine may use; 0 means 2 GiB or half of the machine, the smaller")
 	f.Int("index-recent", 0, "ids that the loader keeps in memory, 48 bytes each, before they become a file of its index; 0 means 1048576")
@@ -105,8 +111,11 @@ func (cfg *config) check() error {
 	if err != nil {
 		return problem.New(problem.BadInput, "--listen %q: want HOST:PORT, for instance 127.0.0.1:8080", cfg.Listen)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return problem.New(problem.BadInput, "--listen %q: only loopback addresses are served, because everybody who reaches the address may read and write; use 127.0.0.1:PORT behind a proxy that signs people in", cfg.Listen)
+	if (cfg.TLSCert == "") != (cfg.TLSKey == "") {
+		return problem.New(problem.BadInput, "--tls-cert and --tls-key belong together: give both, or neither")
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && cfg.TLSCert == "" {
+		return problem.New(problem.BadInput, "--listen %q: without TLS only loopback addresses are served, because keys and sessions would be readable on the way; give --tls-cert and --tls-key, or use 127.0.0.1:PORT behind a proxy that speaks https", cfg.Listen)
 	}
 	for _, want := range []struct{ flag, value, schemes string }{
 		{"journal", cfg.Journal, "nats tls"}, {"warehouse", cfg.Warehouse, "http https"}, {"lake", cfg.Lake, "s3 file"},

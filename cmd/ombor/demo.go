@@ -44,11 +44,11 @@ Every figure says that it is simulated.`,
 				return err
 			}
 			out := c.OutOrStdout()
-			server := &client{url: p.url()}
+			server := p.client()
 			if err := printScorecard(c.Context(), out, server, "en", "2024-01-01", "2024-12-31"); err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "\nOpen %s  (Ctrl-C stops; 'ombor kpi --data %s' asks from another terminal)\n", p.url(), cfg.Data)
+			fmt.Fprintf(out, "\nOpen %s%s\n(the link signs you in, once, within 15 minutes; 'ombor sign-in --data %s' prints another. Ctrl-C stops; 'ombor kpi --data %[3]s' asks from another terminal)\n", p.page, p.gate.Link(), cfg.Data)
 			return p.wait(c.Context())
 		},
 	}
@@ -69,13 +69,13 @@ func fillDemo(c *cobra.Command, p *program) error {
 		return nil
 	}
 	if scale, _ := c.Flags().GetFloat64("scale"); scale >= 0.5 {
-		fmt.Fprintf(c.ErrOrStderr(), "simulating a whole national year, which takes some minutes (--scale 0.05 takes seconds); %s shows it arriving\n", p.url())
+		fmt.Fprintf(c.ErrOrStderr(), "simulating a whole national year, which takes some minutes (--scale 0.05 takes seconds); %s shows it arriving\n", p.page+p.gate.Link())
 	}
 	bar := newProgress(c.ErrOrStderr(), "simulating and loading", "events")
 	refused := &refusals{}
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	s := newSender(ctx, &client{url: p.url()}, 4, refused.add, func(int64) {})
+	s := newSender(ctx, p.client(), 4, refused.add, func(int64) {})
 	sending := s.lane("simulation", nil)
 	reader, writer := io.Pipe()
 	made := make(chan error, 1)

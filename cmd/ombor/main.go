@@ -120,6 +120,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 	root.AddCommand(
 		newServe(), newDemo(), newLoad(), newKPI(), newSQL(), newStatus(), newQuality(), newQuarantine(),
 		newVerify(), newCompact(), newRebuild(), newBackup(), newRestore(),
+		newKey(), newSignIn(), newAudit(),
 		newSimulate(), newPack(), newDoctor(), newEngine(),
 	)
 	return root

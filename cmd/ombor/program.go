@@ -21,6 +21,8 @@ import (
 	"ombor/ingest"
 	"ombor/ingest/journal"
 	"ombor/ingest/loader"
+	"ombor/internal/access"
+	"ombor/internal/audit"
 	"ombor/internal/contract"
 	"ombor/internal/objects"
 	"ombor/internal/pack"
@@ -38,6 +40,8 @@ type program struct {
 	config  config
 	pack    *pack.Pack
 	address net.Addr
+	page    string   // address for people
+	inside  net.Addr // with TLS: where the commands of this machine are answered
 
 	engine     *engine.Process // nil with a warehouse elsewhere
 	stream     *stream.Conn
@@ -45,14 +49,16 @@ type program struct {
 	warehouse  *warehouse.Warehouse
 	loader     *loader.Loader
 	lake       *lake.Lake
-	token      string // of the operator's commands
+	token      string // of the operator of this machine
+	audit      *audit.Log
+	gate       *access.Gate
+	hosts      []string // names of this server beside those of the machine
 	door       *ingest.Door
 	snapshot   atomic.Pointer[snapshot]
 	quarantine *ingest.Quarantine
 	refusals   *ingest.Refusals
 	days       *loader.Days
 	examiner   *queries.Quality
-	server     *http.Server
 
 	started time.Time
 	running sync.WaitGroup
@@ -128,6 +134,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err := p.openJournal(ctx); err != nil {
 		return p, err
 	}
+	if err := p.openGate(ctx, keys); err != nil {
+		return p, err
+	}
 	if err := p.startLoader(ctx); err != nil {
 		return p, err
 	}
@@ -146,13 +155,21 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err != nil {
 		return p, err
 	}
-	p.serve(listener, p.operator(p.roles(handler)))
+	outside, inside, err := p.secure(listener)
+	if err != nil {
+		return p, err
+	}
+	handler = p.operator(p.roles(handler))
+	p.serve(outside, handler)
+	if inside != nil {
+		p.serve(inside, handler)
+	}
 	if !cfg.unseeded && cfg.does("loader") {
 		if err := p.seed(ctx, checker); err != nil {
 			return p, err
 		}
 	}
-	note := running{URL: p.url(), Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
+	note := running{URL: p.client().url, Page: p.page, Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
 	if p.engine != nil {
 		note.Engine = p.engine.Socket()
 	}
@@ -165,13 +182,21 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be written", cfg.Data)
 	}
 	p.closing(func() error { return os.Remove(filepath.Join(cfg.Data, runningFile)) })
-	say("%s, pack %s, ready in %d ms: %s", p.pack.Title.In("en"), p.pack.Name, time.Since(p.started).Milliseconds(), p.url())
+	say("%s, pack %s, ready in %d ms: %s", p.pack.Title.In("en"), p.pack.Name, time.Since(p.started).Milliseconds(), p.page)
+	if !p.gate.HasProvider() {
+		say("sign in as operator, once within 15 minutes: %s%s", p.page, p.gate.Link())
+	}
 	return p, nil
 }
 
 func (p *program) closing(f func() error) { p.closers = append(p.closers, f) }
 
-func (p *program) url() string { return "http://" + p.address.String() }
+func (p *program) url() string {
+	if p.config.TLSCert != "" {
+		return "https://" + p.address.String()
+	}
+	return "http://" + p.address.String()
+}
 
 // startEngine starts the embedded engine, or names the one elsewhere.
 func (p *program) startEngine(ctx context.Context) (warehouse.Config, error) {
@@ -264,37 +289,20 @@ func (p *program) wait(ctx context.Context) error {
 
 // serve answers on the listener until close.
 func (p *program) serve(listener net.Listener, handler http.Handler) {
-	p.server = dashboards.Server(loopbackHosts(handler))
-	p.server.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
+	server := dashboards.Server(p.ownHosts(handler))
+	server.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 	p.running.Go(func() {
-		if err := p.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			p.failed <- problem.Wrap(err, problem.Unavailable, "serve", "the address %s is no longer served", p.address)
+		if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			p.failed <- problem.Wrap(err, problem.Unavailable, "serve", "the address %s is no longer served", listener.Addr())
 		}
 	})
 	p.closing(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := p.server.Shutdown(ctx); err != nil {
-			_ = p.server.Close() // live streams do not end by themselves
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close() // live streams do not end by themselves
 		}
 		return nil
-	})
-}
-
-// loopbackHosts refuses requests that name another host than this machine: a page
-// elsewhere could otherwise point its own name at a loopback address and read what
-// is served here (DNS rebinding). A proxy in front sends Host: 127.0.0.1.
-func loopbackHosts(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			problem.Write(w, problem.New(problem.Denied, "this server answers only to 127.0.0.1, localhost and [::1]; a proxy in front must send that as Host"))
-			return
-		}
-		next.ServeHTTP(w, r)
 	})
 }
 
@@ -360,6 +368,7 @@ func release(parts []contract.Part) {
 func (p *program) api() (http.Handler, error) {
 	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets}
 	return dashboards.New(dashboards.Config{
+		Gate: p.gate, Audit: p.audit,
 		Queries: queries.New(p.warehouse, p.pack.KPIs, p.pack.Reference, options),
 		Pack: dashboards.Facts{
 			Name: p.pack.Name, Title: p.pack.Title, Languages: p.pack.Languages, Zone: p.pack.Zone, Currency: p.pack.Currency,

@@ -28,6 +28,7 @@ type Options struct {
 	People  *Provider // where people sign in; nil: they cannot
 	Public  bool      // what has been published is shown to everybody
 	TLS     bool      // people reach this server, or the proxy in front, by https only
+	Proxy   bool      // a proxy on this machine is in front: the client is the last of X-Forwarded-For
 	Limits  Limits
 	Now     func() time.Time // nil is time.Now
 }
@@ -105,14 +106,14 @@ func (g *Gate) enter(r *http.Request, name, object string) (*Principal, error) {
 	}
 	if err != nil {
 		if !g.options.Public || !rule.allows(&Principal{Roles: []Role{Public}}) {
-			if limited := g.limits.failed(address(r)); limited != nil {
+			if limited := g.limits.failed(g.address(r)); limited != nil {
 				return nil, limited // and not recorded: who tries shall not fill the log
 			}
 			return nil, g.deny(ctx, r, nobody(nil), name, object, err)
 		}
 		p = &Principal{ID: "public", Name: "public", Roles: []Role{Public}}
 	}
-	if err := g.limits.take(p, address(r)); err != nil {
+	if err := g.limits.take(p, g.address(r)); err != nil {
 		return nil, err
 	}
 	if !rule.allows(p) {
@@ -145,7 +146,7 @@ func (g *Gate) record(ctx context.Context, r *http.Request, p *Principal, rule, 
 	if g.audit == nil {
 		return problem.New(problem.Unavailable, "there is no audit log, and this has to be recorded")
 	}
-	e := audit.Entry{Who: p.ID, Name: p.Name, Role: p.role(), Address: address(r), Action: rule, Object: object, Allowed: why == nil}
+	e := audit.Entry{Who: p.ID, Name: p.Name, Role: p.role(), Address: g.address(r), Action: rule, Object: object, Allowed: why == nil}
 	if why != nil {
 		e.Why = problem.DocumentOf(why).Detail
 	}
@@ -157,6 +158,9 @@ func (g *Gate) record(ctx context.Context, r *http.Request, p *Principal, rule, 
 func (g *Gate) Record(r *http.Request, p *Principal, action, object string) error {
 	return g.record(r.Context(), r, p, action, object, nil)
 }
+
+// HasProvider says whether people sign in with a provider.
+func (g *Gate) HasProvider() bool { return g.signIn != nil }
 
 // Who is the principal of a request: by bearer token (a key, the machine's token, or an ID token
 // of the provider), by basic authentication with a key as password, by the header
@@ -242,7 +246,15 @@ func (g *Gate) fresh(ctx context.Context, cookie string, s *Session) (*Session, 
 }
 
 // address is the client's, without its port.
-func address(r *http.Request) string {
+func (g *Gate) address(r *http.Request) string {
+	if g.options.Proxy {
+		if all := r.Header.Values("X-Forwarded-For"); len(all) > 0 {
+			list := strings.Split(all[len(all)-1], ",")
+			if last := strings.TrimSpace(list[len(list)-1]); net.ParseIP(last) != nil {
+				return last
+			}
+		}
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
@@ -299,7 +311,7 @@ func (g *Gate) setCookie(w http.ResponseWriter, name, value string, lasts time.D
 func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if link := r.URL.Query().Get("link"); link != "" {
-		if err := g.limits.failed(address(r)); err != nil {
+		if err := g.limits.failed(g.address(r)); err != nil {
 			problem.Write(w, err)
 			return
 		}
@@ -337,7 +349,7 @@ func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
 	g.setCookie(w, "attempt", "", 0)
 	s, to, err := g.signIn.Return(r.Context(), r.URL.Query(), attempt)
 	if err != nil {
-		if limited := g.limits.failed(address(r)); limited == nil {
+		if limited := g.limits.failed(g.address(r)); limited == nil {
 			err = g.deny(r.Context(), r, nobody(nil), "GET /sign-in/callback", "", err)
 		}
 		problem.Write(w, err)

@@ -18,7 +18,7 @@ import (
 // not rooms themselves (enginetest, conformance).
 var rooms = map[string][]string{
 	"cmd/ombor":          nil, // sees everything
-	"dashboards-api":     {"dashboards-api/web", "queries", "internal/kpi", "internal/contract", "internal/reference"},
+	"dashboards-api":     {"dashboards-api/web", "queries", "internal/kpi", "internal/contract", "internal/reference", "internal/access", "internal/audit"},
 	"dashboards-api/web": {},
 	"ingest":             {"ingest/journal", "ingest/columnar", "internal/contract", "internal/reference"},
 	"ingest/columnar":    {"internal/contract"},
@@ -36,6 +36,8 @@ var rooms = map[string][]string{
 	"internal/reference": {},
 	"internal/protocol":  {},
 	"internal/stream":    {},
+	"internal/access":    {"internal/audit", "internal/stream"},
+	"internal/audit":     {"internal/stream"},
 	"internal/objects":   {},
 	"internal/backup":    {"internal/objects"},
 	"internal/simulate":  {"internal/contract", "internal/pack", "internal/reference"},
@@ -55,12 +57,14 @@ var owners = []struct {
 	{"github.com/ebitengine/purego", []string{"warehouse/engine"}, "warehouse/engine"},
 	{"github.com/nats-io/", []string{"internal/stream"}, "internal/stream"},
 	{"github.com/minio/highwayhash", []string{"internal/contract", "internal/stream"}, "internal/contract"},
+	{"github.com/coreos/go-oidc/", []string{"internal/access"}, "internal/access"},
+	{"golang.org/x/oauth2", []string{"internal/access"}, "internal/access"},
 	{"filippo.io/age", []string{"internal/backup"}, "internal/backup"},
 	{"github.com/minio/", []string{"internal/objects"}, "internal/objects"},
 	{"github.com/gin-gonic/", []string{"dashboards-api"}, "dashboards-api"},
 	{"github.com/spf13/", []string{"cmd/ombor"}, "cmd/ombor"},
 	{"github.com/knadh/", []string{"cmd/ombor"}, "cmd/ombor"},
-	{"go.yaml.in/", []string{"internal/pack", "dashboards-api"}, "internal/pack"},
+	{"go.yaml.in/", []string{"internal/pack", "dashboards-api", "cmd/ombor"}, "internal/pack"},
 	{"cel.dev/", []string{"internal/contract", "ingest/mapping"}, "internal/contract"},
 	{"github.com/FastFilter/", []string{"ingest/loader"}, "ingest/loader"},
 	{"github.com/apache/arrow/", []string{"internal/contract", "ingest", "ingest/journal", "ingest/loader", "ingest/mapping", "warehouse/lake", "dashboards-api"}, "internal/contract"},

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"ombor/internal/access"
+	"ombor/internal/audit"
+	"ombor/internal/contract"
+	"ombor/internal/problem"
+)
+
+// accessFile is what --access names: where people sign in, and what they may do then.
+type accessFile struct {
+	Public string `yaml:"public"` // https://ombor.example.uz, as people type it
+	Open   bool   `yaml:"open"`   // what has been published is shown to everybody
+	SignIn *struct {
+		Issuer           string   `yaml:"issuer"`
+		ClientID         string   `yaml:"client_id"`
+		ClientSecretFile string   `yaml:"client_secret_file"`
+		Scopes           []string `yaml:"scopes"`
+		Hosts            []string `yaml:"hosts"`
+		Claims           struct {
+			Name   string `yaml:"name"`
+			Roles  string `yaml:"roles"`
+			Agency string `yaml:"agency"`
+			Region string `yaml:"region"`
+		} `yaml:"claims"`
+		Roles map[string]access.Role `yaml:"roles"`
+	} `yaml:"sign_in"`
+	People []struct {
+		Subject string        `yaml:"subject"`
+		Roles   []access.Role `yaml:"roles"`
+		Agency  string        `yaml:"agency"`
+		Region  string        `yaml:"region"`
+	} `yaml:"people"`
+	Limits struct {
+		Requests float64 `yaml:"requests"`
+		Burst    int     `yaml:"burst"`
+	} `yaml:"limits"`
+}
+
+// readAccess reads the file of --access. A key that it does not know is an error: a
+// misspelt rule would be one that does not hold.
+func readAccess(name string) (accessFile, error) {
+	var a accessFile
+	if name == "" {
+		return a, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return a, problem.Wrap(err, problem.BadInput, "", "the file of --access cannot be read")
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&a); err != nil && !errors.Is(err, io.EOF) {
+		return a, problem.Wrap(err, problem.BadInput, "", "%s is not as docs/security.md describes it", name)
+	}
+	if u, err := url.Parse(a.Public); a.Public != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return a, problem.New(problem.BadInput, "%s: public: %q is no address: want https://HOST", name, a.Public).In("public")
+	}
+	if a.SignIn != nil && a.Public == "" {
+		return a, problem.New(problem.BadInput, "%s: public is missing: the address to which the provider sends people back", name).In("public")
+	}
+	return a, nil
+}
+
+// provider is where people sign in; nil when they cannot.
+func (a *accessFile) provider() (*access.Provider, error) {
+	if a.SignIn == nil {
+		return nil, nil
+	}
+	p := &access.Provider{Issuer: a.SignIn.Issuer, ClientID: a.SignIn.ClientID, Scopes: a.SignIn.Scopes, Hosts: a.SignIn.Hosts, Public: a.Public, Roles: a.SignIn.Roles}
+	p.Claims.Name, p.Claims.Roles, p.Claims.Agency, p.Claims.Region = a.SignIn.Claims.Name, a.SignIn.Claims.Roles, a.SignIn.Claims.Agency, a.SignIn.Claims.Region
+	for _, one := range a.People {
+		p.Grants = append(p.Grants, access.Grant{Subject: one.Subject, Roles: one.Roles, Agency: one.Agency, Region: one.Region})
+	}
+	if name := a.SignIn.ClientSecretFile; name != "" {
+		secret, err := os.ReadFile(name)
+		if err != nil {
+			return nil, problem.Wrap(err, problem.BadInput, "", "the client secret in %s cannot be read", name)
+		}
+		p.ClientSecret = strings.TrimSpace(string(secret))
+	}
+	return p, nil
+}
+
+// https says whether people reach the server by https only.
+func (a *accessFile) https(cfg *config) bool {
+	return cfg.TLSCert != "" || strings.HasPrefix(a.Public, "https://")
+}
+
+// openGate opens the audit log and the gate in front of everything.
+func (p *program) openGate(ctx context.Context, keys *contract.Keys) error {
+	file, err := readAccess(p.config.Access)
+	if err != nil {
+		return err
+	}
+	provider, err := file.provider()
+	if err != nil {
+		return err
+	}
+	if p.audit, err = audit.Open(ctx, p.stream, audit.Options{Key: keys.Derive("audit"), Head: filepath.Join(p.config.Data, auditHead)}); err != nil {
+		return err
+	}
+	p.closing(p.audit.Close)
+	if p.gate, err = access.Open(ctx, p.stream, p.audit, access.Options{
+		Secret: keys.Derive("access"), Machine: p.token, People: provider, Public: file.Open, TLS: file.https(&p.config),
+		Proxy: p.config.TLSCert == "" && file.Public != "", Limits: access.Limits{Requests: file.Limits.Requests, Burst: file.Limits.Burst},
+	}); err != nil {
+		return err
+	}
+	p.page = p.url()
+	if file.Public != "" {
+		p.page = strings.TrimRight(file.Public, "/")
+		u, err := url.Parse(file.Public)
+		if err != nil {
+			return err
+		}
+		p.hosts = append(p.hosts, u.Hostname())
+	}
+	sweeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.running.Go(func() { p.gate.Sessions.Sweep(sweeping) })
+	p.closing(func() error { stop(); return nil })
+	return nil
+}
+
+// auditHead is the file in the data folder that keeps the newest head of the audit log.
+const auditHead = "audit.head"
+
+// ownHosts refuses requests that name another host than this server's: a page elsewhere could
+// otherwise point its own name at this address and read what is served here (DNS rebinding).
+func (p *program) ownHosts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) && !slices.Contains(p.hosts, host) {
+			problem.Write(w, problem.New(problem.Denied, "this server answers to 127.0.0.1, localhost, [::1] and the host under public in the file of --access; a proxy in front must send one of these as Host"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// certificate is one that is read again when its file has changed, so that a renewal needs no restart.
+type certificate struct {
+	cert, key string
+
+	mu     sync.Mutex
+	loaded *tls.Certificate
+	read   time.Time
+	looked time.Time
+}
+
+// certificateAge is how long a certificate is taken as it was read.
+const certificateAge = 10 * time.Second
+
+// get is tls.Config.GetCertificate. A renewal that cannot be read leaves the certificate of before.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.loaded != nil && time.Since(c.looked) < certificateAge {
+		return c.loaded, nil
+	}
+	c.looked = time.Now()
+	info, err := os.Stat(c.cert)
+	if err == nil && (c.loaded == nil || !info.ModTime().Equal(c.read)) {
+		var pair tls.Certificate
+		if pair, err = tls.LoadX509KeyPair(c.cert, c.key); err == nil {
+			c.loaded, c.read = &pair, info.ModTime()
+		}
+	}
+	if c.loaded == nil {
+		return nil, problem.Wrap(err, problem.BadInput, "", "the certificate %s and the key %s cannot be read", c.cert, c.key)
+	}
+	return c.loaded, nil
+}
+
+// secure is the listener with TLS, when there is a certificate. The commands of this machine then
+// have a listener of their own, on a loopback address: the certificate is not for that.
+func (p *program) secure(listener net.Listener) (outside, inside net.Listener, err error) {
+	if p.config.TLSCert == "" {
+		return listener, nil, nil
+	}
+	c := &certificate{cert: p.config.TLSCert, key: p.config.TLSKey}
+	if _, err := c.get(nil); err != nil {
+		return nil, nil, err
+	}
+	if inside, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, nil, problem.Wrap(err, problem.Unavailable, "", "no loopback address is free for the commands of this machine")
+	}
+	p.inside = inside.Addr()
+	return tls.NewListener(listener, &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), inside, nil
+}
+
+// client is one of the operator of this machine.
+func (p *program) client() *client {
+	address := p.url()
+	if p.inside != nil {
+		address = "http://" + p.inside.String()
+	}
+	return &client{url: address, page: p.page, token: p.token}
+}

@@ -1,0 +1,274 @@
+package dashboards
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"ombor/internal/access"
+	"ombor/internal/audit"
+	"ombor/internal/problem"
+)
+
+// enter lets a request in under the rule of its route, and puts who makes it into its context.
+// An address that no route has needs no rule: there is nothing at it.
+func (s *server) enter(c *gin.Context) {
+	gate := s.config.Gate
+	if gate == nil {
+		return
+	}
+	method := c.Request.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	path := c.FullPath()
+	if path == "" {
+		if method != http.MethodGet || owned(c.Request.URL.Path) {
+			return
+		}
+		path = "page"
+	}
+	p, err := gate.Enter(c.Request, method+" "+path)
+	if err != nil {
+		if problem.KindOf(err) == problem.Unauthenticated {
+			c.Writer.Header().Set("WWW-Authenticate", `Bearer realm="ombor"`)
+		}
+		c.Writer.Header().Set("Cache-Control", "no-store")
+		s.fail(c.Writer, c.Request, err)
+		c.Abort()
+		return
+	}
+	c.Request = c.Request.WithContext(access.With(c.Request.Context(), p))
+}
+
+// scope is the part of all rows that the principal of a request sees; all when there is no gate.
+func (s *server) scope(ctx context.Context) access.Scope {
+	if s.config.Gate == nil {
+		return access.Scope{}
+	}
+	return access.Of(ctx).Scope()
+}
+
+// narrow holds the parameters of a request to what its principal may see. Whoever sees only an
+// agency's (or a region's) rows sees those, and beside them the nation's total: a question without
+// breakdown and filter. Any other question is narrowed to the own rows, which its answer says.
+func narrow(scope access.Scope, values map[string]string, allowed []string) (map[string]string, error) {
+	if scope == (access.Scope{}) {
+		return values, nil
+	}
+	denied := problem.New(problem.Denied, "you see the rows of %s=%s and the national total; ask with where=%[1]s=%[2]s, or without by and where", scope.Dimension, scope.Value)
+	own := scope.Dimension + "=" + scope.Value
+	switch {
+	case slices.Contains(allowed, "where"):
+		if values["by"] == "" && values["where"] == "" {
+			return values, nil
+		}
+		for line := range strings.SplitSeq(values["where"], "\n") {
+			if dimension, _, _ := strings.Cut(line, "="); dimension == scope.Dimension && line != own {
+				return nil, denied
+			}
+		}
+		if !slices.Contains(strings.Split(values["where"], "\n"), own) {
+			values["where"] = strings.TrimPrefix(values["where"]+"\n"+own, "\n")
+		}
+	case slices.Contains(allowed, scope.Dimension):
+		if given := values[scope.Dimension]; given != "" && given != scope.Value {
+			return nil, denied
+		}
+		values[scope.Dimension] = scope.Value
+	default:
+		return nil, problem.New(problem.Denied, "this is told of all agencies together, and you see the rows of %s=%s", scope.Dimension, scope.Value)
+	}
+	return values, nil
+}
+
+// mark tells answers for one scope from those for another.
+func mark(scope access.Scope) string {
+	if scope == (access.Scope{}) {
+		return ""
+	}
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s=%s", scope.Dimension, scope.Value)
+	return fmt.Sprintf(".%x", h.Sum32())
+}
+
+// getMe says who asks, and how one signs in.
+func (s *server) getMe(c *gin.Context) {
+	if _, err := readParams(c.Request, nil); err != nil {
+		s.fail(c.Writer, c.Request, err)
+		return
+	}
+	me := struct {
+		Principal *access.Principal `json:"principal"`
+		SignIn    string            `json:"sign_in"` // provider, or link: the operator's, from the server's machine
+	}{SignIn: "link"}
+	if gate := s.config.Gate; gate != nil {
+		if gate.HasProvider() {
+			me.SignIn = "provider"
+		}
+		p, err := gate.Who(c.Request)
+		switch kind := problem.KindOf(err); {
+		case err == nil:
+			me.Principal = p
+		case kind != problem.Unauthenticated && kind != problem.Denied:
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
+	}
+	c.Writer.Header().Set("Cache-Control", "no-store")
+	c.JSON(http.StatusOK, me)
+}
+
+// through hands a request to one of the gate's own pages.
+func (s *server) through(h func(*access.Gate, http.ResponseWriter, *http.Request)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if s.config.Gate == nil {
+			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "nobody signs in to this server"))
+			return
+		}
+		for _, p := range c.Params {
+			c.Request.SetPathValue(p.Key, p.Value)
+		}
+		h(s.config.Gate, c.Writer, c.Request)
+	}
+}
+
+var auditParams = []string{"who", "action", "text", "denied", "from", "to", "before", "limit"}
+
+// getAudit answers with entries of the audit log, the newest first.
+func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
+	if s.config.Audit == nil {
+		return nil, problem.New(problem.NotFound, "this process has no audit log")
+	}
+	f := audit.Filter{Who: q.get("who"), Action: q.get("action"), Text: q.get("text")}
+	var err error
+	if given := q.get("denied"); given != "" {
+		if f.Denied, err = strconv.ParseBool(given); err != nil {
+			return nil, problem.New(problem.BadInput, "denied=%q is neither true nor false", given).In("denied")
+		}
+	}
+	for _, n := range []struct {
+		name string
+		set  func(uint64)
+	}{{"before", func(v uint64) { f.Before = v }}, {"limit", func(v uint64) { f.Limit = int(min(v, 10_000)) }}} {
+		if given := q.get(n.name); given != "" {
+			v, err := strconv.ParseUint(given, 10, 63)
+			if err != nil || v == 0 {
+				return nil, problem.New(problem.BadInput, "%s=%q is not a whole number from 1", n.name, given).In(n.name)
+			}
+			n.set(v)
+		}
+	}
+	zone := s.config.Pack.Zone
+	for _, d := range []struct {
+		name string
+		set  func(time.Time)
+	}{{"from", func(t time.Time) { f.From = t }}, {"to", func(t time.Time) { f.To = t.AddDate(0, 0, 1) }}} {
+		if given := q.get(d.name); given != "" {
+			day, err := day(q, d.name)
+			if err != nil {
+				return nil, err
+			}
+			y, m, n := day.Time().Date()
+			d.set(time.Date(y, m, n, 0, 0, 0, 0, zone))
+		}
+	}
+	entries, err := s.config.Audit.Read(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: map[string]any{"entries": entries, "head": s.config.Audit.Head()}, name: "audit", table: func() (*table, error) {
+		t := newTable(number("number"), text("time"), text("who"), text("name"), text("role"), text("address"), text("action"), text("object"), flag("allowed"), text("why"))
+		for _, e := range entries {
+			t.add(e.Number, e.Time.Format(time.RFC3339Nano), e.Who, e.Name, e.Role, e.Address, e.Action, e.Object, e.Allowed, e.Why)
+		}
+		return t, nil
+	}}, nil
+}
+
+// getKeys lists the API keys, without their secrets.
+func (s *server) getKeys(ctx context.Context, _ *query) (*answer, error) {
+	if s.config.Gate == nil {
+		return nil, problem.New(problem.NotFound, "this process has no keys")
+	}
+	keys, err := s.config.Gate.Keys.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: map[string]any{"keys": keys}, name: "keys", table: func() (*table, error) {
+		t := newTable(text("id"), text("name"), text("roles"), text("agency"), text("region"), text("sources"), text("contracts"), text("created"), text("by"), text("expires"), text("revoked"))
+		for _, k := range keys {
+			roles := make([]string, len(k.Roles))
+			for i, r := range k.Roles {
+				roles[i] = string(r)
+			}
+			t.add(k.ID, k.Name, strings.Join(roles, ","), k.Agency, k.Region, strings.Join(k.Sources, ","), strings.Join(k.Contracts, ","),
+				k.Created.Format(time.RFC3339), k.By, when(k.Expires), when(k.Revoked))
+		}
+		return t, nil
+	}}, nil
+}
+
+func when(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return t.Format(time.RFC3339)
+}
+
+// createKey answers POST /v1/keys: {"name", "roles", "agency", "region", "sources", "contracts",
+// "expires"}. The key itself is in this one answer and nowhere else.
+func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Request) {
+	var k access.Key
+	decoder := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&k); err != nil {
+		s.fail(w, r, problem.Wrap(err, problem.BadInput, "", "the body is not a key: want {\"name\": …, \"roles\": […]} and agency, region, sources, contracts or expires"))
+		return
+	}
+	p := access.Of(r.Context())
+	k.By = p.ID
+	token, made, err := g.Keys.Create(r.Context(), k)
+	if err == nil {
+		err = g.Record(r, p, "key created", fmt.Sprintf("%s %q roles=%v agency=%s region=%s sources=%v", made.ID, made.Name, made.Roles, made.Agency, made.Region, made.Sources))
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.tell(w, http.StatusCreated, struct {
+		Token string `json:"key"`
+		access.Key
+	}{token, made})
+}
+
+// revokeKey answers DELETE /v1/keys/{id}.
+func (s *server) revokeKey(g *access.Gate, w http.ResponseWriter, r *http.Request) {
+	k, err := g.Keys.Revoke(r.Context(), r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.tell(w, http.StatusOK, k)
+}
+
+// createLink answers POST /v1/links with a link that signs in once.
+func (s *server) createLink(g *access.Gate, w http.ResponseWriter, _ *http.Request) {
+	s.tell(w, http.StatusCreated, map[string]string{"path": g.Link()})
+}
+
+func (s *server) tell(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client has gone: nobody is left to tell
+}
