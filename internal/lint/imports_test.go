@@ -18,7 +18,7 @@ import (
 // not rooms themselves (enginetest, conformance).
 var rooms = map[string][]string{
 	"cmd/ombor":          nil, // sees everything
-	"dashboards-api":     {"dashboards-api/web", "queries", "internal/kpi", "internal/contract", "internal/reference"},
+	"dashboards-api":     {"dashboards-api/web", "queries", "queries/portfolio", "internal/kpi", "internal/contract", "internal/reference"},
 	"dashboards-api/web": {},
 	"ingest":             {"ingest/journal", "ingest/columnar", "internal/contract", "internal/reference"},
 	"ingest/columnar":    {"internal/contract"},
@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"ingest/journal":     {"internal/stream", "internal/contract"},
 	"queries":            {"queries/disclosure", "warehouse", "internal/kpi", "internal/contract", "internal/reference"},
 	"queries/disclosure": {},
+	"queries/portfolio":  {"queries", "warehouse", "internal/contract", "internal/kpi", "internal/reference"},
 	"warehouse":          {"warehouse/engine", "internal/contract", "internal/kpi", "internal/reference"},
 	"warehouse/engine":   {"internal/protocol"},
 	"warehouse/lake":     {"internal/contract", "internal/objects", "internal/reference"},
