@@ -122,7 +122,11 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		return nil, err
 	}
 	switch r.Compare {
-	case NoComparison, Previous, YearBefore, National:
+	case NoComparison, Previous, YearBefore:
+	case National:
+		if q.published(qn, r) {
+			return nil, bad("compare", "what is published is held against earlier periods only; allowed: previous, year")
+		}
 	default:
 		return nil, bad("compare", "%q is no comparison; allowed: previous, year, national", r.Compare)
 	}
