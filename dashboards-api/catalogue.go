@@ -20,6 +20,7 @@ type kpiBody struct {
 	OwnerNames reference.Names `json:"owner_names"`
 	Unit       string          `json:"unit"`
 	Direction  string          `json:"direction"`
+	RankedBy   string          `json:"ranked_by"` // the KPI that ranks what is missing to a target; "": the missing cases
 	Dimensions []dimensionBody `json:"dimensions"`
 	Versions   []versionBody   `json:"versions"`
 	Targets    []targetBody    `json:"targets"`
@@ -50,6 +51,7 @@ type versionBody struct {
 	Grain       string     `json:"grain"`
 	Grains      []string   `json:"grains"` // of a distinct count: the only ones it has
 	Rollups     [][]string `json:"rollups"`
+	Matures     int        `json:"matures"` // days, counted back from today, that are left out
 }
 
 func (s *server) catalogue() []kpiBody {
@@ -61,13 +63,8 @@ func (s *server) catalogue() []kpiBody {
 }
 
 func (s *server) describe(k *kpi.KPI) kpiBody {
-	body := kpiBody{ID: k.ID, Title: names(k.Title), About: names(k.About), Group: k.Group, Owner: k.Owner, OwnerNames: reference.Names{},
-		Unit: string(k.Unit), Direction: string(k.Direction), Dimensions: []dimensionBody{}, Versions: []versionBody{}, Targets: s.targetsOf(k.ID)}
-	if t := s.config.Pack.Reference.Table("organisations"); t != nil {
-		if row, ok := t.Get(k.Owner); ok {
-			body.OwnerNames = names(row.Names)
-		}
-	}
+	body := kpiBody{ID: k.ID, Title: names(k.Title), About: names(k.About), Group: k.Group, Owner: k.Owner, OwnerNames: s.organisation(k.Owner),
+		Unit: string(k.Unit), Direction: string(k.Direction), RankedBy: k.Ranked, Dimensions: []dimensionBody{}, Versions: []versionBody{}, Targets: s.targetsOf(k.ID)}
 	seen := map[string]bool{}
 	for _, v := range k.Versions {
 		body.Versions = append(body.Versions, describeVersion(&v))
@@ -85,7 +82,7 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 
 func describeVersion(v *kpi.Version) versionBody {
 	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Source: v.Source, Basis: string(v.Basis),
-		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}}
+		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Matures: v.Matures}
 	if v.Numerator != nil {
 		body.Numerator = v.Numerator.Text
 	}
@@ -97,6 +94,12 @@ func describeVersion(v *kpi.Version) versionBody {
 	}
 	if d := v.Distinct; d != nil {
 		body.Of, body.Grains = d.Of, listed(d.Grains)
+	}
+	if v.Per != nil {
+		body.Denominator = v.Per.String()
+	}
+	if v.Backlog != nil {
+		body.Of, body.Quantiles = v.Backlog.String(), v.Backlog.Quantiles
 	}
 	for _, dimensions := range v.Rollups {
 		body.Rollups = append(body.Rollups, listed(dimensions))

@@ -39,6 +39,7 @@ import (
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/queries"
+	"ombor/queries/portfolio"
 )
 
 // Config is everything that the API serves. Queries and Pack are needed; a nil
@@ -63,6 +64,9 @@ type Config struct {
 	Quality func(ctx context.Context, span QualitySpan) ([]Quality, error)
 	// Findings lists what is wrong with the data. Nil: nothing is known.
 	Findings func(ctx context.Context, r queries.FindingsRequest) ([]queries.Finding, error)
+
+	// Projects answers for the portfolio of projects. Nil: this process has none.
+	Projects *portfolio.Portfolio
 
 	// Status says how far the data are; called for every request, so it must be
 	// quick. Nil: nothing is loaded.
@@ -199,7 +203,7 @@ func newServer(config Config) (*server, error) {
 
 // routes are all that answer with a value of the pack or the warehouse.
 func (s *server) routes() []route {
-	return []route{
+	return append(s.projectRoutes(), []route{
 		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
 		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, params: qualityParams, handle: s.getQuality},
 		{method: "GET", path: "/v1/quality/findings", tabular: true, fresh: true, params: findingsParams, handle: s.getFindings},
@@ -207,8 +211,13 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/kpis", tabular: true, handle: s.getKPIs},
 		{method: "GET", path: "/v1/kpis/:id", handle: s.getKPI},
 		{method: "GET", path: "/v1/kpis/:id/values", tabular: true, params: valueParams, handle: s.getValues},
+		{method: "GET", path: "/v1/kpis/:id/why", tabular: true, params: whyParams, handle: s.getWhy},
+		{method: "GET", path: "/v1/kpis/:id/movers", tabular: true, params: whyParams, handle: s.getMovers},
+		{method: "GET", path: "/v1/kpis/:id/sql", params: sqlParams, handle: s.getSQL},
 		{method: "GET", path: "/v1/scorecard", tabular: true, params: scorecardParams, handle: s.getScorecard},
-		{method: "GET", path: "/v1/targets", tabular: true, handle: s.getTargets},
+		{method: "GET", path: "/v1/targets", tabular: true, params: targetParams, handle: s.getTargets},
+		{method: "GET", path: "/v1/kpis/:id/gap", tabular: true, params: gapParams, handle: s.getGap},
+		{method: "GET", path: "/v1/changes", tabular: true, params: changesParams, handle: s.getChanges},
 		{method: "GET", path: "/v1/services", tabular: true, params: referenceParams, handle: s.getReference("services")},
 		{method: "GET", path: "/v1/organisations", tabular: true, params: referenceParams, handle: s.getReference("organisations")},
 		{method: "GET", path: "/v1/regions", tabular: true, params: referenceParams, handle: s.getReference("regions")},
@@ -216,7 +225,7 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/labels", handle: s.getLabels},
 		{method: "GET", path: "/v1/keys", tabular: true, fresh: true, handle: s.getKeys},
 		{method: "GET", path: "/v1/audit", tabular: true, fresh: true, params: auditParams, handle: s.getAudit},
-	}
+	}...)
 }
 
 func (s *server) handler() (http.Handler, error) {
@@ -264,6 +273,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/quarantine/:id/fix", s.door(held.Fix))
 	engine.POST("/v1/quarantine/replay", s.door(held.Replay))
 	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
+	engine.POST("/v1/differences", s.postDifference)
 	get("/v1/contracts/:type", s.getContract)
 	engine.GET("/v1/live", s.live)
 	engine.GET("/v1/me", s.getMe)

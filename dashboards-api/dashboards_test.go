@@ -82,6 +82,100 @@ func TestScorecardYear(t *testing.T) {
 	}
 }
 
+// TestStanding looks at the target, the gap and the changes of the city: 36 of 96 cases were
+// digital, three in every month; half of them are asked for by the end of 2024, since June 2023.
+func TestStanding(t *testing.T) {
+	h := real(t)
+	read := func(target string, into any) {
+		t.Helper()
+		response, body := answerOf(t, h, target)
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %s", target, response.Status, body)
+		}
+		if err := json.Unmarshal(body, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type held struct {
+		KPI, Kind, Status, Words string
+		Measured                 *float64
+		Units                    *int64
+		Projects                 []any
+	}
+	var targets struct {
+		On       string
+		Targets  []held
+		Unserved *int
+	}
+	read("/v1/targets", &targets)
+	// In the year before June 2023 15 of 40 were digital: as many as since, so that nothing moves.
+	if len(targets.Targets) != 1 || targets.On != "2023-12-31" || targets.Unserved != nil || targets.Targets[0].Projects != nil {
+		t.Fatalf("%+v", targets)
+	}
+	if one := targets.Targets[0]; *one.Measured != 37.5 || *one.Units != 12 || one.Status != "off_course" || one.Words != "12 cases short of 50 %" {
+		t.Errorf("%+v", one)
+	}
+	var card struct {
+		Owners map[string]map[string]string
+		Rows   []struct {
+			KPI, Trend, Owner string
+			Targets           []held
+		}
+	}
+	read("/v1/scorecard?from=2023-07-01&to=2023-12-31", &card)
+	for _, row := range card.Rows {
+		if card.Owners[row.Owner]["en"] == "" {
+			t.Errorf("%s has no owner's name", row.KPI)
+		}
+		if row.KPI == "digital-share" && (row.Trend != "steady" || len(row.Targets) != 1 || row.Targets[0].Status != "off_course") {
+			t.Errorf("%+v", row)
+		}
+	}
+	var gap struct {
+		By      string
+		Total   int
+		Entries []struct {
+			Code    string
+			Missing float64
+		}
+	}
+	read("/v1/kpis/digital-share/gap?by=channel", &gap)
+	if gap.Total != 1 || gap.Entries[0].Code != "Constituent Call" || gap.Entries[0].Missing != 60 {
+		t.Errorf("%+v", gap)
+	}
+	var changes struct {
+		KnownOn string `json:"known_on"`
+		Changes []struct {
+			KPI        string
+			Was        *struct{ State string }
+			Difference *float64
+			Settled    []struct{ Period string }
+			Late       int64
+		}
+		Unchanged int
+	}
+	read("/v1/changes?since=2024-03-01", &changes) // everything was received on that day
+	if changes.KnownOn != "2024-02-29" || len(changes.Changes) != 5 || len(changes.Changes[0].Settled) != 12 || changes.Changes[0].Late != 96 || changes.Changes[0].Difference != nil {
+		t.Errorf("%+v", changes)
+	}
+	for _, target := range []string{"/v1/scorecard", "/v1/targets", "/v1/kpis/digital-share/gap", "/v1/changes?since=2024-03-01"} {
+		for _, format := range []string{"csv", "xlsx", "parquet", "arrow"} {
+			separator := "?"
+			if strings.Contains(target, "?") {
+				separator = "&"
+			}
+			if response, body := answerOf(t, h, target+separator+"format="+format); response.StatusCode != http.StatusOK || len(body) == 0 {
+				t.Errorf("%s as %s: %s", target, format, response.Status)
+			}
+		}
+		response, body := answerOf(t, h, strings.Replace(target+"?format=csv", "?since=2024-03-01?", "?since=2024-03-01&", 1))
+		records, err := csv.NewReader(bytes.NewReader(body)).ReadAll()
+		if err != nil || response.StatusCode != http.StatusOK || len(records) < 2 {
+			t.Errorf("%s: %d rows, %v", target, len(records), err)
+		}
+	}
+}
+
 // TestFormats reads the same table back from every format.
 func TestFormats(t *testing.T) {
 	h := real(t)

@@ -40,21 +40,15 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	body := scorecardBody{Owners: map[string]reference.Names{}, Scorecard: card}
-	organisations := s.config.Pack.Reference.Table("organisations")
 	for _, row := range card.Rows {
-		if organisations == nil {
-			break
-		}
-		if owner, ok := organisations.Get(row.Owner); ok {
-			body.Owners[row.Owner] = names(owner.Names)
-		}
+		body.Owners[row.Owner] = s.organisation(row.Owner)
 	}
 	return &answer{body: body, name: "scorecard", table: func() (*table, error) { return s.scorecardTable(body), nil }}, nil
 }
 
 func (s *server) scorecardTable(body scorecardBody) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("numerator"), number("denominator"), number("value"),
-		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("coverage_percent"), text("data_through"), flag("simulated"))
+		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("data_through"), flag("simulated"))
 	for _, row := range body.Rows {
 		cell := row.Cell
 		if cell == nil {
@@ -64,9 +58,20 @@ func (s *server) scorecardTable(body scorecardBody) *table {
 			pointed(cell.Value), row.Unit, string(cell.State)}
 		if i := slices.IndexFunc(row.Targets, func(t queries.TargetStatus) bool { return t.Kind == kpi.Asked }); i >= 0 {
 			target := row.Targets[i]
-			cells = append(cells, target.Value, string(target.Comparator), target.Due.String(), string(target.Status), pointed(target.Gap))
+			cells = append(cells, pointed(target.Value), string(target.Comparator), target.Due.String(), string(target.Status), pointed(target.Gap), whole(target.Units), target.Words)
+			if target.RunRate != nil {
+				cells = append(cells, target.RunRate.Expected, target.RunRate.Projected)
+			} else {
+				cells = append(cells, nil, nil)
+			}
 		} else {
-			cells = append(cells, nil, nil, nil, nil, nil)
+			cells = append(cells, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+		}
+		cells = append(cells, string(row.Trend))
+		if cell.Comparison != nil {
+			cells = append(cells, pointed(cell.Comparison.Difference))
+		} else {
+			cells = append(cells, nil)
 		}
 		if cell.Coverage != nil {
 			cells = append(cells, cell.Coverage.Share)

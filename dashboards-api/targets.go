@@ -3,10 +3,16 @@ package dashboards
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 
 	"ombor/internal/kpi"
 	"ombor/internal/reference"
+	"ombor/queries"
+	"ombor/queries/portfolio"
 )
+
+var targetParams = []string{"on", "known_on"}
 
 // targetBody is what an act, a plan or a press release says of a KPI. Only kind
 // "target" is a target.
@@ -19,29 +25,25 @@ type targetBody struct {
 	InForce    *string           `json:"in_force"`
 	Wording    string            `json:"wording"`
 	Comparator string            `json:"comparator"`
-	Value      float64           `json:"value"`
+	Value      *float64          `json:"value"`
 	Due        *string           `json:"due"`
 	DueStated  bool              `json:"due_stated"`
 	Period     spanBody          `json:"period"`
+	Check      reference.Names   `json:"check"`
 	Owner      string            `json:"owner"`
 	OwnerNames reference.Names   `json:"owner_names"`
 	Where      map[string]string `json:"where"`
 }
 
-// targetsOf lists what was published of a KPI; of every KPI when id is empty.
+// targetsOf lists what was published of a KPI.
 func (s *server) targetsOf(id string) []targetBody {
 	list := []targetBody{}
-	organisations := s.config.Pack.Reference.Table("organisations")
 	for _, t := range s.config.Pack.Targets {
-		if id != "" && t.KPI != id {
+		if t.KPI != id {
 			continue
 		}
 		body := describeTarget(t)
-		if organisations != nil {
-			if row, ok := organisations.Get(t.Owner); ok {
-				body.OwnerNames = names(row.Names)
-			}
-		}
+		body.OwnerNames = s.organisation(t.Owner)
 		list = append(list, body)
 	}
 	return list
@@ -50,18 +52,121 @@ func (s *server) targetsOf(id string) []targetBody {
 func describeTarget(t *kpi.Target) targetBody {
 	where := map[string]string{}
 	maps.Copy(where, t.Where)
-	return targetBody{KPI: t.KPI, Variant: t.Variant, Kind: string(t.Kind), Act: t.Act.Title, URL: t.Act.URL, InForce: dayText(t.Act.InForce), Wording: t.Wording,
-		Comparator: string(t.Comparator), Value: t.Value, Due: dayText(t.Due), DueStated: t.DueStated, Period: span(t.Period), Owner: t.Owner,
+	body := targetBody{KPI: t.KPI, Variant: t.Variant, Kind: string(t.Kind), Act: t.Act.Title, URL: t.Act.URL, InForce: dayText(t.Act.InForce), Wording: t.Wording,
+		Comparator: string(t.Comparator), Due: dayText(t.Due), DueStated: t.DueStated, Period: span(t.Period), Check: names(t.Check), Owner: t.Owner,
 		OwnerNames: reference.Names{}, Where: where}
+	if t.Judged() {
+		value := t.Value
+		body.Value = &value
+	}
+	return body
 }
 
-func (s *server) getTargets(context.Context, *query) (*answer, error) {
-	list := s.targetsOf("")
-	return &answer{body: map[string]any{"targets": list}, name: "targets", table: func() (*table, error) {
-		t := newTable(text("kpi"), text("variant"), text("kind"), text("comparator"), number("value"), text("due"), flag("due_stated"), text("wording"), text("act"), text("in_force"), text("url"), text("owner"))
-		for _, target := range list {
-			t.add(target.KPI, target.Variant, target.Kind, target.Comparator, target.Value, optional(target.Due), target.DueStated, target.Wording, target.Act, optional(target.InForce), target.URL, target.Owner)
+// organisation is the names of an organisation; none when it is not known.
+func (s *server) organisation(code string) reference.Names {
+	if t := s.config.Pack.Reference.Table("organisations"); t != nil {
+		if row, ok := t.Get(code); ok {
+			return names(row.Names)
 		}
-		return t, nil
-	}}, nil
+	}
+	return reference.Names{}
+}
+
+// promiseBody is a published figure with who answers for it and which projects serve it.
+type promiseBody struct {
+	queries.Promise
+	OwnerNames reference.Names     `json:"owner_names"`
+	Projects   []portfolio.Serving `json:"projects"` // that promised to move its KPI; null: no project is known
+}
+
+type promisesBody struct {
+	On          queries.Date        `json:"on"`
+	KnownOn     queries.Date        `json:"known_on"`
+	Targets     []promiseBody       `json:"targets"`
+	Unserved    *int                `json:"unserved"`     // targets that no project serves; null: no project is known
+	ServingNone []portfolio.Serving `json:"serving_none"` // projects that promised to move no KPI; null: no project is known
+}
+
+// getTargets answers with everything that was published, held against what was measured.
+func (s *server) getTargets(ctx context.Context, q *query) (*answer, error) {
+	var r queries.TargetsRequest
+	var err error
+	if r.On, err = day(q, "on"); err != nil {
+		return nil, err
+	}
+	if r.KnownOn, err = day(q, "known_on"); err != nil {
+		return nil, err
+	}
+	promises, err := s.config.Queries.Targets(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	body := promisesBody{On: promises.On, KnownOn: promises.KnownOn, Targets: []promiseBody{}}
+	serves, err := s.config.Projects.Serves(ctx, portfolio.At{On: promises.On.Day, KnownOn: r.KnownOn})
+	if err != nil {
+		return nil, err
+	}
+	projects := func(id string) []portfolio.Serving {
+		if len(serves) == 0 {
+			return nil
+		}
+		return append([]portfolio.Serving{}, serves[id]...)
+	}
+	body.ServingNone = projects("")
+	unserved := 0
+	for _, p := range promises.Promises {
+		one := promiseBody{Promise: p, OwnerNames: s.organisation(p.Owner), Projects: projects(p.KPI)}
+		if p.Kind == kpi.Asked && len(one.Projects) == 0 {
+			unserved++
+		}
+		body.Targets = append(body.Targets, one)
+	}
+	if len(serves) > 0 {
+		body.Unserved = &unserved
+	}
+	return &answer{body: body, name: "targets", table: func() (*table, error) { return s.promiseTable(body), nil }}, nil
+}
+
+func (s *server) promiseTable(body promisesBody) *table {
+	t := newTable(text("kpi"), text("variant"), text("title"), text("kind"), text("comparator"), number("value"), text("unit"), text("where"), text("period"), number("measured"), text("state"),
+		number("gap"), number("units"), text("status"), flag("holds"), text("words"), text("due"), flag("due_stated"), number("expected"), number("projected"), text("wording"), text("act"),
+		text("in_force"), text("url"), text("check"), text("owner"), number("projects"))
+	for _, p := range body.Targets {
+		row := []any{p.KPI, p.Variant, p.Title.In(s.language()), string(p.Kind), string(p.Comparator), pointed(p.Value), p.Unit, whereText(p.Where)}
+		if p.Cell != nil {
+			row = append(row, p.Cell.Period, pointed(p.Measured), string(p.Cell.State))
+		} else {
+			row = append(row, nil, nil, string(queries.NotProvided))
+		}
+		row = append(row, pointed(p.Gap), whole(p.Units), string(p.Status))
+		if p.Holds != nil {
+			row = append(row, *p.Holds)
+		} else {
+			row = append(row, nil)
+		}
+		row = append(row, p.Words, p.Due.String(), p.DueStated)
+		if p.RunRate != nil {
+			row = append(row, p.RunRate.Expected, p.RunRate.Projected)
+		} else {
+			row = append(row, nil, nil)
+		}
+		row = append(row, p.Wording, p.Act, p.InForce.String(), p.URL, p.Check.In(s.language()), p.Owner)
+		if p.Projects != nil {
+			row = append(row, float64(len(p.Projects)))
+		} else {
+			row = append(row, nil)
+		}
+		t.add(row...)
+	}
+	return t
+}
+
+// whereText writes the part that a figure is about: "region=1703, agency=land".
+func whereText(where map[string]string) string {
+	var list []string
+	for dimension, value := range where {
+		list = append(list, dimension+"="+value)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }

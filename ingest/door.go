@@ -76,6 +76,7 @@ import (
 	"time"
 
 	"ombor/ingest/journal"
+	"ombor/internal/access"
 	"ombor/internal/contract"
 	"ombor/internal/problem"
 )
@@ -308,6 +309,9 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 		d.lines.Put(split)
 	}()
 
+	if p := access.Of(r.Context()); p.Is(access.Source) {
+		batch.Only(p.Sends)
+	}
 	answer := &Answer{Rejected: []*contract.Refusal{}}
 	next := func() ([]byte, bool, error) { return split.next(form) }
 	if form == arrowStream || form == parquetFile {

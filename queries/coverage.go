@@ -173,23 +173,20 @@ func once[T any](s *shared, key string, ask func() (T, error)) (T, error) {
 // stand-in counts for it, and the words say so. Any other sender counts as itself, from
 // its first row on.
 func (s *sources) coverage(seen map[string]bool, to reference.Day) *Coverage {
-	c := &Coverage{}
-	var missing, simulated []string
+	c := &Coverage{noun: "source", ofAll: map[string]float64{}}
 	miss := func(name string, rows int64) {
 		c.Expected++
 		c.Missing = append(c.Missing, name)
-		if rows == 0 {
-			missing = append(missing, name+" (nothing received yet)")
-			return
+		if rows > 0 {
+			c.ofAll[name] = 100 * float64(rows) / float64(s.total)
 		}
-		missing = append(missing, fmt.Sprintf("%s (%s of all rows)", name, percent(100*float64(rows)/float64(s.total))))
 	}
 	for _, name := range s.expected {
-		switch {
-		case seen[standIn(name)] && seen[name]:
-			simulated = append(simulated, name+" in part")
-		case seen[standIn(name)]:
-			simulated = append(simulated, name)
+		if seen[standIn(name)] {
+			c.Simulated = append(c.Simulated, name)
+			if seen[name] {
+				c.inPart = append(c.inPart, name)
+			}
 		}
 		if seen[name] || seen[standIn(name)] {
 			c.Covered++
@@ -215,23 +212,15 @@ func (s *sources) coverage(seen map[string]bool, to reference.Day) *Coverage {
 		}
 	}
 	sort.Strings(c.Missing)
-	sort.Strings(missing)
-	c.Share, c.Words = share(c.Covered, c.Expected), words(c.Covered, c.Expected, "source")
-	if len(simulated) > 0 {
-		c.Words += "; simulated: " + shorten(simulated)
-	}
-	if len(missing) > 0 {
-		c.Words += "; missing: " + shorten(missing)
-	}
+	c.Share = share(c.Covered, c.Expected)
+	c.say(Languages[0], func(source string) string { return source })
 	return c
 }
 
 // unitCoverage is what a version says itself of how much of a figure is known.
 func unitCoverage(covered, expected int64) *Coverage {
-	c := &Coverage{Covered: covered, Expected: expected, Share: share(covered, expected), Words: words(covered, expected, "unit")}
-	if expected == 0 {
-		c.Words = "no unit is expected"
-	}
+	c := &Coverage{Covered: covered, Expected: expected, Share: share(covered, expected), noun: "unit"}
+	c.say(Languages[0], nil)
 	return c
 }
 
@@ -256,28 +245,19 @@ func share(covered, expected int64) float64 {
 	return 100 * float64(covered) / float64(expected)
 }
 
-// words says a coverage aloud.
-func words(covered, expected int64, noun string) string {
-	switch {
-	case expected == 0:
-		return "no " + noun + " has reported yet"
-	case expected == 1 && covered == 1:
-		return "the one " + noun
-	case covered == expected:
-		return fmt.Sprintf("all %d %ss", expected, noun)
-	}
-	return fmt.Sprintf("%d of %d %ss", covered, expected, noun)
-}
-
 // percent writes a share with as many digits as it needs to be told from none.
-func percent(p float64) string {
+func percent(language string, p float64) string {
+	text := fmt.Sprintf("%.0f", math.Round(p))
 	switch {
 	case p == 0:
-		return "0 %"
+		text = "0"
 	case p < 0.1:
-		return "below 0.1 %"
+		return say(language, "below")
 	case p < 10:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0") + " %"
+		text = strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0")
 	}
-	return fmt.Sprintf("%.0f %%", math.Round(p))
+	if language != "en" {
+		text = strings.Replace(text, ".", ",", 1)
+	}
+	return text + " %"
 }

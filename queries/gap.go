@@ -26,24 +26,24 @@ type GapRequest struct {
 
 // Gap is what is missing to a target, and where it could come from.
 type Gap struct {
-	KPI         string                     `json:"kpi"`
-	Title       reference.Names            `json:"title"`
-	Unit        string                     `json:"unit"`
-	Direction   string                     `json:"direction"`
-	Owner       string                     `json:"owner"`
-	Variant     string                     `json:"variant"`
-	Cell        *Cell                      `json:"cell"`      // the value; null when there is none
-	Target      *TargetStatus              `json:"target"`    // null: no act asks for anything
-	By          string                     `json:"by"`        // the dimension of the entries' codes
-	RankedBy    string                     `json:"ranked_by"` // the KPI that is the weight; empty: the missing cases themselves
-	RankedFrom  Date                       `json:"ranked_from"`
-	RankedTo    Date                       `json:"ranked_to"` // inclusive
-	Entries     []GapEntry                 `json:"entries"`   // those that would move most first
-	Total       int                        `json:"total"`     // entries that there are, also beyond the limit
-	Hidden      int                        `json:"hidden"`    // codes left out to protect people
-	Names       map[string]reference.Names `json:"names"`     // of the entries' codes
-	Simulated   bool                       `json:"simulated"`
-	Notes       []string                   `json:"notes"`
+	KPI        string                     `json:"kpi"`
+	Title      reference.Names            `json:"title"`
+	Unit       string                     `json:"unit"`
+	Direction  string                     `json:"direction"`
+	Owner      string                     `json:"owner"`
+	Variant    string                     `json:"variant"`
+	Cell       *Cell                      `json:"cell"`      // the value; null when there is none
+	Target     *TargetStatus              `json:"target"`    // null: no act asks for anything
+	By         string                     `json:"by"`        // the dimension of the entries' codes
+	RankedBy   string                     `json:"ranked_by"` // the KPI that is the weight; empty: the missing cases themselves
+	RankedFrom Date                       `json:"ranked_from"`
+	RankedTo   Date                       `json:"ranked_to"` // inclusive
+	Entries    []GapEntry                 `json:"entries"`   // those that would move most first
+	Total      int                        `json:"total"`     // entries that there are, also beyond the limit
+	Hidden     int                        `json:"hidden"`    // codes left out to protect people
+	Names      map[string]reference.Names `json:"names"`     // of the entries' codes
+	Simulated  bool                       `json:"simulated"`
+	Notes      []string                   `json:"notes"`
 }
 
 // GapEntry is one code that keeps the value from its target.

@@ -36,14 +36,16 @@ import (
 // # Rhythm and volume
 //
 // A day is held against the days of the same weekday around it, eight at the most, as many
-// before as behind where there are. Days that the calendar calls out of the ordinary
-// (holidays, working Saturdays) are neither judged nor compared with; nor are days outside
-// of the school quarters for a contract with less than 1 % of its rows there. m is the
-// median of the neighbours. A day without rows is missing when all of at least six
-// neighbours have some and m is 12 or more. A day with n rows is an anomaly when m is at
-// least 20 and |n − m| is above 6 s and above 0.4 m, where s is the largest of 1.4826 times
-// the neighbours' median absolute deviation, √m and 5 % of m. (1.4826 makes of that deviation the standard deviation of a normal distribution:
-// Rousseeuw, Croux, 1993; √m is that of a count of independent events.)
+// before as behind where there are, and six at the least. Days that the calendar calls out
+// of the ordinary (holidays, working Saturdays) are neither judged nor compared with; nor
+// are days outside of the school quarters for a contract with less than 1 % of its rows
+// there. m is the median of the neighbours.
+//
+// A day of n rows is odd when m is at least 20 and |n − m| is above 6 s and above 0.4 m,
+// where s is the largest of 1.4826 times the neighbours' median absolute deviation, √m and
+// 5 % of m. (1.4826 makes of that deviation the standard deviation of a normal
+// distribution: Rousseeuw, Croux, 1993; √m is that of a count of independent events.) A day
+// without rows is missing when m is 12 or more and all neighbours have some, or none is odd.
 //
 // A contract that has rows on fewer than half of the days is held against months: when at
 // least three in five steps from one month with rows to the next are equally long, there
@@ -150,7 +152,9 @@ func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Ar
 	}
 	found := []Finding{}
 	for i, c := range all {
-		counts[c] = counted[i]
+		if counts[c] = counted[i]; c.Name == contract.PeriodClosed || c.Name == contract.FigurePublished {
+			delete(counts, c) // what is said about events has no rhythm of its own
+		}
 		found = append(found, broken[i]...)
 	}
 	found = append(found, y.rhythm(counts)...)
@@ -628,7 +632,7 @@ func (y *Quality) days(c *contract.Contract, source string, counts map[reference
 		switch {
 		case len(around) < leastNeighbours:
 			flush()
-		case n == 0 && around[0] > 0 && m >= enough:
+		case n == 0 && m >= enough && (around[0] > 0 || odd(0, m, around)):
 			missing, expected = append(missing, d), max(expected, m)
 		case odd(float64(n), m, around):
 			flush()

@@ -59,6 +59,9 @@ type Options struct {
 	K        int              // distinct persons that a cell needs to be shown; 0 is 10, less than 5 is 5
 	Now      func() time.Time // nil is time.Now
 	MaxCells int              // cells of one answer; 0 is 100,000
+
+	Closing map[string]time.Duration   // how long a period waits for a source to close it; 0: until events from after its end have come
+	Titles  map[string]reference.Names // of sources; without one it is told by its name
 }
 
 // Queries answers for the KPIs of one pack. It is safe for concurrent use.
@@ -70,6 +73,9 @@ type Queries struct {
 	k         int
 	now       func() time.Time
 	maxCells  int
+	deadlines map[string]time.Duration
+	titles    map[string]reference.Names
+	looked    map[string]string // what Publish has looked at: KPI, version and year → as of when
 }
 
 // New makes the answers of a pack. kpis are those that w was opened with, so that their
@@ -77,7 +83,8 @@ type Queries struct {
 // the warehouse's [warehouse.Config.Persons] persons are counted from facts, which is slow:
 // rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
-	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells}
+	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells,
+		deadlines: options.Closing, titles: options.Titles, looked: map[string]string{}}
 	days := *refs.Calendar()
 	days.Zone = w.Zone()
 	q.calendar = calendar{&days}

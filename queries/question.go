@@ -118,10 +118,17 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		}
 		qn.sides = append(qn.sides, side{s, c})
 	}
+	if err := qn.checkAudience(r); err != nil {
+		return nil, err
+	}
 	switch r.Compare {
 	case NoComparison, Previous, YearBefore:
+	case National:
+		if q.published(qn, r) {
+			return nil, bad("compare", "what is published is held against earlier periods only; allowed: previous, year")
+		}
 	default:
-		return nil, bad("compare", "%q is no comparison; allowed: previous, year", r.Compare)
+		return nil, bad("compare", "%q is no comparison; allowed: previous, year, national", r.Compare)
 	}
 	if err := q.checkGrain(qn); err != nil {
 		return nil, err

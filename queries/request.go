@@ -14,15 +14,17 @@ type Request struct {
 	From reference.Day `json:"from,omitempty"`
 	To   reference.Day `json:"to,omitempty"`
 
-	Grain   Grain               `json:"grain,omitempty"`    // "": one cell for the whole period
-	By      []string            `json:"by,omitempty"`       // dimensions to break down by, in the order of the answer
-	Where   map[string][]string `json:"where,omitempty"`    // dimension → values, any of which; codes or names of reference tables
-	Compare Compare             `json:"compare,omitempty"`  // "": no comparison
-	Basis   string              `json:"basis,omitempty"`    // "": the definition's own; "events", "reported", "stock"
-	Version int                 `json:"version,omitempty"`  // 0: the version valid on the last day asked for
-	Variant string              `json:"variant,omitempty"`  // "": the default definition
-	KnownOn reference.Day       `json:"known_on,omitempty"` // what was known at the end of that day; 0: everything received
-	Plan    bool                `json:"plan,omitempty"`     // answer with the choice of table and the SQL beside the cells
+	Grain    Grain               `json:"grain,omitempty"`    // "": one cell for the whole period
+	By       []string            `json:"by,omitempty"`       // dimensions to break down by, in the order of the answer
+	Where    map[string][]string `json:"where,omitempty"`    // dimension → values, any of which; codes or names of reference tables
+	Compare  Compare             `json:"compare,omitempty"`  // "": no comparison
+	Basis    string              `json:"basis,omitempty"`    // "": the definition's own; "events", "reported", "stock"
+	Version  int                 `json:"version,omitempty"`  // 0: the version valid on the last day asked for
+	Variant  string              `json:"variant,omitempty"`  // "": the default definition
+	KnownOn  reference.Day       `json:"known_on,omitempty"` // what was known at the end of that day; 0: everything received
+	Audience Audience            `json:"audience,omitempty"` // "": inside
+	Language string              `json:"lang,omitempty"`     // of notes and coverage: one of [Languages]; "": en
+	Plan     bool                `json:"plan,omitempty"`     // answer with the choice of table and the SQL beside the cells
 }
 
 // Grain is the length of the periods of an answer.
@@ -41,7 +43,7 @@ const (
 	Window  Grain = "window"         // the windows for which figures were reported
 )
 
-// Compare names the period that every cell is held against.
+// Compare names what every cell is held against: an earlier period, or the whole ([National]).
 type Compare string
 
 const (

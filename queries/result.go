@@ -36,6 +36,7 @@ type Result struct {
 	Where     map[string][]string `json:"where"`
 	Compare   Compare             `json:"compare,omitempty"`
 	KnownOn   Date                `json:"known_on"` // null: everything received so far
+	Audience  Audience            `json:"audience"` // outside: only what was published, also where a contract has special fields
 
 	// DataThrough is the time of the latest event that the contracts behind the
 	// KPI hold (of a stock not later than the day that it is told for), and Loaded the moment at which their rollups were last written;
@@ -47,7 +48,8 @@ type Result struct {
 	Definition Definition                            `json:"definition"`
 	Coverage   *Coverage                             `json:"coverage"`        // of the whole answer; null when nothing can be said
 	Names      map[string]map[string]reference.Names `json:"names,omitempty"` // dimension → code → names, for reference dimensions
-	Notes      []string                              `json:"notes,omitempty"` // sentences that belong under the figure
+	Notes      []string                              `json:"notes,omitempty"` // sentences that belong under the figure, in the request's language
+	Said       []Note                                `json:"said,omitempty"`  // the same by key and parameters
 	Cells      []Cell                                `json:"cells"`
 	Plan       *Plan                                 `json:"plan,omitempty"`
 }
@@ -83,10 +85,15 @@ type Cell struct {
 	Denominator Number
 	Value       *float64
 	State       State
-	Reason      string     // with NotApplicable: "no_cases" (0 ÷ 0) or "no_denominator" (something ÷ 0)
+	Reason      string     // with NotApplicable: "no_cases" (0 ÷ 0) or "no_denominator" (something ÷ 0); with NotProvided: "" or [NotKept]
 	Cases       *int64     // rows behind the cell, corrections settled; nil when suppressed
 	Quantiles   []Quantile // of a distribution
-	Open        bool       // still arriving: the period has not ended, or data do not yet reach its end
+	Open        bool       // still arriving: the period has not ended, or not every source has closed it
+	Closed      Date       // since when it is closed; none while it is open
+	Unclosed    []string   // sources whose deadline closed it, without their word
+	Corrected   Date       // when a published figure became another; none: it is as it was first published, or was not
+	Was         *float64   // with Corrected: the value published before; nil: WasState says why
+	WasState    State      // with Corrected
 	Simulated   bool
 	Coverage    *Coverage
 	Comparison  *Comparison // with Request.Compare
@@ -118,8 +125,18 @@ type Coverage struct {
 	Covered  int64    `json:"covered"`
 	Expected int64    `json:"expected"`
 	Share    float64  `json:"share"` // percent
-	Words    string   `json:"words"` // "31 of 32 sources; missing: customs (9 % of all rows)"
+	Words    string   `json:"words"` // "31 of 32 sources; missing: customs (9 % of the rows of 2024-04)", in the request's language
 	Missing  []string `json:"missing,omitempty"`
+
+	// Weights are the shares, in percent, that the missing sources had of the rows of the
+	// period of the same length just before, WeighedBy; none when that has no rows.
+	Weights   map[string]float64 `json:"weights,omitempty"`
+	WeighedBy string             `json:"weighed_by,omitempty"`
+	Simulated []string           `json:"simulated,omitempty"` // sources for which a simulation stands in, wholly or in part
+
+	noun   string             // source or unit
+	inPart []string           // of Simulated: those that have sent, too
+	ofAll  map[string]float64 // missing source → share of all rows, in percent
 }
 
 // Comparison holds a cell against an earlier period.
@@ -185,7 +202,8 @@ func (d Date) MarshalJSON() ([]byte, error) {
 
 // cellKeys are the fixed keys of a cell's JSON form.
 var cellKeys = map[string]bool{"period": true, "from": true, "to": true, "numerator": true, "denominator": true,
-	"value": true, "state": true, "reason": true, "cases": true, "quantiles": true, "open": true, "simulated": true,
+	"value": true, "state": true, "reason": true, "cases": true, "quantiles": true, "open": true, "closed": true, "unclosed": true,
+	"corrected": true, "was": true, "was_state": true, "simulated": true,
 	"coverage": true, "comparison": true}
 
 // Key is the JSON key of a dimension in a cell.
@@ -233,7 +251,14 @@ func (c Cell) MarshalJSON() ([]byte, error) {
 	if c.Quantiles != nil {
 		pairs = append(pairs, pair{"quantiles", c.Quantiles})
 	}
-	pairs = append(pairs, pair{"open", c.Open}, pair{"simulated", c.Simulated}, pair{"coverage", c.Coverage})
+	pairs = append(pairs, pair{"open", c.Open}, pair{"closed", c.Closed})
+	if c.Unclosed != nil {
+		pairs = append(pairs, pair{"unclosed", c.Unclosed})
+	}
+	if pairs = append(pairs, pair{"corrected", c.Corrected}); c.Corrected.Set {
+		pairs = append(pairs, pair{"was", c.Was}, pair{"was_state", c.WasState})
+	}
+	pairs = append(pairs, pair{"simulated", c.Simulated}, pair{"coverage", c.Coverage})
 	if c.Comparison != nil {
 		pairs = append(pairs, pair{"comparison", c.Comparison})
 	}

@@ -189,6 +189,16 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 	if err != nil {
 		return row, err
 	}
+	said, err := q.closings(ctx, qn)
+	if err != nil {
+		return row, err
+	}
+	if row.Cell != nil {
+		q.settle(qn, src, said, row.Cell)
+	}
+	for i := range row.Months {
+		q.settle(qn, src, said, &row.Months[i])
+	}
 	last := r.To
 	if v.Basis == kpi.Stock && last == reference.NoDay {
 		last = qn.today

@@ -36,6 +36,9 @@ func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 	if r.Compare != NoComparison {
 		return nil, bad("compare", "a query tells one period; ask for that of the earlier one by its days")
 	}
+	if r.Audience == Outside {
+		return nil, bad("audience", "queries are for people inside; what is published has none")
+	}
 	qn, err := q.question(ctx, r)
 	if err != nil {
 		return nil, err

@@ -29,7 +29,20 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if q.published(qn, r) {
+		return q.valuesPublished(ctx, qn, r)
+	}
 	asked := *qn // answering closes the open ends
+	beside, besideCtx := errgroup.WithContext(ctx)
+	var said []closing
+	var before map[place][]*publication
+	beside.Go(func() (err error) { said, err = q.closings(besideCtx, &asked); return err })
+	if publishes(qn.version) {
+		beside.Go(func() (err error) {
+			before, err = q.publications(besideCtx, asked.kpi, asked.version, asked.from, asked.to, asked.knownOn)
+			return err
+		})
+	}
 	var src *sources
 	var a *answer
 	if qn.version.Basis == kpi.Events && qn.from != reference.NoDay && qn.to != reference.NoDay {
@@ -57,6 +70,59 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 			return nil, err
 		}
 	}
+	if err := beside.Wait(); err != nil {
+		return nil, err
+	}
+	for i := range a.cells {
+		q.settle(qn, src, said, &a.cells[i])
+	}
+	q.correct(qn, before, a.cells)
+	if qn.compare != NoComparison && len(a.cells) > 0 {
+		compared := q.compared
+		if qn.compare == National {
+			compared = q.beside
+		}
+		if err := compared(ctx, qn, src, a); err != nil {
+			return nil, err
+		}
+	}
+	return q.result(ctx, qn, r, src, a)
+}
+
+// valuesPublished answers from what was published.
+func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) (*Result, error) {
+	src, err := q.sources(ctx, qn)
+	if err != nil {
+		return nil, err
+	}
+	said, err := q.closings(ctx, qn)
+	if err != nil {
+		return nil, err
+	}
+	a, err := q.answerPublished(ctx, qn, src, said)
+	if err != nil {
+		return nil, err
+	}
+	if qn.compare != NoComparison && len(a.cells) > 0 {
+		before, earlier := q.earlier(qn, a.cells)
+		b, err := q.answerPublished(ctx, before, src, said)
+		if err != nil {
+			return nil, err
+		}
+		match(before.grain, a.cells, earlier, b.cells)
+	}
+	result, err := q.result(ctx, qn, r, src, a)
+	if err == nil {
+		result.Audience = Outside
+		if r.Audience == Outside {
+			result.Plan = nil // how it is stored is not published
+		}
+	}
+	return result, err
+}
+
+// result is an answer with all that belongs beside its cells.
+func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sources, a *answer) (*Result, error) {
 	result := q.describe(qn, r)
 	last := reference.NoDay
 	if qn.version.Basis == kpi.Stock {
@@ -69,12 +135,7 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 		loaded := src.loaded.In(q.warehouse.Zone())
 		result.Loaded = &loaded
 	}
-	if qn.compare != NoComparison && len(a.cells) > 0 {
-		if err := q.compared(ctx, qn, src, a); err != nil {
-			return nil, err
-		}
-	}
-	result.Cells, result.Notes = a.cells, append(result.Notes, a.notes...)
+	result.Cells, result.Said = a.cells, append(result.Said, a.notes...)
 	if result.Cells == nil {
 		result.Cells = []Cell{}
 	}
@@ -90,15 +151,19 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	}
 	result.Coverage = a.coverage
 	if valid := qn.version.Valid; result.From.Set && valid.From != reference.NoDay && result.From.Day < valid.From {
-		result.Notes = append(result.Notes, fmt.Sprintf("Version %d of the definition is valid from %s; earlier periods are told by the same formula.", qn.version.Version, valid.From))
+		result.Said = append(result.Said, Note{"version-valid-from", map[string]string{"version": fmt.Sprint(qn.version.Version), "day": valid.From.String()}})
 	}
 	if result.Simulated {
-		result.Notes = append(result.Notes, "Some rows behind these figures are simulated.")
+		result.Said = append(result.Said, Note{Key: "simulated"})
 	}
 	result.Names = q.names(qn, a.cells)
 	if r.Plan {
 		result.Plan = a.plan
 	}
+	if err := q.weighMissing(ctx, qn, append(slices.Clone(a.cells), Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage})); err != nil {
+		return nil, err
+	}
+	q.speak(result, r.Language)
 	return result, nil
 }
 
@@ -121,7 +186,7 @@ func (q *Queries) through(src *sources, last reference.Day) *time.Time {
 func (q *Queries) describe(qn *question, r Request) *Result {
 	k, v := qn.kpi, qn.version
 	result := &Result{
-		KPI: k.ID, Title: k.Title, Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner, Basis: string(v.Basis),
+		KPI: k.ID, Title: k.Title, Audience: "inside", Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner, Basis: string(v.Basis),
 		Version: v.Version, Variant: v.Variant, Grain: qn.grain, By: qn.by, Where: map[string][]string{}, Compare: qn.compare,
 		KnownOn:    dateOf(qn.knownOn),
 		Definition: Definition{About: k.About, From: v.From, At: qn.sides[0].At, Source: v.Source, ValidFrom: dateOf(v.Valid.From), ValidTo: dateOf(v.Valid.To), Exact: true},
@@ -185,7 +250,7 @@ type answer struct {
 	persons  []disclosure.Cell // of the cells of spans, whose reader decides what is held against what
 	coverage *Coverage
 	plan     *Plan
-	notes    []string
+	notes    []Note
 }
 
 func (q *Queries) answer(ctx context.Context, qn *question, src *sources) (*answer, error) {
@@ -196,7 +261,7 @@ func (q *Queries) answer(ctx context.Context, qn *question, src *sources) (*answ
 		return q.answerStock(ctx, qn, src)
 	}
 	if !qn.span(src) {
-		return &answer{coverage: src.coverage(nil, qn.today), notes: []string{"Nothing has been received yet."}}, nil
+		return &answer{coverage: src.coverage(nil, qn.today), notes: []Note{{Key: "nothing-received"}}}, nil
 	}
 	return q.answerEvents(ctx, qn, func() (*sources, error) { return src, nil })
 }
@@ -305,7 +370,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	} else {
 		q.hide(qn, a.cells, persons)
 	}
-	return a, nil
+	return a, q.withhold(ctx, qn, s, a)
 }
 
 // hide suppresses the cells of one table that tell of too few persons, and those that
@@ -459,7 +524,7 @@ func minor(code string) int64 {
 // checkDistinct holds an exact distinct count to its declared calendar periods.
 func (q *Queries) checkDistinct(qn *question) error {
 	d := qn.version.Distinct
-	if d == nil {
+	if d == nil || qn.spans != nil { // whoever asks for spans has chosen periods for which it is declared
 		return nil
 	}
 	grains := make([]Grain, len(d.Grains))
@@ -587,7 +652,7 @@ func (q *Queries) answerStock(ctx context.Context, qn *question, src *sources) (
 			qn.from = min(src.first, qn.to)
 		}
 		if qn.from == reference.NoDay {
-			return &answer{coverage: src.coverage(nil, qn.today), notes: []string{"Nothing has been received yet."}}, nil
+			return &answer{coverage: src.coverage(nil, qn.today), notes: []Note{{Key: "nothing-received"}}}, nil
 		}
 		periods = q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
 	}
@@ -657,6 +722,9 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 		if qn.version.Backlog != nil { // each day is a table of its own: days of a stock are not added up
 			q.hide(qn, a.cells[len(a.cells)-len(persons):], persons)
 		}
+	}
+	if err := q.withhold(ctx, qn, s, a); err != nil {
+		return nil, err
 	}
 	if countsUnits(qn.version) {
 		if units := addUp(a.cells); units != nil {
@@ -732,7 +800,7 @@ func (q *Queries) tellReported(qn *question, found map[key]*sums) *answer {
 			add(w, whole(w))
 		}
 		if len(windows) > 1 {
-			a.notes = append(a.notes, "The reported windows overlap or leave gaps; each is told by itself and they are not added up.")
+			a.notes = append(a.notes, Note{Key: "windows-not-added"})
 		}
 	}
 	switch {
@@ -787,10 +855,10 @@ func (q *Queries) tellReported(qn *question, found map[key]*sums) *answer {
 			one(inside, start, end, p.label)
 		}
 		if len(rest) > 0 {
-			a.notes = append(a.notes, fmt.Sprintf("%d reported windows lie across periods of a %s and are left out; ask for the grain window.", len(rest), qn.grain))
+			a.notes = append(a.notes, Note{"windows-across", map[string]string{"n": fmt.Sprint(len(rest)), "grain": string(qn.grain)}})
 		}
 	}
-	a.notes = slices.Compact(a.notes)
+	a.notes = slices.CompactFunc(a.notes, func(x, y Note) bool { return x.Key == y.Key })
 	a.coverage = addUp(a.cells)
 	return a
 }

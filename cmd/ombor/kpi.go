@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -12,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"ombor/queries"
 )
 
 func newKPI() *cobra.Command {
@@ -27,77 +30,58 @@ received, hidden to protect people.`,
 		Example: `  ombor kpi
   ombor kpi online-processing-share --from 2024-01-01 --to 2024-12-31 --grain month
   ombor kpi certificate-online-share --by region --where service_kind=certificate
-  ombor kpi requests --by agency --compare year --format csv`,
+  ombor kpi requests --by agency --compare year --format csv
+  ombor kpi mobile-availability --gap
+  ombor kpi online-processing-share --from 2024-04-01 --to 2024-06-30 --why
+  ombor sql "$(ombor kpi request-duration --by agency --sql)"`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, ids []string) error {
-			format, err := formatFlag(c, "table", "json", "csv")
-			if err != nil {
+			if done, err := explained(c, ids); done {
 				return err
 			}
-			server, err := dial(c)
-			if err != nil {
-				return err
-			}
-			language, _ := c.Flags().GetString("language")
-			path, query := "/v1/kpis", url.Values{}
-			if len(ids) == 1 {
-				path += "/" + url.PathEscape(ids[0]) + "/values"
-				for _, name := range []string{"from", "to", "grain", "compare", "basis", "version", "variant", "known-on"} {
-					if value, _ := c.Flags().GetString(name); value != "" {
-						query.Set(strings.ReplaceAll(name, "-", "_"), value)
-					}
+			if missing, _ := c.Flags().GetBool("gap"); missing {
+				if len(ids) == 0 {
+					return usage{errors.New("--gap is of one KPI: ombor kpi ID --gap")}
 				}
+				query := request(c, "from", "to", "variant", "known-on", "limit")
 				if by, _ := c.Flags().GetStringArray("by"); len(by) > 0 {
 					query.Set("by", strings.Join(by, ","))
 				}
-				if where, _ := c.Flags().GetStringArray("where"); len(where) > 0 {
-					query["where"] = where
-				}
-				if plan, _ := c.Flags().GetBool("plan"); plan {
-					query.Set("plan", "true")
-				}
-			}
-			if format != "table" {
-				query.Set("format", format)
-				body, err := server.raw(c.Context(), path, query)
-				if err != nil {
-					return err
-				}
-				defer body.Close()
-				_, err = io.Copy(c.OutOrStdout(), body)
-				return err
+				return answer[gap](c, "/v1/kpis/"+url.PathEscape(ids[0])+"/gap", query)
 			}
 			if len(ids) == 0 {
-				var list catalogue
-				if err := server.get(c.Context(), path, query, &list); err != nil {
-					return err
-				}
-				list.print(c.OutOrStdout(), language)
-				return nil
+				return answer[catalogue](c, "/v1/kpis", url.Values{})
 			}
-			var result kpiResult
-			if err := server.get(c.Context(), path, query, &result); err != nil {
-				return err
+			query := request(c, "from", "to", "grain", "compare", "basis", "version", "variant", "known-on", "audience")
+			if by, _ := c.Flags().GetStringArray("by"); len(by) > 0 {
+				query.Set("by", strings.Join(by, ","))
 			}
-			result.print(c.OutOrStdout(), language)
-			return nil
+			if language, _ := c.Flags().GetString("language"); slices.Contains(queries.Languages, language) {
+				query.Set("lang", language)
+			}
+			if plan, _ := c.Flags().GetBool("plan"); plan {
+				query.Set("plan", "true")
+			}
+			return answer[kpiResult](c, "/v1/kpis/"+url.PathEscape(ids[0])+"/values", query)
 		},
 	}
-	clientFlags(c)
+	answerFlags(c)
 	f := c.Flags()
 	f.String("from", "", "first day, YYYY-MM-DD")
 	f.String("to", "", "last day, YYYY-MM-DD")
 	f.String("grain", "", "a row for each hour, day, week, month, quarter, year, fiscal year (fiscal) or window")
 	f.StringArray("by", nil, "a row for each value of a dimension; may be given again")
 	f.StringArray("where", nil, "only a part: dimension=value; given again for another value or dimension")
-	f.String("compare", "", "beside each figure, that of the 'previous' period or the 'year' before")
+	f.String("compare", "", "beside each figure, that of the 'previous' period, the 'year' before, or the whole ('national')")
 	f.String("basis", "", "events, reported or stock, where a KPI has several")
 	f.String("version", "", "a version of the definition; by default the one in force")
 	f.String("variant", "", "a rival definition of the same name")
 	f.String("known-on", "", "what was known on that day, YYYY-MM-DD")
+	f.Bool("gap", false, "what is missing to the target, and where it could come from")
+	f.String("limit", "", "with --gap: so many entries, 1000 at most")
+	f.String("audience", "", "outside: only what was published, as everybody sees it")
+	whyFlags(c)
 	f.Bool("plan", false, "print which table answers, and the SQL")
-	f.String("language", "en", "language of names")
-	f.String("format", "table", "table, json or csv")
 	return c
 }
 
@@ -207,7 +191,7 @@ func (r kpiResult) print(out io.Writer, language string) {
 		if v, ok := cell["value"].(float64); ok && greatest > 0 {
 			drawn = bar(math.Abs(v)/greatest, 20)
 		}
-		row = append(row, number(cell["numerator"]), number(cell["denominator"]), valueText(cell, r.Unit), strings.TrimSpace(drawn+"  "+marks(cell)))
+		row = append(row, number(cell["numerator"]), number(cell["denominator"]), valueText(cell, r.Unit), strings.TrimSpace(drawn+"  "+marks(cell, r.Unit)))
 		rows = append(rows, row)
 	}
 	printTable(out, rows, right)
@@ -259,6 +243,8 @@ func valueText(cell map[string]any, unit string) string {
 			return "no cases"
 		case state == "not_applicable":
 			return "does not apply"
+		case reason == "not_kept":
+			return "not kept any longer"
 		case state == "not_provided":
 			return "no report received"
 		case state == "suppressed":
@@ -296,7 +282,7 @@ func duration(hours float64) string {
 }
 
 // marks says in words what a reader must know beside a figure.
-func marks(cell map[string]any) string {
+func marks(cell map[string]any, unit string) string {
 	var said []string
 	if quantiles, ok := cell["quantiles"].([]any); ok {
 		for _, q := range quantiles {
@@ -314,6 +300,17 @@ func marks(cell map[string]any) string {
 	}
 	if open, _ := cell["open"].(bool); open {
 		said = append(said, "still arriving")
+	}
+	if names, ok := cell["unclosed"].([]any); ok && len(names) > 0 {
+		list := make([]string, len(names))
+		for i, name := range names {
+			list[i] = text(name)
+		}
+		said = append(said, "not closed by "+strings.Join(list, ", "))
+	}
+	if on := text(cell["corrected"]); on != "" {
+		was := valueText(map[string]any{"value": cell["was"], "state": cell["was_state"]}, unit)
+		said = append(said, "corrected "+on+", was "+was)
 	}
 	return strings.Join(said, ", ")
 }

@@ -87,6 +87,12 @@ Exit codes: 0 everything taken, 1 failed (also when a file could not be read), 2
 			return load(c, server, names)
 		},
 	}
+	loadFlags(c)
+	return c
+}
+
+// loadFlags are the flags that a load reads.
+func loadFlags(c *cobra.Command) {
 	clientFlags(c)
 	f := c.Flags()
 	f.String("mapping", "", "name of the mapping that reads the files; by default found by name or columns")
@@ -98,7 +104,6 @@ Exit codes: 0 everything taken, 1 failed (also when a file could not be read), 2
 	f.Bool("wait", true, "wait until the events can be seen in KPIs and lie in the lake")
 	f.String("refusals", "", "file that takes every refusal, one JSON object a line")
 	f.String("format", "table", "last line as words (table) or json")
-	return c
 }
 
 // readers is how many files are read at once: with the server on the same machine, more
@@ -116,7 +121,6 @@ type source struct {
 }
 
 func load(c *cobra.Command, server *client, names []string) error {
-	ctx := c.Context()
 	p, err := mappingPack(c)
 	if err != nil {
 		return err
@@ -126,17 +130,23 @@ func load(c *cobra.Command, server *client, names []string) error {
 		return err
 	}
 	// Every file is opened and matched with its mapping before the first event leaves.
-	var sources []*source
-	var total int64
-	for _, file := range expand(names, mappers) {
-		s := file
+	sources := expand(names, mappers)
+	for _, s := range sources {
 		if s.err == nil {
 			s.err = s.choose(c, p, mappers)
 		}
+	}
+	return loadSources(c, server, sources)
+}
+
+// loadSources sends files that were matched with what reads them.
+func loadSources(c *cobra.Command, server *client, sources []*source) error {
+	ctx := c.Context()
+	var total int64
+	for _, s := range sources {
 		if info, err := os.Stat(s.file); err == nil {
 			total += info.Size()
 		}
-		sources = append(sources, s)
 	}
 	refused, err := newRefusals(c)
 	if err != nil {
@@ -159,7 +169,7 @@ func load(c *cobra.Command, server *client, names []string) error {
 	}
 	parallel, _ := c.Flags().GetInt("parallel")
 	atOnce := min(readers, parallel)
-	if ordered(p, sources) {
+	if ordered(sources) {
 		parallel, atOnce = 1, 1
 	}
 	s := newSender(ctx, server, parallel, refused.add, func(n int64) { done.events.Add(n); report() })
@@ -528,9 +538,9 @@ func mappingNames(p *pack.Pack) string {
 
 // ordered says whether the order of the events matters: where other content under
 // a known id corrects it, the later one must arrive later.
-func ordered(p *pack.Pack, sources []*source) bool {
+func ordered(sources []*source) bool {
 	for _, s := range sources {
-		if s.mapper != nil && p.Mapping(s.mapper.Name()).OnChange == "correct" {
+		if s.mapper != nil && s.mapper.Corrects() {
 			return true
 		}
 	}

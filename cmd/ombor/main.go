@@ -118,8 +118,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 		return nil
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newLoad(), newKPI(), newSQL(), newStatus(), newQuality(), newQuarantine(),
-		newVerify(), newCompact(), newRebuild(), newBackup(), newRestore(),
+		newServe(), newDemo(), newLoad(), newKPI(), newProjects(), newScorecard(), newTargets(), newChanges(), newSQL(), newStatus(), newQuality(), newQuarantine(),
+		newVerify(), newCompact(), newRetain(), newRebuild(), newBackup(), newRestore(),
 		newKey(), newSignIn(), newAudit(),
 		newSimulate(), newPack(), newDoctor(), newEngine(),
 	)

@@ -29,6 +29,7 @@ import (
 	"ombor/internal/problem"
 	"ombor/internal/stream"
 	"ombor/queries"
+	"ombor/queries/portfolio"
 	"ombor/warehouse"
 	"ombor/warehouse/engine"
 	"ombor/warehouse/lake"
@@ -52,7 +53,8 @@ type program struct {
 	token      string // of the operator of this machine
 	audit      *audit.Log
 	gate       *access.Gate
-	hosts      []string // names of this server beside those of the machine
+	hosts      []string          // names of this server beside those of the machine
+	checker    *contract.Checker // of the door
 	door       *ingest.Door
 	snapshot   atomic.Pointer[snapshot]
 	quarantine *ingest.Quarantine
@@ -144,6 +146,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, err
 	}
 	checker := contract.NewChecker(p.pack.Set, keys, contract.Limits{})
+	p.checker = checker
 	p.startQuarantine(ctx, checker)
 	if p.door, err = ingest.New(ingest.Config{
 		Checker: checker, Journal: p.journal, SigningKey: keys.Derive("receipts"), Outcome: p.outcome, Closing: p.closingOfDeliveries(), Refusals: p.refusals,
@@ -151,6 +154,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, err
 	}
 	p.watch(ctx)
+	p.publish(ctx, checker)
 	handler, err := p.api()
 	if err != nil {
 		return p, err
@@ -366,10 +370,11 @@ func release(parts []contract.Part) {
 }
 
 func (p *program) api() (http.Handler, error) {
-	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets}
+	kpis := p.newQueries()
+	projects := portfolio.New(p.warehouse, p.pack.Portfolio, kpis, p.pack.Reference, portfolio.Options{Checker: p.checker})
 	return dashboards.New(dashboards.Config{
 		Gate: p.gate, Audit: p.audit,
-		Queries: queries.New(p.warehouse, p.pack.KPIs, p.pack.Reference, options),
+		Queries: kpis, Projects: projects,
 		Pack: dashboards.Facts{
 			Name: p.pack.Name, Title: p.pack.Title, Languages: p.pack.Languages, Zone: p.pack.Zone, Currency: p.pack.Currency,
 			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,

@@ -21,9 +21,13 @@ func newSQL() *cobra.Command {
 prints its result. For the operator of the machine: it goes to the engine's own
 socket, which only the operator may open.
 
-Databases: facts (one table for each contract; a correction is a row with _sign −1
-and a row with _sign +1, so count with sum(_sign)) and rollups.`,
-		Example: `  ombor sql 'SELECT count() FROM facts.request_decided_v1'
+Databases: ombor, made for analysts and described in docs/sql.md (one view for each
+contract with the rows that stand, reference tables through time, calendar, published
+figures); facts (one table for each contract; a correction is a row with _sign −1 and
+a row with _sign +1, so count with sum(_sign)) and rollups.`,
+		Example: `  ombor sql 'SELECT count() FROM ombor.request_decided_v1'
+  ombor sql "SELECT name, comment FROM system.tables WHERE database = 'ombor'"
+  ombor sql "$(ombor kpi online-processing-share --by region --sql)"
   ombor sql 'SELECT service, sum(_sign) AS n FROM facts.request_decided_v1 GROUP BY service ORDER BY n DESC LIMIT 10' --format CSVWithNames`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, statements []string) error {

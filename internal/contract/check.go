@@ -90,6 +90,9 @@ type Batch struct {
 	row        row
 	facts      facts
 	replay     *Held
+	sends      func(source, contract string) bool // nil: the sender may send everything
+	sentSource string                             // that it may send, of sentTable
+	sentTable  *table
 	index      int
 	fault      fault
 	field      string // where fault is
@@ -179,6 +182,13 @@ func (b *Batch) Reset() {
 	b.Parts()
 	b.Held()
 	b.Warnings()
+	b.Only(nil)
+}
+
+// Only refuses, until [Batch.Reset], events of a source and a contract for which sends says
+// no: NotYours. nil takes them all.
+func (b *Batch) Only(sends func(source, contract string) bool) {
+	b.sends, b.sentTable = sends, nil
 }
 
 // Add checks one event, structured CloudEvents JSON, and adds it to the records or to

@@ -211,6 +211,14 @@ func (b *Batch) readEnvelope() {
 	if b.readType(b.label(attrType)); b.fault.is() {
 		return
 	}
+	if b.sends != nil && (r.table != b.sentTable || string(r.source) != b.sentSource) {
+		source, t := string(r.source), r.table
+		if !b.sends(source, t.contract.Type) {
+			b.fail(NotYours, "source", "is one for which this key does not send %s; the operator makes keys", t.contract.Type)
+			return
+		}
+		b.sentSource, b.sentTable = source, t
+	}
 	if at := b.label(attrTime); !b.fault.is() {
 		b.readTime(at)
 	}

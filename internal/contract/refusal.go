@@ -26,6 +26,7 @@ const (
 	PersonalValue    = "personal_value"    // a person's identifier in a place that is stored as it is
 	RuleBroken       = "rule_broken"       // a rule of the contract does not hold
 	UnknownReference = "unknown_reference" // held: a code that the reference table does not have
+	NotYours         = "not_yours"         // the sender's key is not for this source or type
 	QuarantineFull   = "quarantine_full"   // it would be held, and the quarantine has no room
 )
 
@@ -55,6 +56,7 @@ func Codes() []CodeDescription {
 		{PersonalValue, "A person's identifier stands in a value that is stored as it is (id, source or a text)."},
 		{RuleBroken, "A rule of the contract does not hold (refused or held, by its severity)."},
 		{UnknownReference, "Held, not refused: a code that the reference table does not have yet."},
+		{NotYours, "The key that the request showed does not send this type for this source."},
 		{QuarantineFull, "The event would be held, but the quarantine has no room; send it again later."},
 	}
 }

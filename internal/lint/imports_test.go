@@ -18,15 +18,16 @@ import (
 // not rooms themselves (enginetest, conformance).
 var rooms = map[string][]string{
 	"cmd/ombor":          nil, // sees everything
-	"dashboards-api":     {"dashboards-api/web", "queries", "internal/kpi", "internal/contract", "internal/reference", "internal/access", "internal/audit"},
+	"dashboards-api":     {"dashboards-api/web", "queries", "queries/portfolio", "internal/kpi", "internal/contract", "internal/reference", "internal/access", "internal/audit"},
 	"dashboards-api/web": {},
-	"ingest":             {"ingest/journal", "ingest/columnar", "internal/contract", "internal/reference"},
+	"ingest":             {"ingest/journal", "ingest/columnar", "internal/access", "internal/contract", "internal/reference"},
 	"ingest/columnar":    {"internal/contract"},
 	"ingest/mapping":     {"internal/contract", "internal/reference"},
 	"ingest/loader":      {"ingest/journal", "internal/stream", "warehouse", "warehouse/lake", "internal/contract", "internal/kpi", "internal/reference"},
 	"ingest/journal":     {"internal/stream", "internal/contract"},
 	"queries":            {"queries/disclosure", "warehouse", "internal/kpi", "internal/contract", "internal/reference"},
 	"queries/disclosure": {},
+	"queries/portfolio":  {"queries", "warehouse", "internal/contract", "internal/kpi", "internal/reference"},
 	"warehouse":          {"warehouse/engine", "internal/contract", "internal/kpi", "internal/reference"},
 	"warehouse/engine":   {"internal/protocol"},
 	"warehouse/lake":     {"internal/contract", "internal/objects", "internal/reference"},

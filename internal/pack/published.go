@@ -34,7 +34,7 @@ func (r *reader) publish(v *kpi.Version, own [][]string, contracts map[string]*c
 			}
 		}
 	}
-	if len(declared) == 0 && own == nil {
+	if len(declared) == 0 && own == nil && !special {
 		return
 	}
 	tables := [][]string{{}}

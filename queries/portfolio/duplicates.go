@@ -24,7 +24,8 @@ const (
 
 // Duplicate is a pair of projects that may be one, and why.
 type Duplicate struct {
-	A, B       Named    `json:"-"`
+	A          Named    `json:"a"`
+	B          Named    `json:"b"`
 	Score      float64  `json:"score"`      // 0 to 1
 	Name       float64  `json:"name_score"` // likeness of the names, 0 to 1
 	SameAgency bool     `json:"same_agency"`

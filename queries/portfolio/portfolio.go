@@ -61,7 +61,8 @@ import (
 
 // Options are what the operator decides. The zero value works.
 type Options struct {
-	Now func() time.Time // nil is time.Now
+	Now     func() time.Time  // nil is time.Now
+	Checker *contract.Checker // of the door, for [Portfolio.Difference]; nil: nothing is compared
 }
 
 // Portfolio answers for the projects of one pack. It is safe for concurrent use.
@@ -70,6 +71,7 @@ type Portfolio struct {
 	declared  *contract.Portfolio
 	kpis      *queries.Queries
 	refs      *reference.Set
+	checker   *contract.Checker
 	now       func() time.Time
 	readings  map[string]*reading // by role
 }
@@ -77,7 +79,7 @@ type Portfolio struct {
 // New makes the answers. A nil declared is a pack without projects: every question is
 // then answered NotFound. kpis gives the current values of promised KPIs; nil gives none.
 func New(w *warehouse.Warehouse, declared *contract.Portfolio, kpis *queries.Queries, refs *reference.Set, options Options) *Portfolio {
-	p := &Portfolio{warehouse: w, declared: declared, kpis: kpis, refs: refs, now: options.Now, readings: map[string]*reading{}}
+	p := &Portfolio{warehouse: w, declared: declared, kpis: kpis, refs: refs, checker: options.Checker, now: options.Now, readings: map[string]*reading{}}
 	if p.now == nil {
 		p.now = time.Now
 	}

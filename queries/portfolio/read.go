@@ -78,7 +78,6 @@ func newReading(role contract.PortfolioRole, c *contract.Contract) *reading {
 	return r
 }
 
-
 // event is one row of a role.
 type event struct {
 	of        *reading

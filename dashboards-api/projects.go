@@ -1,0 +1,290 @@
+package dashboards
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"ombor/internal/problem"
+	"ombor/internal/reference"
+	"ombor/queries/portfolio"
+)
+
+var (
+	projectFilters   = []string{"on", "known_on", "agency", "stage", "priority", "programme", "status", "serves", "rule", "q"}
+	projectParams    = append(append([]string{}, projectFilters...), "limit", "offset")
+	projectOneParams = []string{"on", "known_on"}
+	summaryParams    = append(append([]string{}, projectFilters...), "by")
+	duplicateParams  = append(append([]string{}, projectFilters...), "least")
+)
+
+// Pages of projects in JSON. A table without a limit has all that fit: a file that ends
+// early would look whole.
+const (
+	projectsShown = 100
+	mostProjects  = 10_000
+)
+
+// projectRoutes are those of the portfolio.
+func (s *server) projectRoutes() []route {
+	return []route{
+		{method: "GET", path: "/v1/projects", tabular: true, params: projectParams, handle: s.getProjects},
+		{method: "GET", path: "/v1/projects/:id", params: projectOneParams, handle: s.getProject},
+		{method: "GET", path: "/v1/portfolio", tabular: true, params: summaryParams, handle: s.getPortfolio},
+		{method: "GET", path: "/v1/portfolio/attention", tabular: true, params: projectFilters, handle: s.getAttention},
+		{method: "GET", path: "/v1/portfolio/duplicates", tabular: true, params: duplicateParams, handle: s.getDuplicates},
+	}
+}
+
+// projects is the portfolio, or the problem that this process has none.
+func (s *server) projects() (*portfolio.Portfolio, error) {
+	if s.config.Projects == nil {
+		return nil, problem.New(problem.NotFound, "this server has no portfolio of projects")
+	}
+	return s.config.Projects, nil
+}
+
+// projectRequest reads the filters that the routes of the portfolio share. Several values
+// of one stand with commas between.
+func projectRequest(q *query) (r portfolio.Request, err error) {
+	if r.On, err = day(q, "on"); err != nil {
+		return r, err
+	}
+	if r.KnownOn, err = day(q, "known_on"); err != nil {
+		return r, err
+	}
+	for _, list := range []struct {
+		name string
+		into *[]string
+	}{{"agency", &r.Agency}, {"stage", &r.Stage}, {"priority", &r.Priority}, {"programme", &r.Programme}, {"status", &r.Status}, {"serves", &r.Serves}, {"rule", &r.Rule}} {
+		if given := q.get(list.name); given != "" {
+			*list.into = strings.Split(given, ",")
+		}
+	}
+	r.Search = q.get("q")
+	return r, nil
+}
+
+// projectsBody is a list of projects with the names of their agencies.
+type projectsBody struct {
+	*portfolio.List
+	Limit    int                        `json:"limit"`
+	Agencies map[string]reference.Names `json:"agencies"`
+}
+
+func (s *server) getProjects(ctx context.Context, q *query) (*answer, error) {
+	p, err := s.projects()
+	if err != nil {
+		return nil, err
+	}
+	r, err := projectRequest(q)
+	if err != nil {
+		return nil, err
+	}
+	limit := projectsShown
+	for _, number := range []struct {
+		name string
+		into *int
+	}{{"limit", &limit}, {"offset", &r.Offset}} {
+		given := q.get(number.name)
+		if given == "" {
+			continue
+		}
+		n, err := strconv.Atoi(given)
+		if err != nil || n < 0 || number.name == "limit" && (n == 0 || n > mostProjects) {
+			return nil, problem.New(problem.BadInput, "%s=%q is not a whole number; limit lies between 1 and %d, offset is not negative", number.name, given, mostProjects).In(number.name)
+		}
+		*number.into = n
+	}
+	if q.get("limit") != "" {
+		r.Limit = limit
+	}
+	list, err := p.Projects(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	shown := *list
+	shown.Projects = shown.Projects[:min(limit, len(shown.Projects))]
+	body := projectsBody{List: &shown, Limit: limit, Agencies: map[string]reference.Names{}}
+	for _, one := range shown.Projects {
+		s.nameAgency(body.Agencies, one.Agency)
+	}
+	return &answer{body: body, name: "projects", table: func() (*table, error) { return projectTable(list.Projects), nil }}, nil
+}
+
+// nameAgency adds the names of an organisation.
+func (s *server) nameAgency(into map[string]reference.Names, code string) {
+	if organisations := s.config.Pack.Reference.Table("organisations"); organisations != nil {
+		if row, ok := organisations.Get(code); ok {
+			into[code] = names(row.Names)
+		}
+	}
+}
+
+func projectTable(projects []portfolio.Project) *table {
+	t := newTable(text("project"), text("register_number"), text("name"), text("agency"), text("programme"), text("priority"), text("status"), text("stage"), text("stage_since"),
+		text("registered_on"), number("percent"), text("reported_on"), text("report_due"), flag("stale"), number("milestones"), number("milestones_due"), number("milestones_on_time"),
+		number("milestones_overdue"), number("days_late"), number("replanned"), text("next_due"), number("budgeted"), number("contracted"), number("spent"), number("cost_points"),
+		number("schedule_points"), number("expert_points"), number("rating"), flag("overridden"), number("spi"), number("cpi"), number("promises"), number("promises_due"), number("promises_met"),
+		number("risks_open"), text("serves"), text("services"), text("waits_for"), text("attention"), flag("simulated"))
+	for _, p := range projects {
+		t.add(p.ID, p.RegisterNumber, p.Name, p.Agency, p.Programme, p.Priority, string(p.Status), p.Stage, dated(p.StageSince),
+			dated(p.Registered), whole(p.Report.Percent), dated(p.Report.On), dated(p.Report.Due), p.Report.Stale, float64(p.Milestones.Planned), float64(p.Milestones.Due), float64(p.Milestones.OnTime),
+			float64(p.Milestones.Overdue), pointed(p.Milestones.DaysLate), float64(p.Milestones.Replanned), dated(p.Milestones.NextDue), whole(p.Money.Budgeted), whole(p.Money.Contracted), whole(p.Money.Spent), whole(p.Rating.Cost),
+			whole(p.Rating.Schedule), whole(p.Rating.Expert), pointed(p.Rating.Computed), p.Rating.Overridden, pointed(p.EarnedValue.SPI), pointed(p.EarnedValue.CPI), float64(p.Promises.Promised), float64(p.Promises.Due), float64(p.Promises.Met),
+			float64(p.RisksOpen), strings.Join(p.Serves, " "), strings.Join(p.Services, " "), strings.Join(p.WaitsFor, " "), strings.Join(p.Attention, " "), p.Simulated)
+	}
+	return t
+}
+
+// dated is a day as a cell.
+func dated(d portfolio.Date) any {
+	if d == portfolio.NoDate {
+		return nil
+	}
+	return d.String()
+}
+
+// whole is a whole number as a cell.
+func whole(n *int64) any {
+	if n == nil {
+		return nil
+	}
+	return float64(*n)
+}
+
+func (s *server) getProject(ctx context.Context, q *query) (*answer, error) {
+	p, err := s.projects()
+	if err != nil {
+		return nil, err
+	}
+	r, err := projectRequest(q)
+	if err != nil {
+		return nil, err
+	}
+	id := q.path("id")
+	one, err := p.Project(ctx, id, r.At)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: one, name: "project"}, nil
+}
+
+// portfolioBody are figures with the names of the agencies that they are broken down by.
+type portfolioBody struct {
+	*portfolio.Summary
+	Currency string                     `json:"currency"`
+	Agencies map[string]reference.Names `json:"agencies"`
+}
+
+func (s *server) getPortfolio(ctx context.Context, q *query) (*answer, error) {
+	p, err := s.projects()
+	if err != nil {
+		return nil, err
+	}
+	r, err := projectRequest(q)
+	if err != nil {
+		return nil, err
+	}
+	summary, err := p.Summary(ctx, r, q.get("by"))
+	if err != nil {
+		return nil, err
+	}
+	body := portfolioBody{Summary: summary, Currency: s.config.Pack.Currency, Agencies: map[string]reference.Names{}}
+	if summary.By == "agency" {
+		for _, g := range summary.Groups {
+			s.nameAgency(body.Agencies, g.Key)
+		}
+	}
+	return &answer{body: body, name: "portfolio", table: func() (*table, error) { return figuresTable(summary), nil }}, nil
+}
+
+func figuresTable(summary *portfolio.Summary) *table {
+	key := "group"
+	rows := summary.Groups
+	if summary.By != "" {
+		key = summary.By
+	} else {
+		rows = []portfolio.Figures{summary.Total}
+	}
+	t := newTable(text(key), number("projects"), number("active"), number("milestones_due"), number("milestones_on_time"), number("on_time_share"), number("days_late"), number("overdue"),
+		number("stale"), number("stale_share"), number("promises_due"), number("promises_met"), number("promises_met_share"), number("rated"), number("rating"), number("overridden"),
+		number("expert_rated"), number("expert_rating"), number("budgeted"), number("contracted"), number("spent"), number("serving_nothing"), number("needing_attention"), number("simulated"))
+	for _, f := range rows {
+		t.add(f.Key, float64(f.Projects), float64(f.Active), float64(f.MilestonesDue), float64(f.MilestonesOn), pointed(f.OnTimeShare), pointed(f.DaysLate), float64(f.Overdue),
+			float64(f.Stale), pointed(f.StaleShare), float64(f.PromisesDue), float64(f.PromisesMet), pointed(f.PromisesShare), float64(f.Rated), pointed(f.Rating), float64(f.Overridden),
+			float64(f.ExpertRated), pointed(f.ExpertRating), float64(f.Budgeted), float64(f.Contracted), float64(f.Spent), float64(f.ServingNothing), float64(f.NeedingAttention), float64(f.Simulated))
+	}
+	return t
+}
+
+func (s *server) getAttention(ctx context.Context, q *query) (*answer, error) {
+	p, err := s.projects()
+	if err != nil {
+		return nil, err
+	}
+	r, err := projectRequest(q)
+	if err != nil {
+		return nil, err
+	}
+	found, err := p.Attention(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: found, name: "attention", table: func() (*table, error) {
+		t := newTable(text("project"), text("name"), text("agency"), text("rule"), number("severity"), text("since"), text("words"))
+		for _, f := range found.Findings {
+			t.add(f.Project, f.Name, f.Agency, f.Rule, float64(f.Severity), dated(f.Since), f.Words)
+		}
+		return t, nil
+	}}, nil
+}
+
+func (s *server) getDuplicates(ctx context.Context, q *query) (*answer, error) {
+	p, err := s.projects()
+	if err != nil {
+		return nil, err
+	}
+	r, err := projectRequest(q)
+	if err != nil {
+		return nil, err
+	}
+	least := 0.0
+	if given := q.get("least"); given != "" {
+		if least, err = strconv.ParseFloat(given, 64); err != nil {
+			return nil, problem.New(problem.BadInput, "least=%q is not a number between 0 and 1", given).In("least")
+		}
+	}
+	found, err := p.Duplicates(ctx, r, least)
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		found = []portfolio.Duplicate{}
+	}
+	return &answer{body: map[string]any{"duplicates": found}, name: "duplicates", table: func() (*table, error) {
+		t := newTable(text("a"), text("a_name"), text("a_agency"), text("b"), text("b_name"), text("b_agency"), number("score"), number("name_score"), flag("same_agency"), flag("close_budget"), text("shared"))
+		for _, d := range found {
+			t.add(d.A.ID, d.A.Name, d.A.Agency, d.B.ID, d.B.Name, d.B.Agency, d.Score, d.Name, d.SameAgency, d.Budget, strings.Join(d.Shared, " "))
+		}
+		return t, nil
+	}}, nil
+}
+
+// postDifference says what events would change, and changes nothing.
+func (s *server) postDifference(c *gin.Context) {
+	if s.config.Projects == nil {
+		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this server compares no events"))
+		return
+	}
+	body := http.MaxBytesReader(c.Writer, c.Request.Body, portfolio.MaxDifference)
+	d, err := s.config.Projects.Difference(c.Request.Context(), body)
+	if err != nil {
+		s.fail(c.Writer, c.Request, err)
+		return
+	}
+	c.JSON(http.StatusOK, d)
+}

@@ -1,0 +1,240 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ombor/internal/contract"
+	"ombor/internal/reference"
+	"ombor/warehouse"
+)
+
+// Languages are those in which answers have words; the first is the default.
+var Languages = []string{"en", "uz", "ru"}
+
+// sentences are the words of notes and coverage, with {parameters}.
+var sentences = map[string]reference.Names{
+	"nothing-received": {
+		"en": "Nothing has been received yet.",
+		"uz": "Hali hech narsa kelmagan.",
+		"ru": "Пока ничего не получено."},
+	"version-valid-from": {
+		"en": "Version {version} of the definition is valid from {day}; earlier periods are told by the same formula.",
+		"uz": "Taʼrifning {version}-tahriri {day} dan amal qiladi; oldingi davrlar ham shu formula boʻyicha hisoblangan.",
+		"ru": "Редакция {version} определения действует с {day}; более ранние периоды посчитаны по той же формуле."},
+	"simulated": {
+		"en": "Some rows behind these figures are simulated.",
+		"uz": "Bu koʻrsatkichlar ortidagi yozuvlarning bir qismi modellashtirilgan.",
+		"ru": "Часть записей за этими цифрами смоделирована."},
+	"windows-not-added": {
+		"en": "The reported windows overlap or leave gaps; each is told by itself and they are not added up.",
+		"uz": "Hisobot davrlari ustma-ust tushadi yoki oraliq qoldiradi; har biri alohida berilgan va qoʻshilmagan.",
+		"ru": "Отчётные периоды пересекаются или оставляют пропуски; каждый показан отдельно, и они не складываются."},
+	"windows-across": {
+		"en": "{n} reported windows lie across periods of a {grain} and are left out; ask for the grain window.",
+		"uz": "{n} ta hisobot davri tanlangan davrlar ({grain}) chegarasidan oʻtadi va kiritilmagan; window kesimini soʻrang.",
+		"ru": "Отчётных периодов, не попадающих целиком в один период ({grain}): {n}; они не вошли, запросите разбивку window."},
+	"published-only": {
+		"en": "These are the published figures: of an open period the whole country only.",
+		"uz": "Bular eʼlon qilingan koʻrsatkichlar: yopilmagan davr uchun faqat butun mamlakat boʻyicha.",
+		"ru": "Это опубликованные показатели: за незакрытый период только по стране в целом."},
+	"not-closed-by-source": {
+		"en": "Closed by its deadline, without word from: {names}.",
+		"uz": "Muddati oʻtgani uchun yopildi, xabar bermaganlar: {names}.",
+		"ru": "Период закрыт по сроку, без подтверждения от: {names}."},
+
+	"one-source":  {"en": "the one source", "uz": "yagona manba", "ru": "единственный источник"},
+	"one-unit":    {"en": "the one unit", "uz": "yagona birlik", "ru": "единственная единица"},
+	"all-source":  {"en": "all {all} sources", "uz": "barcha {all} ta manba", "ru": "все источники ({all})"},
+	"all-unit":    {"en": "all {all} units", "uz": "barcha {all} ta birlik", "ru": "все единицы ({all})"},
+	"some-source": {"en": "{n} of {all} sources", "uz": "{all} ta manbadan {n} tasi", "ru": "{n} из {all} источников"},
+	"some-unit":   {"en": "{n} of {all} units", "uz": "{all} ta birlikdan {n} tasi", "ru": "{n} из {all} единиц"},
+	"no-source":   {"en": "no source has reported yet", "uz": "hali birorta manba xabar bermagan", "ru": "ни один источник ещё не отчитался"},
+	"no-unit":     {"en": "no unit is expected", "uz": "birorta birlik kutilmaydi", "ru": "единиц не ожидается"},
+	"simulates":   {"en": "simulated: {names}", "uz": "modellashtirilgan: {names}", "ru": "смоделировано: {names}"},
+	"in-part":     {"en": "{name} in part", "uz": "{name} (qisman)", "ru": "{name} (частично)"},
+	"missing":     {"en": "missing: {names}", "uz": "yetishmaydi: {names}", "ru": "нет данных: {names}"},
+	"never":       {"en": "{name} (nothing received yet)", "uz": "{name} (hali hech narsa kelmagan)", "ru": "{name} (пока ничего не получено)"},
+	"of-all":      {"en": "{name} ({share} of all rows)", "uz": "{name} (barcha yozuvlarning {share})", "ru": "{name} ({share} всех записей)"},
+	"of-before":   {"en": "{name} ({share} of the rows of {period})", "uz": "{name} ({period} yozuvlarining {share})", "ru": "{name} ({share} записей за {period})"},
+	"below":       {"en": "below 0.1 %", "uz": "0,1 % dan kam", "ru": "менее 0,1 %"},
+}
+
+// say is a sentence in a language, with its parameters given as name, value, name, value.
+func say(language, key string, parameters ...string) string {
+	for i := 0; i+1 < len(parameters); i += 2 {
+		parameters[i] = "{" + parameters[i] + "}"
+	}
+	words := sentences[key]
+	if words[language] == "" {
+		language = Languages[0]
+	}
+	return strings.NewReplacer(parameters...).Replace(words[language])
+}
+
+// Note is a sentence that belongs under a figure, by its key, so that a reader may have
+// words of its own for it.
+type Note struct {
+	Key        string            `json:"key"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+}
+
+// In is the note in a language, English where there is none.
+func (n Note) In(language string) string {
+	var parameters []string
+	for _, name := range slices.Sorted(maps.Keys(n.Parameters)) {
+		parameters = append(parameters, name, n.Parameters[name])
+	}
+	return say(language, n.Key, parameters...)
+}
+
+// weighMissing says of every coverage that lacks a source how much that source had of the rows of
+// the period of the same length just before.
+func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell) error {
+	from, to := reference.NoDay, reference.NoDay
+	lacking := map[*Coverage]period{}
+	for _, c := range cells {
+		if c.Coverage == nil || len(c.Coverage.Missing) == 0 || lacking[c.Coverage].label != "" {
+			continue
+		}
+		p := period{}
+		if p.from, p.to = q.calendar.before(c.From, c.To); c.From == c.To && qn.version.Basis == "stock" {
+			continue
+		}
+		p.label = q.calendar.label(Whole, p.from, p.to, 0)
+		for _, g := range []Grain{Month, Quarter, Year} {
+			if q.calendar.start(g, p.from) == p.from && q.calendar.after(g, p.from) == p.to+1 {
+				p.label = q.calendar.label(g, p.from, p.to, 0)
+				break
+			}
+		}
+		lacking[c.Coverage] = p
+		if from == reference.NoDay || p.from < from {
+			from = p.from
+		}
+		to = max(to, p.to)
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	rows := map[string]map[reference.Day]int64{}
+	for _, s := range qn.sides {
+		r := q.bySource(s)
+		bare := &question{from: from, to: to, knownOn: qn.knownOn}
+		params := bind{}
+		sql := "SELECT " + contract.ColumnSource + ", _day, sum(_n) FROM " + q.warehouse.Table(r) + whereSQL(bare.conditions(params, "_day", quote)) + " GROUP BY 1, 2"
+		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
+			var name string
+			var day time.Time
+			var n int64
+			err := scan(&name, &day, &n)
+			if rows[name] == nil {
+				rows[name] = map[reference.Day]int64{}
+			}
+			rows[name][reference.DayOf(day)] += n
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for c, p := range lacking {
+		sum := func(names ...string) (n int64) {
+			for _, name := range names {
+				for day, of := range rows[name] {
+					if day >= p.from && day <= p.to {
+						n += of
+					}
+				}
+			}
+			return n
+		}
+		all := sum(slices.Collect(maps.Keys(rows))...)
+		if all == 0 {
+			continue // there is nothing to weigh by
+		}
+		c.Weights, c.WeighedBy = map[string]float64{}, p.label
+		for _, name := range c.Missing {
+			c.Weights[name] = 100 * float64(sum(name, standIn(name))) / float64(all)
+		}
+	}
+	return nil
+}
+
+// say puts a coverage into words. title is what people call a source.
+func (c *Coverage) say(language string, title func(source string) string) {
+	noun := c.noun
+	switch {
+	case c.Expected == 0:
+		c.Words = say(language, "no-"+noun)
+	case c.Expected == 1 && c.Covered == 1:
+		c.Words = say(language, "one-"+noun)
+	case c.Covered == c.Expected:
+		c.Words = say(language, "all-"+noun, "all", fmt.Sprint(c.Expected))
+	default:
+		c.Words = say(language, "some-"+noun, "n", fmt.Sprint(c.Covered), "all", fmt.Sprint(c.Expected))
+	}
+	var names []string
+	for _, name := range c.Simulated {
+		if words := title(name); slices.Contains(c.inPart, name) {
+			names = append(names, say(language, "in-part", "name", words))
+		} else {
+			names = append(names, words)
+		}
+	}
+	if len(names) > 0 {
+		c.Words += "; " + say(language, "simulates", "names", shorten(names))
+	}
+	names = nil
+	for _, name := range c.Missing {
+		weight, weighed := c.Weights[name]
+		switch {
+		case weighed:
+			names = append(names, say(language, "of-before", "name", title(name), "share", percent(language, weight), "period", c.WeighedBy))
+		case c.ofAll[name] == 0:
+			names = append(names, say(language, "never", "name", title(name)))
+		default:
+			names = append(names, say(language, "of-all", "name", title(name), "share", percent(language, c.ofAll[name])))
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		c.Words += "; " + say(language, "missing", "names", shorten(names))
+	}
+}
+
+// speak puts the words of a result into a language.
+func (q *Queries) speak(r *Result, language string) {
+	if !slices.Contains(Languages, language) {
+		language = Languages[0]
+	}
+	title := func(source string) string {
+		if of := q.titles[source]; len(of) > 0 {
+			return of.In(language)
+		}
+		return source
+	}
+	r.Notes = nil
+	for _, n := range r.Said {
+		r.Notes = append(r.Notes, n.In(language))
+	}
+	done := map[*Coverage]bool{}
+	for _, c := range append([]*Coverage{r.Coverage}, coveragesOf(r.Cells)...) {
+		if c != nil && !done[c] {
+			done[c] = true
+			c.say(language, title)
+		}
+	}
+}
+
+func coveragesOf(cells []Cell) []*Coverage {
+	list := make([]*Coverage, len(cells))
+	for i := range cells {
+		list[i] = cells[i].Coverage
+	}
+	return list
+}
