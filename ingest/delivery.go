@@ -14,6 +14,7 @@ import (
 	columns "github.com/apache/arrow/go/v15/arrow/array"
 
 	"ombor/ingest/journal"
+	"ombor/internal/access"
 	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -151,6 +152,9 @@ func (d *Door) readDelivery(w http.ResponseWriter, r *http.Request) (*closing, e
 		return nil, problem.New(problem.TooLarge, "days: has %d; close at most %d at once", len(body.Days), deliveryDays)
 	case len(body.Receipts) == 0:
 		return nil, problem.New(problem.BadInput, "receipts: is empty; it names every answer to POST /v1/events that belongs to the delivery")
+	}
+	if p := access.Of(r.Context()); p.Is(access.Source) && !p.Sends(body.Source, body.Type) {
+		return nil, problem.New(problem.Denied, "this key does not send %s for this source; the operator makes keys", body.Type).In("source")
 	}
 	for _, text := range body.Days {
 		day, err := reference.ParseDay(text)

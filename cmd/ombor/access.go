@@ -150,7 +150,7 @@ func (p *program) ownHosts(next http.Handler) http.Handler {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) && !slices.Contains(p.hosts, host) {
+		if !onThisMachine(strings.Trim(host, "[]")) && !slices.Contains(p.hosts, host) {
 			problem.Write(w, problem.New(problem.Denied, "this server answers to 127.0.0.1, localhost, [::1] and the host under public in the file of --access; a proxy in front must send one of these as Host"))
 			return
 		}

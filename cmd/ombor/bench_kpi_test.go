@@ -141,7 +141,7 @@ func withoutRollups(t *testing.T) string {
 	return dir
 }
 
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}}
+var client = &http.Client{Transport: asOperator{&http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}}}
 
 // get reads a whole answer; tag is what the reader says it has, or "".
 func get(t *testing.T, address, tag string) (*http.Response, []byte) {

@@ -175,7 +175,7 @@ func (o openLoop) run(t *testing.T) []time.Duration {
 	requests := make(chan request, 2*senders)
 	var mu sync.Mutex
 	var took []time.Duration
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders}}
+	client := &http.Client{Transport: asOperator{&http.Transport{MaxIdleConnsPerHost: senders}}}
 	defer client.CloseIdleConnections()
 	var group sync.WaitGroup
 	for range senders {

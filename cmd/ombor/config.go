@@ -114,7 +114,7 @@ func (cfg *config) check() error {
 	if (cfg.TLSCert == "") != (cfg.TLSKey == "") {
 		return problem.New(problem.BadInput, "--tls-cert and --tls-key belong together: give both, or neither")
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && cfg.TLSCert == "" {
+	if !onThisMachine(host) && cfg.TLSCert == "" {
 		return problem.New(problem.BadInput, "--listen %q: without TLS only loopback addresses are served, because keys and sessions would be readable on the way; give --tls-cert and --tls-key, or use 127.0.0.1:PORT behind a proxy that speaks https", cfg.Listen)
 	}
 	for _, want := range []struct{ flag, value, schemes string }{

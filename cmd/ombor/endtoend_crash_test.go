@@ -47,6 +47,7 @@ func newCrashed(t *testing.T, arguments ...string) *crashed {
 	t.Helper()
 	address := freeAddress(t)
 	c := &crashed{server: server{t: t, data: t.TempDir(), url: "http://" + address}, probe: "/readyz"}
+	folders.Store(address, c.data)
 	c.arguments = append([]string{"serve", "--data", c.data, "--listen", address}, arguments...)
 	t.Cleanup(func() {
 		if c.command != nil {

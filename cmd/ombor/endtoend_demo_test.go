@@ -23,6 +23,7 @@ func TestDemo(t *testing.T) {
 	address := listener.Addr().String()
 	listener.Close()
 	s := &server{t: t, data: t.TempDir(), url: "http://" + address, exited: make(chan struct{})}
+	folders.Store(address, s.data)
 	s.start(root, "demo", "--data", s.data, "--listen", address, "--scale", "0.01")
 	deadline := time.Now().Add(5 * time.Minute)
 	for {
@@ -66,7 +67,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("two dimensions, two regions: exit %d and %d rows, want 2 regions by 3 ways of processing\n%s%s", r.code, lines, r.stdout, r.stderr)
 	}
 
-	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url)
+	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url, "--token", s.token())
 	t.Log(browser.stdout)
 	if browser.code != 0 {
 		t.Errorf("the page in Chromium: exit %d: %s", browser.code, browser.stderr)

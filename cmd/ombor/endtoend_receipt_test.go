@@ -31,7 +31,7 @@ func TestReceiptBeyondTheJournal(t *testing.T) {
 	c := newCrashed(t, "--pack", files(t, crashPack))
 	c.up(c.begin())
 	signalTo(t, engineOf(t, &c.server), syscall.SIGSTOP) // nothing can be loaded, so the load waits
-	load := exec.Command(binary, "load", "--url", c.url, "--wait", file)
+	load := exec.Command(binary, "load", "--url", c.url, "--data", c.data, "--wait", file)
 	load.Dir = root
 	var said bytes.Buffer
 	load.Stderr = &said
@@ -64,7 +64,7 @@ func TestReceiptBeyondTheJournal(t *testing.T) {
 		_ = load.Process.Kill()
 		t.Fatalf("the load waits for ever for what is not there\n%s", tailOf(c.log.String()))
 	}
-	r := ombor(t, "load", "--url", c.url, "--wait", "--format", "json", file)
+	r := ombor(t, "load", "--url", c.url, "--data", c.data, "--wait", "--format", "json", file)
 	if r.code != 0 || !strings.Contains(r.stdout, fmt.Sprintf(`"accepted":%d`, n)) {
 		t.Errorf("the same load again: exit %d: %s%s", r.code, r.stdout, r.stderr)
 	}

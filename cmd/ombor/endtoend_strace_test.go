@@ -30,7 +30,7 @@ func TestNothingIsAcknowledgedBeforeItsFsync(t *testing.T) {
 	var clientsDone sync.WaitGroup
 	for n := range clients {
 		clientsDone.Go(func() {
-			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute} // a connection for each request
+			client := http.Client{Transport: asOperator{&http.Transport{DisableKeepAlives: true}}, Timeout: time.Minute} // a connection for each request
 			for i := range each {
 				// Hexadecimal digits that no packing shortens, once in each request.
 				marker := fmt.Sprintf("%016x", uint64(n*each+i+1)*0x9e3779b97f4a7c15)

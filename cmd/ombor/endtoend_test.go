@@ -98,6 +98,7 @@ func serve(t testing.TB, data string, arguments ...string) *server {
 	address := listener.Addr().String()
 	listener.Close()
 	s := &server{t: t, data: data, url: "http://" + address, exited: make(chan struct{})}
+	folders.Store(address, data)
 	s.start(root, append([]string{"serve", "--data", data, "--listen", address}, arguments...)...)
 	deadline := time.Now().Add(2 * time.Minute)
 	for {

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -47,10 +48,22 @@ type frame struct {
 	Status  int               `json:"status,omitempty"` // of the problem
 }
 
-func newToken() string {
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return hex.EncodeToString(random[:])
+// tokenFile is the file in the data folder that holds the machine's token.
+const tokenFile = "machine.token"
+
+// machineToken is the secret of the operator of a machine, in a file of the data folder that only
+// its owner may read. It is made on the first run and outlives restarts, so that a command goes
+// on through one; whoever removes the file and starts again has another.
+func machineToken(data string) (string, error) {
+	name := filepath.Join(data, tokenFile)
+	if text, err := os.ReadFile(name); err == nil && len(strings.TrimSpace(string(text))) >= 26 {
+		return strings.TrimSpace(string(text)), nil
+	}
+	token := rand.Text()
+	if err := os.WriteFile(name, []byte(token+"\n"), 0o600); err != nil {
+		return "", problem.Wrap(err, problem.Unavailable, "", "the data folder %s cannot be written", data)
+	}
+	return token, nil
 }
 
 // operator answers the operator's commands, and keeps figures back while the warehouse

@@ -78,7 +78,7 @@ const goMemory = 380 << 20
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
 func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
-	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), ending: make(chan struct{}), token: newToken()}
+	p = &program{config: cfg, started: time.Now(), failed: make(chan error, 4), ending: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = p.close() // the error that stopped us is the one to tell
@@ -109,6 +109,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		}
 		return nil
 	})
+	if p.token, err = machineToken(cfg.Data); err != nil {
+		return p, err
+	}
 	keys, err := openKeys(cfg)
 	if err != nil {
 		return p, err

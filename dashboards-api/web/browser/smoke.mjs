@@ -12,7 +12,7 @@ import { gzipSync } from 'node:zlib'
 import { chromium } from 'playwright-core'
 
 const { values: options } = parseArgs({
-  options: { url: { type: 'string' }, chromium: { type: 'string', default: '/usr/bin/chromium' }, screens: { type: 'string' } },
+  options: { url: { type: 'string' }, chromium: { type: 'string', default: '/usr/bin/chromium' }, screens: { type: 'string' }, token: { type: 'string' } },
 })
 if (!options.url) {
   console.error('say where the server is: --url http://127.0.0.1:8080')
@@ -22,8 +22,9 @@ const base = options.url.replace(/\/$/, '')
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 if (options.screens) mkdirSync(options.screens, { recursive: true })
 
+const headers = options.token ? { Authorization: `Bearer ${options.token}` } : {}
 const api = async (path) => {
-  const response = await fetch(base + path)
+  const response = await fetch(base + path, { headers })
   if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
   return response.json()
 }
@@ -53,7 +54,7 @@ const browser = await chromium.launch({
 // then demands that nothing was said on the console, nothing came from elsewhere
 // and nothing stands beyond the right edge.
 async function visit(path, { width = 1440, height = 900, dark = false, quiet = true, screen } = {}, run = async () => {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', locale: 'en-GB' })
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', locale: 'en-GB', extraHTTPHeaders: headers })
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: base })
   const page = await context.newPage()
   const said = []

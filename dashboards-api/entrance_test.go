@@ -1,0 +1,70 @@
+package dashboards
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"ombor/internal/access"
+)
+
+// Every route has a rule, and every rule of a route has its route: nothing is let in by being
+// forgotten.
+func TestEveryRouteHasItsRule(t *testing.T) {
+	s := &server{}
+	var routes []string
+	for _, r := range s.engine(func(*gin.Context) {}).Routes() {
+		if r.Method != "HEAD" {
+			routes = append(routes, r.Method+" "+r.Path)
+		}
+	}
+	for _, route := range routes {
+		if rule, ok := access.RuleOf(route); !ok || len(rule.Roles) == 0 && !rule.Open {
+			t.Errorf("%s has no rule in the table of access", route)
+		}
+	}
+	for _, rule := range access.Table {
+		method, path, isRoute := strings.Cut(rule.Name, " ")
+		if !isRoute || len(rule.Via) > 0 || method == "ombor" || path == "page" || strings.HasPrefix(path, "/operator/") {
+			continue // of commands, of the application's own addresses, of the operator's commands
+		}
+		if !slices.Contains(routes, rule.Name) {
+			t.Errorf("the table of access has %s, and the API does not", rule.Name)
+		}
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	own := access.Scope{Dimension: "agency", Value: "customs"}
+	figures, projects, neither := []string{"by", "where", "format"}, []string{"agency", "stage"}, []string{"source"}
+	for _, c := range []struct {
+		scope        access.Scope
+		allowed      []string
+		given, want  map[string]string // nil: denied
+		whatItShould string
+	}{
+		{access.Scope{}, figures, map[string]string{"by": "agency"}, map[string]string{"by": "agency"}, "all rows"},
+		{own, figures, map[string]string{}, map[string]string{}, "the national total"},
+		{own, figures, map[string]string{"by": "region"}, map[string]string{"by": "region", "where": "agency=customs"}, "its own rows"},
+		{own, figures, map[string]string{"where": "region=1726"}, map[string]string{"where": "region=1726\nagency=customs"}, "its own rows of the region"},
+		{own, figures, map[string]string{"where": "agency=customs"}, map[string]string{"where": "agency=customs"}, "what it asked"},
+		{own, figures, map[string]string{"where": "agency=tax"}, nil, "another's rows"},
+		{own, figures, map[string]string{"where": "agency=customs\nagency=tax"}, nil, "another's rows beside its own"},
+		{own, projects, map[string]string{}, map[string]string{"agency": "customs"}, "its own projects"},
+		{own, projects, map[string]string{"agency": "tax"}, nil, "another's projects"},
+		{own, neither, map[string]string{}, nil, "what is told of all together"},
+	} {
+		got, err := narrow(c.scope, c.given, c.allowed)
+		switch {
+		case (err != nil) != (c.want == nil):
+			t.Errorf("%s: %v, %v", c.whatItShould, got, err)
+		case err == nil && (len(got) != len(c.want) || got["where"] != c.want["where"] || got["agency"] != c.want["agency"] || got["by"] != c.want["by"]):
+			t.Errorf("%s: %v, want %v", c.whatItShould, got, c.want)
+		}
+	}
+	if mark(own) == mark(access.Scope{Dimension: "agency", Value: "tax"}) || mark(own) == mark(access.Scope{}) {
+		t.Error("answers for one scope cannot be told from those for another")
+	}
+}
