@@ -32,6 +32,7 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if q.published(qn, r) {
 		return q.valuesPublished(ctx, qn, r)
 	}
+	qn.shared = q.remembered(qn.knownOn)
 	asked := *qn // answering closes the open ends
 	beside, besideCtx := errgroup.WithContext(ctx)
 	var said []closing
