@@ -105,6 +105,9 @@ func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) 
 		return nil, err
 	}
 	if qn.compare != NoComparison && len(a.cells) > 0 {
+		if qn.compare == National {
+			return nil, bad("compare", "what is published is held against an earlier period only: previous, year")
+		}
 		before, earlier := q.earlier(qn, a.cells)
 		b, err := q.answerPublished(ctx, before, src, said)
 		if err != nil {
@@ -112,6 +115,7 @@ func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) 
 		}
 		match(before.grain, a.cells, earlier, b.cells)
 	}
+	a.notes = append(a.notes, Note{Key: "published-only"})
 	result, err := q.result(ctx, qn, r, src, a)
 	if err == nil {
 		result.Audience = Outside
@@ -160,6 +164,13 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	result.Names = q.names(qn, a.cells)
 	if r.Plan {
 		result.Plan = a.plan
+	}
+	var unclosed []string
+	for _, c := range a.cells {
+		unclosed = append(unclosed, c.Unclosed...)
+	}
+	if slices.Sort(unclosed); len(unclosed) > 0 {
+		result.Said = append(result.Said, Note{"not-closed-by-source", map[string]string{"names": shorten(slices.Compact(unclosed))}})
 	}
 	if err := q.weighMissing(ctx, qn, append(slices.Clone(a.cells), Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage})); err != nil {
 		return nil, err
