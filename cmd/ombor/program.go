@@ -366,7 +366,7 @@ func (p *program) api() (http.Handler, error) {
 	projects := portfolio.New(p.warehouse, p.pack.Portfolio, kpis, p.pack.Reference, portfolio.Options{Checker: p.checker})
 	return dashboards.New(dashboards.Config{
 		Queries: kpis, Projects: projects,
-		Pack: facts(p.pack),
+		Pack:   facts(p.pack),
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
 		Quarantine: p.quarantineAPI(), Quality: p.quality, Findings: p.findings,
 		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Metrics: p.metrics, Version: version,
