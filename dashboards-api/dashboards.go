@@ -91,6 +91,8 @@ type Facts struct {
 	Targets   []*kpi.Target
 	Contracts *contract.Set
 	Reference *reference.Set
+	Sources   map[string]queries.Sender // who is expected to send, by id
+	Examples  map[string][][]byte       // by event type: events in JSON that pass
 }
 
 // Status is how far the data are.
@@ -214,6 +216,7 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/organisations", tabular: true, params: referenceParams, handle: s.getReference("organisations")},
 		{method: "GET", path: "/v1/regions", tabular: true, params: referenceParams, handle: s.getReference("regions")},
 		{method: "GET", path: "/v1/contracts", tabular: true, handle: s.getContracts},
+		{method: "GET", path: "/v1/dictionary", tabular: true, params: []string{"type"}, handle: s.getDictionary},
 		{method: "GET", path: "/v1/labels", handle: s.getLabels},
 	}...)
 }
@@ -265,6 +268,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
 	engine.POST("/v1/differences", s.postDifference)
 	get("/v1/contracts/:type", s.getContract)
+	get("/asyncapi.json", s.getAsyncAPI)
 	engine.GET("/v1/live", s.live)
 	get("/openapi.json", s.getDocument)
 	get("/docs", s.getDocs)
