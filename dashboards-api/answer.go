@@ -185,15 +185,14 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 	return values, nil
 }
 
-// etag names the facts an answer is made of: what is loaded, the definitions,
+// etag names the facts an answer is made of: what is loaded and still kept, the definitions,
 // the format, and the day, because a target is judged by its date.
 func (s *server) etag(f *format) string {
-	loaded := uint64(0)
+	var now Status
 	if s.config.Status != nil {
-		loaded = s.config.Status().Loaded
+		now = s.config.Status()
 	}
-	day := s.today()
-	return fmt.Sprintf(`W/"%x-%x-%d-%s"`, loaded, s.definitions, day, f.name)
+	return fmt.Sprintf(`W/"%x.%x-%x-%d-%s"`, now.Loaded, now.Retired, s.definitions, s.today(), f.name)
 }
 
 func matches(ifNoneMatch, tag string) bool {

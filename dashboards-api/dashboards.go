@@ -99,6 +99,7 @@ type Facts struct {
 type Status struct {
 	Journal   uint64    // last message acknowledged
 	Loaded    uint64    // last message in facts and rollups
+	Retired   int       // months of receipt, of all contracts, whose facts are not kept any longer
 	Lake      uint64    // last message in the lake
 	LagEvents uint64    // events acknowledged and not yet loaded
 	Received  time.Time // when the newest rows came in; zero: none yet

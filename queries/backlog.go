@@ -26,7 +26,7 @@ import (
 func (q *Queries) backlog(qn *question, days []reference.Day) (*statement, error) {
 	b := qn.version.Backlog
 	enters, leaves := qn.sides[0].contract, qn.sides[1].contract
-	s := &statement{params: bind{}, table: q.warehouse.Facts(leaves), why: "what waits is what has entered less what has left"}
+	s := &statement{params: bind{}, table: q.warehouse.Facts(leaves), facts: true, why: "what waits is what has entered less what has left"}
 	dates := make([]string, len(days))
 	for i, d := range days {
 		dates[i] = d.String()

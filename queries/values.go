@@ -324,15 +324,15 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	}
 	var found map[key]*sums
 	var reporting map[key]map[string]bool
-	group, ctx := errgroup.WithContext(ctx)
+	group, asking := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if found, err = q.find(ctx, qn, s); err == nil && qn.version.Persons != "" {
-			err = q.countPersons(ctx, qn, s, found)
+		if found, err = q.find(asking, qn, s); err == nil && qn.version.Persons != "" {
+			err = q.countPersons(asking, qn, s, found)
 		}
 		return err
 	})
 	group.Go(func() (err error) {
-		reporting, err = q.reporting(ctx, qn)
+		reporting, err = q.reporting(asking, qn)
 		return err
 	})
 	if err := group.Wait(); err != nil {
