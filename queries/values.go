@@ -689,9 +689,6 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 		return nil, err
 	}
 	found, err := q.find(ctx, qn, s)
-	if err == nil && qn.version.Backlog != nil {
-		err = q.waiting(ctx, qn, s, found)
-	}
 	if err != nil {
 		return nil, err
 	}
