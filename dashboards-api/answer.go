@@ -194,15 +194,14 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 	return values, nil
 }
 
-// etag names the facts an answer is made of: what is loaded, the definitions,
+// etag names the facts an answer is made of: what is loaded and still kept, the definitions,
 // the format, the day, because a target is judged by its date, and whose rows they are.
 func (s *server) etag(f *format, scope access.Scope) string {
-	loaded := uint64(0)
+	var now Status
 	if s.config.Status != nil {
-		loaded = s.config.Status().Loaded
+		now = s.config.Status()
 	}
-	day := s.today()
-	return fmt.Sprintf(`W/"%x-%x-%d-%s%s"`, loaded, s.definitions, day, f.name, mark(scope))
+	return fmt.Sprintf(`W/"%x.%x-%x-%d-%s%s"`, now.Loaded, now.Retired, s.definitions, s.today(), f.name, mark(scope))
 }
 
 func matches(ifNoneMatch, tag string) bool {

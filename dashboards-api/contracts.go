@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -74,13 +75,13 @@ func describeContract(c *contract.Contract) contractBody {
 	return body
 }
 
-// getContracts is the data dictionary.
+// getContracts is every event type with its fields and rules.
 func (s *server) getContracts(context.Context, *query) (*answer, error) {
 	list := []contractBody{}
 	for _, c := range s.config.Pack.Contracts.All() {
 		list = append(list, describeContract(c))
 	}
-	return &answer{body: map[string]any{"contracts": list}, name: "dictionary", table: func() (*table, error) {
+	return &answer{body: map[string]any{"contracts": list}, name: "contracts", table: func() (*table, error) {
 		t := newTable(text("type"), text("table"), text("field"), text("field_type"), flag("required"), text("class"), text("title"), text("about"), text("values"), text("reference"), text("unit"))
 		for _, c := range list {
 			for _, f := range c.Fields {
@@ -103,4 +104,13 @@ func (s *server) getContract(c *gin.Context) {
 		return
 	}
 	s.raw(c, "application/schema+json", found.JSONSchema())
+}
+
+// getAsyncAPI answers with all event types as an AsyncAPI document.
+func (s *server) getAsyncAPI(c *gin.Context) {
+	if _, err := readParams(c.Request, nil); err != nil {
+		s.fail(c.Writer, c.Request, err)
+		return
+	}
+	s.raw(c, "application/json", s.config.Pack.Contracts.AsyncAPI(s.config.Pack.Title.In("en"), cmp.Or(s.config.Version, "0"), s.config.Pack.Examples))
 }

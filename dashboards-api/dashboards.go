@@ -99,12 +99,15 @@ type Facts struct {
 	Targets   []*kpi.Target
 	Contracts *contract.Set
 	Reference *reference.Set
+	Sources   map[string]queries.Sender // who is expected to send, by id
+	Examples  map[string][][]byte       // by event type: events in JSON that pass
 }
 
 // Status is how far the data are.
 type Status struct {
 	Journal   uint64    // last message acknowledged
 	Loaded    uint64    // last message in facts and rollups
+	Retired   int       // months of receipt, of all contracts, whose facts are not kept any longer
 	Lake      uint64    // last message in the lake
 	LagEvents uint64    // events acknowledged and not yet loaded
 	Received  time.Time // when the newest rows came in; zero: none yet
@@ -222,6 +225,7 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/organisations", tabular: true, params: referenceParams, handle: s.getReference("organisations")},
 		{method: "GET", path: "/v1/regions", tabular: true, params: referenceParams, handle: s.getReference("regions")},
 		{method: "GET", path: "/v1/contracts", tabular: true, handle: s.getContracts},
+		{method: "GET", path: "/v1/dictionary", tabular: true, params: []string{"type"}, handle: s.getDictionary},
 		{method: "GET", path: "/v1/labels", handle: s.getLabels},
 		{method: "GET", path: "/v1/keys", tabular: true, fresh: true, handle: s.getKeys},
 		{method: "GET", path: "/v1/audit", tabular: true, fresh: true, params: auditParams, handle: s.getAudit},
@@ -275,6 +279,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
 	engine.POST("/v1/differences", s.postDifference)
 	get("/v1/contracts/:type", s.getContract)
+	get("/asyncapi.json", s.getAsyncAPI)
 	engine.GET("/v1/live", s.live)
 	engine.GET("/v1/me", s.getMe)
 	engine.POST("/v1/keys", s.through(s.createKey))

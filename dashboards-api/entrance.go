@@ -110,11 +110,13 @@ func (s *server) getMe(c *gin.Context) {
 	me := struct {
 		Principal *access.Principal `json:"principal"`
 		SignIn    string            `json:"sign_in"` // provider, or link: the operator's, from the server's machine
+		Open      bool              `json:"open"`
 	}{SignIn: "link"}
 	if gate := s.config.Gate; gate != nil {
 		if gate.HasProvider() {
 			me.SignIn = "provider"
 		}
+		me.Open = gate.IsOpen()
 		p, err := gate.Who(c.Request)
 		switch kind := problem.KindOf(err); {
 		case err == nil:

@@ -12,7 +12,7 @@ import (
 	"ombor/queries"
 )
 
-var valueParams = []string{"from", "to", "grain", "by", "where", "compare", "basis", "version", "variant", "known_on", "plan"}
+var valueParams = []string{"from", "to", "grain", "by", "where", "compare", "basis", "version", "variant", "known_on", "plan", "audience", "lang"}
 
 // getValues answers with the cells of one KPI.
 func (s *server) getValues(ctx context.Context, q *query) (*answer, error) {
@@ -58,7 +58,7 @@ func (s *server) nameFilters(r *queries.Result) {
 func valueRequest(q *query) (*queries.Request, error) {
 	r := &queries.Request{
 		KPI: q.path("id"), Grain: queries.Grain(q.get("grain")), Compare: queries.Compare(q.get("compare")),
-		Basis: q.get("basis"), Variant: q.get("variant"),
+		Basis: q.get("basis"), Variant: q.get("variant"), Audience: queries.Audience(q.get("audience")), Language: q.get("lang"),
 	}
 	var err error
 	if r.From, err = day(q, "from"); err != nil {
@@ -132,7 +132,7 @@ func (s *server) cellTable(r *queries.Result) *table {
 		}
 	}
 	columns = append(columns, number("numerator"), number("denominator"), number("value"), text("unit"), text("state"), text("reason"),
-		number("cases"), flag("open"), flag("simulated"), number("coverage_percent"), text("coverage"), text("data_through"))
+		number("cases"), flag("open"), text("closed"), text("unclosed"), text("corrected"), number("was"), text("was_state"), flag("simulated"), number("coverage_percent"), text("coverage"), text("data_through"))
 	compared := r.Compare != queries.NoComparison
 	if compared {
 		columns = append(columns, text("compared_with"), number("compared_value"), text("compared_state"), number("difference"))
@@ -156,7 +156,7 @@ func (s *server) cellTable(r *queries.Result) *table {
 		} else {
 			row = append(row, nil)
 		}
-		row = append(row, c.Open, c.Simulated)
+		row = append(row, c.Open, c.Closed.String(), strings.Join(c.Unclosed, " "), c.Corrected.String(), pointed(c.Was), string(c.WasState), c.Simulated)
 		coverage := c.Coverage
 		if coverage == nil {
 			coverage = r.Coverage

@@ -1,7 +1,6 @@
 package queries
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -17,120 +16,72 @@ import (
 
 // backlog compiles a question on what has entered and not left by the end of days, by age.
 //
-// Nothing is looked up by its key: of what entered on a day, those that have not left to
-// this day are the ones that entered less the ones that left, however late; and those that
-// had not left by an earlier day are these and the ones that have left since, each of which
-// tells when it had entered. So two sums by day of entry answer, and one pass over what left
-// for all days together. What leaves without having entered counts until it left, and not
-// against others.
+// Two sets wait on a day. What has never left is found on the days of entry on which as
+// many have left as have entered, and the same ones, on all others: counts and sums of hashes
+// tell, so that keys are looked up on the few days that are left over. What has left since the
+// day asked for tells itself when it had entered; that it had is not asked.
 func (q *Queries) backlog(qn *question, days []reference.Day) (*statement, error) {
 	b := qn.version.Backlog
 	enters, leaves := qn.sides[0].contract, qn.sides[1].contract
-	s := &statement{params: bind{}, table: q.warehouse.Facts(leaves), why: "what waits is what has entered less what has left"}
+	s := &statement{params: bind{}, table: q.warehouse.Facts(enters), facts: true, settled: true, why: "what waits is what has entered and not left"}
 	dates := make([]string, len(days))
 	for i, d := range days {
 		dates[i] = d.String()
 	}
 	s.params["days"] = array(dates)
 	const asked = "CAST({days:Array(String)}, 'Array(Date)')"
+	key := "cityHash64(" + quote(b.On) + ")"
+	came, left := q.warehouse.DayOf(enters, contract.ColumnTime), q.warehouse.DayOf(leaves, b.Entered)
 
 	var by []string
 	for i := range qn.by {
 		by = append(by, fmt.Sprintf("By%d", i+1))
 	}
 	with := func(columns ...string) string { return strings.Join(append(columns, by...), ", ") }
-	labels := func(c *contract.Contract) string {
-		text := ""
-		for i, d := range qn.by {
-			text += ", toString(" + warehouse.DimensionOf(c, d) + ") AS " + by[i]
-		}
-		return text
-	}
 	where := func(c *contract.Contract, more ...string) string {
 		conditions := append(more, qn.filters(s.params, func(d string) string { return warehouse.DimensionOf(c, d) })...)
 		return whereSQL(append(conditions, qn.known(s.params)...))
 	}
-	entered := q.warehouse.DayOf(leaves, b.Entered)
-	side := func(c *contract.Contract, entry, sign string) string {
-		return "SELECT " + entry + " AS Entered" + labels(c) + ", " + sign + "sum(toInt64(_sign)) AS N, " + sign + "sumIf(toInt64(_sign), _simulated) AS S\nFROM " +
-			q.warehouse.Facts(c) + where(c) + "\nGROUP BY " + with("Entered")
+	// one is a row of a contract for each key that stands, with its labels and its person.
+	one := func(c *contract.Contract, entered, conditions string, more ...string) string {
+		columns := entered + " AS Entered, " + key + " AS Key"
+		for _, m := range more {
+			columns += ", " + m
+		}
+		for i, d := range qn.by {
+			columns += ", toString(" + warehouse.DimensionOf(c, d) + ") AS " + by[i]
+		}
+		person := "NULL"
+		if qn.version.Persons != "" {
+			person = "anyIf(toNullable(" + quote(qn.version.Persons) + "), _sign > 0)"
+		}
+		group := with("Entered", "Key")
+		if len(more) > 0 {
+			group += ", Left"
+		}
+		return "SELECT " + columns + ", " + person + " AS Person, toInt64(max(_simulated)) AS Simulated\nFROM " + q.warehouse.Facts(c) + conditions +
+			"\nGROUP BY " + group + "\nHAVING sum(toInt64(_sign)) > 0"
 	}
-	still := "SELECT arrayJoin(arrayFilter(Day -> Day >= Entered, " + asked + ")) AS Period, toInt32(Period - Entered) AS Age, " + with("Waiting", "Simulated") +
-		"\nFROM (\nSELECT " + with("Entered", "sum(N) AS Waiting", "sum(S) AS Simulated") + "\nFROM (\n" +
-		side(enters, q.warehouse.DayOf(enters, contract.ColumnTime), "") + "\nUNION ALL\n" + side(leaves, entered, "-") + "\n)\nGROUP BY " + with("Entered") + "\nHAVING Waiting > 0\n)"
-	since := "SELECT arrayJoin(arrayFilter(Day -> Day >= " + entered + " AND Day < _day, " + asked + ")) AS Period, toInt32(Period - " + entered + ") AS Age, toInt64(_sign) AS Waiting, toInt64(_sign) * _simulated AS Simulated" +
-		labels(leaves) + "\nFROM " + q.warehouse.Facts(leaves) + where(leaves, "_day > arrayMin("+asked+")")
+	total := func(c *contract.Contract, entered, sign string) string {
+		return "SELECT " + entered + " AS Entered, " + sign + "sum(toInt64(_sign)) AS Count, " + sign + "sum(_sign * toInt64(" + key + ")) AS Hash FROM " +
+			q.warehouse.Facts(c) + where(c) + " GROUP BY Entered"
+	}
+	uneven := "(SELECT Entered FROM (" + total(enters, came, "") + "\nUNION ALL\n" + total(leaves, left, "-") + ") GROUP BY Entered HAVING sum(Count) != 0 OR sum(Hash) != 0)"
+	gone := "(SELECT " + key + " FROM " + q.warehouse.Facts(leaves) + whereSQL(append([]string{left + " IN " + uneven}, qn.known(s.params)...)) + " GROUP BY " + key + " HAVING sum(toInt64(_sign)) > 0)"
+	never := "SELECT arrayJoin(arrayFilter(Day -> Day >= Entered, " + asked + ")) AS Period, toInt32(Period - Entered) AS Age, " + with("Person", "Simulated") +
+		"\nFROM (\n" + one(enters, came, where(enters, came+" IN "+uneven, key+" NOT IN "+gone)) + "\n)"
+	since := "SELECT arrayJoin(arrayFilter(Day -> Day >= Entered AND Day < Left, " + asked + ")) AS Period, toInt32(Period - Entered) AS Age, " + with("Person", "Simulated") +
+		"\nFROM (\n" + one(leaves, left, where(leaves, "arrayExists(Day -> Day >= "+left+" AND Day < _day, "+asked+")"), "_day AS Left") + "\n)"
+
 	s.columns = []columnOf{colPeriod}
 	for range by {
 		s.columns = append(s.columns, colBy)
 	}
-	s.columns = append(s.columns, colBuckets, colN, colSimulated)
-	s.sql = "SELECT " + with("Period") + ", sumMap(map(Age, Waiting)) AS Ages, sum(Waiting) AS Cases, sum(Simulated) AS SimulatedCases\nFROM (\n" +
-		still + "\nUNION ALL\nSELECT " + with("Period", "Age", "Waiting", "Simulated") + "\nFROM (" + since + ")\n)\nGROUP BY " + with("Period") + "\nORDER BY " + with("Period") +
-		fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
+	s.columns = append(s.columns, colBuckets, colN, colSimulated, colPersons)
+	s.sql = "SELECT " + with("Period") + ", sumMap(map(Age, toInt64(1))) AS Ages, toInt64(count()) AS Cases, sum(Simulated) AS SimulatedCases, uniqExact(Person) AS Persons\nFROM (\n" +
+		never + "\nUNION ALL\n" + since + "\n)\nGROUP BY " + with("Period") + "\nORDER BY " + with("Period") + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
 	return s, nil
 }
-
-// waiting counts the distinct persons behind the cells of a backlog: those of whom
-// something waits. Many cases are many persons, and are not counted.
-func (q *Queries) waiting(ctx context.Context, qn *question, s *statement, found map[key]*sums) error {
-	person := qn.version.Persons
-	if person == "" {
-		return nil
-	}
-	few := map[reference.Day]bool{}
-	for k, c := range found {
-		if c.persons = q.k; c.cases < int64(q.k)*manyCases {
-			few[k.from] = true
-		}
-	}
-	if len(few) == 0 {
-		return nil
-	}
-	params := maps.Clone(s.params)
-	var dates, by []string
-	for _, d := range slices.Sorted(maps.Keys(few)) {
-		dates = append(dates, d.String())
-	}
-	params["days"] = array(dates)
-	var selects []string
-	for i, side := range qn.sides {
-		c := side.contract
-		columns := ""
-		by = nil
-		for j, d := range qn.by {
-			by = append(by, fmt.Sprintf("By%d", j+1))
-			columns += ", toString(" + warehouse.DimensionOf(c, d) + ") AS " + by[j]
-		}
-		conditions := append(qn.filters(params, func(d string) string { return warehouse.DimensionOf(c, d) }), qn.known(params)...)
-		selects = append(selects, "SELECT arrayJoin(arrayFilter(Day -> Day >= _day, CAST({days:Array(String)}, 'Array(Date)'))) AS Period"+columns+", toNullable("+quote(person)+") AS Person, "+
-			[]string{"", "-"}[i]+"toInt64(_sign) AS Waiting\nFROM "+q.warehouse.Facts(c)+whereSQL(conditions))
-	}
-	group := strings.Join(append([]string{"Period"}, by...), ", ")
-	counted := &statement{params: params, columns: []columnOf{colPeriod}}
-	for range by {
-		counted.columns = append(counted.columns, colBy)
-	}
-	counted.columns = append(counted.columns, colPersons)
-	counted.sql = "SELECT " + group + ", uniqExact(Person) AS Persons\nFROM (SELECT " + group + ", Person FROM (\n" + strings.Join(selects, "\nUNION ALL\n") +
-		"\n)\nGROUP BY " + group + ", Person\nHAVING sum(Waiting) > 0)\nGROUP BY " + group
-	exact, err := q.read(ctx, counted)
-	if err != nil {
-		return err
-	}
-	for k, c := range found {
-		if few[k.from] {
-			if c.persons = 0; exact[k] != nil {
-				c.persons = exact[k].persons
-			}
-		}
-	}
-	return nil
-}
-
-// manyCases is how many times k cases are taken to be of k persons at the least, without
-// counting them.
-const manyCases = 1000
 
 // quantilesOf reads the quantiles of a version off its buckets: those of a backlog are
 // whole days, exact but for the day between two of them.

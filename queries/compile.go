@@ -21,6 +21,7 @@ type statement struct {
 	why     string
 	exact   bool // persons are not in it: they are counted from facts
 	settled bool // persons are in it, and exact
+	facts   bool // it reads facts, which may not be kept any longer
 
 	parts []part // and from: what joint needs; none when it reads several tables
 	from  string
@@ -202,7 +203,7 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 			parts, from = q.overFacts(qn, i, s.params)
 			s.settled = countsPersons(qn.version) && len(qn.sides) == 1
 			s.exact = qn.version.Persons != "" && !s.settled
-			s.table, s.why = q.warehouse.Facts(side.contract), q.whyFacts(qn)
+			s.table, s.why, s.facts = q.warehouse.Facts(side.contract), q.whyFacts(qn), true
 		}
 		selects = append(selects, selectSQL(parts, from))
 		s.parts, s.from = parts, from

@@ -1,18 +1,14 @@
 package queries
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
 	"sort"
 	"strings"
-	"sync"
 	"time"
 
-	"ombor/internal/contract"
 	"ombor/internal/reference"
-	"ombor/warehouse"
 )
 
 // sources says who should report for the contracts of a question, who has, and how far.
@@ -33,60 +29,6 @@ type source struct {
 // standIn is the sender of simulated rows of a source.
 func standIn(source string) string { return "simulation/" + source }
 
-// sources reads the rollups by source: who sent how much, since when.
-func (q *Queries) sources(ctx context.Context, qn *question) (*sources, error) {
-	key := fmt.Sprint("sources ", qn.knownOn)
-	for _, s := range qn.sides {
-		key += " " + q.warehouse.Table(q.bySource(s))
-	}
-	return once(qn.shared, key, func() (*sources, error) { return q.readSources(ctx, qn) })
-}
-
-func (q *Queries) readSources(ctx context.Context, qn *question) (*sources, error) {
-	s := &sources{first: reference.NoDay, last: reference.NoDay}
-	for _, side := range qn.sides {
-		if from := side.contract.Source; from != "" && !slices.Contains(s.expected, from) {
-			s.expected = append(s.expected, from)
-		}
-		r := q.bySource(side)
-		params := bind{}
-		sql := "SELECT " + contract.ColumnSource + ", min(_day) AS First, max(_day) AS Last, max(_last) AS Through, max(_loaded) AS Loaded, sum(_n) AS Cases\nFROM " +
-			q.warehouse.Table(r) + whereSQL(qn.known(params)) + "\nGROUP BY " + contract.ColumnSource + "\nHAVING Cases > 0\nORDER BY " + contract.ColumnSource
-		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
-			var x source
-			var first, last, through, loaded time.Time
-			if err := scan(&x.name, &first, &last, &through, &loaded, &x.rows); err != nil {
-				return err
-			}
-			x.first = reference.DayOf(first)
-			if s.first == reference.NoDay || x.first < s.first {
-				s.first = x.first
-			}
-			s.last = max(s.last, reference.DayOf(last))
-			if through.After(s.through) {
-				s.through = through
-			}
-			if loaded.After(s.loaded) {
-				s.loaded = loaded
-			}
-			s.total += x.rows
-			if old := s.of(x.name); old != nil {
-				old.rows += x.rows
-				old.first = min(old.first, x.first)
-				return nil
-			}
-			s.list = append(s.list, x)
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	sort.Slice(s.list, func(a, b int) bool { return s.list[a].name < s.list[b].name })
-	sort.Strings(s.expected)
-	return s, nil
-}
-
 // of is what a sender has sent; nil when nothing.
 func (s *sources) of(name string) *source {
 	for i := range s.list {
@@ -95,77 +37,6 @@ func (s *sources) of(name string) *source {
 		}
 	}
 	return nil
-}
-
-// bySource is the rollup by source of a side, or of its contract by time.
-func (q *Queries) bySource(s side) *warehouse.Rollup {
-	var best *warehouse.Rollup
-	for _, r := range q.warehouse.Rollups(s.contract) {
-		if slices.Equal(r.Dims, []string{contract.ColumnSource}) && (best == nil || r.At == s.At && (best.At != s.At || !r.Hourly)) {
-			best = r
-		}
-	}
-	return best
-}
-
-// reporting says which senders have rows in which period of the question: by the
-// period's first whole day (0 for the whole), or by the span's place.
-func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[string]bool, error) {
-	var statements []statement
-	for _, side := range qn.sides {
-		bare := &question{from: qn.from, to: qn.to, knownOn: qn.knownOn, spans: qn.spans}
-		s := statement{params: bind{}}
-		period := "toDate('1970-01-01')"
-		switch {
-		case qn.grain == Hour:
-			period = q.periodSQL(Day, "_day")
-		case qn.grain != Whole:
-			period = q.periodSQL(qn.grain, "_day")
-		}
-		span := "toUInt16(0)"
-		if qn.spans != nil {
-			span = spanSQL("_day")
-		}
-		s.sql = "SELECT " + period + " AS Period, " + span + " AS Span, " + contract.ColumnSource + "\nFROM " + q.warehouse.Table(q.bySource(side)) +
-			whereSQL(bare.conditions(s.params, "_day", quote)) + "\nGROUP BY Period, Span, " + contract.ColumnSource + "\nHAVING sum(_n) > 0"
-		statements = append(statements, s)
-	}
-	return once(qn.shared, fmt.Sprint("reporting ", statements), func() (map[key]map[string]bool, error) {
-		all := map[key]map[string]bool{}
-		for _, s := range statements {
-			err := q.warehouse.Each(ctx, s.sql, s.params, func(scan warehouse.Scan) error {
-				var day time.Time
-				var span uint16
-				var name string
-				if err := scan(&day, &span, &name); err != nil {
-					return err
-				}
-				k := key{from: reference.DayOf(day), span: int(span)}
-				if all[k] == nil {
-					all[k] = map[string]bool{}
-				}
-				all[k][name] = true
-				return nil
-			})
-			if err != nil {
-				return nil, err
-			}
-		}
-		return all, nil
-	})
-}
-
-// shared keeps what several questions of one answer would each ask alike. What it
-// gives is not changed by those who ask.
-type shared struct{ asked sync.Map } // key → func() (T, error)
-
-// once asks for a key the first time; without a shared every time.
-func once[T any](s *shared, key string, ask func() (T, error)) (T, error) {
-	if s == nil {
-		return ask()
-	}
-	first, _ := s.asked.LoadOrStore(key, sync.OnceValues(ask))
-	return first.(func() (T, error))()
 }
 
 // coverage of a period, given the senders that have rows in it. Each source that a

@@ -88,7 +88,7 @@ func (q *Queries) counted(ctx context.Context, qn *question) (*statement, error)
 		s.parts, s.from = parts, from
 		s.sql = selectSQL(parts, from)
 	} else {
-		s.params["anew"] = array(anew)
+		s.params["anew"], s.facts = array(anew), true
 		s.why += fmt.Sprintf("; %d of %d are counted anew", len(anew), len(periods))
 		facts, factsFrom := q.overFacts(qn, 0, s.params, q.periodSQL(grain, "_day")+" IN CAST({anew:Array(String)}, 'Array(Date)')")
 		s.sql = "SELECT *\nFROM (\n" + selectSQL(parts, from) + "\nUNION ALL\n" + selectSQL(facts, factsFrom) + "\n)"

@@ -67,7 +67,7 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	}
 	request := Request{KPI: r.KPI, Variant: r.Variant, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn}
 	if open(request.To) == reference.NoDay {
-		newest, err := q.newest(ctx, q.catalogue.All(), ScorecardRequest{KnownOn: r.KnownOn}, &shared{})
+		newest, err := q.newest(ctx, q.catalogue.All(), ScorecardRequest{KnownOn: r.KnownOn}, q.remembered(open(r.KnownOn)))
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 		gap.Notes = append(gap.Notes, "No target was published: what does not count is listed all the same.")
 	} else {
 		status := describeTarget(target)
-		if err := q.judge(ctx, &status, target, qn, gap.Cell, on, &shared{}); err != nil {
+		if err := q.judge(ctx, &status, target, qn, gap.Cell, on, q.remembered(open(r.KnownOn))); err != nil {
 			return nil, err
 		}
 		gap.Target = &status

@@ -368,6 +368,9 @@ func (n *half) plainly(t *testing.T, k *kpi.KPI, v *kpi.Version, r queries.Reque
 func (n *half) plainPeriod(t *testing.T, v *kpi.Version, by []string, from, to reference.Day) map[string]*told {
 	t.Helper()
 	found := map[string]*told{}
+	if v.Backlog != nil {
+		return n.plainBacklog(t, v, by, to)
+	}
 	for _, side := range v.Sides() {
 		c := n.w.Contract(side.From)
 		rows, at := n.stands(c), side.At
@@ -381,6 +384,9 @@ func (n *half) plainPeriod(t *testing.T, v *kpi.Version, by []string, from, to r
 			condition, asOf = "1", to
 		case kpi.Reported:
 			condition = fmt.Sprintf("%s >= '%s' AND %s <= '%s'", c.Window.From, from, c.Window.To, to)
+		}
+		if v.Matures > 0 {
+			condition += fmt.Sprintf(" AND toDate(%s) <= '%s'", at, askedOn-reference.Day(v.Matures))
 		}
 		if len(v.Match) > 0 || v.Basis == kpi.Stock {
 			rows = n.matching(v, rows, asOf.String())
@@ -430,13 +436,66 @@ func (n *half) plainPeriod(t *testing.T, v *kpi.Version, by []string, from, to r
 			t.Fatalf("%v\n%s", err, sql)
 		}
 	}
+	if v.Per != nil {
+		for key, one := range found {
+			one.denominator.SetInt64(0)
+			for _, row := range n.pack.Reference.Table(v.Per.Table).Rows() {
+				if len(by) == 0 || row.Code == key {
+					count, ok := new(big.Rat).SetString(row.Value(v.Per.Column))
+					if !ok {
+						t.Fatalf("%s of %s is no number", v.Per.Column, row.Code)
+					}
+					one.denominator.Add(&one.denominator, count)
+				}
+			}
+			one.denominator.Quo(&one.denominator, big.NewRat(v.Per.Each, 1))
+		}
+	}
+	return found
+}
+
+// plainBacklog joins what entered with what left, key by key.
+func (n *half) plainBacklog(t *testing.T, v *kpi.Version, by []string, on reference.Day) map[string]*told {
+	t.Helper()
+	b := v.Backlog
+	enters, leaves := n.stands(n.w.Contract(b.Enters)), n.stands(n.w.Contract(b.Leaves))
+	key := "''"
+	for _, d := range by {
+		key = "ifNull(toString(" + d + "), '')"
+	}
+	waiting := fmt.Sprintf(`SELECT %[1]s AS place, toDate('%[2]s') - toDate(time) AS age FROM %[3]s WHERE toDate(time) <= '%[2]s' AND %[4]s NOT IN (SELECT %[4]s FROM %[5]s)
+		UNION ALL SELECT %[1]s, toDate('%[2]s') - toDate(%[6]s) FROM %[5]s WHERE toDate(%[6]s) <= '%[2]s' AND toDate(time) > '%[2]s'`, key, on, enters, b.On, leaves, b.Entered)
+	columns := ""
+	for _, p := range b.Quantiles {
+		columns += fmt.Sprintf(", toNullable(toFloat64(quantileExactInclusive(%g)(age)))", p)
+	}
+	found := map[string]*told{}
+	err := n.w.Each(context.Background(), "SELECT place"+columns+" FROM ("+waiting+") GROUP BY place", nil, func(scan warehouse.Scan) error {
+		var place string
+		one := &told{quantiles: make([]*float64, len(b.Quantiles))}
+		dest := []any{&place}
+		for i := range one.quantiles {
+			dest = append(dest, &one.quantiles[i])
+		}
+		found[place] = one
+		return scan(dest...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return found
 }
 
 // hold compares one cell.
 func (n *half) hold(t *testing.T, place string, k *kpi.KPI, v *kpi.Version, c queries.Cell, want *told) {
 	t.Helper()
-	if d := v.Distribution; d != nil {
+	if v.Quantiles() != nil {
+		if want.quantiles == nil {
+			if c.State != queries.NotApplicable {
+				t.Errorf("%s: %s, plainly nothing", place, c.State)
+			}
+			return
+		}
 		for i, have := range c.Quantiles {
 			if exact := want.quantiles[i]; exact == nil || math.Abs(have.Value-*exact) > 0.01*math.Abs(*exact)+1e-9 {
 				t.Errorf("%s: quantile %g is %g, plainly %s", place, have.Q, have.Value, shown(exact))
@@ -460,14 +519,14 @@ func (n *half) hold(t *testing.T, place string, k *kpi.KPI, v *kpi.Version, c qu
 		}
 	}
 	if c.Value == nil {
-		if want.denominator.Sign() != 0 || v.Denominator == nil && c.State != queries.NotApplicable {
+		if want.denominator.Sign() != 0 || v.Denominator == nil && v.Per == nil && c.State != queries.NotApplicable {
 			t.Errorf("%s: no value, plainly %s ÷ %s", place, want.numerator.RatString(), want.denominator.RatString())
 		}
 		return
 	}
 	value, _ := want.numerator.Float64()
 	switch {
-	case v.Denominator != nil:
+	case v.Denominator != nil || v.Per != nil:
 		below, _ := want.denominator.Float64()
 		if value /= below; k.Unit == kpi.Percent {
 			value *= 100
@@ -562,6 +621,23 @@ func (n *half) byHand(t *testing.T, r queries.Request, result *queries.Result) {
 	case "certificate-online-share":
 		want = percent(count("request.decided", both(both(settled, certificate), electronic)), count("request.decided", both(settled, certificate)))
 	case "on-time-share":
+		due, met := 0.0, 0.0
+		for _, name := range []string{"request.submitted", "request.decided"} {
+			for _, e := range standing(name) {
+				deadline := moment(e, "deadline")
+				switch {
+				case deadline.IsZero() || !in(deadline):
+				case name == "request.submitted":
+					due++
+				case !settled(e):
+					due--
+				case !e.Time.After(deadline):
+					met++
+				}
+			}
+		}
+		want = percent(met, due)
+	case "on-time-share by-decision":
 		limited := both(settled, func(e event) bool { return !moment(e, "deadline").IsZero() })
 		want = percent(count("request.decided", both(limited, func(e event) bool { return !e.Time.After(moment(e, "deadline")) })), count("request.decided", limited))
 	case "active-users":

@@ -46,6 +46,7 @@
 package queries
 
 import (
+	"sync"
 	"time"
 
 	"ombor/internal/kpi"
@@ -62,6 +63,9 @@ type Options struct {
 
 	Closing map[string]time.Duration   // how long a period waits for a source to close it; 0: until events from after its end have come
 	Titles  map[string]reference.Names // of sources; without one it is told by its name
+	// Loaded is a number that changes after events were loaded, and in no other way; it is asked for
+	// every answer. Who sent what is remembered while it stays. Nil: nothing is remembered.
+	Loaded func() uint64
 }
 
 // Queries answers for the KPIs of one pack. It is safe for concurrent use.
@@ -76,6 +80,13 @@ type Queries struct {
 	deadlines map[string]time.Duration
 	titles    map[string]reference.Names
 	looked    map[string]string // what Publish has looked at: KPI, version and year → as of when
+
+	loaded func() uint64
+	memory struct {
+		sync.Mutex
+		shared *shared
+		loaded uint64
+	}
 }
 
 // New makes the answers of a pack. kpis are those that w was opened with, so that their
@@ -84,7 +95,7 @@ type Queries struct {
 // rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
 	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells,
-		deadlines: options.Closing, titles: options.Titles, looked: map[string]string{}}
+		deadlines: options.Closing, titles: options.Titles, looked: map[string]string{}, loaded: options.Loaded}
 	days := *refs.Calendar()
 	days.Zone = w.Zone()
 	q.calendar = calendar{&days}

@@ -77,7 +77,10 @@ func trendOf(direction kpi.Direction, c *Comparison) Trend {
 func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard, error) {
 	kpis := q.catalogue.All()
 	rows := make([]*ScorecardRow, len(kpis))
-	common := &shared{}
+	common := q.remembered(open(r.KnownOn))
+	if err := q.sentOfAll(ctx, common, open(r.KnownOn)); err != nil {
+		return nil, err
+	}
 	if r.From, r.To = open(r.From), open(r.To); r.From == reference.NoDay && r.To == reference.NoDay {
 		newest, err := q.newest(ctx, kpis, r, common)
 		if err != nil {
@@ -139,6 +142,9 @@ const trendMonths = 13
 // latest; NoDay when there is none.
 func (q *Queries) newest(ctx context.Context, kpis []*kpi.KPI, r ScorecardRequest, common *shared) (reference.Day, error) {
 	newest := reference.NoDay
+	if err := q.sentOfAll(ctx, common, open(r.KnownOn)); err != nil {
+		return newest, err
+	}
 	for _, k := range kpis {
 		qn, err := q.question(ctx, Request{KPI: k.ID, KnownOn: r.KnownOn})
 		if err != nil {

@@ -277,43 +277,42 @@ func (w *writer) stock(ctx context.Context) (string, error) {
 	return w.finished(append(columns, w.measures(0, unsigned)...), from), nil
 }
 
-// backlog is the query on what has entered by each day and not left: by day of entry, what
-// entered less what left, and what left only later.
+// backlog is the query on what has entered by each day and not left: what has never left,
+// and what left only later.
 func (w *writer) backlog(days []reference.Day) (string, error) {
 	qn := w.question
 	b := qn.version.Backlog
+	enters, leaves := qn.sides[0].contract, qn.sides[1].contract
+	left, err := w.rows(leaves)
+	if err != nil {
+		return "", err
+	}
 	var parts []string
-	for i, s := range qn.sides[:2] {
-		entered, left, since := "_day", "0", "0"
+	for i, c := range []*contract.Contract{enters, leaves} {
+		entered, conditions := "_day", append(w.filters(c), b.On+" NOT IN (SELECT "+b.On+" FROM "+left+")")
 		if i == 1 {
-			entered, left, since = "toDate("+b.Entered+")", "1", "_day > "+kpi.AsOf
+			entered, conditions = "toDate("+b.Entered+")", append(w.filters(c), "_day > "+kpi.AsOf)
 		}
 		columns := []selection{{kpi.AsOf, each(days), "any"}, {"Entered", entered, "any"}}
-		for _, d := range w.dimensions(s.contract) {
+		for _, d := range w.dimensions(c) {
 			d.merge = "any"
 			columns = append(columns, d)
 		}
-		columns = append(columns, selection{"LeftEver", left, "any"}, selection{"LeftSince", "toInt64(" + since + ")", "any"})
-		from, err := w.rows(s.contract, w.filters(s.contract)...)
+		from, err := w.rows(c, conditions...)
 		if err != nil {
 			return "", err
 		}
 		parts = append(parts, selecting(columns, from))
 	}
-	columns := []selection{{"Period", kpi.AsOf, ""}, {"Age", "dateDiff('day', Entered, " + kpi.AsOf + ")", ""}}
-	for _, d := range w.dimensions(qn.sides[0].contract) {
-		columns = append(columns, selection{d.alias, d.alias, ""})
+	told := []selection{{"Period", kpi.AsOf, ""}}
+	for _, d := range w.dimensions(enters) {
+		told = append(told, selection{d.alias, d.alias, ""})
 	}
-	columns = append(columns, selection{"Waiting", "greatest(countIf(LeftEver = 0) - countIf(LeftEver = 1), 0) + sum(LeftSince)", "any"})
-	ages := selecting(columns, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)\nWHERE Entered <= "+kpi.AsOf)
-	told := slices.Clone(columns[:1])
-	told[0].expression = "Period"
-	for _, d := range columns[2 : len(columns)-1] {
-		told = append(told, d)
-	}
-	told = append(told, quantiles(b.Quantiles, func(point float64) string { return fmt.Sprintf("quantileExactInclusive(%g)(Age)", point) })...)
+	told = append(told, quantiles(b.Quantiles, func(point float64) string {
+		return fmt.Sprintf("quantileExactInclusive(%g)(dateDiff('day', Entered, %s))", point, kpi.AsOf)
+	})...)
 	told = append(told, selection{"Cases", "count()", "sum"})
-	return w.finished(told, "(\n"+indent(ages)+"\n)\nARRAY JOIN range(toUInt64(Waiting)) AS Case"), nil
+	return w.finished(told, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)\nWHERE Entered <= "+kpi.AsOf), nil
 }
 
 // quantiles are the columns of a distribution: the first is the value.

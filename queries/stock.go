@@ -16,7 +16,7 @@ import (
 // The cell of a period is keyed by its day in colPeriod.
 func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) {
 	v, c := qn.version, qn.sides[0].contract
-	s := &statement{params: bind{}, table: q.warehouse.Facts(c), why: "a stock is counted from the history of its table"}
+	s := &statement{params: bind{}, table: q.warehouse.Facts(c), facts: true, why: "a stock is counted from the history of its table"}
 	keyField := v.Key
 	if keyField == "" {
 		return nil, bad("kpi", "%s counts a stock, but its definition has no key", qn.kpi.ID)

@@ -78,7 +78,7 @@ type Promises struct {
 // and what has no period for the year that ends on the day asked for. One that cannot be
 // measured does not spoil the others; an engine that is away fails the whole.
 func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, error) {
-	common := &shared{}
+	common := q.remembered(open(r.KnownOn))
 	today := q.calendar.Today(q.now())
 	on := open(r.On)
 	if on == reference.NoDay {

@@ -81,7 +81,7 @@ func loadOffice(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := contract.Field{Name: "service", Type: contract.Ref, To: "services", Required: true}
-	common := []contract.Field{service,
+	common := []contract.Field{service, {Name: "request", Type: contract.Text, Required: true},
 		{Name: "agency", Type: contract.Ref, To: "organisations", Default: "service.agency"},
 		{Name: "region", Type: contract.Ref, To: "regions"},
 		{Name: "applicant", Type: contract.Person, ID: "pinfl", Class: contract.Personal},
@@ -115,7 +115,7 @@ func loadOffice(t *testing.T) {
 	add("on-time-share", kpi.Percent, kpi.Up, kpi.Version{From: []string{"request.decided", "request.submitted"}, Matures: 1, Rollups: sets,
 		Numerator: part(t, "request.decided", "countIf(time <= deadline AND outcome != 'withdrawn')", "deadline"), Denominator: due})
 	backlog := kpi.Version{Basis: kpi.Stock, From: []string{"request.submitted", "request.decided"}, Rollups: sets,
-		Backlog: &kpi.Backlog{Enters: "request.submitted", Leaves: "request.decided", Entered: "submitted_at", Quantiles: []float64{0.5, 0.9}}}
+		Backlog: &kpi.Backlog{Enters: "request.submitted", Leaves: "request.decided", On: "request", Entered: "submitted_at", Quantiles: []float64{0.5, 0.9}}}
 	add("open-request-age", kpi.Days, kpi.Down, backlog)
 	backlog.Persons = "applicant"
 	add("guarded-age", kpi.Days, kpi.Down, backlog)
@@ -140,7 +140,7 @@ func loadOffice(t *testing.T) {
 	}
 	for i, r := range officeRequests {
 		data := func() map[string]any {
-			data := map[string]any{"service": r.service, "agency": "health", "applicant": uint64(r.applicant[0])}
+			data := map[string]any{"request": r.id, "service": r.service, "agency": "health", "applicant": uint64(r.applicant[0])}
 			if r.region != "" {
 				data["region"] = r.region
 			}

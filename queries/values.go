@@ -32,6 +32,7 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if q.published(qn, r) {
 		return q.valuesPublished(ctx, qn, r)
 	}
+	qn.shared = q.remembered(qn.knownOn)
 	asked := *qn // answering closes the open ends
 	beside, besideCtx := errgroup.WithContext(ctx)
 	var said []closing
@@ -104,6 +105,9 @@ func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) 
 		return nil, err
 	}
 	if qn.compare != NoComparison && len(a.cells) > 0 {
+		if qn.compare == National {
+			return nil, bad("compare", "what is published is held against an earlier period only: previous, year")
+		}
 		before, earlier := q.earlier(qn, a.cells)
 		b, err := q.answerPublished(ctx, before, src, said)
 		if err != nil {
@@ -111,6 +115,7 @@ func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) 
 		}
 		match(before.grain, a.cells, earlier, b.cells)
 	}
+	a.notes = append(a.notes, Note{Key: "published-only"})
 	result, err := q.result(ctx, qn, r, src, a)
 	if err == nil {
 		result.Audience = Outside
@@ -159,6 +164,13 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	result.Names = q.names(qn, a.cells)
 	if r.Plan {
 		result.Plan = a.plan
+	}
+	var unclosed []string
+	for _, c := range a.cells {
+		unclosed = append(unclosed, c.Unclosed...)
+	}
+	if slices.Sort(unclosed); len(unclosed) > 0 {
+		result.Said = append(result.Said, Note{"not-closed-by-source", map[string]string{"names": shorten(slices.Compact(unclosed))}})
 	}
 	if err := q.weighMissing(ctx, qn, append(slices.Clone(a.cells), Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage})); err != nil {
 		return nil, err
@@ -312,15 +324,15 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	}
 	var found map[key]*sums
 	var reporting map[key]map[string]bool
-	group, ctx := errgroup.WithContext(ctx)
+	group, asking := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if found, err = q.find(ctx, qn, s); err == nil && qn.version.Persons != "" {
-			err = q.countPersons(ctx, qn, s, found)
+		if found, err = q.find(asking, qn, s); err == nil && qn.version.Persons != "" {
+			err = q.countPersons(asking, qn, s, found)
 		}
 		return err
 	})
 	group.Go(func() (err error) {
-		reporting, err = q.reporting(ctx, qn)
+		reporting, err = q.reporting(asking, qn)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -677,9 +689,6 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 		return nil, err
 	}
 	found, err := q.find(ctx, qn, s)
-	if err == nil && qn.version.Backlog != nil {
-		err = q.waiting(ctx, qn, s, found)
-	}
 	if err != nil {
 		return nil, err
 	}

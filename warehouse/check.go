@@ -212,7 +212,7 @@ var pure = set(`
 and or not xor if multiIf caseWithExpression transform ifNull nullIf coalesce isNull isNotNull assumeNotNull toNullable identity
 equals notEquals less greater lessOrEquals greaterOrEquals in notIn between has
 plus minus multiply divide intDiv intDivOrZero modulo positiveModulo negate abs sign min2 max2 least greatest
-round floor ceil trunc roundBankers sqrt log log2 log10 exp pow power isFinite isNaN
+round roundDown floor ceil trunc roundBankers sqrt log log2 log10 exp pow power isFinite isNaN
 toInt8 toInt16 toInt32 toInt64 toUInt8 toUInt16 toUInt32 toUInt64 toFloat64 toString toBool CAST
 toDecimal32 toDecimal64 toDecimal128 toInt64OrNull toInt64OrZero toFloat64OrNull
 toDate toDate32 toDateTime toDateTime64 toTimeZone toYear toQuarter toMonth toDayOfMonth toDayOfWeek toDayOfYear toHour toMinute toSecond

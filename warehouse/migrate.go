@@ -250,6 +250,9 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 		wanted[r.Name] = true
 		if hash := w.hash(r); there[r.Name] != hash {
 			_, replaces := there[r.Name]
+			if err := w.keepFigures(ctx, r.Contract); err != nil {
+				return err
+			}
 			group.Go(func() error { return w.makeRollup(inner, r, hash, replaces) })
 		}
 	}

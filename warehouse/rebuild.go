@@ -8,8 +8,11 @@ import (
 	"ombor/internal/problem"
 )
 
-// Empty says whether no contract has any facts.
+// Empty says whether no contract has any facts, nor had any that were retired.
 func (w *Warehouse) Empty(ctx context.Context) (bool, error) {
+	if retired, err := w.Retired(ctx); err != nil || len(retired) > 0 {
+		return false, err
+	}
 	for _, c := range w.contracts {
 		var n uint64
 		err := w.each(ctx, "warehouse: rows", "SELECT count() FROM (SELECT 1 FROM "+w.Facts(c)+" LIMIT 1)", nil, func(scan Scan) error { return scan(&n) })
@@ -41,6 +44,11 @@ func (w *Warehouse) BeginRebuild(ctx context.Context) error {
 	if err := w.note(ctx, "dropping"); err != nil {
 		return err
 	}
+	// The lake has what was retired here: it is there again until it is retired again.
+	if err := w.exec(ctx, "warehouse: rebuild", nil, "TRUNCATE TABLE "+name(w.databases.meta)+".retired"); err != nil {
+		return err
+	}
+	w.forgetRetired()
 	for _, database := range []string{w.databases.rollups, w.databases.facts} {
 		if err := w.exec(ctx, "warehouse: rebuild", settings{"max_table_size_to_drop": 0, "max_partition_size_to_drop": 0}, "DROP DATABASE IF EXISTS "+name(database)+" SYNC"); err != nil {
 			return err

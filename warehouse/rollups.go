@@ -548,12 +548,18 @@ func (w *Warehouse) through(ctx context.Context, rollups []*Rollup, month uint32
 }
 
 // Refill computes the contract's rollups of the month of cut anew from the facts
-// and puts each in place in one step: the repair for any doubt. Batches after it must
+// and puts each in place in one step: the repair for any doubt; Conflict where these are not kept. Batches after it must
 // be applied after it. Of a loader whose epoch is over it is a Conflict.
 func (w *Warehouse) Refill(ctx context.Context, c *contract.Contract, cut reference.Day) error {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
 	month := monthOf(cut)
+	if gone, err := w.isRetired(ctx, c, month); err != nil || gone {
+		if err == nil {
+			err = errRetired(c, month)
+		}
+		return err
+	}
 	for _, r := range w.Rollups(c) {
 		twin := w.twin(r.Name)
 		set, _ := w.own(wholeBlock)
@@ -587,11 +593,16 @@ type Difference struct {
 	Rollups, Facts int64  // Σ of signs
 }
 
-// Verify holds the sum of every rollup, by month of receipt, against its facts.
+// Verify holds the sum of every rollup, by month of receipt, against its facts, where
+// these are kept.
 // Nothing found is an empty list.
 func (w *Warehouse) Verify(ctx context.Context) ([]Difference, error) {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
+	retired, err := w.Retired(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var found []Difference
 	for _, r := range w.rollups {
 		where := "1"
@@ -606,7 +617,9 @@ func (w *Warehouse) Verify(ctx context.Context) ([]Difference, error) {
 			if err := scan(&d.Month, &d.Rollups, &d.Facts); err != nil {
 				return err
 			}
-			found = append(found, d)
+			if !slices.ContainsFunc(retired, func(m Retired) bool { return m.contract == r.Contract && m.month == d.Month }) {
+				found = append(found, d)
+			}
 			return nil
 		})
 		if err != nil {

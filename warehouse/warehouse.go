@@ -95,6 +95,8 @@ type Warehouse struct {
 	declared  map[string][]*Rollup // by contract.Table()
 	distincts []*Distinct
 
+	retired retired
+
 	sizes struct {
 		sync.Mutex
 		rows  map[string]uint64 // table with database → rows

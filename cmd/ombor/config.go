@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -22,27 +23,28 @@ import (
 // file that --config names (memory-limit: …); a flag beats the environment, the
 // environment beats the file. An unknown key in the file is an error.
 type config struct {
-	Data            string `koanf:"data"`             // folder of the journal, the engine, the lake and the keys
-	Listen          string `koanf:"listen"`           // address of the API and the page
-	Keys            string `koanf:"keys"`             // file of the identity and pseudonym keys; empty: keys.json under data
-	Pack            string `koanf:"pack"`             // folder or zip of a pack; empty: the embedded pack uz
-	Journal         string `koanf:"journal"`          // nats://…; empty: embedded
-	JournalDurable  bool   `koanf:"journal-durable"`  // the operator declares that the journal's server syncs before it acknowledges
-	JournalReplicas int    `koanf:"journal-replicas"` // copies of each stream on that server's cluster; 0 is 1
-	Warehouse       string `koanf:"warehouse"`        // https://user@host:8443/db; empty: the embedded engine
-	Lake            string `koanf:"lake"`             // s3://bucket/prefix?endpoint=…; empty: a folder under data
-	Access          string `koanf:"access"`           // file that says where people sign in; empty: only keys and the operator's link
-	TLSCert         string `koanf:"tls-cert"`         // PEM file of the certificate; read again when it changes
-	TLSKey          string `koanf:"tls-key"`          // PEM file of its key
-	Roles           string `koanf:"roles"`            // what this server does: door, loader, api, separated by commas
-	MemoryLimit     int64  `koanf:"memory-limit"`     // bytes the embedded engine may use; 0: 2 GiB or half of the machine
-	IndexRecent     int    `koanf:"index-recent"`     // ids that the loader keeps in memory before they become a file of the index; 0: 1,048,576
+	Data            string        `koanf:"data"`             // folder of the journal, the engine, the lake and the keys
+	Listen          string        `koanf:"listen"`           // address of the API and the page
+	Keys            string        `koanf:"keys"`             // file of the identity and pseudonym keys; empty: keys.json under data
+	Pack            string        `koanf:"pack"`             // folder or zip of a pack; empty: the embedded pack uz
+	Journal         string        `koanf:"journal"`          // nats://…; empty: embedded
+	JournalDurable  bool          `koanf:"journal-durable"`  // the operator declares that the journal's server syncs before it acknowledges
+	JournalReplicas int           `koanf:"journal-replicas"` // copies of each stream on that server's cluster; 0 is 1
+	Warehouse       string        `koanf:"warehouse"`        // https://user@host:8443/db; empty: the embedded engine
+	Lake            string        `koanf:"lake"`             // s3://bucket/prefix?endpoint=…; empty: a folder under data
+	Access          string        `koanf:"access"`           // file that says where people sign in; empty: only keys and the operator's link
+	TLSCert         string        `koanf:"tls-cert"`         // PEM file of the certificate; read again when it changes
+	TLSKey          string        `koanf:"tls-key"`          // PEM file of its key
+	Roles           string        `koanf:"roles"`            // what this server does: door, loader, api, separated by commas
+	MemoryLimit     int64         `koanf:"memory-limit"`     // bytes the embedded engine may use; 0: 2 GiB or half of the machine
+	IndexRecent     int           `koanf:"index-recent"`     // ids that the loader keeps in memory before they become a file of the index; 0: 1,048,576
+	PublishEvery    time.Duration `koanf:"publish-every"`    // how often it is looked whether a period has closed; 0: never
 
 	unseeded bool // a command that only starts the parts: the pack's reference events are not sent
 }
 
 // settings are the keys of config that may stand in the file, in the order of --help.
-var settings = []string{"data", "listen", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit", "index-recent"}
+var settings = []string{"data", "listen", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit", "index-recent", "publish-every"}
 
 func serveFlags(c *cobra.Command) {
 	f := c.Flags()
@@ -61,6 +63,7 @@ func serveFlags(c *cobra.Command) {
 	f.String("roles", allRoles, "what this server does; one that does not do everything shares --journal, --warehouse and --lake with others")
 	f.Int64("memory-limit", 0, "bytes that the embedded engine may use; 0 means 2 GiB or half of the machine, the smaller")
 	f.Int("index-recent", 0, "ids that the loader keeps in memory, 48 bytes each, before they become a file of its index; 0 means 1048576")
+	f.Duration("publish-every", time.Minute, "how often it is looked whether a period has closed, whose figures are then published; 0 means never")
 	f.String("config", "", "YAML file with the same keys as these flags")
 }
 

@@ -121,7 +121,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 		newServe(), newDemo(), newLoad(), newKPI(), newProjects(), newScorecard(), newTargets(), newChanges(), newSQL(), newStatus(), newQuality(), newQuarantine(),
 		newVerify(), newCompact(), newRetain(), newRebuild(), newBackup(), newRestore(),
 		newKey(), newSignIn(), newAudit(),
-		newSimulate(), newPack(), newDoctor(), newEngine(),
+		newSimulate(), newPack(), newContract(), newDoctor(), newEngine(),
 	)
 	return root
 }

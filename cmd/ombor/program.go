@@ -378,10 +378,7 @@ func (p *program) api() (http.Handler, error) {
 	return dashboards.New(dashboards.Config{
 		Gate: p.gate, Audit: p.audit,
 		Queries: kpis, Projects: projects,
-		Pack: dashboards.Facts{
-			Name: p.pack.Name, Title: p.pack.Title, Languages: p.pack.Languages, Zone: p.pack.Zone, Currency: p.pack.Currency,
-			Labels: p.pack.Labels, KPIs: p.pack.KPIs, Targets: p.pack.Targets, Contracts: p.pack.Set, Reference: p.pack.Reference,
-		},
+		Pack:   facts(p.pack),
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
 		Quarantine: p.quarantineAPI(), Quality: p.quality, Findings: p.findings,
 		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Metrics: p.metrics, Version: version,

@@ -29,11 +29,7 @@ func (p *program) openQuality(ctx context.Context) error {
 		return err
 	}
 	p.days = p.loader.Days(filepath.Join(p.config.Data, "quality", "days.json"))
-	sources := map[string]queries.Sender{}
-	for id, source := range p.pack.Sources {
-		sources[id] = queries.Sender{Title: source.Title, Owner: source.Owner, Freshness: source.Freshness}
-	}
-	p.examiner = queries.NewQuality(p.warehouse, p.pack.Set, p.pack.Reference, sources, nil)
+	p.examiner = queries.NewQuality(p.warehouse, p.pack.Set, p.pack.Reference, senders(p.pack), nil)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { p.refusals.Run(running) })

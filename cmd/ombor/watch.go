@@ -146,6 +146,9 @@ func (p *program) takeSnapshot(ctx context.Context) bool {
 	defer cancel()
 	next := *p.snapshot.Load() // what was known stays known
 	senders, err := p.warehouse.Senders(ctx)
+	if err == nil { // another server's loader may have retired facts
+		_, err = p.warehouse.Retired(ctx)
+	}
 	if err == nil && next.engine == "" {
 		var state *warehouse.Status
 		if state, err = p.warehouse.Status(ctx); err == nil {
@@ -168,7 +171,7 @@ func (p *program) takeSnapshot(ctx context.Context) bool {
 func (p *program) status() dashboards.Status {
 	w, known := p.loader.Status(), p.snapshot.Load()
 	s := dashboards.Status{
-		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
+		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded, Retired: p.warehouse.RetiredMonths(),
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
 		Engine:   dashboards.Engine{Version: known.engine},
 		Loader:   dashboards.Loader{Role: w.Role, Holder: w.Holder, Epoch: w.Epoch, Repaired: w.Repaired},

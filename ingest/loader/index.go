@@ -88,7 +88,8 @@ func entriesAsBytes(e []entry) []byte {
 // find, sift, add and turn are for one goroutine; log may be called from another.
 type index struct {
 	dir     string
-	most    int // recent entries, before they become a segment
+	gone    map[string]uint64 // event type → last message whose facts are not kept any longer
+	most    int               // recent entries, before they become a segment
 	logger  *slog.Logger
 	active  *memtable
 	found   []entry // find's answer

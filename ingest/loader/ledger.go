@@ -50,7 +50,8 @@ type planned struct {
 	First uint64            `json:"first"` // messages
 	Last  uint64            `json:"last"`
 	Cut   reference.Day     `json:"cut"`
-	Rows  map[string]uint64 `json:"rows"` // event type → rows for the warehouse
+	Rows  map[string]uint64 `json:"rows"`           // event type → rows for the warehouse
+	Gone  map[string]uint64 `json:"gone,omitempty"` // what the index said was retired
 	// Arrow streams, by event type, of the rows that the plan takes back: once the plan's own
 	// rows are in, the warehouse cannot be asked for them any more.
 	Retracted map[string][]byte `json:"retracted,omitempty"`

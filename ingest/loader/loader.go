@@ -138,6 +138,7 @@ type Loader struct {
 
 	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
 	rebuilt    atomic.Pointer[Rebuilt] // what prepare did
+	again      atomic.Bool             // plans were gathered before facts were retired
 	looked     atomic.Bool             // whether prepare has looked for an interrupted rebuild
 
 	tallies map[*contract.Contract]tally // rows of facts; of the goroutine that carries plans out
@@ -290,7 +291,12 @@ func (l *Loader) run(ctx context.Context) error {
 		for {
 			select {
 			case p := <-plans:
-				if err := l.alone(ctx, func() error { return l.carryOut(ctx, p, begun, landed) }); err != nil {
+				if err := l.alone(ctx, func() error {
+					if begun == nil && l.again.Swap(false) {
+						return errAgain
+					}
+					return l.carryOut(ctx, p, begun, landed)
+				}); err != nil {
 					return err
 				}
 				begun = nil
@@ -617,7 +623,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed c
 	}
 	parts := make([]contract.Part, 0, len(p.order))
 	inserts := make([]contract.Part, 0, len(p.order))
-	note := &planned{First: p.first, Last: p.last, Cut: p.cut, Rows: map[string]uint64{}}
+	note := &planned{First: p.first, Last: p.last, Cut: p.cut, Rows: map[string]uint64{}, Gone: l.index.gone}
 	for _, c := range p.order {
 		t := p.tables[c]
 		if t.rows() == 0 {

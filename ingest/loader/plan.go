@@ -116,7 +116,7 @@ type verdict uint8
 const (
 	accepted  verdict = iota // the first of its id and revision, and the newest
 	corrected                // the same, and takes back the row that stood
-	late                     // the first of its revision, but a later revision came before
+	late                     // the first of its revision, but a later revision came before, or the facts of its event are not kept any longer
 	duplicate                // known, the same content
 	conflict                 // known, other content
 )
@@ -257,8 +257,11 @@ func (p *plan) takePart(part contract.Part, seq uint64, x *index, sum *Outcome) 
 		if withdrawn {
 			e.flags = flagWithdrawn
 		}
-		v, rev, old, own := decide(x.lookUp(&e.id, sifted[i]), e.seq, e.digest, b.revs[i], withdrawn, b.correct.Value(i))
-		e.rev = rev
+		known := x.lookUp(&e.id, sifted[i])
+		v, rev, old, own := decide(known, e.seq, e.digest, b.revs[i], withdrawn, b.correct.Value(i))
+		if e.rev = rev; v == corrected && x.without(part.Contract.Type, known) {
+			v = late // there is no row any more that it could take back: figures stay
+		}
 		count := &sources[b.source.GetValueIndex(i)]
 		switch v {
 		case duplicate:

@@ -189,6 +189,7 @@ func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, flo
 		return nil, err
 	}
 	clear(l.tallies)
+	l.again.Store(true) // what was retired is there again
 	l.rebuilding.Store(nil)
 	out.Seconds = time.Since(began).Seconds()
 	l.log.Info("loader: the warehouse was made from the lake", "rows", out.Rows, "took", time.Since(began).Round(time.Millisecond))

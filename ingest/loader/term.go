@@ -45,12 +45,16 @@ func (l *Loader) Run(ctx context.Context) error {
 			l.become(Standby, "")
 			continue
 		}
+		again := errors.Is(err, errAgain) && ctx.Err() == nil
 		// So that a standby need not wait for the lease's end. When it cannot be told, it waits.
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		if rerr := l.lease.release(release); rerr != nil {
 			l.log.Debug("loader: the lease was not given back", "err", rerr)
 		}
 		cancel()
+		if again {
+			continue
+		}
 		l.become(Stopped, "")
 		if ctx.Err() != nil {
 			return nil
@@ -303,6 +307,10 @@ func (l *Loader) takeOver(ctx context.Context, epoch uint64) error {
 	l.wake()
 	l.mu.Unlock()
 	if err := l.prepare(ctx); err != nil {
+		return err
+	}
+	l.again.Store(false)
+	if err := l.patiently(ctx, "warehouse", func() error { return l.readRetired(ctx) }); err != nil {
 		return err
 	}
 	if err := l.checkPredecessor(ctx); err != nil {

@@ -115,9 +115,19 @@ type verifier struct {
 	taken []lake.File // those that the filters take
 	rows  uint64      // of them
 
+	retired map[monthOf]bool // whose facts are not kept any longer
+
 	mu     sync.Mutex // guards what follows while files are read
 	out    Verified
 	passed uint64 // rows read
+}
+
+// monthOf is a month of receipt, YYYY-MM, of a contract.
+type monthOf struct{ contract, month string }
+
+// keeps says whether the warehouse has to have a contract's rows of a day of receipt.
+func (r *verifier) keeps(c *contract.Contract, cut string) bool {
+	return !r.retired[monthOf{c.Type, cut[:len("2006-01")]}]
 }
 
 // Verify compares journal, lake and warehouse as they are when it begins; loading goes on
@@ -129,7 +139,7 @@ type verifier struct {
 //   - lake: every file that a manifest names is there, with the bytes, the rows, the order and
 //     the sums that the manifest says, and it has as many accepted events as the ledger;
 //   - lake and warehouse: the rows of every batch and their checksums over all columns, and where they
-//     differ, which rows;
+//     differ, which rows; of months whose facts are kept;
 //   - warehouse: no revision of an event counts twice;
 //   - rollups and facts: the sums of each rollup, by month of receipt, are those of its facts.
 func (l *Loader) Verify(ctx context.Context, v Verification) (*Verified, error) {
@@ -140,7 +150,14 @@ func (l *Loader) Verify(ctx context.Context, v Verification) (*Verified, error) 
 	if v.Contract != "" && l.cfg.Set.ByType(v.Contract) == nil {
 		return nil, problem.New(problem.BadInput, "there is no contract %q", v.Contract).In("contract")
 	}
-	r := &verifier{Loader: l, Verification: v}
+	r := &verifier{Loader: l, Verification: v, retired: map[monthOf]bool{}}
+	retired, err := l.cfg.Warehouse.Retired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range retired {
+		r.retired[monthOf{m.Contract, m.Month}] = true
+	}
 	// One moment in which all parts hold the same.
 	v.Progress("rollups and facts", 0, 0)
 	if err := l.Quiet(ctx, func() error {
@@ -312,6 +329,9 @@ func (r *verifier) contents(ctx context.Context, c *contract.Contract, files []l
 				return nil
 			}
 			for key, s := range own {
+				if !r.keeps(c, f.Cut) {
+					break
+				}
 				before := held[key]
 				held[key] = sum{before.rows + s.rows, before.content + s.content}
 			}
@@ -330,7 +350,7 @@ func (r *verifier) contents(ctx context.Context, c *contract.Contract, files []l
 		r.out.Warehouse.Batches++
 		key := batchKey{b.Cut, b.Batch}
 		unknown := slices.ContainsFunc(bad, func(f lake.File) bool { return f.First <= b.Batch && b.Batch <= f.Last })
-		if !unknown && held[key] != (sum{b.Rows, b.Content}) {
+		if !unknown && r.keeps(c, b.Cut.String()) && held[key] != (sum{b.Rows, b.Content}) {
 			differ = append(differ, key)
 		}
 		delete(held, key)
@@ -384,7 +404,7 @@ func (r *verifier) numbers(ctx context.Context, c *contract.Contract, files []la
 		return err
 	}
 	for i, f := range files {
-		if have[i] != f.Facts && !slices.Contains(bad, f) {
+		if have[i] != f.Facts && r.keeps(c, f.Cut) && !slices.Contains(bad, f) {
 			r.differ(Difference{Between: lakeWarehouse, What: "differ in number", Contract: c.Type, Day: f.Cut, First: f.First, Last: f.Last,
 				Detail: fmt.Sprintf("%d rows in the lake, %d in the warehouse", f.Facts, have[i])})
 		}

@@ -162,6 +162,9 @@ func (g *Gate) Record(r *http.Request, p *Principal, action, object string) erro
 // HasProvider says whether people sign in with a provider.
 func (g *Gate) HasProvider() bool { return g.signIn != nil }
 
+// IsOpen says whether what has been published is shown to everybody.
+func (g *Gate) IsOpen() bool { return g.options.Public }
+
 // Who is the principal of a request: by bearer token (a key, the machine's token, or an ID token
 // of the provider), by basic authentication with a key as password, by the header
 // X-ClickHouse-Key, or by session. Unauthenticated: nobody, or somebody who shows what is not known.

@@ -166,10 +166,10 @@ func (p *Portfolio) Check(bad func(field, format string, args ...any)) {
 	if p.ReportEvery < 0 || p.ReportEvery > 3660 {
 		bad("report_every", "is %d; it is a number of days from 0 to 3660", p.ReportEvery)
 	}
-	if p.ReportGrace < 0 || p.ReportGrace > MaxWorkdays {
-		bad("report_grace", "is %d; it is a number of working days from 0 to %d", p.ReportGrace, MaxWorkdays)
+	if p.ReportGrace < 0 || p.ReportGrace > maxGrace {
+		bad("report_grace", "is %d; it is a number of working days from 0 to %d", p.ReportGrace, maxGrace)
 	}
 }
 
-// MaxWorkdays is how many working days ahead a rule may look.
-const MaxWorkdays = 30
+// maxGrace is how many working days a report may be late at most before it is missing.
+const maxGrace = 250

@@ -128,6 +128,7 @@ func (p *Per) String() string {
 // day of its entry; cases are how many wait.
 type Backlog struct {
 	Enters, Leaves string    // contracts
+	On             string    // field of both that says what enters and leaves
 	Entered        string    // field of Leaves that tells when it had entered
 	Quantiles      []float64 // the first is the value
 }

@@ -10,17 +10,11 @@ import (
 	"ombor/internal/reference"
 )
 
-// maxWorkdays is how many working days ahead workday looks, and workdayReach the calendar
-// days in which they must lie: two long holidays and what is between.
-const (
-	maxWorkdays  = 30
-	workdayReach = 90
-)
-
-// ExpandWorkdays writes every workday(day, n) of a ClickHouse expression out: the n-th
-// working day after a day, 1 to 30, by the working week and the special days of the
-// calendar. day is any expression that is a date. Where fewer than n working days lie
-// in the ninety days after it, the result is 1 January 1970.
+// ExpandWorkdays writes every workdays(from, to) of a ClickHouse expression out: how many
+// working days lie after one day up to another, that one included, by the working week and
+// the special days of the calendar. It is negative when to is before from. Both are expressions
+// that are dates, from 1970 to 2149, and not null. In the SQL every day has a number, of which
+// the two are subtracted.
 func ExpandWorkdays(expression string, c *reference.Calendar) (string, error) {
 	for {
 		s := scanner{text: expression}
@@ -30,7 +24,7 @@ func ExpandWorkdays(expression string, c *reference.Calendar) (string, error) {
 			if !ok {
 				break
 			}
-			if token == "workday" && strings.HasPrefix(strings.TrimSpace(expression[s.at:]), "(") {
+			if token == "workdays" && strings.HasPrefix(strings.TrimSpace(expression[s.at:]), "(") {
 				from = s.start // the last one, so that one inside another is written out first
 			}
 		}
@@ -38,66 +32,64 @@ func ExpandWorkdays(expression string, c *reference.Calendar) (string, error) {
 			return expression, nil
 		}
 		s = scanner{text: expression, at: from}
-		s.next() // workday
+		s.next() // workdays
 		s.next() // (
-		begin, comma, depth := s.at, -1, 1
-		for depth > 0 {
+		var arguments []string
+		begin := s.at
+		for depth := 1; depth > 0; {
 			token, ok := s.next()
 			if !ok {
-				return "", fmt.Errorf("workday(day, n): the bracket is never closed")
+				return "", fmt.Errorf("workdays(from, to): the bracket is never closed")
 			}
 			switch token {
 			case "(", "[":
 				depth++
 			case ")", "]":
 				depth--
-			case ",":
-				if depth == 1 {
-					comma = s.start
-				}
+			}
+			if depth == 0 || token == "," && depth == 1 {
+				arguments = append(arguments, strings.TrimSpace(expression[begin:s.start]))
+				begin = s.at
 			}
 		}
-		if comma < 0 {
-			return "", fmt.Errorf("workday(day, n) takes a day and a number of working days")
+		if len(arguments) != 2 || slices.Contains(arguments, "") {
+			return "", fmt.Errorf("workdays(from, to) takes two days")
 		}
-		n, err := strconv.Atoi(strings.TrimSpace(expression[comma+1 : s.start]))
-		if err != nil || n < 1 || n > maxWorkdays {
-			return "", fmt.Errorf("workday(day, n): n is a whole number from 1 to %d", maxWorkdays)
-		}
-		expression = expression[:from] + workdaySQL(strings.TrimSpace(expression[begin:comma]), n, c) + expression[s.at:]
+		sql := "(" + workdayNumber(arguments[1], c) + " - " + workdayNumber(arguments[0], c) + ")"
+		expression = expression[:from] + sql + expression[s.at:]
 	}
 }
 
-func workdaySQL(day string, n int, c *reference.Calendar) string {
-	var week, holidays, worked []string
-	for _, w := range c.Week {
-		week = append(week, strconv.Itoa((int(w)+6)%7+1)) // ClickHouse counts from Monday, 1
+// workdayNumber is SQL for how many working days there were up to a day, from an unnamed Monday on.
+func workdayNumber(day string, c *reference.Calendar) string {
+	day = "toInt64(toUInt16(toDate(" + day + ")))" // days since 1 January 1970, a Thursday
+	var sofar [7]string                            // working days of a week up to Monday, Tuesday …
+	inWeek := 0
+	for i := range sofar {
+		if len(c.Week) == 0 || slices.Contains(c.Week, time.Weekday((i+1)%7)) {
+			inWeek++
+		}
+		sofar[i] = strconv.Itoa(inWeek)
 	}
-	slices.Sort(week)
+	// The first element is before every day, so that the place of the last one that is not
+	// after the day is one more than how many are not.
+	holidays, worked := []int{-1}, []int{-1}
 	for d, kind := range c.Days {
-		text := "'" + d.String() + "'"
-		if kind == reference.WorkingDay {
-			worked = append(worked, text)
-		} else if kind == reference.Holiday && works(c, d) {
-			holidays = append(holidays, text)
+		weekday := len(c.Week) == 0 || slices.Contains(c.Week, d.Time().Weekday())
+		switch {
+		case kind == reference.Holiday && weekday:
+			holidays = append(holidays, int(d))
+		case kind == reference.WorkingDay && !weekday:
+			worked = append(worked, int(d))
 		}
 	}
-	slices.Sort(holidays)
-	slices.Sort(worked)
-	test := "true"
-	if len(week) > 0 {
-		test = "toDayOfWeek(workday_at) IN (" + strings.Join(week, ", ") + ")"
+	upTo := func(days []int) string {
+		if len(days) == 1 {
+			return "1"
+		}
+		slices.Sort(days)
+		list := strings.ReplaceAll(fmt.Sprint(days), " ", ", ")
+		return "toInt64(indexOf(" + list + ", roundDown(" + day + ", " + list + ")))"
 	}
-	if len(holidays) > 0 {
-		test += " AND toString(workday_at) NOT IN (" + strings.Join(holidays, ", ") + ")"
-	}
-	if len(worked) > 0 {
-		test = "(" + test + ") OR toString(workday_at) IN (" + strings.Join(worked, ", ") + ")"
-	}
-	return fmt.Sprintf("arrayElement(arrayFilter(workday_at -> %s, arrayMap(workday_i -> toDate(%s) + workday_i, range(1, %d))), %d)", test, day, workdayReach+1, n)
-}
-
-// works says whether the week alone makes a day a working day.
-func works(c *reference.Calendar, d reference.Day) bool {
-	return len(c.Week) == 0 || slices.Contains(c.Week, time.Weekday((int(d)%7+11)%7))
+	return fmt.Sprintf("(%[1]d * intDiv(%[2]s + 3, 7) + arrayElement([%[3]s], (%[2]s + 3) %% 7 + 1) - %[4]s + %[5]s)", inWeek, day, strings.Join(sofar[:], ", "), upTo(holidays), upTo(worked))
 }

@@ -175,7 +175,7 @@ type matchDeclaration struct {
 	Name string `yaml:",key" like:"field"`
 	In   string `yaml:"in" need:"yes" doc:"The contract that is looked into."`
 	On   listOf `yaml:"on" need:"yes" doc:"Fields that must be equal: request, or school = institution where the other's name differs (its name stands last)."`
-	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; as_of is the day of a stock, or today; workday(day, n) is the n-th working day after a day."`
+	When string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; as_of is the day of a stock, or today; workdays(from, to) is how many working days lie after from up to and with to."`
 	Line int    `yaml:",line"`
 }
 
@@ -211,6 +211,7 @@ type perDeclaration struct {
 type backlogDeclaration struct {
 	Enters    string    `yaml:"enters" need:"yes" doc:"Contract whose event begins the wait."`
 	Leaves    string    `yaml:"leaves" need:"yes" doc:"Contract whose event ends it."`
+	On        string    `yaml:"on" need:"yes" like:"field" doc:"Required field of both that says what enters and leaves: request."`
 	Entered   string    `yaml:"entered" need:"yes" like:"field" doc:"Required timestamp of the contract that leaves: when it had entered."`
 	Quantiles []float64 `yaml:"quantiles" need:"yes" doc:"Of the days waited; the first is the value."`
 }

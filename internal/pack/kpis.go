@@ -149,7 +149,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
 	}
 	if q := d.Backlog; q != nil {
-		v.Backlog = &kpi.Backlog{Enters: q.Enters, Leaves: q.Leaves, Entered: q.Entered, Quantiles: q.Quantiles}
+		v.Backlog = &kpi.Backlog{Enters: q.Enters, Leaves: q.Leaves, On: q.On, Entered: q.Entered, Quantiles: q.Quantiles}
 		quantiles("backlog.quantiles", q.Quantiles)
 	}
 	if q := d.Per; q != nil {
@@ -361,6 +361,12 @@ func (r *reader) backlog(p *Pack, at place, path string, d *versionDeclaration, 
 	if f := leaves.Field(b.Entered); f == nil || f.Type != contract.Timestamp || !f.Required {
 		r.bad(at, join(path, "backlog.entered"), "%s has no required timestamp %q, which would tell when it had entered", leaves.Name, b.Entered)
 		return nil
+	}
+	for _, c := range []*contract.Contract{enters, leaves} {
+		if f := c.Field(b.On); f == nil || !f.Required {
+			r.bad(at, join(path, "backlog.on"), "%s has no required field %q, so what enters cannot be told from what leaves", c.Name, b.On)
+			return nil
+		}
 	}
 	v.From = []string{b.Enters, b.Leaves}
 	return map[string]*contract.Contract{b.Enters: enters, b.Leaves: leaves}

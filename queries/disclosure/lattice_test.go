@@ -1,4 +1,4 @@
-package disclosure
+package disclosure_test
 
 import (
 	"fmt"
@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	. "ombor/queries/disclosure"
+	"ombor/queries/disclosure/attack"
 )
 
 // nation is a small country's published tables: months 0 to 11, quarters 12 to 15 and
@@ -16,6 +19,8 @@ type nation struct {
 	totals  []Total
 	order   [][]int // figures that are published together, in time
 }
+
+func members(t Total) []int { return append([]int{t.Whole}, t.Parts...) }
 
 var counted = []Measure{{Whole: true, Size: true}, {Whole: true, Size: true}, {Whole: true}}
 
@@ -129,7 +134,7 @@ func randomNation(r *rand.Rand, chain, months int) *nation {
 		}
 		under(key, times...)
 	}
-	slices.SortFunc(n.totals, func(a, b Total) int { return slices.Compare(a.members(), b.members()) })
+	slices.SortFunc(n.totals, func(a, b Total) int { return slices.Compare(members(a), members(b)) })
 	// A month is published with the quarter and the year that end with it.
 	for m := range months {
 		var together []int
@@ -164,7 +169,7 @@ func (n *nation) known(figures []Figure, published []bool) ([]Figure, []Total, [
 next:
 	for _, t := range n.totals {
 		moved := Total{}
-		for at, i := range t.members() {
+		for at, i := range members(t) {
 			j, ok := place[i]
 			if !ok {
 				continue next
@@ -178,157 +183,6 @@ next:
 		totals = append(totals, moved)
 	}
 	return part, totals, whole
-}
-
-// interval is what an attacker can compute of a hidden figure: the least and the greatest
-// that is consistent with everything shown, over the rational numbers. It is an own
-// program: revised in nothing from the one that made the mask. nil: without bound.
-func interval(figures []Figure, hidden []bool, totals []Total, m, of int) (low, high *big.Rat) {
-	place, count := map[int]int{}, 0
-	for i := range figures {
-		if hidden[i] {
-			place[i] = count
-			count++
-		}
-	}
-	var rows [][]*big.Rat // equations: coefficients, then the right side
-	for _, t := range totals {
-		row := make([]*big.Rat, count+1)
-		for i := range row {
-			row[i] = new(big.Rat)
-		}
-		put := func(i int, sign int64) {
-			if at, ok := place[i]; ok {
-				row[at].Add(row[at], big.NewRat(sign, 1))
-			} else {
-				amount := new(big.Rat).SetFloat64(figures[i].Amounts[m])
-				row[count].Sub(row[count], amount.Mul(amount, big.NewRat(sign, 1)))
-			}
-		}
-		put(t.Whole, -1)
-		for _, i := range t.Parts {
-			put(i, 1)
-		}
-		rows = append(rows, row)
-	}
-	solve := func(sign int64) *big.Rat {
-		cost := make([]*big.Rat, count)
-		for i := range cost {
-			cost[i] = new(big.Rat)
-		}
-		cost[place[of]].SetInt64(sign)
-		best, bounded := minimise(rows, cost)
-		if !bounded {
-			return nil
-		}
-		return best.Mul(best, big.NewRat(sign, 1))
-	}
-	return solve(1), solve(-1)
-}
-
-// minimise is the two-phase simplex method with a row of reduced costs, in rational
-// numbers. The equations have a solution.
-func minimise(equations [][]*big.Rat, cost []*big.Rat) (*big.Rat, bool) {
-	n, m := len(cost), len(equations)
-	width := n + m + 1
-	table := make([][]*big.Rat, m+1)
-	for r := range table {
-		table[r] = make([]*big.Rat, width)
-		for c := range table[r] {
-			table[r][c] = new(big.Rat)
-		}
-	}
-	basis := make([]int, m)
-	for r, equation := range equations {
-		negative := equation[n].Sign() < 0
-		for c := range n {
-			table[r][c].Set(equation[c])
-		}
-		table[r][width-1].Set(equation[n])
-		if negative {
-			for c := range width {
-				table[r][c].Neg(table[r][c])
-			}
-		}
-		table[r][n+r].SetInt64(1)
-		basis[r] = n + r
-		for c := range width { // phase one: the sum of the artificial numbers
-			if c < n || c == width-1 {
-				table[m][c].Sub(table[m][c], table[r][c])
-			}
-		}
-	}
-	pivot := func(r, c int) {
-		by := new(big.Rat).Inv(table[r][c])
-		for _, x := range table[r] {
-			x.Mul(x, by)
-		}
-		for other := range table {
-			if other == r || table[other][c].Sign() == 0 {
-				continue
-			}
-			factor := new(big.Rat).Set(table[other][c])
-			for i := range width {
-				if table[r][i].Sign() != 0 {
-					table[other][i].Sub(table[other][i], new(big.Rat).Mul(factor, table[r][i]))
-				}
-			}
-		}
-		basis[r] = c
-	}
-	run := func(columns int) bool {
-		for {
-			enter := slices.IndexFunc(table[m][:columns], func(x *big.Rat) bool { return x.Sign() < 0 })
-			if enter < 0 {
-				return true
-			}
-			leave := -1
-			var least *big.Rat
-			for r := range m {
-				if table[r][enter].Sign() <= 0 {
-					continue
-				}
-				ratio := new(big.Rat).Quo(table[r][width-1], table[r][enter])
-				if order := 0; leave >= 0 {
-					if order = ratio.Cmp(least); order > 0 || order == 0 && basis[r] > basis[leave] {
-						continue
-					}
-				}
-				leave, least = r, ratio
-			}
-			if leave < 0 {
-				return false
-			}
-			pivot(leave, enter)
-		}
-	}
-	run(n)
-	for r := range m {
-		if basis[r] < n {
-			continue
-		}
-		if c := slices.IndexFunc(table[r][:n], func(x *big.Rat) bool { return x.Sign() != 0 }); c >= 0 {
-			pivot(r, c)
-		}
-	}
-	for c := range width {
-		table[m][c].SetInt64(0)
-		if c < n {
-			table[m][c].Set(cost[c])
-		}
-	}
-	for r := range m {
-		if basis[r] < n && cost[basis[r]].Sign() != 0 {
-			factor := new(big.Rat).Set(cost[basis[r]])
-			for c := range width {
-				table[m][c].Sub(table[m][c], new(big.Rat).Mul(factor, table[r][c]))
-			}
-		}
-	}
-	if !run(n) {
-		return nil, false
-	}
-	return new(big.Rat).Neg(table[m][width-1]), true
 }
 
 // tried is how far apart a hidden figure can be in whole numbers up to a limit, found by
@@ -349,7 +203,7 @@ func tried(figures []Figure, hidden []bool, totals []Total, m, of int, limit flo
 	ready := make([][]Total, len(free)) // totals whose last hidden figure it is
 	for _, t := range totals {
 		last := -1
-		for _, i := range t.members() {
+		for _, i := range members(t) {
 			if at, ok := place[i]; ok {
 				last = max(last, at)
 			}
@@ -529,7 +383,7 @@ func holds(t *testing.T, where string, figures []Figure, hidden []bool, totals [
 				continue
 			}
 			checked++
-			low, high := interval(figures, hidden, totals, m, i)
+			low, high := attack.Interval(figures, hidden, totals, m, i)
 			if low == nil {
 				t.Errorf("%s: no least value: the program is wrong", where)
 				continue

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ombor/internal/contract"
+	"ombor/internal/kpi"
 	"ombor/internal/pack"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -430,11 +431,11 @@ func TestDetail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kpi, err := n.kpis.Values(ctx, queries.Request{KPI: "mobile-availability", To: on})
+	now, err := n.kpis.Values(ctx, queries.Request{KPI: "mobile-availability", To: on})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Promises) != 1 || d.Promises[0].Unit != "percent" || fmt.Sprint(d.Promises[0].Current) == "" || (d.Promises[0].Current == nil) != (kpi.Cells[0].Value == nil) {
+	if len(d.Promises) != 1 || d.Promises[0].Unit != "percent" || fmt.Sprint(d.Promises[0].Current) == "" || (d.Promises[0].Current == nil) != (now.Cells[0].Value == nil) {
 		t.Errorf("promises of %s: %+v", id, d.Promises)
 	}
 	if len(d.Milestones) != d.Project.Milestones.Planned || len(d.Reports) != d.Project.Report.Count || len(d.Stages) == 0 {
@@ -470,6 +471,36 @@ func BenchmarkProjects(b *testing.B) {
 	for b.Loop() {
 		if _, err := n.p.Projects(ctx, portfolio.Request{At: at(on), Limit: 100}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestWorkdays counts working days on the engine, between every pair of days of a year and a half
+// and three others, as the calendar counts them.
+func TestWorkdays(t *testing.T) {
+	n := simulated(t)
+	calendar := n.pack.Reference.Calendar()
+	for _, c := range []*reference.Calendar{calendar, {}, {Week: []time.Weekday{time.Sunday, time.Thursday}, Days: calendar.Days}} {
+		sql, err := kpi.ExpandWorkdays("workdays(toDate({from:String}), day)", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []reference.Day{day("2024-02-29"), day("2023-12-30"), day("2024-03-21")} {
+			compared := 0
+			err := n.w.Each(ctx, "SELECT toInt64(toUInt16(toDate('2024-01-01') + number AS day)), toInt64("+sql+") FROM numbers(550)", map[string]string{"from": from.String()}, func(scan warehouse.Scan) error {
+				var to, got int64
+				if err := scan(&to, &got); err != nil {
+					return err
+				}
+				want := int64(c.WorkingDays(from+1, reference.Day(to)) - c.WorkingDays(reference.Day(to)+1, from))
+				if compared++; got != want {
+					t.Errorf("%s to %s: %d working days, want %d", from, reference.Day(to), got, want)
+				}
+				return nil
+			})
+			if err != nil || compared != 550 {
+				t.Fatalf("%d days, %v", compared, err)
+			}
 		}
 	}
 }

@@ -190,12 +190,30 @@ const packs = {
 			return BigInt(whole + part.padEnd(5, '0'));
 		};
 		const expected = () => 1;
+		const high = (r) => r.volume !== '' && BigInt(r.volume) >= 100000n;
+		const shared = (r) => has('volume', 'digital')(r) && BigInt(r.volume) > 0n;
 		const kpis = {
 			transactions: new Kpi({ numerator: (r) => (has('volume')(r) ? r.volume : null), covered: has('volume'), expected }),
 			'digital-take-up': new Kpi({
 				numerator: (r) => (has('volume', 'digital')(r) ? r.digital : null),
 				denominator: (r) => (has('volume', 'digital')(r) ? r.volume : null),
 				covered: has('volume', 'digital'), expected, percent: true,
+			}),
+			'digital-take-up@of-all': new Kpi({
+				numerator: (r) => (has('volume', 'digital')(r) ? r.digital : null), denominator: (r) => (has('volume')(r) ? r.volume : null),
+				covered: has('volume'), expected, percent: true,
+			}),
+			'digital-take-up@high-volume': new Kpi({
+				numerator: (r) => (high(r) && has('digital')(r) ? r.digital : null), denominator: (r) => (high(r) && has('digital')(r) ? r.volume : null),
+				covered: (r) => high(r) && has('digital')(r), expected: high, percent: true,
+			}),
+			'digital-take-up@mean-of-services': new Kpi({
+				numerator: (r) => (shared(r) ? (1000000n * BigInt(r.digital)) / BigInt(r.volume) : null), denominator: (r) => (shared(r) ? 1000000n : 0n),
+				covered: shared, expected, percent: true,
+			}),
+			'cost-per-transaction': new Kpi({
+				numerator: (r) => (has('volume', 'cost')(r) ? BigInt(r.volume) * hundredThousandths(r.cost) : null), denominator: (r) => (has('volume', 'cost')(r) ? r.volume : null),
+				covered: has('volume', 'cost'), expected, scale: 5,
 			}),
 			cost: new Kpi({ numerator: (r) => (has('volume', 'cost')(r) ? BigInt(r.volume) * hundredThousandths(r.cost) : null), covered: has('volume', 'cost'), expected, scale: 5 }),
 		};
@@ -235,6 +253,12 @@ const packs = {
 			'end-to-end-share': new Kpi({ numerator: (r) => any(r, 'Y') && !any(r, 'N'), denominator: (r) => any(r, 'Y') || any(r, 'N'), percent: true }),
 		};
 		const met = new Kpi({ numerator: (r) => r.target_met === 'Y', denominator: (r) => r.target_met === 'Y' || r.target_met === 'N', percent: true });
+		const volumes = (r) => r.volume_meeting_target !== '' && r.total_volume !== '';
+		const performance = new Kpi({
+			numerator: (r) => (volumes(r) ? r.volume_meeting_target : null), denominator: (r) => (volumes(r) ? r.total_volume : null),
+			covered: volumes, expected: () => 1, percent: true,
+		});
+		kpis['interaction-points-activated'] = new Kpi({ numerator: count(points, (c) => c === 'Y'), denominator: count(points, (c) => c === 'Y' || c === 'N'), percent: true });
 		const year = (r) => r.fiscal_yr.replace(/^(\d+)-(\d+)$/, '$1-04-01..$2-03-31');
 		const key = (r) => [r.fiscal_yr, r.owner_org, r.service_id].join('\n');
 		const scopes = new Map();
@@ -244,11 +268,11 @@ const packs = {
 			for (const k of Object.values(kpis)) k.add(r, year(r), { organisation: r.owner_org, service: r.service_id, scope: r.service_scope });
 		}
 		for (const r of standards) {
-			if (outward(scopes.get(key(r)))) met.add(r, year(r), { organisation: r.owner_org, type: r.type, channel: r.channel });
+			if (outward(scopes.get(key(r)))) for (const k of [met, performance]) k.add(r, year(r), { organisation: r.owner_org, type: r.type, channel: r.channel });
 		}
 		return {
 			rows: { read: services.length + standards.length, services: services.length, standards: standards.length, accepted: services.length + standards.length, refused: 0 },
-			kpis: results({ ...kpis, 'standards-met-share': met }),
+			kpis: results({ ...kpis, 'standards-met-share': met, 'service-standard-performance': performance }),
 		};
 	},
 

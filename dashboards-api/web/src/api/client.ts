@@ -12,6 +12,7 @@ export type Labels = Schemas['Labels']
 export type Table = Schemas['Table']
 export type Dimension = Schemas['Dimension']
 export type Problem = Schemas['Problem']
+export type Me = Schemas['Me']
 
 // ApiError carries what the server said about a request that failed; status 0 is a
 // server that could not be reached.

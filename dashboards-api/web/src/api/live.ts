@@ -7,11 +7,12 @@ export type Connection = { state: 'open' | 'lost'; since: Date }
 const patience = 2500
 
 // useLive listens for new data. Figures on the page are asked for again when the
-// watermark moved; the server answers 304 for those that did not change.
-export function useLive(onNews: () => void): Connection {
+// watermark moved; the server answers 304 for those that did not change. Whoever has not
+// signed in is told nothing.
+export function useLive(onNews: () => void, on: boolean): Connection {
   const client = useQueryClient()
   const [connection, setConnection] = useState<Connection>({ state: 'open', since: new Date() })
-  useEffect(() => listen(client, setConnection, onNews), [client, onNews])
+  useEffect(() => (on ? listen(client, setConnection, onNews) : undefined), [client, onNews, on])
   return connection
 }
 

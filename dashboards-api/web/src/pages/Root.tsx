@@ -1,12 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { get, type Labels } from '../api/client'
+import { get, type Labels, type Me } from '../api/client'
 import { useLive } from '../api/live'
 import type { Voice } from '../finding'
 import { localeOf } from '../format'
 import { KeysDialog, SearchDialog } from '../parts/Dialogs'
 import type { Search } from '../search'
+import { Person, SignIn } from '../parts/SignIn'
 import { chooseLanguage, offered, remember, setTheme, themeNow, VoiceContext } from '../voice'
 import { dictionaries, fill, LanguageContext, shortNames, useWords, wordsOf } from '../words'
 
@@ -35,10 +36,12 @@ function Frame({ labels, language }: { labels: Labels | undefined; language: str
   const words = useWords()
   const [said, say] = useState('')
   const onNews = useCallback(() => say(wordsOf(language).news), [language])
-  const connection = useLive(onNews)
   const [keysOpen, showKeys] = useState(false)
   const [searchOpen, showSearch] = useState(false)
   useKeys(useCallback(() => showSearch(true), []), useCallback(() => showKeys(true), []))
+  const me = useQuery({ queryKey: ['me'], queryFn: ({ signal }) => get<Me>('/v1/me', signal) })
+  const stranger = me.data && !me.data.principal && !me.data.open
+  const connection = useLive(onNews, me.data !== undefined && !stranger)
   const title = labels?.title[language] ?? labels?.title.en ?? ''
   return (
     <>
@@ -57,6 +60,7 @@ function Frame({ labels, language }: { labels: Labels | undefined; language: str
         </button>
         {labels && <Languages language={language} choice={offered(labels.languages)} />}
         <Theme />
+        {me.data?.principal && <Person name={me.data.principal.name} />}
       </header>
       {connection.state === 'lost' && (
         <p className="notice lost" role="status">
@@ -64,7 +68,7 @@ function Frame({ labels, language }: { labels: Labels | undefined; language: str
         </p>
       )}
       <main id="content" tabIndex={-1}>
-        <Outlet />
+        {stranger ? <SignIn by={me.data.sign_in} /> : me.data && <Outlet />}
       </main>
       <footer>
         <a href="/docs">{words.documentation}</a>

@@ -1,0 +1,156 @@
+//go:build endtoend
+
+package main_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// fill writes rows of a sheet of a template, by the names of the fields in its second row.
+func fill(t *testing.T, file, sheet string, from int, rows ...map[string]any) {
+	t.Helper()
+	book, err := excelize.OpenFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	all, err := book.GetRows(sheet)
+	if err != nil || len(all) < 2 {
+		t.Fatalf("%s: %d rows, %v", sheet, len(all), err)
+	}
+	for i, row := range rows {
+		for name, value := range row {
+			column := -1
+			for j, header := range all[1] {
+				if header == name {
+					column = j + 1
+				}
+			}
+			cell, err := excelize.CoordinatesToCellName(column, from+i)
+			if err != nil {
+				t.Fatalf("%s has no column %s: %v", sheet, name, err)
+			}
+			if err := book.SetCellValue(sheet, cell, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := book.Save(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTemplate fills the template of the portfolio in as a person would, imports it, changes it,
+// and looks at what a dry run says before each step.
+func TestTemplate(t *testing.T) {
+	s := serve(t, t.TempDir())
+	file := filepath.Join(t.TempDir(), "projects.xlsx")
+	if r := ombor(t, "projects", "template", "-o", file, "--language", "en", "--data", s.data); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	// 45000 is 15 March 2023 as Excel stores it.
+	fill(t, file, "project.registered", 3,
+		map[string]any{"time": 45000, "project": "A-1", "register_number": "DG-1", "name": "Elektron arxiv", "agency": "Ministry of Justice", "priority": "sector"},
+		map[string]any{"time": "2023-04-01", "project": "A-2", "register_number": "DG-2", "name": "Yagona reyestr", "agency": "ministry-of-justice", "priority": "national"})
+	fill(t, file, "project.milestone_planned", 3,
+		map[string]any{"time": "2023-04-01", "project": "A-1", "milestone": "M1", "due": "2023-06-30", "weight": 400},
+		map[string]any{"time": "2023-04-01", "project": "A-1", "milestone": "M2", "due": "2023-12-31", "weight": 600})
+	fill(t, file, "project.milestone_reached", 3,
+		map[string]any{"time": "2023-07-10", "project": "A-1", "milestone": "M1", "baseline": "2023-06-30", "reached_on": "2023-07-10", "days_late": 10})
+	fill(t, file, "project.depends_on", 3,
+		map[string]any{"time": "2023-05-01", "project": "A-1", "other": "A-2", "active": "yes"},
+		map[string]any{"time": "2023-05-01", "project": "A-2", "other": "A-1", "active": true})
+	fill(t, file, "project.contracted", 3,
+		map[string]any{"time": "2023-05-02", "project": "A-1", "contract_number": "C-1", "supplier": "900000002", "amount": 100})
+
+	dry := func(want string, code int) string {
+		t.Helper()
+		r := ombor(t, "projects", "import", file, "--dry-run", "--data", s.data)
+		if r.code != code || !strings.Contains(r.stdout, "dry run: "+want+";") {
+			t.Fatalf("exit %d, want %d and %q:\n%s%s", r.code, code, want, r.stdout, r.stderr)
+		}
+		return r.stdout
+	}
+	dry("new 8, changed 0, unchanged 0, withdrawn 0, refused 0, conflict 0, held 0", 0)
+	if out := dry("new 8, changed 0, unchanged 0, withdrawn 0, refused 0, conflict 0, held 0", 0); strings.Contains(out, "900000002") {
+		t.Error("the dry run shows an identifier")
+	}
+	if r := ombor(t, "projects", "import", file, "--data", s.data); r.code != 0 {
+		t.Fatal(r.stdout + r.stderr)
+	}
+	dry("new 0, changed 0, unchanged 8, withdrawn 0, refused 0, conflict 0, held 0", 0)
+
+	var list struct {
+		Total    int
+		Projects []struct {
+			ID, Agency string
+			Milestones struct {
+				Due, Reached int
+				OnTime       int      `json:"on_time"`
+				DaysLate     *float64 `json:"days_late"`
+			}
+			EarnedValue struct{ SPI *float64 } `json:"earned_value"`
+			Attention   []string
+		}
+	}
+	get := func(arguments ...string) {
+		t.Helper()
+		r := ombor(t, append([]string{"projects", "--format", "json", "--data", s.data}, arguments...)...)
+		if r.code != 0 {
+			t.Fatal(r.stderr)
+		}
+		list.Projects = nil
+		if err := json.Unmarshal([]byte(r.stdout), &list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get("--on", "2024-01-15")
+	a := list.Projects[0]
+	if list.Total != 2 || a.ID != "A-1" || a.Agency != "ministry-of-justice" || a.Milestones.Due != 2 || a.Milestones.OnTime != 0 || a.Milestones.DaysLate == nil || *a.Milestones.DaysLate != 10 {
+		t.Errorf("%+v", list)
+	}
+	if a.EarnedValue.SPI == nil || math.Abs(*a.EarnedValue.SPI-0.4) > 1e-12 {
+		t.Errorf("SPI %v, want 0.4: 400 of 1000 due were reached", a.EarnedValue.SPI)
+	}
+	for _, rule := range []string{"report-missing", "milestone-overdue", "dependency-cycle"} {
+		if !strings.Contains(strings.Join(a.Attention, " "), rule) {
+			t.Errorf("%v lacks %s", a.Attention, rule)
+		}
+	}
+
+	// One row changes, one is new, one breaks a rule of the contract, one has no such stage.
+	fill(t, file, "project.registered", 4, map[string]any{"name": "Yagona davlat reyestri"})
+	fill(t, file, "project.replanned", 3, map[string]any{"time": "2023-11-01", "project": "A-1", "milestone": "M2", "old_due": "2023-12-31", "new_due": "2024-03-31", "reason": "funding", "explanation": "late money"})
+	fill(t, file, "project.budgeted", 3, map[string]any{"time": "2023-05-02", "project": "A-1", "year": 2023, "money_source": "state", "amount": -5})
+	fill(t, file, "project.staged", 3, map[string]any{"time": "2023-05-02", "project": "A-1", "stage": "dreaming"})
+	out := dry("new 1, changed 1, unchanged 7, withdrawn 0, refused 2, conflict 0, held 0", 3)
+	for _, want := range []string{"name: Yagona reyestr → Yagona davlat reyestri", "projects.xlsx project.registered:4", "amount-not-negative", "projects.xlsx project.budgeted:3", "projects.xlsx project.staged:3: stage:", "design"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the dry run does not say %q:\n%s", want, out)
+		}
+	}
+	if r := ombor(t, "projects", "import", file, "--data", s.data); r.code != 3 {
+		t.Fatalf("exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	r := ombor(t, "projects", "A-1", "--on", "2024-01-15", "--data", s.data)
+	if r.code != 0 || !strings.Contains(r.stdout, "2023-12-31  2024-03-31") || strings.Contains(r.stdout, "milestone-overdue") {
+		t.Errorf("the baseline did not stay beside the new date:\n%s%s", r.stdout, r.stderr)
+	}
+	for _, arguments := range [][]string{{"projects", "attention"}, {"projects", "duplicates"}, {"projects", "--by", "agency"}, {"projects"}} {
+		for _, format := range []string{"table", "csv", "json"} {
+			if r := ombor(t, append(arguments, "--on", "2024-01-15", "--format", format, "--data", s.data)...); r.code != 0 || r.stdout == "" {
+				t.Errorf("%v as %s: exit %d %s", arguments, format, r.code, r.stderr)
+			}
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Error(err)
+	}
+}
