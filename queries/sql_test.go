@@ -227,7 +227,7 @@ func TestSQLOfTheCountry(t *testing.T) {
 	for _, k := range f.kpis {
 		year := queries.Request{KPI: k.ID, From: day("2024-01-01"), To: day("2024-12-31")}
 		requests := []queries.Request{year, {KPI: k.ID}}
-		for _, grain := range []queries.Grain{queries.Hour, queries.Week, queries.Month, queries.Fiscal, queries.Window} {
+		for _, grain := range []queries.Grain{queries.Hour, queries.Week, queries.Month, queries.Fiscal, queries.School, queries.Window} {
 			r := year
 			if r.Grain = grain; grain == queries.Hour {
 				r.From, r.To = day("2024-06-28"), day("2024-07-08")
