@@ -46,6 +46,7 @@ type program struct {
 	warehouse  *warehouse.Warehouse
 	loader     *loader.Loader
 	lake       *lake.Lake
+	keys       *contract.Keys
 	token      string            // of the operator's commands
 	checker    *contract.Checker // of the door
 	door       *ingest.Door
@@ -107,6 +108,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err != nil {
 		return p, err
 	}
+	p.keys = keys
 	place, err := p.startEngine(ctx)
 	if err != nil {
 		return p, err
