@@ -9,6 +9,7 @@ import (
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
+	"ombor/queries"
 )
 
 type kpiBody struct {
@@ -49,7 +50,8 @@ type versionBody struct {
 	Quantiles   []float64  `json:"quantiles"`
 	At          string     `json:"at"`
 	Grain       string     `json:"grain"`
-	Grains      []string   `json:"grains"` // of a distinct count: the only ones it has
+	Grains      []string   `json:"grains"`  // of a distinct count: the only ones it has
+	Periods     []string   `json:"periods"` // grains by which it can be told
 	Rollups     [][]string `json:"rollups"`
 	Matures     int        `json:"matures"` // days, counted back from today, that are left out
 }
@@ -67,7 +69,11 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 		Unit: string(k.Unit), Direction: string(k.Direction), RankedBy: k.Ranked, Dimensions: []dimensionBody{}, Versions: []versionBody{}, Targets: s.targetsOf(k.ID)}
 	seen := map[string]bool{}
 	for _, v := range k.Versions {
-		body.Versions = append(body.Versions, describeVersion(&v))
+		version := describeVersion(&v)
+		for _, grain := range queries.Grains(&v, s.config.Pack.Reference.Calendar()) {
+			version.Periods = append(version.Periods, string(grain))
+		}
+		body.Versions = append(body.Versions, version)
 		for _, dimensions := range v.Rollups {
 			for _, name := range dimensions {
 				if !seen[name] {

@@ -7,13 +7,19 @@ import (
 
 	"ombor/internal/problem"
 	"ombor/internal/reference"
+	"ombor/queries"
 )
 
-var referenceParams = []string{"on", "q"}
+var (
+	referenceParams = []string{"on", "q"}
+	catalogueParams = []string{"on", "known_on", "q"} // of a table that events change
+)
 
 type referenceBody struct {
 	Table   string         `json:"table"`
 	On      string         `json:"on"`
+	KnownOn *string        `json:"known_on"`
+	Basis   string         `json:"basis"` // table, or events where some were received
 	Columns []string       `json:"columns"`
 	Rows    []referenceRow `json:"rows"`
 }
@@ -24,6 +30,8 @@ type referenceRow struct {
 	Names  reference.Names   `json:"names"`
 	Valid  spanBody          `json:"valid"`
 	Values map[string]string `json:"values"`
+
+	Simulated bool `json:"simulated"` // the event behind it is
 }
 
 // spanBody is a validity; an open end is null.
@@ -50,42 +58,92 @@ func names(n reference.Names) reference.Names {
 	return n
 }
 
-// getReference lists a table of the pack as it was on a day, today when none is
-// given. q keeps the rows whose code or a name contains the text, whatever its
-// case and apostrophes.
+// getReference lists a table of the pack as it was on a day, today when none is given.
+// Where events change the table and some were received, they say which codes there are
+// and what is known of them; names stay those of the table. q keeps the rows whose code or
+// a name contains the text, whatever its case and apostrophes.
 func (s *server) getReference(name string) handler {
-	return func(_ context.Context, q *query) (*answer, error) {
+	return func(ctx context.Context, q *query) (*answer, error) {
 		t := s.config.Pack.Reference.Table(name)
 		if t == nil {
 			return nil, problem.New(problem.NotFound, "this pack has no table of %s; it has %s", name, strings.Join(s.config.Pack.Reference.Tables(), ", "))
 		}
-		on := s.today()
-		if given := q.get("on"); given != "" {
-			var err error
-			if on, err = reference.ParseDay(given); err != nil {
-				return nil, problem.New(problem.BadInput, "on=%q is not a date; write it as 2024-12-31", given).In("on")
-			}
+		on, err := day(q, "on")
+		if err != nil {
+			return nil, err
 		}
-		sought := reference.Fold(q.get("q"))
-		body := referenceBody{Table: name, On: on.String(), Columns: attributes(t), Rows: []referenceRow{}}
-		for _, row := range t.Rows() {
-			if !row.Valid.Holds(on) || !mentions(row, sought) {
-				continue
-			}
-			r := referenceRow{Code: row.Code, Parent: row.Parent, Names: names(row.Names), Valid: span(row.Valid), Values: map[string]string{}}
-			for _, column := range body.Columns {
-				if v := row.Value(column); v != "" {
-					r.Values[column] = v
+		if on == reference.NoDay {
+			on = s.today()
+		}
+		knownOn, err := day(q, "known_on")
+		if err != nil {
+			return nil, err
+		}
+		body := referenceBody{Table: name, On: on.String(), KnownOn: dayText(knownOn), Basis: "table", Columns: attributes(t), Rows: []referenceRow{}}
+		described, fields, err := s.config.Queries.Descriptions(ctx, t, on, knownOn)
+		if err != nil {
+			return nil, err
+		}
+		if described != nil {
+			s.describedRows(&body, t, on, described, fields)
+		} else {
+			for _, row := range t.Rows() {
+				if row.Valid.Holds(on) {
+					body.add(row)
 				}
 			}
-			body.Rows = append(body.Rows, r)
+		}
+		if sought := reference.Fold(q.get("q")); sought != "" {
+			body.Rows = slices.DeleteFunc(body.Rows, func(r referenceRow) bool { return !mentions(r, sought) })
 		}
 		return &answer{body: body, name: name, table: func() (*table, error) { return s.referenceTable(body), nil }}, nil
 	}
 }
 
-func mentions(row reference.Row, sought string) bool {
-	if sought == "" || strings.Contains(reference.Fold(row.Code), sought) {
+// add takes a row of the table as it stands.
+func (b *referenceBody) add(row reference.Row) {
+	r := referenceRow{Code: row.Code, Parent: row.Parent, Names: names(row.Names), Valid: span(row.Valid), Values: map[string]string{}}
+	for _, column := range b.Columns {
+		if v := row.Value(column); v != "" {
+			r.Values[column] = v
+		}
+	}
+	b.Rows = append(b.Rows, r)
+}
+
+// describedRows are the codes that events describe: what an event tells stands in place of
+// the table's cell, and what it does not tell is not known.
+func (s *server) describedRows(body *referenceBody, t *reference.Table, on reference.Day, described []queries.Description, fields []string) {
+	body.Basis = "events"
+	for _, field := range fields {
+		if !slices.Contains(body.Columns, field) {
+			body.Columns = append(body.Columns, field)
+		}
+	}
+	for _, d := range described {
+		row, ok := t.At(d.Code, on)
+		if !ok {
+			row, ok = t.Get(d.Code)
+		}
+		if !ok {
+			row = reference.Row{Code: d.Code}
+		}
+		body.add(row)
+		r := &body.Rows[len(body.Rows)-1]
+		for _, field := range fields {
+			if v, told := d.Values[field]; told {
+				r.Values[field] = v
+			} else {
+				delete(r.Values, field)
+			}
+		}
+		since := reference.DayOf(d.Since.In(s.config.Pack.Zone))
+		r.Valid, r.Simulated = spanBody{From: dayText(since)}, d.Simulated
+	}
+}
+
+func mentions(row referenceRow, sought string) bool {
+	if strings.Contains(reference.Fold(row.Code), sought) {
 		return true
 	}
 	for _, name := range row.Names {
@@ -116,6 +174,7 @@ func (s *server) referenceTable(body referenceBody) *table {
 	for _, c := range body.Columns {
 		columns = append(columns, text(c))
 	}
+	columns = append(columns, flag("simulated"))
 	t := newTable(columns...)
 	for _, row := range body.Rows {
 		cells := []any{row.Code, row.Parent, optional(row.Valid.From), optional(row.Valid.To)}
@@ -125,6 +184,7 @@ func (s *server) referenceTable(body referenceBody) *table {
 		for _, c := range body.Columns {
 			cells = append(cells, row.Values[c])
 		}
+		cells = append(cells, row.Simulated)
 		t.add(cells...)
 	}
 	return t

@@ -445,8 +445,8 @@ func TestCoverage(t *testing.T) {
 	for _, c := range []struct{ kpi, month, want string }{
 		{"requests", "2024-01", "the one source; simulated: portal"},
 		{"requests", "2024-02", "all 2 sources"},
-		{"requests", "2024-03", "2 of 3 sources; simulated: portal in part; missing: mobile (17 % of all rows)"},
-		{"requests", "2024-04", "0 of 3 sources; missing: mobile (17 % of all rows), portal (67 % of all rows), simulation/other (17 % of all rows)"},
+		{"requests", "2024-03", "2 of 3 sources; simulated: portal in part; missing: mobile (50 % of the rows of 2024-02)"},
+		{"requests", "2024-04", "0 of 3 sources; missing: mobile (0 % of the rows of 2024-03), portal (67 % of the rows of 2024-03), simulation/other (33 % of the rows of 2024-03)"},
 		{"both", "2024-02", "2 of 3 sources; missing: centres (nothing received yet)"},
 	} {
 		if got := words(c.kpi, c.month); got != c.want {

@@ -191,14 +191,20 @@ func (p *publication) event(prefix string, k *kpi.KPI, v *kpi.Version) ([]byte, 
 }
 
 // Publish works out what is to be published now: figures of periods that were closed since
-// it was last asked, and of closed ones that have changed. append takes the events of one
-// KPI and year, in JSON, and returns when they can be read; what it was given before an
-// error is published. Publish remembers in memory what it has looked at; a new process looks
-// at everything once. It is for one process at a time, as the loader is.
-func (q *Queries) Publish(ctx context.Context, prefix string, append func(ctx context.Context, events [][]byte) error) error {
+// it was last asked, and of closed ones that have changed. send takes events in JSON, all of
+// them or none, and returns when they can be read; what it took before an error is
+// published. Publish remembers in memory what it has looked at; a new process looks at
+// everything once. It is for one process at a time, as the loader is, and for one goroutine.
+func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx context.Context, events [][]byte) error) (err error) {
 	if q.warehouse.Contract(contract.FigurePublished) == nil {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			clear(q.looked) // some of it may not have been sent
+		}
+	}()
+	var events [][]byte // of whole years: a mask holds for what is published together
 	common := &shared{}
 	for _, k := range q.catalogue.All() {
 		for i := range k.Versions {
@@ -206,28 +212,42 @@ func (q *Queries) Publish(ctx context.Context, prefix string, append func(ctx co
 			if !publishes(v) || len(q.publishedGrains(v)) == 0 {
 				continue
 			}
-			if err := q.publishVersion(ctx, prefix, k, v, common, append); err != nil {
+			found, err := q.publishVersion(ctx, prefix, k, v, common)
+			if err != nil {
 				return fmt.Errorf("%s: %w", k.ID, err)
+			}
+			if events = append(events, found...); len(events) >= publishedAtOnce {
+				if err := send(ctx, events); err != nil {
+					return err
+				}
+				events = nil
 			}
 		}
 	}
-	return nil
+	if len(events) == 0 {
+		return nil
+	}
+	return send(ctx, events)
 }
 
-func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI, v *kpi.Version, common *shared, append func(context.Context, [][]byte) error) error {
+// publishedAtOnce is how many events are sent together: each sending is a batch of its own.
+const publishedAtOnce = 4000
+
+func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI, v *kpi.Version, common *shared) ([][]byte, error) {
 	qn, err := q.question(ctx, Request{KPI: k.ID, Variant: v.Variant, Version: v.Version})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	qn.shared = common
 	src, err := q.sources(ctx, qn)
 	if err != nil || src.first == reference.NoDay {
-		return err
+		return nil, err
 	}
 	said, err := q.closings(ctx, qn)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var all [][]byte
 	first, last := src.first, qn.ended()
 	if valid := v.Valid; valid.From != reference.NoDay {
 		first = max(first, valid.From)
@@ -239,7 +259,7 @@ func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI,
 	for year := q.calendar.start(Year, first); year <= last; year = q.calendar.after(Year, year) {
 		mark, err := q.fingerprint(ctx, qn, year)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		closed := 0
 		var periods []publishedPeriod
@@ -250,7 +270,7 @@ func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI,
 					continue
 				}
 				closed++
-				periods = slices.Insert(periods, len(periods), publishedPeriod{g, p})
+				periods = append(periods, publishedPeriod{g, p})
 			}
 		}
 		state := fmt.Sprint(mark, " ", closed)
@@ -260,16 +280,12 @@ func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI,
 		}
 		events, err := q.publishYear(ctx, prefix, k, v, qn, year, periods, mark)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if len(events) > 0 {
-			if err := append(ctx, events); err != nil {
-				return err
-			}
-		}
+		all = append(all, events...)
 		q.looked[id] = state
 	}
-	return nil
+	return all, nil
 }
 
 type publishedPeriod struct {

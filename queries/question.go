@@ -201,9 +201,9 @@ func chosen(variant string, versions []kpi.Version) string {
 }
 
 // Grains are the lengths of periods by which a version can be told, besides the whole
-// period: the calendar's own, hours where its rollups have them, school quarters where the
-// pack declares them. An exact distinct count has those that it declares and no other.
-func (q *Queries) Grains(v *kpi.Version) []Grain {
+// period: the usual ones, hours where its rollups have them, school quarters where the
+// calendar does. An exact distinct count has those that it declares and no other.
+func Grains(v *kpi.Version, days *reference.Calendar) []Grain {
 	allowed := []Grain{Day, Week, Month, Quarter, Year, Fiscal}
 	switch {
 	case v.Distinct != nil:
@@ -217,7 +217,7 @@ func (q *Queries) Grains(v *kpi.Version) []Grain {
 	case v.Basis == kpi.Events && v.Grain == "hour":
 		allowed = append([]Grain{Hour}, allowed...)
 	}
-	if len(q.calendar.Quarters) > 0 {
+	if len(days.Quarters) > 0 {
 		allowed = append(allowed, School)
 	}
 	return allowed
@@ -225,7 +225,7 @@ func (q *Queries) Grains(v *kpi.Version) []Grain {
 
 // checkGrain refuses a grain that the version cannot answer.
 func (q *Queries) checkGrain(qn *question) error {
-	allowed := q.Grains(qn.version)
+	allowed := Grains(qn.version, q.calendar.Calendar)
 	if qn.grain == Whole || slices.Contains(allowed, qn.grain) {
 		return nil
 	}

@@ -205,6 +205,13 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 	for i := range row.Months {
 		q.settle(qn, src, said, &row.Months[i])
 	}
+	told := row.Months
+	if row.Cell != nil {
+		told = append(slices.Clone(told), *row.Cell)
+	}
+	if err := q.weighMissing(ctx, qn, told); err != nil {
+		return row, err
+	}
 	last := r.To
 	if v.Basis == kpi.Stock && last == reference.NoDay {
 		last = qn.today

@@ -142,6 +142,10 @@ type selection struct {
 // events is the query on one contract, or on several whose parts are added up.
 func (w *writer) events() (string, error) {
 	qn := w.question
+	var having []string
+	if qn.grain == School {
+		having = append(having, "Period != toDate(0)") // a day in the holidays is in no quarter
+	}
 	var froms, parts []string
 	var columns []selection
 	for i, s := range qn.sides {
@@ -196,7 +200,7 @@ func (w *writer) events() (string, error) {
 		froms, parts = append(froms, from), append(parts, selecting(columns, from))
 	}
 	if len(qn.sides) == 1 {
-		return w.finished(columns, froms[0]), nil
+		return w.finished(columns, froms[0], having...), nil
 	}
 	if qn.version.Distribution != nil {
 		return "", bad("kpi", "%s takes quantiles over several contracts, which one query cannot tell", qn.kpi.ID)
@@ -208,7 +212,7 @@ func (w *writer) events() (string, error) {
 			columns[i].expression = c.merge + "(" + c.alias + ")"
 		}
 	}
-	return w.finished(columns, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)"), nil
+	return w.finished(columns, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)", having...), nil
 }
 
 // days are those for which a stock is told.

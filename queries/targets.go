@@ -280,10 +280,13 @@ func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn 
 	if err != nil {
 		return err
 	}
-	if course != nil {
+	ended := on
+	if on < qn.today {
+		ended++ // the day is over: on the day that is due the verdict is there
+	}
+	if s.Status = kpi.StatusOf(t, value, course, ended); course != nil && s.Status != kpi.Missed {
 		s.RunRate = &RunRate{From: dateOf(course.Start), Baseline: course.Baseline, Expected: course.Expected, Projected: course.Projected}
 	}
-	s.Status = kpi.StatusOf(t, value, course, on)
 	s.Of = unitOf(qn.version)
 	s.Units = toMove(t, qn, c, gap)
 	s.Words = short(t, qn, s)

@@ -337,6 +337,14 @@ func TestTargets(t *testing.T) {
 	if r := got.Promises[0].RunRate; r.Baseline != baseline || math.Abs(r.Projected-(baseline+(value-baseline)*213/192)) > 1e-9 || r.From.String() != "2024-06-01" {
 		t.Errorf("run rate %+v", r)
 	}
+	// When the day that was due is over, the verdict is there.
+	over, err := q.Targets(context.Background(), queries.TargetsRequest{On: day("2024-07-31")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := over.Promises[1]; p.Status != kpi.Missed || p.RunRate != nil {
+		t.Errorf("on 31 July: %+v", p.TargetStatus)
+	}
 	// As of the summer the verdict of July was still to come.
 	summer, err := q.Targets(context.Background(), queries.TargetsRequest{On: day("2024-07-01")})
 	if err != nil {

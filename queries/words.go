@@ -124,22 +124,29 @@ func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell) 
 	rows := map[string]map[reference.Day]int64{}
 	for _, s := range qn.sides {
 		r := q.bySource(s)
-		bare := &question{from: from, to: to, knownOn: qn.knownOn}
+		bare := &question{from: from, to: to, knownOn: qn.knownOn, matured: reference.NoDay}
 		params := bind{}
 		sql := "SELECT " + contract.ColumnSource + ", _day, sum(_n) FROM " + q.warehouse.Table(r) + whereSQL(bare.conditions(params, "_day", quote)) + " GROUP BY 1, 2"
-		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
-			var name string
-			var day time.Time
-			var n int64
-			err := scan(&name, &day, &n)
-			if rows[name] == nil {
-				rows[name] = map[reference.Day]int64{}
-			}
-			rows[name][reference.DayOf(day)] += n
-			return err
+		found, err := once(qn.shared, fmt.Sprint("weights ", sql, params), func() ([]dayOf, error) {
+			var list []dayOf
+			err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
+				var day time.Time
+				var x dayOf
+				err := scan(&x.sender, &day, &x.rows)
+				x.day = reference.DayOf(day)
+				list = append(list, x)
+				return err
+			})
+			return list, err
 		})
 		if err != nil {
 			return err
+		}
+		for _, x := range found {
+			if rows[x.sender] == nil {
+				rows[x.sender] = map[reference.Day]int64{}
+			}
+			rows[x.sender][x.day] += x.rows
 		}
 	}
 	for c, p := range lacking {
@@ -161,8 +168,16 @@ func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell) 
 		for _, name := range c.Missing {
 			c.Weights[name] = 100 * float64(sum(name, standIn(name))) / float64(all)
 		}
+		c.say(Languages[0], func(source string) string { return source })
 	}
 	return nil
+}
+
+// dayOf is how many rows a sender has on a day.
+type dayOf struct {
+	sender string
+	day    reference.Day
+	rows   int64
 }
 
 // say puts a coverage into words. title is what people call a source.
@@ -193,7 +208,7 @@ func (c *Coverage) say(language string, title func(source string) string) {
 	for _, name := range c.Missing {
 		weight, weighed := c.Weights[name]
 		switch {
-		case weighed:
+		case weighed && c.ofAll[name] > 0:
 			names = append(names, say(language, "of-before", "name", title(name), "share", percent(language, weight), "period", c.WeighedBy))
 		case c.ofAll[name] == 0:
 			names = append(names, say(language, "never", "name", title(name)))

@@ -408,7 +408,7 @@ func calendarOf(c *reference.Calendar) object {
 			{name: "weekday", kind: "UInt8", about: "1 is Monday, 7 is Sunday"},
 			{name: "works", kind: "Bool", about: "a working day: holidays and moved days off are not, moved working days are"},
 			{name: "working_days", kind: "UInt32", about: "working days up to this one, itself included: of two days the difference is the wait in working days"},
-			{name: "holiday", kind: "String", about: "name of the holiday in English, or the kind of a day that differs from its week (holiday, working day); empty: none"},
+			{name: "holiday", kind: "String", about: "what a day is called that differs from its week, in English where it has a name: a holiday, a day moved to or from; empty: a day like any other"},
 			{name: "week", kind: "String", about: "ISO 8601 week, 2024-W10"},
 			{name: "month", kind: "String", about: "2024-03"},
 			{name: "quarter", kind: "String", about: "calendar quarter, 2024-Q1"},
@@ -434,7 +434,11 @@ func calendarOf(c *reference.Calendar) object {
 	return o
 }
 
+// holiday is what a day is called that differs from its week.
 func holiday(c *reference.Calendar, d reference.Day) string {
+	if name := c.DayNames[d].In("en"); name != "" {
+		return name
+	}
 	switch c.Days[d] {
 	case reference.Holiday:
 		return "holiday"

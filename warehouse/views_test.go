@@ -29,7 +29,8 @@ func analysts(t *testing.T) (*contract.Set, *reference.Set) {
 	if err := issues.Err(); err != nil {
 		t.Fatal(err)
 	}
-	refs := reference.NewSet(&reference.Calendar{Zone: zone, Week: []time.Weekday{1, 2, 3, 4, 5}, Days: map[reference.Day]reference.DayKind{day("2024-03-08"): reference.Holiday}}, regions, services)
+	refs := reference.NewSet(&reference.Calendar{Zone: zone, Week: []time.Weekday{1, 2, 3, 4, 5}, Days: map[reference.Day]reference.DayKind{day("2024-03-08"): reference.Holiday},
+		DayNames: map[reference.Day]reference.Names{day("2024-03-08"): {"en": "Women's Day"}}}, regions, services)
 	set, err := contract.NewSet("t.", zone, append(contract.BuiltIn("t."), []*contract.Contract{
 		{Type: "t.request.decided.v1", Name: "request.decided", Major: 1, Title: reference.Names{"en": "Request decided"}, About: "An agency's decision.", Source: "portal", Fields: []contract.Field{
 			{Name: "region", Type: contract.Ref, To: "regions", About: "Where."},
@@ -115,7 +116,7 @@ func TestViews(t *testing.T) {
 		{"a table that events change", "SELECT code, mobile, name_en, valid_from, valid_to, _simulated FROM " + database + ".services_history ORDER BY valid_from",
 			"visa\ttrue\tVisa\t2024-01-05\t2024-01-31\tfalse\nvisa\t\\N\tVisa\t2024-02-01\t\\N\tfalse\n"},
 		{"the calendar", "SELECT day, weekday, works, week, month, quarter, holiday FROM " + database + ".calendar WHERE day BETWEEN '2024-03-07' AND '2024-03-09' ORDER BY day",
-			"2024-03-07\t4\ttrue\t2024-W10\t2024-03\t2024-Q1\t\n2024-03-08\t5\tfalse\t2024-W10\t2024-03\t2024-Q1\tholiday\n2024-03-09\t6\tfalse\t2024-W10\t2024-03\t2024-Q1\t\n"},
+			"2024-03-07\t4\ttrue\t2024-W10\t2024-03\t2024-Q1\t\n2024-03-08\t5\tfalse\t2024-W10\t2024-03\t2024-Q1\tWomen\\'s Day\n2024-03-09\t6\tfalse\t2024-W10\t2024-03\t2024-Q1\t\n"},
 		{"what was published, masked", "SELECT key, number, known_on, state, value, numerator, denominator, cases FROM " + database + ".kpi_values WHERE kpi = 'share' ORDER BY number",
 			"['03']\t1\t2024-04-08\tsuppressed\t\\N\t\\N\t\\N\t\\N\n['03']\t2\t2024-05-08\tvalue\t75\t3\t4\t4\n"},
 		{"a wait in working days", "SELECT maxIf(working_days, day = '2024-03-11') - maxIf(working_days, day = '2024-03-06') FROM " + database + ".calendar", "2\n"},

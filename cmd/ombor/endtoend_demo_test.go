@@ -67,6 +67,16 @@ func TestDemo(t *testing.T) {
 		t.Errorf("two dimensions, two regions: exit %d and %d rows, want 2 regions by 3 ways of processing\n%s%s", r.code, lines, r.stdout, r.stderr)
 	}
 
+	// How the published figures stand: the catalogue is not scaled, so these are the nation's.
+	r = ombor(t, append([]string{"scorecard", "--data", s.data}, year...)...)
+	mustContain(t, "scorecard", r.stdout, "SIMULATED", "17 services short of 700", "missed", "111 services short of 75 %", "164 services short of 65 %", "9 services short of 20", "Ministry of Digital Technologies")
+	r = ombor(t, "targets", "--data", s.data, "--on", "2024-12-31")
+	mustContain(t, "targets", r.stdout, "about 74.0 %", "borne out", "yes or no", "2024-12-31 (not stated)")
+	r = ombor(t, "kpi", "mobile-availability", "--gap", "--limit", "3", "--data", s.data, "--to", "2024-12-31")
+	mustContain(t, "gap", r.stdout, "111 services short of 75 %", "requests", "3 of 281")
+	r = ombor(t, "changes", "--since", time.Now().Format("2006-01-02"), "--data", s.data)
+	mustContain(t, "changes", r.stdout, "service-count", "no report received", "683")
+
 	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url, "--token", s.token())
 	t.Log(browser.stdout)
 	if browser.code != 0 {

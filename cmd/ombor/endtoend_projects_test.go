@@ -154,3 +154,75 @@ func TestTemplate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPortfolioOfInvestments loads the US federal IT Dashboard through a pack that is only files,
+// and holds the figures of the portfolio, by agency, against an independent script.
+func TestPortfolioOfInvestments(t *testing.T) {
+	file := shared(t, "us_it_dashboard/businesscase.csv")
+	computed := run(t, nil, "node", filepath.Join(root, "internal", "pack", "testdata", "expected.mjs"), filepath.Dir(filepath.Dir(file)), "itdashboard")
+	if computed.code != 0 {
+		t.Fatalf("expected.mjs: %s", computed.stderr)
+	}
+	var all map[string]struct {
+		Rows     struct{ Accepted int64 }
+		Agencies map[string]map[string]float64
+	}
+	if err := json.Unmarshal([]byte(computed.stdout), &all); err != nil {
+		t.Fatal(err)
+	}
+	want := all["itdashboard"]
+	s := serve(t, t.TempDir(), "--pack", filepath.Join("internal", "pack", "testdata", "itdashboard"))
+	for range 2 { // the second time changes nothing
+		for _, mapping := range []string{"registered", "evaluated", "updated", "funded"} {
+			loaded, r := s.load("--mapping", mapping, file)
+			rows := want.Rows.Accepted
+			if mapping == "funded" {
+				rows *= 4
+			}
+			if loaded.Accepted+loaded.Duplicate != rows || loaded.Rejected+loaded.Conflict != 0 {
+				t.Fatalf("%s: %+v, want %d\n%s", mapping, loaded, rows, r.stderr)
+			}
+		}
+	}
+	r := ombor(t, "projects", "--by", "agency", "--on", "2016-08-31", "--format", "json", "--data", s.data)
+	var got struct {
+		Total  map[string]any
+		Groups []map[string]any
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+		t.Fatal(err, r.stderr)
+	}
+	if len(got.Groups) != len(want.Agencies)-1 {
+		t.Errorf("%d agencies, want %d", len(got.Groups), len(want.Agencies)-1)
+	}
+	stale := 0.0
+	for _, group := range append(got.Groups, got.Total) {
+		key := text(group["key"])
+		for _, name := range []string{"projects", "active", "stale", "expert_rated", "expert_rating", "budgeted"} {
+			value, _ := group[name].(float64)
+			if wanted := want.Agencies[key][name]; math.Abs(value-wanted) > 1e-9*math.Abs(wanted) {
+				t.Errorf("agency %q: %s is %v, want %v", key, name, group[name], wanted)
+			}
+		}
+		stale += want.Agencies[key]["stale"]
+	}
+	if stale == 0 || stale == 2*want.Agencies[""]["projects"] {
+		t.Error("all are stale or none is: that compares nothing")
+	}
+	// Without a change, a dry run says so; with a colour changed, it says that.
+	if r := ombor(t, "projects", "import", file, "--mapping", "evaluated", "--dry-run", "--data", s.data); r.code != 0 || !strings.Contains(r.stdout, "new 0, changed 0, unchanged 747") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := filepath.Join(t.TempDir(), "businesscase.csv")
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(raw), ",Green,0,", ",Yellow,0,", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r = ombor(t, "projects", "import", changed, "--mapping", "evaluated", "--dry-run", "--data", s.data)
+	if !strings.Contains(r.stdout, "changed 1, unchanged 746") || !strings.Contains(r.stdout, "colour: green → yellow") || r.code != 0 {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}

@@ -69,7 +69,7 @@ received, hidden to protect people.`,
 	f := c.Flags()
 	f.String("from", "", "first day, YYYY-MM-DD")
 	f.String("to", "", "last day, YYYY-MM-DD")
-	f.String("grain", "", "a row for each hour, day, week, month, quarter, year, fiscal year (fiscal) or window")
+	f.String("grain", "", "a row for each hour, day, week, month, quarter, year, fiscal year (fiscal), school_quarter or window")
 	f.StringArray("by", nil, "a row for each value of a dimension; may be given again")
 	f.StringArray("where", nil, "only a part: dimension=value; given again for another value or dimension")
 	f.String("compare", "", "beside each figure, that of the 'previous' period, the 'year' before, or the whole ('national')")

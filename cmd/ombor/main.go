@@ -119,7 +119,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 	}
 	root.AddCommand(
 		newServe(), newDemo(), newLoad(), newKPI(), newProjects(), newScorecard(), newTargets(), newChanges(), newSQL(), newStatus(), newQuality(), newQuarantine(),
-		newVerify(), newCompact(), newRetain(), newRebuild(), newBackup(), newRestore(),
+		newVerify(), newCompact(), newRetain(), newErase(), newRebuild(), newBackup(), newRestore(),
 		newKey(), newSignIn(), newAudit(),
 		newSimulate(), newPack(), newContract(), newDoctor(), newEngine(),
 	)

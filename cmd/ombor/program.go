@@ -50,6 +50,7 @@ type program struct {
 	warehouse  *warehouse.Warehouse
 	loader     *loader.Loader
 	lake       *lake.Lake
+	keys       *contract.Keys
 	token      string // of the operator of this machine
 	audit      *audit.Log
 	gate       *access.Gate
@@ -116,6 +117,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err != nil {
 		return p, err
 	}
+	p.keys = keys
 	place, err := p.startEngine(ctx)
 	if err != nil {
 		return p, err

@@ -324,7 +324,7 @@ func newDuplicates() *cobra.Command {
 		},
 	}
 	projectFlags(c)
-	c.Flags().String("least", "", "least score, 0 to 1; 0.75 when not told")
+	c.Flags().String("least", "", "least score, 0 to 1; 0.7 when not told")
 	return c
 }
 

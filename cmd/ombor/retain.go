@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,9 @@ func (p *program) retain(ctx context.Context, decode func(any) error, _ reporter
 	out := retained{DryRun: r.DryRun, Months: months}
 	for _, m := range months {
 		out.Rows += m.Rows
+	}
+	if !r.DryRun && len(months) > 0 {
+		slog.Warn("audit: retain: facts were removed", "months", len(months), "rows", out.Rows) // a warning is always logged
 	}
 	return out, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -221,7 +222,7 @@ type fault struct {
 }
 
 // faultParts are what can have a fault, in the order in which they are told.
-var faultParts = []string{"loader", "engine", "journal", "disk"}
+var faultParts = []string{"loader", "engine", "journal", "erasure", "disk"}
 
 // faults are what is wrong now.
 func (p *program) faults(loading, asking string) []fault {
@@ -241,6 +242,9 @@ func (p *program) faults(loading, asking string) []fault {
 		list = append(list, fault{"journal", "the journal's server cannot be reached: events are refused until it is back"})
 	} else if words := p.journal.Refusing(); words != "" {
 		list = append(list, fault{"journal", "events are refused: " + words})
+	}
+	if _, err := os.Stat(filepath.Join(p.config.Data, erasingFile)); err == nil {
+		list = append(list, fault{"erasure", "the erasure of a person was interrupted, or is at work: 'ombor erase --resume' ends it"})
 	}
 	if disk := examineDisk(p.config.Data); !disk.OK {
 		list = append(list, fault{"disk", "the disk is nearly full: " + disk.Value + "; " + disk.Do})

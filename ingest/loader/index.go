@@ -73,10 +73,10 @@ func entriesAsBytes(e []entry) []byte {
 //	seg-<level>-<first generation>-<last generation>.idx
 //	                          sorted entries and BinaryFuse16 filters of their ids
 //
-// The recent entries are also in memory, at most recentEntries of them (40 MB and
-// 8 MB of slots). When they are full they become a segment of level 0, in the
-// background; 8 segments of level 0 become one of level 1, 16 of a higher level one of the
-// next. So 100 M ids lie in at most 22 segments, and 1000 M in at most 38. Segments are
+// The recent entries are also in memory, about recentEntries of them (20 MB and
+// 4 MB of slots). When they are full they become a segment of level 0, in the
+// background; 16 segments of a level become one of the next.
+// So 100 M ids lie in at most 27 segments, and 1000 M in at most 37. Segments are
 // mapped into memory: 40 bytes an entry and 2.3 bytes of filter, of which only the
 // filters need to stay in the page cache, 230 MB for 100 M ids. A segment of any size is
 // made in 20 MB.
@@ -115,18 +115,22 @@ type index struct {
 }
 
 const (
-	recentEntries = 1 << 20
-	mergeFan      = 8       // of level 0; twice as many of those above, whose merges are longer
+	recentEntries = 1 << 19
+	mergeFan      = 16
 	blockEntries  = 1 << 17 // of a segment, at most about
 )
 
-// memtable is an open-addressing hash table: slots hold position+1 in entries.
+// memtable is an open-addressing hash table: slots hold position+1 of an entry. Entries
+// stand in pages, so that growing copies none.
 type memtable struct {
 	generation uint64
 	through    uint64 // when it was frozen: what came later is in the logs of later generations
-	entries    []entry
+	pages      [][]entry
+	count      int
 	slots      []uint32
 }
+
+const pageEntries = 1 << 14
 
 func newMemtable(generation uint64) *memtable {
 	return &memtable{generation: generation, slots: make([]uint32, 1<<10)}
@@ -135,7 +139,7 @@ func newMemtable(generation uint64) *memtable {
 func (m *memtable) find(id *[16]byte, key uint64, out []entry) []entry {
 	mask := uint64(len(m.slots) - 1)
 	for at := key & mask; m.slots[at] != 0; at = (at + 1) & mask {
-		if e := &m.entries[m.slots[at]-1]; e.id == *id {
+		if e := m.at(int(m.slots[at] - 1)); e.id == *id {
 			out = append(out, *e)
 		}
 	}
@@ -143,19 +147,42 @@ func (m *memtable) find(id *[16]byte, key uint64, out []entry) []entry {
 }
 
 func (m *memtable) add(e entry) {
-	if len(m.entries)*2 >= len(m.slots) {
-		m.slots = make([]uint32, len(m.slots)*4)
-		for i := range m.entries {
+	if m.count*2 >= len(m.slots) {
+		m.slots = make([]uint32, len(m.slots)*2)
+		for i := range m.count {
 			m.place(i)
 		}
 	}
-	m.entries = append(m.entries, e)
-	m.place(len(m.entries) - 1)
+	if m.count == len(m.pages)*pageEntries {
+		m.pages = append(m.pages, make([]entry, pageEntries))
+	}
+	*m.at(m.count) = e
+	m.place(m.count)
+	m.count++
+}
+
+func (m *memtable) at(i int) *entry { return &m.pages[i/pageEntries][i%pageEntries] }
+
+// all is the entries in the order in which they came, a page at a time.
+func (m *memtable) all() iter.Seq[[]entry] {
+	return func(yield func([]entry) bool) {
+		for i, page := range m.pages {
+			if n := min(m.count-i*pageEntries, pageEntries); n <= 0 || !yield(page[:n]) {
+				return
+			}
+		}
+	}
+}
+
+// clear empties the table and keeps its memory.
+func (m *memtable) clear() {
+	m.count = 0
+	clear(m.slots)
 }
 
 func (m *memtable) place(i int) {
 	mask := uint64(len(m.slots) - 1)
-	at := m.entries[i].key() & mask
+	at := m.at(i).key() & mask
 	for m.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
@@ -275,7 +302,7 @@ func openIndex(dir string, logger *slog.Logger) (*index, error) {
 		x.unmap()
 		return nil, problem.Wrap(err, problem.Internal, "loader: index", "the first-seen index in %s cannot be read", dir)
 	}
-	n := len(x.active.entries)
+	n := x.active.count
 	for _, s := range x.segments {
 		n += s.entries
 	}
@@ -344,8 +371,8 @@ func (x *index) load() error {
 	if err := x.begin(); err != nil {
 		return err
 	}
-	if len(x.active.entries) > 0 {
-		if err := x.write(x.active.entries, x.through); err != nil {
+	if x.active.count > 0 {
+		if err := x.write(slices.Concat(slices.Collect(x.active.all())...), x.through); err != nil {
 			return err
 		}
 	}
@@ -604,7 +631,7 @@ func (x *index) turn() error {
 		s.unmap()
 	}
 	x.merged = nil
-	if len(x.active.entries) < x.most {
+	if x.active.count < x.most {
 		return nil
 	}
 	for len(x.frozen) >= 2 && x.failed == nil && !x.closed { // the background is behind: memory stays bounded
@@ -615,8 +642,7 @@ func (x *index) turn() error {
 		x.active = newMemtable(0)
 	} else { // no find reads it any more
 		x.retired = nil
-		clear(x.active.slots)
-		x.active.entries = x.active.entries[:0]
+		x.active.clear()
 	}
 	if err := x.begin(); err != nil {
 		x.active = full
@@ -644,7 +670,7 @@ func (x *index) background() {
 		if len(x.frozen) > 0 {
 			m := x.frozen[0]
 			x.mu.Unlock()
-			entries := sorted(m.entries)
+			entries := sorted(m)
 			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, m.through, len(entries), each(entries))
 			x.mu.Lock()
 			if err = serr; err == nil {
@@ -682,12 +708,8 @@ func (x *index) toMerge() []*segment {
 		for start > 0 && x.segments[start-1].level == x.segments[end-1].level {
 			start--
 		}
-		fan := mergeFan
-		if x.segments[start].level > 0 {
-			fan *= 2
-		}
-		if end-start >= fan {
-			return slices.Clone(x.segments[start : start+fan])
+		if end-start >= mergeFan {
+			return slices.Clone(x.segments[start : start+mergeFan])
 		}
 		end = start
 	}
@@ -717,23 +739,27 @@ func (x *index) unmap() {
 	x.merged, x.segments = nil, nil
 }
 
-// sorted returns the entries by id and sequence, each once. Ids are spread evenly, so a
-// counting sort by their first 16 bits leaves little to do.
-func sorted(entries []entry) []entry {
+// sorted returns a table's entries by id and sequence, each once. Ids are spread evenly, so
+// a counting sort by their first 16 bits leaves little to do.
+func sorted(m *memtable) []entry {
 	var starts [1<<16 + 1]uint32
 	bucket := func(e *entry) int { return int(e.id[0])<<8 | int(e.id[1]) }
-	for i := range entries {
-		starts[bucket(&entries[i])+1]++
+	for entries := range m.all() {
+		for i := range entries {
+			starts[bucket(&entries[i])+1]++
+		}
 	}
 	for i := 1; i < len(starts); i++ {
 		starts[i] += starts[i-1]
 	}
 	next := starts
-	out := make([]entry, len(entries))
-	for i := range entries {
-		b := bucket(&entries[i])
-		out[next[b]] = entries[i]
-		next[b]++
+	out := make([]entry, m.count)
+	for entries := range m.all() {
+		for i := range entries {
+			b := bucket(&entries[i])
+			out[next[b]] = entries[i]
+			next[b]++
+		}
 	}
 	for b := range 1 << 16 {
 		run := out[starts[b]:starts[b+1]]

@@ -34,7 +34,7 @@ func openTestIndex(t testing.TB, dir string) *index {
 func TestIndexKnowsEveryID(t *testing.T) {
 	dir := t.TempDir()
 	x := openTestIndex(t, dir)
-	const total, plan = 9*recentEntries + 1234, 100_000
+	const total, plan = (mergeFan+1)*recentEntries + 1234, 100_000
 	var batch []entry
 	for n := uint64(1); n <= total; n++ {
 		e := entry{id: idOf(n), seq: n << 20, digest: n * 3}
@@ -105,11 +105,11 @@ func TestIndexOfAnEarlierBuild(t *testing.T) {
 	dir := t.TempDir()
 	const each = 1000
 	for g := range uint64(mergeFan) {
-		var entries []entry
+		recent := newMemtable(g + 1)
 		for n := range uint64(each) {
-			entries = append(entries, entry{id: idOf(g*each + n), seq: n << 20, digest: g*each + n})
+			recent.add(entry{id: idOf(g*each + n), seq: n << 20, digest: g*each + n})
 		}
-		entries = sorted(entries)
+		entries := sorted(recent)
 		var keys []uint64
 		for i := range entries {
 			keys = append(keys, entries[i].key())
@@ -185,11 +185,11 @@ func TestIndexOfAnEarlierBuild(t *testing.T) {
 
 // A block's sift and its filter say the same, of ids that it has and of others.
 func TestSift(t *testing.T) {
-	var entries []entry
+	recent := newMemtable(1)
 	for n := range uint64(40_000) {
-		entries = append(entries, entry{id: idOf(n)})
+		recent.add(entry{id: idOf(n)})
 	}
-	s, err := writeSegment(t.TempDir(), 0, 1, 1, 1, len(entries), each(sorted(entries)))
+	s, err := writeSegment(t.TempDir(), 0, 1, 1, 1, recent.count, each(sorted(recent)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,10 +203,10 @@ func TestSift(t *testing.T) {
 	s.blocks[0].sift(list, sifted)
 	others := 0
 	for n, got := range sifted {
-		if want := s.blocks[0].may(list[n].key); got != want || n < len(entries) && !got {
+		if want := s.blocks[0].may(list[n].key); got != want || n < recent.count && !got {
 			t.Fatalf("id %d: sift says %t, the filter %t", n, got, want)
 		}
-		if got && n >= len(entries) {
+		if got && n >= recent.count {
 			others++
 		}
 	}

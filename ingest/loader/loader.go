@@ -733,9 +733,9 @@ type landing struct {
 const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
-// come that half a plan waits already. While fewer come, rollups are brought up once in
-// an Interval, and what nothing follows is rolled up at once.
-const maxLinger = 2 * time.Second
+// come that a whole plan waits already: more than the machine can keep up with. While fewer come,
+// rollups are brought up once in an Interval, and what nothing follows is rolled up at once.
+const maxLinger = 3 * time.Second
 
 // rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
 // is applied at one stroke: each application plans a statement and syncs a part for every rollup,
@@ -762,7 +762,7 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		for more := true; more && len(due) <= maxBehind; {
 			var wait time.Duration
 			switch waiting := l.waiting(due[len(due)-1].last); {
-			case waiting >= l.cfg.MaxRows/2:
+			case waiting >= l.cfg.MaxRows:
 				wait = time.Until(first.Add(maxLinger))
 			case waiting > 0:
 				wait = time.Until(began.Add(l.cfg.Interval))

@@ -190,3 +190,19 @@ func (*Keys) Format(s fmt.State, _ rune) {
 }
 func (*Keys) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (*Keys) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// Pseudonym is what a person's identifier of a kind ("pinfl") becomes at the door, in whichever
+// of its spellings it is given. One that no event could have is a BadInput error, which does
+// not repeat it.
+func (k *Keys) Pseudonym(kind, identifier string) (p [16]byte, err error) {
+	input, wrong := canonical(nil, kind, []byte(identifier))
+	if wrong != "" {
+		return p, problem.New(problem.BadInput, "the identifier %s", wrong).In("identifier")
+	}
+	for _, h := range k.pseudonymChain(kind) {
+		h.Write(input)
+		copy(p[:], h.Sum(nil))
+		input = p[:]
+	}
+	return p, nil
+}

@@ -309,7 +309,7 @@ func (r *reader) readReference(p *Pack) {
 		}
 	}
 	if in, name, ok := r.csv("calendar.holidays", r.declared.Calendar.Holidays); ok {
-		calendar.Days = reference.ReadDays(name, in, &r.issues)
+		calendar.Days, calendar.DayNames = reference.ReadDays(name, in, &r.issues)
 	}
 	if in, name, ok := r.csv("calendar.quarters", r.declared.Calendar.Quarters); ok {
 		calendar.Quarters = reference.ReadQuarters(name, in, &r.issues)

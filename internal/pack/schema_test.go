@@ -62,7 +62,7 @@ func roots(t *testing.T, name string, data []byte) []*yaml.Node {
 func TestPacksFitTheirSchemas(t *testing.T) {
 	schemas := compiled(t)
 	folders := map[string]fs.FS{"whole": os.DirFS("testdata/whole"), "uz": os.DirFS("uz")}
-	for _, name := range []string{"boston", "canada", "epa", "uk"} {
+	for _, name := range []string{"boston", "canada", "epa", "itdashboard", "uk"} {
 		folders[name] = os.DirFS("testdata/" + name)
 	}
 	for pack, files := range folders {

@@ -18,7 +18,7 @@ func shipped(t *testing.T) map[string]fs.FS {
 		t.Fatal(err)
 	}
 	packs := map[string]fs.FS{"uz": uz}
-	for _, name := range []string{"boston", "canada", "epa", "uk"} {
+	for _, name := range []string{"boston", "canada", "epa", "itdashboard", "uk"} {
 		dir := filepath.Join("testdata", name)
 		if _, err := os.Stat(dir); err != nil {
 			t.Errorf("the pack %s is not there: %v", name, err)

@@ -3,6 +3,7 @@ package reference
 import (
 	"io"
 	"sort"
+	"strings"
 	"time"
 
 	"ombor/internal/problem"
@@ -15,6 +16,7 @@ type Calendar struct {
 	Zone        *time.Location  // nil is UTC
 	Week        []time.Weekday  // working days; empty is all seven
 	Days        map[Day]DayKind // days that differ from the week's rule
+	DayNames    map[Day]Names   // what those of them are called that have a name
 	Quarters    []Quarter       // school quarters, by time
 	FiscalMonth time.Month      // month whose first day begins the fiscal year; 0 is January
 }
@@ -133,16 +135,16 @@ func (c *Calendar) Quarter(d Day) (Quarter, bool) {
 }
 
 // ReadDays reads a CSV file with the columns date, kind (holiday or working) and
-// name_…; problems are added to issues.
-func ReadDays(file string, r io.Reader, issues *problem.Issues) map[Day]DayKind {
-	days := map[Day]DayKind{}
+// name_…; problems are added to issues. It gives the kinds of the days and their names.
+func ReadDays(file string, r io.Reader, issues *problem.Issues) (map[Day]DayKind, map[Day]Names) {
+	days, called := map[Day]DayKind{}, map[Day]Names{}
 	lines := readCSV(file, r, issues)
 	if lines == nil {
-		return days
+		return days, called
 	}
 	if _, ok := lines.index["date"]; !ok {
 		issues.Add(file, 1, "date", "the column is missing")
-		return days
+		return days, called
 	}
 	for _, l := range lines.rows {
 		before := len(*issues)
@@ -164,8 +166,17 @@ func ReadDays(file string, r io.Reader, issues *problem.Issues) map[Day]DayKind 
 		default:
 			issues.Add(file, l.line, "kind", "%q is not a kind of day; allowed: holiday, working", kind)
 		}
+		names := Names{}
+		for column := range lines.index {
+			if tag, ok := strings.CutPrefix(column, columnName); ok && lines.cell(l, column) != "" {
+				names[tag] = lines.cell(l, column)
+			}
+		}
+		if len(names) > 0 {
+			called[day] = names
+		}
 	}
-	return days
+	return days, called
 }
 
 // ReadQuarters reads a CSV file with the columns code, valid_from, valid_to and

@@ -136,7 +136,7 @@ func TestCalendar(t *testing.T) {
 	var issues problem.Issues
 	c := &reference.Calendar{Zone: zone, FiscalMonth: time.April,
 		Week: []time.Weekday{time.Monday, time.Tuesday, time.Wednesday, time.Thursday, time.Friday}}
-	c.Days = reference.ReadDays("d.csv", strings.NewReader("date,kind\n2024-03-21,holiday\n2024-03-23,working\n"), &issues)
+	c.Days, c.DayNames = reference.ReadDays("d.csv", strings.NewReader("date,kind,name_en,name_uz\n2024-03-21,holiday,Navruz,Navroʻz\n2024-03-23,working,,\n"), &issues)
 	c.Quarters = reference.ReadQuarters("q.csv", strings.NewReader("code,valid_from,valid_to\n2,2024-11-11,2024-12-27\n1,2024-09-02,2024-11-03\n"), &issues)
 	if err := issues.Err(); err != nil {
 		t.Fatal(err)
@@ -150,6 +150,9 @@ func TestCalendar(t *testing.T) {
 	}
 	if d := c.AddWorkingDays(day(t, "2024-03-20"), 3); d != day(t, "2024-03-25") { // Friday 22, Saturday 23, Monday 25
 		t.Errorf("three working days after 20 March: %s", d)
+	}
+	if names := c.DayNames[day(t, "2024-03-21")]; names["en"] != "Navruz" || names["uz"] != "Navroʻz" || len(c.DayNames) != 1 {
+		t.Errorf("21 March is %v, of %d named days", names, len(c.DayNames))
 	}
 	if y := c.FiscalYear(day(t, "2025-03-31")); y != 2024 {
 		t.Errorf("fiscal year %d", y)

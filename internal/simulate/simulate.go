@@ -31,6 +31,8 @@
 //   - figure.reported: for each quarter inside the range, what each agency with
 //     certificates would report; the same numbers as its events, save for one agency in
 //     each quarter that does not report.
+//   - period.closed: ten days after each whole month of the range, what each source sent of
+//     each contract, and how many events that were; now and then a source forgets it.
 //
 // A share of the events arrives late, up to some days after it happened, and a share
 // arrives twice, the second time the same bytes ([Options.LateShare],
@@ -194,13 +196,13 @@ func (g *Generator) setScale() error {
 	case o.Events < 0 || o.Scale < 0 || o.Scale > 100:
 		return problem.New(problem.BadInput, "the number of events must not be negative, the scale must lie between 0 and 100").In("events")
 	case o.Events > 0:
-		fixed, full := float64(g.catalogueEvents()), 0.0
+		fixed, full := float64(g.catalogueEvents()+g.expectedClosings()), 0.0
 		g.scale = 1
 		full = float64(g.expected())
 		g.scale = (float64(o.Events) - fixed) / max(full-fixed, 1)
 		g.years = map[int]*yearPlan{}
 		if g.scale <= 0 {
-			return problem.New(problem.BadInput, "%d events are too few: the catalogue of services alone takes %d", o.Events, int(fixed)).In("events")
+			return problem.New(problem.BadInput, "%d events are too few: the catalogue of services and the closing of months alone take %d", o.Events, int(fixed)).In("events")
 		}
 	case o.Scale == 0:
 		g.scale = 1

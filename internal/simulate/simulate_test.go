@@ -112,7 +112,7 @@ var once = sync.OnceValue(func() []event {
 	return events
 })
 
-const decided, submitted, changed, figure = "uz.gov.request.decided.v1", "uz.gov.request.submitted.v1", "uz.gov.service.changed.v1", "uz.gov.figure.reported.v1"
+const decided, submitted, changed, figure, closed = "uz.gov.request.decided.v1", "uz.gov.request.submitted.v1", "uz.gov.service.changed.v1", "uz.gov.figure.reported.v1", "uz.gov.period.closed.v1"
 
 func isCertificate(service string) bool {
 	row, _ := uz().Reference.Table("services").Get(service)
@@ -122,7 +122,7 @@ func isCertificate(service string) bool {
 // The bytes for a seed are pinned: a change of them is a change of what everybody
 // has loaded and must be meant. They do not depend on the number of processors.
 func TestBytesArePinned(t *testing.T) {
-	const want = "461f02633674d8b42551fae6364648aa944de99a5c1cf5d76d4297c8dc8e7432"
+	const want = "f6b0e211e468f3085e0a1d4566e5852ab3b1e7e1b541b915b73be3a354ba51e7"
 	o := simulate.Options{Events: 20_000, Seed: 7, From: day(t, "2024-03-01"), To: day(t, "2024-04-30"), LateShare: 0.05, DuplicateShare: 0.03}
 	for _, processors := range []int{1, 4} {
 		before := runtime.GOMAXPROCS(processors)
@@ -200,7 +200,7 @@ func TestSummaryCounts(t *testing.T) {
 		}
 		total += c.Count
 	}
-	if total != s.Events || len(s.ByType) != 5 {
+	if total != s.Events || len(s.ByType) != 6 {
 		t.Errorf("the parts are %d, the whole %d", total, s.Events)
 	}
 	text := s.String()
@@ -398,7 +398,7 @@ func TestRangesAreCuts(t *testing.T) {
 	of := func(lines []byte) map[string]bool {
 		set := map[string]bool{}
 		for line := range bytes.Lines(lines) {
-			if text := string(line); strings.Contains(text, `"time":"2024-03-`) && !strings.Contains(text, figure) {
+			if text := string(line); strings.Contains(text, `"time":"2024-03-`) && !strings.Contains(text, figure) && !strings.Contains(text, closed) {
 				set[text] = true
 			}
 		}
@@ -529,7 +529,7 @@ func TestBadOptions(t *testing.T) {
 		"2050-01-01 is more than ten years from 2024, the published year":                 {To: day(t, "2050-01-01")},
 		"the share of late events is 1.5; a share is between 0 and 1":                     {LateShare: 1.5},
 		"the share of duplicate events is -1; a share is between 0 and 1":                 {DuplicateShare: -1},
-		"10 events are too few: the catalogue of services alone takes 1073":               {Events: 10},
+		"10 events are too few: the catalogue of services and the closing of months alone take 1133":               {Events: 10},
 		"the number of events must not be negative, the scale must lie between 0 and 100": {Scale: -1},
 	} {
 		_, err := simulate.New(uz(), o)
@@ -635,5 +635,45 @@ func TestSystemsRangesAreCuts(t *testing.T) {
 		if !within[string(line)] {
 			t.Fatalf("only in the shorter range: %s", line)
 		}
+	}
+}
+
+// What the sources say when they close a month is what they have sent of it.
+func TestClosedMonths(t *testing.T) {
+	lines, _ := run(t, simulate.Options{Scale: 0.0005, Seed: 3, Systems: true, From: day(t, "2024-02-01"), To: day(t, "2024-04-15"), LateShare: 0.02, DuplicateShare: 0.01})
+	type place struct{ source, typ, month string }
+	sent, seen := map[place]int64{}, map[string]bool{}
+	said := map[place]int64{}
+	for line := range bytes.Lines(lines) {
+		var e struct {
+			ID, Source, Type string
+			Time             time.Time
+			Data             struct {
+				Source, Contract, From, To string
+				Count                      int64
+			}
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		if seen[e.Type+e.ID] {
+			continue
+		}
+		seen[e.Type+e.ID] = true
+		sent[place{e.Source, e.Type, e.Time.In(uz().Zone).Format("2006-01")}]++
+		if e.Type == closed {
+			said[place{e.Data.Source, "uz.gov." + e.Data.Contract + ".v1", e.Data.From[:7]}] = e.Data.Count
+		}
+	}
+	for at, n := range said {
+		if sent[at] != n {
+			t.Errorf("%v: %d events, %d were told", at, sent[at], n)
+		}
+		if at.month == "2024-04" {
+			t.Errorf("%v is closed, and not over", at)
+		}
+	}
+	if len(said) < 80 {
+		t.Errorf("%d months are closed", len(said))
 	}
 }

@@ -66,6 +66,7 @@ type run struct {
 	counts      [kinds]int64
 	bySort      map[string]int64 // prepared events by contract
 	byType      map[string]int64 // events of flows by type
+	tally       tally
 }
 
 // job is a stretch of the stream to be written out by one worker.
@@ -134,7 +135,7 @@ func (g *Generator) WriteTo(ctx context.Context, w io.Writer, progress func(done
 			}
 		}
 	})
-	r := &run{Generator: g, bySort: map[string]int64{}, byType: map[string]int64{}}
+	r := &run{Generator: g, bySort: map[string]int64{}, byType: map[string]int64{}, tally: tally{}}
 	err := r.feed(ctx, work, ordered)
 	close(work)
 	close(ordered)
@@ -170,6 +171,7 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 			r.scheduleSessions(d)
 			r.scheduleFlows(d)
 		}
+		r.closeMonths(d)
 		items := r.buckets[d-r.first]
 		r.buckets[d-r.first] = nil
 		slices.SortFunc(items, func(a, b item) int {
@@ -204,6 +206,7 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 // put enters one delivery and decides whether it is late and whether it comes twice.
 func (r *run) put(it item, lot draw) {
 	r.counts[it.kind]++
+	r.note(r.nameOf(it), it.at)
 	if r.options.LateShare > 0 && chance(&lot, r.options.LateShare) {
 		it.at += dayMillis/4 + int64(lot.below(r.nation.Invented.LateDays*dayMillis-dayMillis/4))
 		r.summary.Late++
@@ -343,6 +346,9 @@ func (r *run) report() *Summary {
 	}{{contractSubmitted, r.counts[kindSubmitted]}, {contractDecided, r.counts[kindDecided]}, {contractSession, r.counts[kindSession]},
 		{contractService, r.bySort[contractService]}, {contractFigure, r.bySort[contractFigure]}} {
 		s.ByType = append(s.ByType, TypeCount{r.types[t.contract].typ, t.count})
+	}
+	if closed := r.bySort[contractClosed]; closed > 0 {
+		s.ByType = append(s.ByType, TypeCount{r.pack.Set.ByName(contractClosed, 1).Type, closed})
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.byType)) {
 		s.ByType = append(s.ByType, TypeCount{name, r.byType[name]})

@@ -567,8 +567,13 @@ func (s *Stream) Purge(ctx context.Context, before uint64) error {
 	return s.conn.fault("stream: purge "+s.name, s.s.Purge(ctx, jetstream.WithPurgeSequence(before)))
 }
 
-// followBytes bounds what a follower holds in memory ahead of its reader.
-const followBytes = 16 << 20
+// followBytes and followMessages bound what a follower holds in memory ahead of its
+// reader. Without the second the client makes room for a million messages, 8 MB that every
+// garbage collection looks through.
+const (
+	followBytes    = 16 << 20
+	followMessages = 4096
+)
 
 // Follow calls fn with every message from sequence from on (0 and 1 are the
 // first), in order, and waits for new ones, until ctx ends (its error), fn fails
@@ -597,7 +602,7 @@ func (s *Stream) follow(ctx context.Context, next uint64, fn func(Message) error
 	if err != nil {
 		return 0, s.conn.fault(op, err)
 	}
-	it, err := cons.Messages(jetstream.PullMaxBytes(followBytes))
+	it, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(followMessages, followBytes))
 	if err != nil {
 		return 0, s.conn.fault(op, err)
 	}

@@ -1,21 +1,54 @@
-// Package disclosure hides the cells of a table that would tell about a few
-// persons. It is pure: cells in, a mask out.
+// Package disclosure hides the cells of tables that would tell about a few persons. It is
+// pure: figures in, a mask out. There are two rules, for two audiences.
 //
-// # The rule for people inside
+// # Inside
 //
-// [Inside] takes one table of figures. Signed-in people may ask for its totals too, each
-// of which is a table of its own under the same rule. A cell with 1 to k−1 distinct
-// persons is hidden. A hidden cell that stands alone in a line of the table could be had
-// by subtracting the rest from the line's total; so the next smallest cell of the line is
-// hidden beside it, until at least two are hidden and together they hold k persons. What
-// could still be computed from all totals at once (lines that cross) is found by solving
-// their equations, and one more neighbour is hidden. A cell of nobody is
-// shown as zero, unless only the zeros would give the rest away.
+// [Inside] takes one table. Signed-in people may ask for its totals too, each of which is a
+// table of its own under the same rule. A cell with 1 to k−1 distinct persons is hidden. A
+// hidden cell that stands alone in a line of the table could be had by subtracting the rest
+// from the line's total; so the next smallest cell of the line is hidden beside it, until at
+// least two are hidden and together they hold k persons. What could still be computed from
+// all totals at once (lines that cross) is found by solving their equations, and one more
+// neighbour is hidden. A cell of nobody is shown as zero, unless only the zeros would give
+// the rest away. The totals' own masks are worked out from the sums of the cells' persons:
+// where the same person stands in several cells, a total may be hidden that is here taken
+// as shown, never the other way round.
 //
-// The totals' own masks are worked out from the sums of the cells' persons: where the
-// same person stands in several cells, a total may be hidden that is here taken as
-// shown, never the other way round. Nothing is said about several questions with
-// different filters: for readers outside only declared tables may be published.
+// That holds for one table with its totals. Nothing is said about the difference of two
+// questions: with other filters, other days, or tomorrow. For those who must not know, there
+// is the lattice.
+//
+// # Outside
+//
+// [Lattice] takes all that is ever published of one KPI in a year: the declared tables, for
+// calendar periods alone, with all the totals that link them (of tables over their
+// dimensions, of months in quarters, of quarters in the year), and what was published of
+// them before, shown or hidden. A hidden figure has no number at all: no numerator, no
+// denominator, no count of rows. Its rule:
+//
+//	For every figure with 1 to k−1 distinct persons, and every measure that tells how many
+//	stand behind it (rows, the denominator, the count itself), there are two tables of
+//	whole numbers, not negative, in which all that was shown is the same, and which
+//	differ in that figure by k or more.
+//
+// So whoever knows everything that was published knows the figure no closer than within k
+// rows. For other measures (the numerator of a share, an amount) the two tables differ by as
+// much as the figure itself, unless the totals alone tell more: where a total of k persons
+// and more has a numerator of 0, its parts have none either, whatever is hidden.
+//
+// The rule holds for every sequence of publications, by induction. Figures that were
+// published keep their masks: what was shown cannot be taken back, and what was hidden stays
+// hidden. A figure that is corrected is a new one beside the old; both are in the equations,
+// and an unchanged one is the same number in both, so that the rule also holds for those who
+// know which hidden figures have stayed the same. What is new can be hidden altogether, which
+// adds nothing to what was known: so a mask exists always, and figures are hidden one after
+// the other, the smallest first, until bounds (the simplex method, over the equations of the
+// hidden figures that hang together) show that it is one. The bounds are sharp: with tables
+// that do not hang together in a circle every solution of the equations is some table of all
+// persons. A bound that is reached in fractions only is not counted.
+//
+// Not in the rule: what somebody knows from elsewhere, a person's own row for one; and what
+// may be guessed from how masks are chosen.
 package disclosure
 
 import (

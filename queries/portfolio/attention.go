@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ombor/internal/contract"
 )
 
 // Severity is how grave a finding is.
@@ -94,12 +96,14 @@ func (p *Portfolio) Attention(ctx context.Context, r Request) (*Attention, error
 			}
 		}
 	}
-	place := func(f Finding) int { return slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == f.Rule }) }
 	slices.SortStableFunc(a.Findings, func(x, y Finding) int {
-		return cmp.Or(cmp.Compare(place(x), place(y)), cmp.Compare(x.Since, y.Since), byID(x.Project, y.Project))
+		return cmp.Or(cmp.Compare(place(x.Rule), place(y.Rule)), cmp.Compare(x.Since, y.Since), byID(x.Project, y.Project))
 	})
 	return a, nil
 }
+
+// place is where a rule stands in [Rules].
+func place(id string) int { return slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == id }) }
 
 // attend holds a project against every rule. Its dependencies are known by then.
 func (s *state) attend(p *project) {
@@ -108,8 +112,7 @@ func (s *state) attend(p *project) {
 	}
 	on := Date(s.on)
 	found := func(id string, since Date, format string, args ...any) {
-		i := slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == id })
-		p.findings = append(p.findings, Finding{p.ID, p.Name, p.Agency, id, Rules[i].Severity, since, fmt.Sprintf(format, args...)})
+		p.findings = append(p.findings, Finding{p.ID, p.Name, p.Agency, id, Rules[place(id)].Severity, since, fmt.Sprintf(format, args...)})
 		if !slices.Contains(p.Attention, id) {
 			p.Attention = append(p.Attention, id)
 		}
@@ -124,7 +127,7 @@ func (s *state) attend(p *project) {
 	case r.Due != NoDate && r.Due <= on+week:
 		found("report-due", r.Due, "a report is due on %s", r.Due)
 	}
-	if p.Milestones.Planned == 0 && s.portfolio.readings["milestone_planned"] != nil {
+	if p.Milestones.Planned == 0 && s.portfolio.readings[contract.RolePlanned] != nil {
 		found("no-milestones", p.Registered, "no milestone was planned since it was registered on %s", p.Registered)
 	}
 	for _, m := range p.milestones {
@@ -183,7 +186,7 @@ func (s *state) attend(p *project) {
 			found("dependency-late", NoDate, "waits for %s, which has %d overdue milestones", id, other.Milestones.Overdue)
 		}
 	}
-	place := func(id string) int { return slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == id }) }
+	slices.SortStableFunc(p.findings, func(a, b Finding) int { return cmp.Compare(place(a.Rule), place(b.Rule)) })
 	slices.SortFunc(p.Attention, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
 }
 

@@ -17,9 +17,10 @@ const (
 	budgetWeight  = 0.1
 	serviceWeight = 0.1
 
-	closeBudget   = 0.1  // of the larger of the two
-	LeastScore    = 0.75 // of the pairs that are listed when nothing else is asked
-	commonestWord = 0.1  // a word in more of the names than this does not make a candidate by itself
+	closeBudget   = 0.1 // of the larger of the two
+	LeastScore    = 0.7 // of the pairs that are listed when nothing else is asked
+	fewPairs      = 100_000
+	commonestWord = 0.1 // a word in more of the names than this does not make a candidate by itself
 )
 
 // Duplicate is a pair of projects that may be one, and why.
@@ -48,8 +49,8 @@ type Named struct {
 //
 // The likeness of two names is the Dice coefficient of their trigrams, folded
 // ([reference.Fold]: case, apostrophes, spaces); budgets are close when they differ by at
-// most a tenth of the larger. least 0 is [LeastScore]; pairs without a common word of four letters or more that
-// at most a tenth of the names have are not found.
+// most a tenth of the larger. least 0 is [LeastScore]. Where more than a hundred thousand pairs would have to be
+// looked at, those without a common word of four letters or more that at most a tenth of the names have are left out.
 func (p *Portfolio) Duplicates(ctx context.Context, r Request, least float64) ([]Duplicate, error) {
 	if least < 0 || least > 1 {
 		return nil, problem.New(problem.BadInput, "least %g is not between 0 and 1", least).In("least")
@@ -81,9 +82,16 @@ func (s *state) duplicates(fit []*project, least float64) []Duplicate {
 		}
 		all, grams = append(all, one), append(grams, trigrams(name))
 	}
-	most := max(int(commonestWord*float64(len(all))), 20)
 	seen := map[[2]int]bool{}
 	var found []Duplicate
+	if len(fit)*len(all) <= fewPairs { // of few, every one is looked at
+		everyone := make([]int, len(all))
+		for i := range everyone {
+			everyone[i] = i
+		}
+		words = map[string][]int{"": everyone}
+	}
+	most := max(int(commonestWord*float64(len(all))), len(words[""]))
 	for _, members := range words {
 		if len(members) > most {
 			continue

@@ -51,7 +51,7 @@ describe('finding', () => {
 describe('sentence', () => {
   const target: Target = {
     kpi: 'online', variant: '', kind: 'target', act: 'Decree', url: '', in_force: null, wording: '', comparator: 'at_least', value: 75, due: null, due_stated: false,
-    period: { from: null, to: null }, owner: '', owner_names: {}, where: {},
+    period: { from: null, to: null }, check: {}, owner: '', owner_names: {}, where: {},
   }
   it('tells value, parts, change, absence of a target, date and coverage', () => {
     const whole = values([cell({ numerator: 6142000, denominator: 8300000, comparison: comparison(3.1) })])

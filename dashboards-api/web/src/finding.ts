@@ -79,6 +79,7 @@ export function changeText(cell: Cell, unit: string, voice: Voice): string {
 
 export function boundText(target: Pick<HeldTarget | Target, 'comparator' | 'value'>, unit: string, voice: Voice): string {
   const words = wordsOf(voice.language)
+  if (target.value === null) return words.yesOrNo
   const texts: Record<string, string> = { at_least: words.atLeast, at_most: words.atMost, about: words.about, up_to: words.upTo }
   return fill(texts[target.comparator] ?? '{value}', { value: bound(target.value, unit, voice.language, voice.labels) })
 }

@@ -305,6 +305,43 @@ const packs = {
 		return { rows: { read: lines.length, accepted: lines.length - refused, refused }, kpis: results(kpis) };
 	},
 
+	// The portfolio of investments at the end of 31 August 2016 in Washington: figures by agency.
+	itdashboard() {
+		const on = '2016-08-31';
+		const rows = objects(readFileSync(join(data, 'us_it_dashboard/businesscase.csv'), 'utf8'));
+		const weekday = (ms) => ![0, 6].includes(new Date(ms).getUTCDay());
+		// Missing: no update in the five working days after the ninetieth day behind the last one.
+		const stale = (updated) => {
+			let at = Date.parse(updated.slice(0, 10)) + 90 * 86400e3;
+			for (let left = 5; left > 0; ) if (weekday((at += 86400e3))) left--;
+			return at < Date.parse(on);
+		};
+		// "449.401" million dollars in cents, without a float.
+		const cents = (text) => {
+			const [whole, part = ''] = text.split('.');
+			return BigInt(whole + part.padEnd(8, '0'));
+		};
+		const agencies = {};
+		for (const r of rows) {
+			for (const key of [r['Agency Code'].trim(), '']) {
+				const f = (agencies[key] ??= { projects: 0, active: 0, stale: 0, expert_rated: 0, points: 0, budgeted: 0n });
+				f.projects++;
+				f.active++;
+				if (stale(r['Date of Last Investment Detail Update'])) f.stale++;
+				if (r['Date of Last Update to CIO Evaluation'].slice(0, 10) <= on) {
+					f.expert_rated++;
+					f.points += +r['Evaluation (by Agency CIO)'];
+				}
+				for (const name of ['PY1 and Prior', 'PY', 'CY', 'BY']) f.budgeted += cents(r[`Funding ${name} ($ M)`]);
+			}
+		}
+		for (const f of Object.values(agencies)) {
+			f.expert_rating = f.points / f.expert_rated;
+			f.budgeted = Number(f.budgeted);
+		}
+		return { rows: { read: rows.length, accepted: rows.length, refused: 0 }, agencies };
+	},
+
 	xroad() {
 		const day = (ms) => new Intl.DateTimeFormat('en-CA', { timeZone: 'Europe/Tallinn' }).format(+ms);
 		const records = readFileSync(join(data, 'xroad_sample/opendata_sample.tsv'), 'utf8').split('\n').filter((l) => l !== '').map((line) => {

@@ -143,7 +143,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
           <div className="big"><Figure cell={row.cell} unit={row.unit} /><TargetLine target={target} unit={row.unit} /></div>
           <TargetBar cell={row.cell} target={target} />
           <div className="under">
-            <Spark cells={row.months} unit={row.unit} bound={target.value} />
+            <Spark cells={row.months} unit={row.unit} bound={target.value ?? undefined} />
             <span className="gap">
               {gapText(target, row.unit, language, words)}
               <span className="due">{target.due && target.due_stated ? fill(words.due, { day: day(target.due, language) }) : words.dueNotStated}</span>

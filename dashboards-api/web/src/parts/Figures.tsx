@@ -18,7 +18,7 @@ export function Figure({ cell, unit }: { cell: Cell; unit: string }) {
   )
 }
 
-const shapes: Record<string, string> = { reached: '●', behind: '▲', open: '▲', missed: '■', unmeasured: '○', published: '○' }
+const shapes: Record<string, string> = { reached: '●', on_course: '●', at_risk: '▲', off_course: '■', open: '○', missed: '■', unmeasured: '○', published: '○' }
 
 // Status says how a target stands by colour, shape and word.
 export function Status({ target }: { target: HeldTarget }) {
@@ -50,7 +50,7 @@ export function gapText(target: HeldTarget, unit: string, language: string, word
 
 // TargetBar shows the value against the target on an axis from zero.
 export function TargetBar({ cell, target }: { cell: Cell; target: HeldTarget }) {
-  if (!measured(cell) || target.value <= 0) return null
+  if (!measured(cell) || target.value === null || target.value <= 0) return null
   const end = Math.max(cell.value!, target.value) * 1.08
   return (
     <svg className={`target-bar ${target.status}`} viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
