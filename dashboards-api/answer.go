@@ -19,6 +19,7 @@ import (
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
+	"ombor/queries"
 )
 
 // An answer is what a handler returns: a JSON value and, where the same facts
@@ -69,6 +70,10 @@ func (s *server) serve(r route) gin.HandlerFunc {
 		if values, err = narrow(scope, values, allowed); err != nil {
 			s.fail(c.Writer, c.Request, err)
 			return
+		}
+		if access.Of(c.Request.Context()).Is(access.Public) && slices.Contains(allowed, "audience") {
+			values["audience"] = string(queries.Outside)
+			scope = access.Scope{Dimension: "audience", Value: "outside"} // nobody inside is shown this answer as his
 		}
 		if r.fresh {
 			h.Set("Cache-Control", "no-store")

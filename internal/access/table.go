@@ -68,8 +68,8 @@ var Table = []Rule{
 
 	// Figures.
 	{Name: "GET /v1/kpis/:id/values", Roles: readersP, Own: true},
-	{Name: "GET /v1/scorecard", Roles: readersP, Own: true},
-	{Name: "GET /v1/targets", Roles: readersP},
+	{Name: "GET /v1/scorecard", Roles: readers, Own: true},
+	{Name: "GET /v1/targets", Roles: readers},
 	{Name: "GET /v1/changes", Roles: readers},
 	{Name: "GET /v1/kpis/:id/why", Roles: readers, Own: true},
 	{Name: "GET /v1/kpis/:id/gap", Roles: readers, Own: true},
