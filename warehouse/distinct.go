@@ -203,8 +203,13 @@ func (w *Warehouse) CountDistinct(ctx context.Context) (int, error) {
 			if err != nil {
 				return made, err
 			}
+			gone, err := w.NotKept(ctx, d.Contract, "time")
+			if err != nil {
+				return made, err
+			}
 			for _, p := range periods {
-				if p.Ready {
+				// What was counted before facts went stays; without them it would be too few.
+				if p.Ready || slices.ContainsFunc(gone, func(g Gone) bool { return g.First <= p.Last && p.First <= g.Last }) {
 					continue
 				}
 				if err := w.countPeriod(ctx, d, grain, p); err != nil {
