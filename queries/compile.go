@@ -19,9 +19,10 @@ type statement struct {
 	columns []columnOf
 	table   string
 	why     string
-	exact   bool // persons are not in it: they are counted from facts
-	settled bool // persons are in it, and exact
-	facts   bool // it reads facts, which may not be kept any longer
+	exact   bool                   // persons are not in it: they are counted from facts
+	settled bool                   // persons are in it, and exact
+	facts   bool                   // it reads facts, which may not be kept any longer
+	ready   map[reference.Day]bool // but not for the periods that begin on these days
 
 	parts []part // and from: what joint needs; none when it reads several tables
 	from  string

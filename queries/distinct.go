@@ -53,8 +53,10 @@ func (q *Queries) counted(ctx context.Context, qn *question) (*statement, error)
 		return nil, err
 	}
 	var ready, anew []string
+	kept := map[reference.Day]bool{}
 	for _, p := range periods {
 		if p.Ready && p.First >= qn.from && p.Last <= qn.to { // all of it was asked for
+			kept[p.From] = true
 			ready = append(ready, fmt.Sprintf("('%s',%d,%d)", p.From, p.Through, p.Rows))
 		} else {
 			anew = append(anew, p.From.String())
@@ -88,7 +90,7 @@ func (q *Queries) counted(ctx context.Context, qn *question) (*statement, error)
 		s.parts, s.from = parts, from
 		s.sql = selectSQL(parts, from)
 	} else {
-		s.params["anew"], s.facts = array(anew), true
+		s.params["anew"], s.facts, s.ready = array(anew), true, kept
 		s.why += fmt.Sprintf("; %d of %d are counted anew", len(anew), len(periods))
 		facts, factsFrom := q.overFacts(qn, 0, s.params, q.periodSQL(grain, "_day")+" IN CAST({anew:Array(String)}, 'Array(Date)')")
 		s.sql = "SELECT *\nFROM (\n" + selectSQL(parts, from) + "\nUNION ALL\n" + selectSQL(facts, factsFrom) + "\n)"

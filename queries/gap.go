@@ -83,6 +83,9 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	if err != nil {
 		return nil, err
 	}
+	if q.special(qn.version) {
+		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say where it could come from", qn.kpi.ID)
+	}
 	v := qn.version
 	stock := v.Basis == kpi.Stock
 	if stock {

@@ -193,6 +193,9 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 			default:
 				c.suppress()
 			}
+			if c.State == Suppressed {
+				c.Simulated = false // that there are rows is hidden, too
+			}
 			q.settle(qn, src, said, &c)
 			if len(list) > 1 {
 				c.corrected(list[len(list)-1].on, list[len(list)-2], true)

@@ -94,6 +94,7 @@ func TestGoldenPack(t *testing.T) {
 			golden(t, filepath.Join("testdata", "pack", k.ID+".txt"), out.String())
 		})
 	}
+	t.Run("choice", func(t *testing.T) { choice(t, n, q) })
 	files, err := filepath.Glob(filepath.Join("testdata", "pack", "*.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +106,47 @@ func TestGoldenPack(t *testing.T) {
 	if len(silent) > len(n.pack.KPIs)/10 {
 		t.Errorf("too many KPIs have no value in the simulated half of a year: %s", strings.Join(silent, ", "))
 	}
+}
+
+// choice: of all tables that can answer, the plan names the one with the fewest rows that are
+// there: a breakdown by region leaves the services aside.
+func choice(t *testing.T, n *half, q *queries.Queries) {
+	plans := map[string]*queries.Plan{}
+	for _, by := range []string{"", "region", "service", "region,intake", "region,service"} {
+		r := queries.Request{KPI: "requests", From: n.from, To: n.to, Plan: true}
+		if by != "" {
+			r.By = strings.Split(by, ",")
+		}
+		plans[by] = values(t, q, r).Plan
+		dims := strings.Split(plans[by].Table, "__time__")
+		for _, rollup := range n.w.Rollups(n.w.Contract("request.decided")) {
+			fits := rollup.At == "time" && (len(rollup.Dims) > 1 || slices.Contains(rollup.Dims, "_source") && by == "")
+			for _, d := range r.By {
+				fits = fits && slices.Contains(rollup.Dims, d)
+			}
+			rows, err := n.w.Rows(context.Background(), n.w.Table(rollup))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, holds := rollup.Column(kpi.Term{Func: kpi.CountRows}); fits && holds && rows < plans[by].Rows && declared(n.pack, "requests", rollup.Dims) {
+				t.Errorf("by %q is read from %s with %d rows, and %s has %d", by, plans[by].Table, plans[by].Rows, rollup.Name, rows)
+			}
+		}
+		if by == "region,service" && len(dims) > 1 { // no set has both
+			t.Errorf("by %q is read from %s", by, plans[by].Table)
+		}
+	}
+	if !(plans[""].Rows < plans["region"].Rows && plans["region"].Rows < plans["service"].Rows && plans["region"].Rows < plans["region,intake"].Rows) {
+		t.Errorf("rows that were read: %d as a whole, %d by region, %d by service, %d by region and intake", plans[""].Rows, plans["region"].Rows, plans["service"].Rows, plans["region,intake"].Rows)
+	}
+}
+
+// declared says whether a KPI's default definition declares a set.
+func declared(p *pack.Pack, id string, set []string) bool {
+	k := p.KPIs[slices.IndexFunc(p.KPIs, func(k *kpi.KPI) bool { return k.ID == id })]
+	return slices.ContainsFunc(k.Versions[0].Rollups, func(s []string) bool {
+		return slices.Equal(slices.Sorted(slices.Values(s)), slices.Sorted(slices.Values(set)))
+	})
 }
 
 // special says whether a version reads a contract with special fields.

@@ -97,7 +97,7 @@ fields:
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &town{pack: p, w: warehousetest.Open(t, p.Set, p.KPIs), checker: contract.NewChecker(p.Set, keys, contract.Limits{}), today: day("2024-01-01")}
+	n := &town{pack: p, w: warehousetest.Open(t, p.Set, p.KPIs), checker: contract.NewChecker(p.Set, keys, contract.Limits{Own: true}), today: day("2024-01-01")}
 	closing := map[string]time.Duration{}
 	for id, source := range p.Sources {
 		closing[id] = source.Closing

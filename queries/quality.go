@@ -86,7 +86,7 @@ func NewQuality(w *warehouse.Warehouse, set *contract.Set, refs *reference.Set, 
 }
 
 // Arrival is what came of the events of one source and contract at the door and in the
-// journal, by days of receipt.
+// journal.
 type Arrival struct {
 	Source, Type                      string
 	Conflict, Rejected, Damaged, Held uint64
@@ -122,12 +122,13 @@ type Finding struct {
 	Words    reference.Names `json:"words"`    // the finding in one sentence, in uz, ru and en
 	Owner    string          `json:"owner"`    // code of the organisation that can mend it
 	Since    Date            `json:"since"`    // the day from which it is so
-	Examples []string        `json:"examples"` // rows, by their open fields; five at the most
+	Examples []string        `json:"examples"` // rows, by their open fields; five at the most, none of contracts with persons
 }
 
 // Findings lists what is wrong, the gravest first, then by source, contract, rule and
 // period. arrivals are told by those who keep them; none leaves the rules out that need
-// them. The error is that of the warehouse.
+// them. A source, type or rule that does not exist is BadInput; other errors are those of
+// the warehouse.
 func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Arrival) ([]Finding, error) {
 	r.From, r.To = open(r.From), open(r.To)
 	counts := map[*contract.Contract]map[string]map[reference.Day]int64{}
@@ -412,13 +413,17 @@ func (y *Quality) rules(ctx context.Context, c *contract.Contract, r FindingsReq
 const maxExamples = 5
 
 // examples gives findings of one rule rows that break it, told by their labels and the
-// rule's fields, as far as these are open.
+// rule's fields, as far as these are open. Rows of a contract with persons or special
+// fields are never told.
 func (y *Quality) examples(ctx context.Context, c *contract.Contract, condition string, ruleFields []string, from string, found []Finding) error {
+	if c.Special() || slices.ContainsFunc(c.Fields, func(f contract.Field) bool { return f.Type == contract.Person }) {
+		return nil
+	}
 	var parts []string
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		label := f.EmptyIsAbsent() && f.Name != c.Window.From && f.Name != c.Window.To
-		if f.Class == contract.Open && f.Type != contract.Person && (label || slices.Contains(ruleFields, f.Name)) {
+		if f.Class == contract.Open && (label || slices.Contains(ruleFields, f.Name)) {
 			parts = append(parts, "if("+present(c, f.Name)+", concat('"+f.Name+"=', assumeNotNull(toString("+quote(f.Name)+"))), '')")
 		}
 	}

@@ -39,6 +39,45 @@
 // [Queries.Scorecard] asks for a period, the one before and the months of a KPI in one
 // statement, and puts KPIs that read the same table into one.
 //
+// # Open, closed, published
+//
+// A period is open until every source of the contracts has closed it, or its deadline has
+// passed (closing.go). [Queries.Publish] works out what is to be published then, figures and
+// masks, as events; who calls it brings them into the journal. With [Outside] a question is
+// answered from these alone, and so are figures of contracts with special fields to anybody.
+//
+// # What moved a figure
+//
+// A ratio R = Σn ÷ Σd over units (services, say) changes for three reasons, and the
+// change is the sum of three parts, exactly. Period 0 is the earlier one. Of the units that
+// have cases in both periods, B, let w = d ÷ Σd over B be the weight of a unit, r = n ÷ d
+// its rate, and B0, B1 the ratio over B alone in each period. Then R1 − R0 is
+//
+//	reported  (R1 − B1) + (B0 − R0)       who reported: units with cases in one period only
+//	mix       Σ (w1 − w0) · (r0 + r1)/2   which of the units in both were used
+//	rates     Σ (r1 − r0) · (w0 + w1)/2   the units in both themselves
+//
+// Each mean of before and after makes the parts the same whichever is taken first (the
+// Shapley value of the two factors), and turned round when the periods are. A unit's share
+// of a part is
+//
+//	reported  (n1 − d1·B1) ÷ D1, or (d0·B0 − n0) ÷ D0
+//	mix       (w1 − w0) · ((r0 + r1)/2 − (B0 + B1)/2)
+//	rates     (r1 − r0) · (w0 + w1)/2
+//
+// where D is Σd over all; the mean of B0 and B1 changes no sum, since Σw is 1, and says that
+// a unit better than the rest raises the ratio by growing. Without any unit in both, (R0 +
+// R1)/2 stands for B0 and B1. A count has the parts appeared (Σn1 of units that were not
+// there), gone (−Σn0 of those that are no more) and same (Σ(n1 − n0) of the others).
+//
+// Everything is computed in exact fractions. What is shown is rounded so that it adds up:
+// the change is the difference of the two values as shown, the parts add up to it and the
+// units of a part to the part (largest remainders).
+//
+// Units that disclosure hides in one of the two periods, and what is not provided unit by
+// unit, are taken together, as one that is never named. So nothing here is computed from more than the two tables of
+// values by unit and their totals, which have their own masks.
+//
 // # Few persons
 //
 // Where a definition names its persons, package disclosure decides which cells are

@@ -29,6 +29,9 @@ func (q *Queries) withhold(ctx context.Context, qn *question, s *statement, a *a
 	}
 	for i := range a.cells {
 		c := &a.cells[i]
+		if s.ready[c.From] {
+			continue
+		}
 		first := c.From
 		if qn.version.Basis == kpi.Stock {
 			first = reference.Day(-1 << 31)

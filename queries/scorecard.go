@@ -182,6 +182,8 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 		return row, err
 	}
 	switch {
+	case q.special(v):
+		err = q.rowPublished(ctx, qn, src, row)
 	case v.Basis == kpi.Reported:
 		err = q.rowReported(ctx, qn, row)
 	case v.Basis == kpi.Stock:
@@ -282,6 +284,28 @@ func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row 
 	}
 	row.Cell, row.Months = &a.cells[0], a.cells[2:]
 	row.Cell.Comparison = comparison(row.Cell, before.String(), &a.cells[1])
+	return nil
+}
+
+// rowPublished tells what is published: of a contract with special fields nothing else is.
+func (q *Queries) rowPublished(ctx context.Context, qn *question, src *sources, row *ScorecardRow) error {
+	said, err := q.closings(ctx, qn)
+	if err != nil {
+		return err
+	}
+	asked := *qn
+	a, err := q.answerPublished(ctx, &asked, src, said)
+	if err != nil || len(a.cells) == 0 {
+		return err
+	}
+	last := a.cells[len(a.cells)-1:]
+	before, earlier := q.earlier(&asked, last)
+	b, err := q.answerPublished(ctx, before, src, said)
+	if err != nil {
+		return err
+	}
+	match(before.grain, last, earlier, b.cells)
+	row.Cell = &last[0]
 	return nil
 }
 

@@ -561,14 +561,17 @@ func (w *writer) note(sentence string) {
 	}
 }
 
-// head are the comments before the query.
+// head is the comment before the query. It begins with a slash: a command line would take
+// what begins with -- for a flag.
 func (w *writer) head() string {
 	qn := w.question
 	k, v := qn.kpi, qn.version
 	var b strings.Builder
 	say := func(format string, args ...any) {
-		b.WriteString("-- " + strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ") + "\n")
+		text := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+		b.WriteString(strings.ReplaceAll(text, "*/", "* /") + "\n")
 	}
+	b.WriteString("/*\n")
 	say("%s (%s), version %d%s, in %s", k.Title.In("en"), k.ID, v.Version, map[bool]string{true: ", variant " + v.Variant}[v.Variant != ""], k.Unit)
 	say("%s", k.About.In("en"))
 	say("Source: %s", v.Source)
@@ -609,7 +612,7 @@ func (w *writer) head() string {
 	for _, n := range w.answer.Notes {
 		say("%s", n)
 	}
-	return b.String()
+	return b.String() + "*/\n"
 }
 
 // signed is a term as a signed number, so that the parts of several contracts are of one type.

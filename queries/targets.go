@@ -209,11 +209,24 @@ func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to, knownOn
 	case v.Basis == kpi.Events && from == reference.NoDay && t.Period.To == reference.NoDay:
 		qn.from = q.calendar.start(Year, to)
 	}
-	a, err := q.answer(ctx, qn, src)
+	a, err := q.told(ctx, qn, src)
 	if err != nil || len(a.cells) == 0 {
 		return qn, nil, err
 	}
 	return qn, &a.cells[len(a.cells)-1], nil
+}
+
+// told answers a question as [Queries.Values] does: of contracts with special fields by what
+// is published.
+func (q *Queries) told(ctx context.Context, qn *question, src *sources) (*answer, error) {
+	if !q.special(qn.version) {
+		return q.answer(ctx, qn, src)
+	}
+	said, err := q.closings(ctx, qn)
+	if err != nil {
+		return nil, err
+	}
+	return q.answerPublished(ctx, qn, src, said)
 }
 
 // held holds what was published for the whole, or for the part that the filter names,

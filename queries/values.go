@@ -373,7 +373,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 			}
 			q.fill(qn, &c, sum, len(seen) > 0, money)
 			a.cells = append(a.cells, c)
-			persons = append(persons, disclosure.Cell{Key: append([]string{p.label}, split(by, len(qn.by))...), Persons: sum.persons, Size: sum.cases})
+			persons = append(persons, disclosure.Cell{Key: append([]string{p.label}, split(by, len(qn.by))...), Persons: q.enough(sum.persons), Size: sum.cases})
 		}
 	}
 	a.coverage = src.coverage(anySeen, qn.to)
@@ -384,6 +384,10 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	}
 	return a, q.withhold(ctx, qn, s, a)
 }
+
+// enough is a number of persons as far as it matters. A rollup counts no further, and what is
+// hidden must not hang on the table that was read.
+func (q *Queries) enough(persons int) int { return min(persons, q.k+1) }
 
 // hide suppresses the cells of one table that tell of too few persons, and those that
 // would give them away.
@@ -725,7 +729,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 				}
 			}
 			a.cells = append(a.cells, c)
-			persons = append(persons, disclosure.Cell{Key: split(by, len(qn.by)), Persons: sum.persons, Size: sum.cases})
+			persons = append(persons, disclosure.Cell{Key: split(by, len(qn.by)), Persons: q.enough(sum.persons), Size: sum.cases})
 		}
 		a.coverage = coverage
 		if qn.version.Backlog != nil { // each day is a table of its own: days of a stock are not added up

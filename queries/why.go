@@ -13,38 +13,6 @@ import (
 	"ombor/internal/reference"
 )
 
-// What moved a figure.
-//
-// A ratio R = Σn ÷ Σd over units (services, say) changes for three reasons, and the
-// change is the sum of three parts, exactly. Period 0 is the earlier one. Of the units that
-// have cases in both periods, B, let w = d ÷ Σd over B be the weight of a unit, r = n ÷ d
-// its rate, and B0, B1 the ratio over B alone in each period. Then R1 − R0 is
-//
-//	reported  (R1 − B1) + (B0 − R0)       who reported: units with cases in one period only
-//	mix       Σ (w1 − w0) · (r0 + r1)/2   which of the units in both were used
-//	rates     Σ (r1 − r0) · (w0 + w1)/2   the units in both themselves
-//
-// Each mean of before and after makes the parts the same whichever is taken first (the
-// Shapley value of the two factors), and turned round when the periods are. A unit's share
-// of a part is
-//
-//	reported  (n1 − d1·B1) ÷ D1, or (d0·B0 − n0) ÷ D0
-//	mix       (w1 − w0) · ((r0 + r1)/2 − (B0 + B1)/2)
-//	rates     (r1 − r0) · (w0 + w1)/2
-//
-// where D is Σd over all; the mean of B0 and B1 changes no sum, since Σw is 1, and says that
-// a unit better than the rest raises the ratio by growing. Without any unit in both, (R0 +
-// R1)/2 stands for B0 and B1. A count has the parts appeared (Σn1 of units that were not
-// there), gone (−Σn0 of those that are no more) and same (Σ(n1 − n0) of the others).
-//
-// Everything is computed in exact fractions. What is shown is rounded so that it adds up:
-// the change is the difference of the two values as shown, the parts add up to it and the
-// units of a part to the part (largest remainders).
-//
-// Units that disclosure hides in one of the two periods, and what is not provided unit by
-// unit, are taken together, as one that is never named. So nothing here is computed from more than the two tables of
-// values by unit and their totals, which have their own masks.
-
 // WhyRequest asks what moved a figure between two periods.
 type WhyRequest struct {
 	Request                            // Grain is not used; By are the units, by default the finest; Compare by default Previous
@@ -121,8 +89,8 @@ type Contribution struct {
 
 // Why tells what moved a figure. Of a figure that is no sum over units (quantiles,
 // distinct counts, least and greatest values, values per inhabitants) and of one that is
-// hidden or missing in one of the periods it is a BadInput error that says so; other
-// errors are those of Values.
+// hidden or missing in one of the periods, or reads fields of class special, it is a BadInput
+// error that says so; other errors are those of Values.
 func (q *Queries) Why(ctx context.Context, r WhyRequest) (*Why, error) {
 	c, err := q.change(ctx, r)
 	if err != nil {
@@ -292,6 +260,9 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	qn, err := q.question(ctx, ask)
 	if err != nil {
 		return nil, err
+	}
+	if q.special(qn.version) {
+		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say what moved it", qn.kpi.ID)
 	}
 	v := qn.version
 	if err := sumsUp(qn); err != nil {

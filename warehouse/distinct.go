@@ -191,8 +191,8 @@ func startOf(grain string, d reference.Day) reference.Day {
 
 // CountDistinct makes anew the counts of every period into which a row has come, or out of
 // which one has gone, since they were made, and returns how many periods that were. A period
-// is counted with what facts hold now. Interrupted, or run twice at once, it leaves nothing
-// that is untrue.
+// is counted with what facts hold now; one of which facts are not kept any longer keeps the
+// count that it has. Interrupted, or run twice at once, it leaves nothing that is untrue.
 func (w *Warehouse) CountDistinct(ctx context.Context) (int, error) {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
@@ -203,8 +203,13 @@ func (w *Warehouse) CountDistinct(ctx context.Context) (int, error) {
 			if err != nil {
 				return made, err
 			}
+			gone, err := w.NotKept(ctx, d.Contract, "time")
+			if err != nil {
+				return made, err
+			}
 			for _, p := range periods {
-				if p.Ready {
+				// What was counted before facts went stays; without them it would be too few.
+				if p.Ready || slices.ContainsFunc(gone, func(g Gone) bool { return g.First <= p.Last && p.First <= g.Last }) {
 					continue
 				}
 				if err := w.countPeriod(ctx, d, grain, p); err != nil {

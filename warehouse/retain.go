@@ -156,7 +156,13 @@ func (w *Warehouse) retirements(ctx context.Context) ([]Retired, map[string][]Go
 		return w.retired.months, w.retired.spans, nil
 	}
 	months, spans := []Retired{}, map[string][]Gone{}
-	err := w.each(ctx, "warehouse: what is retired", "SELECT table, month, dated, toInt64(first), toInt64(last), through, rows FROM "+name(w.databases.meta)+".retired", nil, func(scan Scan) error {
+	var there uint64 // the table comes with the migration, which another server's loader may not have run yet
+	err := w.each(ctx, "warehouse: what is retired", "SELECT count() FROM system.tables WHERE database = {meta:String} AND name = 'retired'",
+		map[string]string{"meta": w.databases.meta}, func(scan Scan) error { return scan(&there) })
+	if err != nil || there == 0 {
+		return months, spans, err
+	}
+	err = w.each(ctx, "warehouse: what is retired", "SELECT table, month, dated, toInt64(first), toInt64(last), through, rows FROM "+name(w.databases.meta)+".retired", nil, func(scan Scan) error {
 		var r Retired
 		var table, dated string
 		var first, last int64

@@ -12,28 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 )
-
-// The database ombor is what analysts see; docs/sql.md describes it. Everything in it
-// follows from the pack:
-//
-//   - <contract>_v<major>: a view of the rows that stand, exact, with pseudonyms in place
-//     of persons and times on the clock of the country; <contract>_v<major>_ledger: every
-//     row with its sign, for what was known on a day;
-//   - <table>: a reference table, one row for each code; <table>_history: a row for each
-//     span in which a code had one meaning;
-//   - calendar: a row for each day;
-//   - kpi_values: every figure that was published of a closed period, masked as it was
-//     published, with the day from which it was known. Figures of open periods are not in it.
-//
-// A contract with a field of class special has neither view of its own.
-//
-// A view costs nothing to keep. It reads what was taken back (the rows of sign −1) for
-// every question, which are few, and passes every condition on to the facts' own index;
-// no FINAL is needed.
 
 // object is a view or a table of the analysts' database.
 type object struct {
@@ -86,20 +70,25 @@ func (w *Warehouse) MigrateViews(ctx context.Context, refs *reference.Set) error
 		return err
 	}
 	var notes []string
-	for _, o := range w.objects(refs) {
-		digest, err := o.digest()
-		if err != nil {
+	for _, stage := range w.objects(refs) {
+		group, inner := errgroup.WithContext(ctx)
+		group.SetLimit(atOnce)
+		for _, o := range stage {
+			digest, err := o.digest()
+			if err != nil {
+				return err
+			}
+			have, there := made[o.name]
+			delete(made, o.name)
+			if have == digest {
+				continue
+			}
+			group.Go(func() error { return w.make(inner, o, there) })
+			notes = append(notes, fmt.Sprintf("(%s, %s)", literal(o.name), literal(digest)))
+		}
+		if err := group.Wait(); err != nil {
 			return err
 		}
-		have, there := made[o.name]
-		delete(made, o.name)
-		if have == digest {
-			continue
-		}
-		if err := w.make(ctx, o, there); err != nil {
-			return err
-		}
-		notes = append(notes, fmt.Sprintf("(%s, %s)", literal(o.name), literal(digest)))
 	}
 	for _, gone := range slices.Sorted(maps.Keys(made)) {
 		if made[gone] == "" {
@@ -170,31 +159,32 @@ func (w *Warehouse) make(ctx context.Context, o object, there bool) error {
 	return nil
 }
 
-// objects are everything that the database should have; views after what they read.
-func (w *Warehouse) objects(refs *reference.Set) []object {
-	var list []object
+// objects are everything that the database should have, in stages: each reads the ones
+// before it alone.
+func (w *Warehouse) objects(refs *reference.Set) [][]object {
+	var views, tables, histories []object
+	taken := map[string]bool{"calendar": true}
 	for _, c := range w.contracts {
 		if c.Name == contract.FigurePublished {
-			list = append(list, w.published(c))
+			views = append(views, w.published(c))
 		}
-		if c.Special() {
-			continue
+		if !c.Special() {
+			views = append(views, w.viewOf(c), w.ledgerOf(c))
 		}
-		list = append(list, w.viewOf(c), w.ledgerOf(c))
 	}
-	taken := map[string]bool{"calendar": true}
-	for _, o := range list {
+	for _, o := range views {
 		taken[o.name] = true
 	}
+	tables = append(tables, calendarOf(refs.Calendar()))
 	for _, table := range refs.Tables() {
-		t := refs.Table(table)
-		for _, o := range w.dimension(t) {
-			if !taken[o.name] { // a contract's name comes first
-				list, taken[o.name] = append(list, o), true
-			}
+		now, history := w.dimension(refs.Table(table))
+		if taken[now.name] || taken[history.name] {
+			continue // a contract's name comes first
 		}
+		taken[now.name], taken[history.name] = true, true
+		tables, histories = append(tables, now), append(histories, history)
 	}
-	return append(list, calendarOf(refs.Calendar()))
+	return [][]object{views, tables, histories}
 }
 
 // viewOf is the view of a contract's rows that stand.
@@ -298,7 +288,7 @@ func aboutField(f *contract.Field) string {
 }
 
 // dimension is a reference table as it is now and through time.
-func (w *Warehouse) dimension(t *reference.Table) []object {
+func (w *Warehouse) dimension(t *reference.Table) (now, history object) {
 	var languages, plainColumns []string
 	for _, col := range t.Columns {
 		if tag, ok := strings.CutPrefix(col, "name_"); ok {
@@ -331,8 +321,8 @@ func (w *Warehouse) dimension(t *reference.Table) []object {
 		}
 		return list
 	}
-	now := object{name: t.Name, about: "The table " + t.Name + " of the pack: one row for each code, with its latest meaning.", columns: columns, order: []string{"code"}}
-	history := object{name: t.Name + "_history", about: "The table " + t.Name + " through time: one row for each span in which a code had one meaning.", columns: spans, order: []string{"code"}}
+	now = object{name: t.Name, about: "The table " + t.Name + " of the pack: one row for each code, with its latest meaning.", columns: columns, order: []string{"code"}}
+	history = object{name: t.Name + "_history", about: "The table " + t.Name + " through time: one row for each span in which a code had one meaning.", columns: spans, order: []string{"code"}}
 	for i, row := range t.Rows() {
 		if i+1 == len(t.Rows()) || t.Rows()[i+1].Code != row.Code {
 			now.rows = append(now.rows, cells(row))
@@ -342,7 +332,7 @@ func (w *Warehouse) dimension(t *reference.Table) []object {
 	if told, ok := w.told(t, languages); ok {
 		history = told
 	}
-	return []object{now, history}
+	return now, history
 }
 
 func dayOrNull(d reference.Day) any {

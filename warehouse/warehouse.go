@@ -27,6 +27,26 @@
 // comment; a rollup whose definition changed is filled anew beside the old one,
 // from facts, and takes its place in one step.
 //
+// # The analysts' database
+//
+// The database ombor is what analysts see; docs/sql.md describes it. Everything in it
+// follows from the pack:
+//
+//   - <contract>_v<major>: a view of the rows that stand, exact, with pseudonyms in place
+//     of persons and times on the clock of the country; <contract>_v<major>_ledger: every
+//     row with its sign, for what was known on a day;
+//   - <table>: a reference table, one row for each code; <table>_history: a row for each
+//     span in which a code had one meaning;
+//   - calendar: a row for each day;
+//   - kpi_values: every figure that was published of a closed period, masked as it was
+//     published, with the day from which it was known. Figures of open periods are not in it.
+//
+// A contract with a field of class special has neither view of its own.
+//
+// A view costs nothing to keep. It reads what was taken back (the rows of sign −1) for
+// every question, which are few, and passes every condition on to the facts' own index;
+// no FINAL is needed.
+//
 // # Migrations
 //
 // Fixed tables come from migrations/*.sql, every one of them idempotent. A

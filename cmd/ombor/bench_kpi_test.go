@@ -3,142 +3,271 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"regexp"
+	"os/exec"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"ombor/internal/kpi"
 	"ombor/internal/pack"
+	"ombor/internal/reference"
+	"ombor/queries"
+	"ombor/warehouse"
 )
 
-// questions are KPIs with one breakdown for which their definitions declare rollups.
-var questions = []question{
-	{"requests", "region"},
-	{"requests", "service"},
-	{"online-processing-share", "agency"},
-	{"certificate-online-share", "region"},
-	{"on-time-share", "region"},
-}
-
 const (
-	askedDays   = 120 // questions of each kind, each with a first day of its own
+	asked       = 5 // questions of each breakdown, each with a first day of its own
 	connections = 8
 	burst       = 5 * time.Second // of answers to one question
 )
+
+// fullYear is about how many events the simulated year of all systems has at full scale.
+const fullYear = 29_500_000
+
+// breakdown is one KPI by one declared set of dimensions.
+type breakdown struct {
+	kpi, variant string
+	by           []string
+}
 
 // TestBenchKPI measures answers over HTTP. It fails when rollups and facts do not
 // give the same figures, never for a time.
 func TestBenchKPI(t *testing.T) {
 	r := newReport(t, "kpi")
-	events := number(t, "EVENTS", 1_000_000)
+	events := number(t, "EVENTS", 20_000_000)
 	p := embedded(t)
-	scale := 1.03 * float64(events) / nationalYear // nearly the whole year, so that periods differ
-	file, _ := decided(t, p, events, scale)
+	s := serve(t, fresh(t))
+	loaded := s.loadYear(t, float64(events)/fullYear)
 
-	// The same events in two servers, whose packs differ in one thing: one declares no
-	// rollups by dimension, so that the compiler of questions falls back on facts.
-	rollups, facts := serve(t, fresh(t)), serve(t, fresh(t), "--pack", withoutRollups(t))
-	for _, s := range []*server{rollups, facts} {
-		if l, result := s.load(file); l.Accepted != int64(events) {
-			t.Fatalf("load: %+v %s", l, result.stderr)
+	// The same questions to the same engine, by a pack that declares no rollups: the compiler of
+	// questions falls back on facts. Without HTTP and JSON, which favours it.
+	bare := embedded(t)
+	for _, k := range bare.KPIs {
+		for i := range k.Versions {
+			k.Versions[i].Rollups = nil
 		}
 	}
-	r.machine(rollups.sql("SELECT version()"))
+	w, err := warehouse.Open(t.Context(), warehouse.Config{Socket: s.socket(), Persons: p.K, Timeout: 10 * time.Minute}, bare.Set, bare.KPIs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() }) // its engine is about to be stopped
+	facts := queries.New(w, bare.KPIs, bare.Reference, queries.Options{K: p.K})
+
+	r.machine(s.sql("SELECT version()"))
 	began := load(t)
-	r.say("settings  %d request.decided over a year, 2 servers with everything embedded; client and servers share the cores", events)
-	r.say("          each question with %d different first days, every one of them to the last day of the year, asked of both servers by turns", askedDays)
+	r.say("settings  %d events of all systems over a year, %d loaded; client and server share the cores", events, loaded)
+	r.say("          each linear KPI with each declared set of dimensions over a year, %d different first days; from facts twice", asked)
 	r.say("")
-	r.say("cold, whole answer over HTTP, ms                 rollup p50    p99    facts p50    p99   facts/rollup")
+	r.say("uncached, ms                     sets   rollup p50    p99    facts p50    p99   facts/rollup")
 	var allRollups, allFacts, ratios []float64
-	for _, q := range questions {
-		q.same(t, rollups, facts)
+	sets := breakdowns(p)
+	for i := 0; i < len(sets); {
 		var fast, slow, times []float64
-		first := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-		for day := range askedDays {
-			from := first.AddDate(0, 0, day+1).Format(time.DateOnly)
-			a, b := timed(t, q.url(rollups, from)), timed(t, q.url(facts, from))
-			fast, slow, times = append(fast, a), append(slow, b), append(times, b/a)
+		k, first := sets[i], i
+		for ; i < len(sets) && sets[i].kpi == k.kpi && sets[i].variant == k.variant; i++ {
+			b := sets[i]
+			whole := b.same(t, s, facts)
+			var mine []float64
+			for day := range asked {
+				mine = append(mine, timed(t, b.url(s, firstDay(day+1))))
+			}
+			again := b.fromFacts(t, facts, firstDay(1))
+			fast, slow = append(fast, mine...), append(slow, whole, again)
+			times = append(times, median([]float64{whole, again})/median(mine))
 		}
-		r.say("%-24s by %-18s %10.1f %6.1f %12.1f %6.1f %14.1f", q.kpi, q.by, median(fast), quantile(fast, 0.99), median(slow), quantile(slow, 0.99), median(times))
+		r.say("%-32s %4d %12.1f %6.1f %12.1f %6.1f %14.1f", strings.TrimSpace(k.kpi+" "+k.variant), i-first, median(fast), quantile(fast, 0.99), median(slow), quantile(slow, 0.99), median(times))
 		allRollups, allFacts, ratios = append(allRollups, fast...), append(allFacts, slow...), append(ratios, times...)
 	}
-	r.say("%-46s %10.1f %6.1f %12.1f %6.1f %14.1f", "all", median(allRollups), quantile(allRollups, 0.99), median(allFacts), quantile(allFacts, 0.99), median(ratios))
+	r.say("%-32s %4d %12.1f %6.1f %12.1f %6.1f %14.1f", "all", len(sets), median(allRollups), quantile(allRollups, 0.99), median(allFacts), quantile(allFacts, 0.99), median(ratios))
+	ratio := median(ratios)
+	if large := s.large(t, p, sets, ratios); len(large) > 0 {
+		ratio = median(large)
+		r.say("%d of these sets stand on a million facts or more: facts/rollup %.1f, least %.1f", len(large), ratio, quantile(large, 0))
+	}
 	r.say("")
-	one := questions[0].url(rollups, "2024-01-01")
+	var cards, counts []float64
+	for day := range asked {
+		cards = append(cards, timed(t, s.url+"/v1/scorecard?from="+firstDay(day)+"&to=2024-12-31"))
+		for _, id := range []string{"active-users", "active-identities"} {
+			counts = append(counts, timed(t, fmt.Sprintf("%s/v1/kpis/%s/values?from=2024-01-01&to=2024-12-31&grain=%s", s.url, id, []string{"year", "quarter", "month", "year&by=region", "month&by=region"}[day])))
+		}
+	}
+	r.say("scorecard of %d KPIs, uncached: p50 %.0f ms, most %.0f ms", len(p.KPIs), median(cards), quantile(cards, 1))
+	r.say("distinct persons of a year, uncached: p50 %.1f ms, most %.1f ms", median(counts), quantile(counts, 1))
+	one := breakdown{kpi: "requests", by: []string{"region"}}.url(s, "2024-01-01")
 	response, _ := get(t, one, "")
 	answers, latencies := hammer(t, one, response.Header.Get("ETag"), http.StatusNotModified)
 	r.say("If-None-Match, %d connections: %.0f answers/s, p50 %.2f ms, p99 %.2f ms", connections, answers, median(latencies), quantile(latencies, 0.99))
 	answers, latencies = hammer(t, one, "", http.StatusOK)
 	r.say("whole, from memory, %d connections: %.0f answers/s, p50 %.2f ms, p99 %.2f ms", connections, answers, median(latencies), quantile(latencies, 0.99))
 	r.say("")
+	r.say("rows and MiB on disk of facts and of rollups by month of receipt")
+	for line := range strings.Lines(s.sql("SELECT partition, sumIf(rows, database = 'facts'), round(sumIf(bytes_on_disk, database = 'facts') / 1048576, 1), sumIf(rows, database = 'rollups'), round(sumIf(bytes_on_disk, database = 'rollups') / 1048576, 1) FROM system.parts WHERE active AND database IN ('facts', 'rollups') AND partition != 'tuple()' GROUP BY partition ORDER BY partition")) {
+		r.say("%s", strings.TrimRight(line, "\n"))
+	}
+	r.say("the largest rollups: rows, MiB")
+	for line := range strings.Lines(s.sql("SELECT table, sum(rows), round(sum(bytes_on_disk) / 1048576, 1) FROM system.parts WHERE active AND database = 'rollups' GROUP BY table ORDER BY 3 DESC LIMIT 8")) {
+		r.say("%s", strings.TrimRight(line, "\n"))
+	}
+	r.say("")
 	r.say("load      %s before the first question, %s after the last", began, load(t))
-	r.say("kpi/facts ratio %.2f", median(ratios))
+	r.say("kpi/raw ratio %.2f", ratio)
 }
 
-type question struct{ kpi, by string }
-
-func (q question) url(s *server, from string) string {
-	return s.url + "/v1/kpis/" + q.kpi + "/values?" + url.Values{"by": {q.by}, "from": {from}, "to": {"2024-12-31"}}.Encode()
-}
-
-// same holds the two servers' answers against each other, and the tables that they
-// come from against what is to be measured.
-func (q question) same(t *testing.T, rollups, facts *server) {
+// loadYear pipes a simulated year of all systems into the server, nothing twice, and returns
+// how many events were accepted.
+func (s *server) loadYear(t *testing.T, scale float64) int64 {
 	t.Helper()
-	var cells [2]string
-	for i, s := range []*server{rollups, facts} {
-		var answer struct {
-			Cells json.RawMessage
-			Plan  struct{ Table string }
-		}
-		_, body := get(t, q.url(s, "2024-01-01")+"&plan=true", "")
-		if err := json.Unmarshal(body, &answer); err != nil {
-			t.Fatal(err)
-		}
-		if database := []string{"rollups", "facts"}[i]; !strings.Contains(answer.Plan.Table, database) {
-			t.Fatalf("%s by %s is read from %s, not from %s", q.kpi, q.by, answer.Plan.Table, database)
-		}
-		cells[i] = string(answer.Cells)
-	}
-	if cells[0] != cells[1] {
-		t.Errorf("%s by %s from rollups:\n%s\nfrom facts:\n%s", q.kpi, q.by, cells[0], cells[1])
-	}
-}
-
-// withoutRollups is a copy of the pack in which no KPI declares rollups.
-func withoutRollups(t *testing.T) string {
-	t.Helper()
-	files, err := pack.Embedded("uz")
+	simulation := exec.CommandContext(t.Context(), binary, "simulate", "--scale", fmt.Sprint(scale), "--duplicates", "0")
+	lines, err := simulation.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(fresh(t), "pack")
-	if err := os.CopyFS(dir, files); err != nil {
+	var out, complaints bytes.Buffer
+	loading := exec.CommandContext(t.Context(), binary, "load", "--data", s.data, "--wait", "--format", "json", "-")
+	loading.Stdin, loading.Stdout, loading.Stderr = lines, &out, &complaints
+	if err := simulation.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kpis, err := filepath.Glob(filepath.Join(dir, "kpis", "*.yaml"))
+	if err := loading.Run(); err != nil {
+		t.Fatalf("load: %v: %s", err, complaints.String())
+	}
+	if err := simulation.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var l loaded
+	if err := json.Unmarshal([]byte(lastLine(out.String())), &l); err != nil {
+		t.Fatal(err)
+	}
+	return l.Accepted
+}
+
+// breakdowns are the KPIs that rollups answer, by each declared set of dimensions. What is
+// answered from published tables alone is not among them.
+func breakdowns(p *pack.Pack) (list []breakdown) {
+	for _, k := range p.KPIs {
+		for _, variant := range k.Variants() {
+			v, err := k.Select(variant, 0, reference.NoDay)
+			if err != nil || v.Basis != kpi.Events || v.Distinct != nil || v.Match != nil ||
+				v.Numerator != nil && !v.Numerator.Retractable() || v.Denominator != nil && !v.Denominator.Retractable() {
+				continue
+			}
+			if slices.ContainsFunc(v.Sides(), func(s kpi.Side) bool { return p.Set.ByName(s.From, 0).Special() }) {
+				continue
+			}
+			for _, set := range v.Rollups {
+				list = append(list, breakdown{k.ID, variant, set})
+			}
+		}
+	}
+	return list
+}
+
+func firstDay(n int) string {
+	return time.Date(2024, 1, 1+n, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+}
+
+func (b breakdown) url(s *server, from string) string {
+	return s.url + "/v1/kpis/" + b.kpi + "/values?" + url.Values{"by": {strings.Join(b.by, ",")}, "variant": {b.variant}, "from": {from}, "to": {"2024-12-31"}}.Encode()
+}
+
+// fromFacts is how long the answer takes from facts, in milliseconds.
+func (b breakdown) fromFacts(t *testing.T, facts *queries.Queries, from string) float64 {
+	t.Helper()
+	_, took := b.ask(t, facts, from)
+	return took
+}
+
+func (b breakdown) ask(t *testing.T, facts *queries.Queries, from string) (*queries.Result, float64) {
+	t.Helper()
+	first, err := reference.ParseDay(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	declared := regexp.MustCompile(`(?m)^ +rollups: \[.*\n`)
-	for _, name := range kpis {
-		text := declared.ReplaceAllString(contents(t, name), "")
-		if strings.Contains(text, "rollups:") {
-			t.Fatalf("%s: rollups are declared in a way that this test does not know", name)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+	last, err := reference.ParseDay("2024-12-31")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	result, err := facts.Values(t.Context(), queries.Request{KPI: b.kpi, Variant: b.variant, By: b.by, From: first, To: last, Plan: true})
+	took := milliseconds(time.Since(began))
+	if err != nil {
+		t.Fatalf("%s by %v from facts: %v", b.kpi, b.by, err)
+	}
+	return result, took
+}
+
+// toldFigure is what must be the same of a cell, whatever it was read from. Both sides take quantiles
+// from the same buckets; that those are right within their error is for the tests to say.
+type toldFigure struct {
+	Period      string          `json:"period"`
+	Numerator   json.RawMessage `json:"numerator"`
+	Denominator json.RawMessage `json:"denominator"`
+	Value       *float64        `json:"value"`
+	State       string          `json:"state"`
+	Cases       *int64          `json:"cases"`
+	Quantiles   json.RawMessage `json:"quantiles"`
+}
+
+// same holds the server's answer against the one from facts, and the tables that they
+// come from against what is to be measured. It returns how long facts took, in milliseconds.
+func (b breakdown) same(t *testing.T, s *server, facts *queries.Queries) float64 {
+	t.Helper()
+	var fast, slow struct {
+		Cells []toldFigure
+		Plan  struct{ Table string }
+	}
+	_, body := get(t, b.url(s, "2024-01-01")+"&plan=true", "")
+	if err := json.Unmarshal(body, &fast); err != nil {
+		t.Fatal(err)
+	}
+	result, took := b.ask(t, facts, "2024-01-01")
+	text, err := json.Marshal(result)
+	if err == nil {
+		err = json.Unmarshal(text, &slow)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(fast.Plan.Table, "rollups") || !strings.Contains(slow.Plan.Table, "facts") {
+		t.Fatalf("%s by %v is read from %s, and from %s", b.kpi, b.by, fast.Plan.Table, slow.Plan.Table)
+	}
+	if !reflect.DeepEqual(fast.Cells, slow.Cells) {
+		t.Errorf("%s by %v differs:\n%+v\nfrom facts:\n%+v", b.kpi, b.by, fast.Cells, slow.Cells)
+	}
+	return took
+}
+
+// large are the ratios of the breakdowns whose facts are a million rows or more, where
+// a rollup matters.
+func (s *server) large(t *testing.T, p *pack.Pack, sets []breakdown, ratios []float64) (list []float64) {
+	t.Helper()
+	rows := map[string]bool{}
+	for line := range strings.Lines(s.sql("SELECT table FROM system.parts WHERE active AND database = 'facts' GROUP BY table HAVING sum(rows) >= 1000000")) {
+		rows[strings.TrimSpace(line)] = true
+	}
+	for i, b := range sets {
+		k := p.KPIs[slices.IndexFunc(p.KPIs, func(k *kpi.KPI) bool { return k.ID == b.kpi })]
+		v, err := k.Select(b.variant, 0, reference.NoDay)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if c := p.Set.ByName(v.Sides()[0].From, 0); c != nil && rows[c.Table()] {
+			list = append(list, ratios[i])
+		}
 	}
-	return dir
+	return list
 }
 
 var client = &http.Client{Transport: asOperator{&http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}}}

@@ -37,7 +37,7 @@ type config struct {
 	TLSKey          string        `koanf:"tls-key"`          // PEM file of its key
 	Roles           string        `koanf:"roles"`            // what this server does: door, loader, api, separated by commas
 	MemoryLimit     int64         `koanf:"memory-limit"`     // bytes the embedded engine may use; 0: 2 GiB or half of the machine
-	IndexRecent     int           `koanf:"index-recent"`     // ids that the loader keeps in memory before they become a file of the index; 0: 1,048,576
+	IndexRecent     int           `koanf:"index-recent"`     // ids that the loader keeps in memory before they become a file of the index; 0: 524,288
 	PublishEvery    time.Duration `koanf:"publish-every"`    // how often it is looked whether a period has closed; 0: never
 
 	unseeded bool // a command that only starts the parts: the pack's reference events are not sent
@@ -62,7 +62,7 @@ func serveFlags(c *cobra.Command) {
 	f.String("tls-key", "", "PEM file of the certificate's key")
 	f.String("roles", allRoles, "what this server does; one that does not do everything shares --journal, --warehouse and --lake with others")
 	f.Int64("memory-limit", 0, "bytes that the embedded engine may use; 0 means 2 GiB or half of the machine, the smaller")
-	f.Int("index-recent", 0, "ids that the loader keeps in memory, 48 bytes each, before they become a file of its index; 0 means 1048576")
+	f.Int("index-recent", 0, "ids that the loader keeps in memory, 48 bytes each, before they become a file of its index; 0 means 524288")
 	f.Duration("publish-every", time.Minute, "how often it is looked whether a period has closed, whose figures are then published; 0 means never")
 	f.String("config", "", "YAML file with the same keys as these flags")
 }

@@ -313,6 +313,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 			t.Fatal(r.stderr)
 		}
 		d.contracts(systems)
+		d.projects(systems)
 		d.figures("loaded")
 		d.tables()
 		d.refusals()
@@ -501,6 +502,9 @@ func (d *described) quarantine() {
 	for _, query := range []string{"since=yesterday", "since=2024-02-01&until=2024-01-01", "colour=red"} {
 		d.ask(asked{path: "/v1/quality", query: query, status: 400})
 	}
+	for _, query := range []string{"rule=nothing", "source=nobody", "type=uz.gov.nothing.v1", "from=yesterday", "from=2024-02-01&to=2024-01-01"} {
+		d.ask(asked{path: "/v1/quality/findings", query: query, status: 400})
+	}
 }
 
 // eventsOf are the lines of a file that hold one type of event.
@@ -575,6 +579,9 @@ func (d *described) contracts(file string) {
 		}
 	}
 	d.ask(asked{path: "/v1/contracts/{type}", id: "uz.gov.nothing.v1", status: 404})
+	d.ask(asked{path: "/v1/dictionary", query: "type=uz.gov.request.decided.v1", status: 200})
+	d.ask(asked{path: "/v1/dictionary", query: "type=uz.gov.nothing.v1", status: 400})
+	d.ask(asked{path: "/v1/services", query: "known_on=2999-01-01", status: 400})
 	d.ask(asked{path: "/v1/contracts/{type}", id: "uz.gov.request.decided.v1", query: "format=csv", status: 400})
 }
 
@@ -685,7 +692,7 @@ func (d *described) everywhere() {
 	t := d.s.t
 	t.Helper()
 	ids := map[string]string{"/v1/kpis/{id}": "requests", "/v1/kpis/{id}/values": "requests", "/v1/contracts/{type}": "uz.gov.request.decided.v1", "/v1/receipts/{id}": "AQ",
-		"/v1/quarantine/{id}": d.entry, "/v1/quarantine/{id}/fix": d.entry}
+		"/v1/quarantine/{id}": d.entry, "/v1/quarantine/{id}/fix": d.entry, "/v1/projects/{id}": "P-1"}
 	for path, item := range d.paths {
 		id, foreign := ids[path], http.MethodPost
 		if item, _ := item.(map[string]any); item["get"] != nil {

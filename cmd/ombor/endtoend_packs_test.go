@@ -88,7 +88,8 @@ func TestPacks(t *testing.T) {
 func holdAgainst(t *testing.T, s *server, want expected, grain string) {
 	t.Helper()
 	compared := 0
-	for id, periods := range want.KPIs {
+	for name, periods := range want.KPIs {
+		id, variant, _ := strings.Cut(name, "@") // digital-take-up@of-all is a variant
 		dimensions := map[string]bool{}
 		for _, byDimension := range periods {
 			for dimension := range byDimension {
@@ -97,6 +98,9 @@ func holdAgainst(t *testing.T, s *server, want expected, grain string) {
 		}
 		for dimension := range dimensions {
 			var arguments []string
+			if variant != "" {
+				arguments = append(arguments, "--variant", variant)
+			}
 			if dimension != "" {
 				arguments = append(arguments, "--by", dimension)
 			}
@@ -116,15 +120,15 @@ func holdAgainst(t *testing.T, s *server, want expected, grain string) {
 					c, ok := got[period][key]
 					if !ok {
 						if !nothing(figures) {
-							t.Errorf("%s %s %s=%q: no cell, want %v", id, period, dimension, key, figures)
+							t.Errorf("%s %s %s=%q: no cell, want %v", name, period, dimension, key, figures)
 						}
 						continue
 					}
 					if text(c["state"]) == "suppressed" {
-						t.Errorf("%s %s %s=%q is hidden; open data has no persons", id, period, dimension, key)
+						t.Errorf("%s %s %s=%q is hidden; open data has no persons", name, period, dimension, key)
 						continue
 					}
-					compareCell(t, fmt.Sprintf("%s %s %s=%q", id, period, dimension, key), c, figures)
+					compareCell(t, fmt.Sprintf("%s %s %s=%q", name, period, dimension, key), c, figures)
 					compared++
 				}
 			}

@@ -3,8 +3,10 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,5 +226,30 @@ func TestPortfolioOfInvestments(t *testing.T) {
 	r = ombor(t, "projects", "import", changed, "--mapping", "evaluated", "--dry-run", "--data", s.data)
 	if !strings.Contains(r.stdout, "changed 1, unchanged 746") || !strings.Contains(r.stdout, "colour: green → yellow") || r.code != 0 {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// projects asks for the portfolio that was loaded from a file, and for what that file would change.
+func (d *described) projects(file string) {
+	t := d.s.t
+	t.Helper()
+	list := read[struct{ Projects []struct{ ID string } }](t, d.ask(asked{path: "/v1/projects", query: "on=2024-12-31", status: 200}))
+	if len(list.Projects) < 12 {
+		t.Errorf("%d simulated projects", len(list.Projects))
+	}
+	for _, p := range list.Projects {
+		d.ask(asked{path: "/v1/projects/{id}", id: p.ID, query: "on=2024-12-31", status: 200})
+	}
+	for _, query := range []string{"on=2024-12-31", "on=2024-12-31&by=serves", "known_on=2001-01-01", "on=2024-12-31&agency=ministry-of-justice&by=stage"} {
+		d.ask(asked{path: "/v1/portfolio", query: query, status: 200})
+	}
+	d.ask(asked{path: "/v1/portfolio", query: "by=mood", status: 400})
+	d.ask(asked{path: "/v1/portfolio/attention", query: "on=2024-12-31", status: 200})
+	d.ask(asked{path: "/v1/portfolio/duplicates", query: "on=2024-12-31&least=0.1", status: 200})
+	d.ask(asked{path: "/v1/projects/{id}", id: "nothing", status: 404})
+	counts := read[struct{ Counts map[string]int }](t, d.ask(asked{path: "/v1/differences", method: http.MethodPost, header: map[string]string{"Content-Type": "application/x-ndjson"},
+		body: bytes.Join(eventsOf(t, file, "uz.gov.project.registered.v1"), []byte("\n")), status: 200})).Counts
+	if counts["unchanged"] < 12 || counts["new"]+counts["changed"]+counts["conflict"] != 0 {
+		t.Errorf("what is loaded would change: %v", counts)
 	}
 }

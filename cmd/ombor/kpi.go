@@ -295,7 +295,11 @@ func marks(cell map[string]any, unit string) string {
 	}
 	if comparison, ok := cell["comparison"].(map[string]any); ok {
 		if difference, ok := comparison["difference"].(float64); ok {
-			said = append(said, fmt.Sprintf("%+.1f since %s", difference, text(comparison["period"])))
+			against := "since " + text(comparison["period"])
+			if comparison["period"] == cell["period"] {
+				against = "against the whole"
+			}
+			said = append(said, fmt.Sprintf("%+.1f %s", difference, against))
 		}
 	}
 	if open, _ := cell["open"].(bool); open {

@@ -159,7 +159,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		return p, err
 	}
 	p.watch(ctx)
-	p.publish(ctx, checker)
+	p.publish(ctx, contract.NewChecker(p.pack.Set, keys, contract.Limits{Own: true}))
 	handler, err := p.api()
 	if err != nil {
 		return p, err

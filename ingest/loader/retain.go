@@ -37,6 +37,11 @@ func (l *Loader) Retain(ctx context.Context, now time.Time, dry bool) ([]warehou
 			months = append(months, found...)
 			return err
 		}
+		if len(found) > 0 { // of periods that were touched since they were counted
+			if _, err := l.cfg.Warehouse.CountDistinct(ctx); err != nil {
+				return err
+			}
+		}
 		for _, m := range found {
 			if err := l.hold(ctx); err != nil {
 				return err

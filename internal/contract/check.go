@@ -16,6 +16,7 @@ type Limits struct {
 	Text  int              // bytes of a text; 64 KiB
 	Depth int              // nesting of objects and arrays; 32
 	Now   func() time.Time // what time it is, for times in the future; time.Now
+	Own   bool             // takes figure.published, which Ombor alone writes; to others it is an unknown type
 }
 
 const (

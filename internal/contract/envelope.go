@@ -322,7 +322,7 @@ func (b *Batch) tableOf(typ []byte) *table {
 	if b.last != nil && b.last.contract.Type == string(typ) {
 		return b.last
 	}
-	if c := b.checker.set.byType[string(typ)]; c != nil {
+	if c := b.checker.set.byType[string(typ)]; c != nil && (c.Name != FigurePublished || b.checker.limits.Own) {
 		return b.table(c.compiled)
 	}
 	return nil

@@ -117,10 +117,10 @@ func (p *Portfolio) Role(c *Contract) (PortfolioRole, bool) {
 	return PortfolioRole{}, false
 }
 
-// Check adds what hinders the portfolio from being read: a role that does not exist, a
-// contract without a field that its role needs or with one of another type, ended
-// stages that no project can have, and no registered projects at all. at says where
-// the portfolio is declared, field is put before the names of its keys.
+// Check tells bad what hinders the portfolio from being read, by the key of the
+// declaration: a role that does not exist, a contract without a field that its role needs
+// or with one of another type, ended stages that no project can have, no contract of
+// registered projects, and numbers of days that make no sense.
 func (p *Portfolio) Check(bad func(field, format string, args ...any)) {
 	var names []string
 	for _, role := range portfolioRoles {

@@ -109,7 +109,7 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 		variant = k.Versions[0].Variant
 	}
 	if !slices.Contains(k.Variants(), variant) {
-		return nil, problem.New(problem.NotFound, "the KPI %q has no variant %q; it has: %s", k.ID, variant, strings.Join(k.Variants(), ", ")).In("variant")
+		return nil, problem.New(problem.NotFound, "the KPI %q has no variant %q; it has: %s", k.ID, variant, strings.TrimPrefix(strings.Join(k.Variants(), ", "), ", ")).In("variant")
 	}
 	var found *Version
 	var have []string

@@ -41,6 +41,8 @@
 // keeps its bounds, whatever the sender says of it. Beside it stands the KPI as it is.
 //
 // Likely duplicates. See [Portfolio.Duplicates]. What needs attention: [Rules].
+//
+// [Portfolio.Difference] says what events of any contract would change, before they are sent.
 package portfolio
 
 import (

@@ -186,29 +186,47 @@ func (p *Portfolio) rows(ctx context.Context, r *reading, q question, selected, 
 	}
 	sql := fmt.Sprintf("%s\nFROM %s\nWHERE _sign > 0 AND _day <= toDate({on:String})%s%s AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0%s)\n%s",
 		selected, facts, known, condition, facts, known, order)
+	// One row is scanned into the same places as the one before, and what it holds is kept in
+	// pieces of a few thousand values: tens of thousands of rows leave little behind.
+	var ms, day, count, due int64
+	var seq uint64
+	var simulated bool
+	texts, wholes, decimals := make([]string, len(r.texts)), make([]int64, len(r.wholes)), make([]float64, len(r.decimals))
+	into := []any{&ms, &seq, &day, &simulated, &count, &due}
+	for i := range texts {
+		into = append(into, &texts[i])
+	}
+	for i := range wholes {
+		into = append(into, &wholes[i])
+	}
+	for i := range decimals {
+		into = append(into, &decimals[i])
+	}
 	var all []event
+	var keptTexts piece[string]
+	var keptWholes piece[int64]
+	var keptDecimals piece[float64]
 	err := p.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
-		e := event{of: r, texts: make([]string, len(r.texts)), wholes: make([]int64, len(r.wholes)), decimals: make([]float64, len(r.decimals))}
-		var day, due int64
-		into := make([]any, 0, 6+len(e.texts)+len(e.wholes)+len(e.decimals))
-		into = append(into, &e.ms, &e.seq, &day, &e.simulated, &e.count, &due)
-		for i := range e.texts {
-			into = append(into, &e.texts[i])
-		}
-		for i := range e.wholes {
-			into = append(into, &e.wholes[i])
-		}
-		for i := range e.decimals {
-			into = append(into, &e.decimals[i])
-		}
 		if err := scan(into...); err != nil {
 			return err
 		}
-		e.day, e.due = reference.Day(day), Date(due)
-		all = append(all, e)
+		all = append(all, event{of: r, ms: ms, seq: seq, day: reference.Day(day), simulated: simulated, count: count, due: Date(due),
+			texts: keptTexts.keep(texts), wholes: keptWholes.keep(wholes), decimals: keptDecimals.keep(decimals)})
 		return nil
 	})
 	return all, err
+}
+
+// piece keeps copies of short slices side by side.
+type piece[T any] []T
+
+func (p *piece[T]) keep(values []T) []T {
+	if len(*p)+len(values) > cap(*p) {
+		*p = make([]T, 0, max(4096, len(values)))
+	}
+	at := len(*p)
+	*p = append(*p, values...)
+	return (*p)[at:len(*p):len(*p)]
 }
 
 // read folds what is known at a moment into projects. Of the project named whole, every
