@@ -17,6 +17,7 @@ export OMBOR_SHARED
 include warehouse/engine/library/library.mk
 include internal/objects/minio.mk
 include internal/stream/nats.mk
+include internal/access/provider.mk
 include dashboards-api/web/web.mk
 
 GO_FILES := $(shell find . -name '*.go' -not -path './dashboards-api/web/node_modules/*' -not -path './.tools/*')
@@ -72,7 +73,7 @@ $(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
 compiler:
 	@command -v gcc >/dev/null || { echo "== installing gcc"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 
-test-go: compiler $(LIBCHDB) $(MINIO) $(NATS_SERVER) $(WEB_STAMP) lint ## Go tests under the race detector
+test-go: compiler $(LIBCHDB) $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(WEB_STAMP) lint ## Go tests under the race detector
 	go test -race -timeout 20m ./...
 
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine

@@ -47,7 +47,7 @@ func TestBenchScale(t *testing.T) {
 		s.accept(file, events)
 		out.took = time.Since(began)
 		out.door, out.engine = usageOf(t, s.command.Process.Pid).since(door), usageOf(t, s.engineOf()).since(engine)
-		out.anonymous, out.mapped = s.resident("RssAnon"), s.resident("RssFile")
+		out.anonymous, out.mapped = s.residentOf("RssAnon"), s.residentOf("RssFile")
 		s.stop()
 		return out
 	}
@@ -89,7 +89,7 @@ func TestBenchScale(t *testing.T) {
 }
 
 // resident is a line of the server's /proc status, in bytes.
-func (s *server) resident(line string) int64 {
+func (s *server) residentOf(line string) int64 {
 	s.t.Helper()
 	var kib int64
 	if _, err := fmt.Sscanf(after(s.t, fmt.Sprintf("/proc/%d/status", s.command.Process.Pid), line), "%d kB", &kib); err != nil {
