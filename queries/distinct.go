@@ -71,11 +71,7 @@ func (q *Queries) counted(ctx context.Context, qn *question) (*statement, error)
 		s.why = fmt.Sprintf("counts of each %s by %s are kept while nothing touches it", grain, dimension)
 	}
 	s.params["grain"], s.params["dimension"], s.params["ready"] = string(grain), dimension, "["+strings.Join(ready, ",")+"]"
-	var parts []part
-	for _, p := range q.grouping(qn, "period", "", func(string) string { return "value" }) {
-		parts = append(parts, p)
-	}
-	parts = append(parts, part{colNumerator, "Numerator", "toString(max(n))", "sum"}, part{colN, "Cases", "max(cases)", "sum"},
+	parts := append(q.grouping(qn, "period", "", func(string) string { return "value" }), part{colNumerator, "Numerator", "toString(max(n))", "sum"}, part{colN, "Cases", "max(cases)", "sum"},
 		part{colRetracted, "Retracted", "max(retracted)", "sum"}, part{colSimulated, "Simulated", "max(simulated)", "sum"})
 	if s.settled {
 		parts = append(parts, part{colPersons, "Persons", "max(n)", "sum"})

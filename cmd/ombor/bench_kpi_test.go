@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	asked       = 5 // questions of each breakdown, each with a first day of its own
+	firstDays   = 5 // questions of each breakdown, each with a first day of its own
 	connections = 8
 	burst       = 5 * time.Second // of answers to one question
 )
@@ -67,7 +67,7 @@ func TestBenchKPI(t *testing.T) {
 	r.machine(s.sql("SELECT version()"))
 	began := load(t)
 	r.say("settings  %d events of all systems over a year, %d loaded; client and server share the cores", events, loaded)
-	r.say("          each linear KPI with each declared set of dimensions over a year, %d different first days; from facts twice", asked)
+	r.say("          each linear KPI with each declared set of dimensions over a year, %d different first days; from facts twice", firstDays)
 	r.say("")
 	r.say("uncached, ms                     sets   rollup p50    p99    facts p50    p99   facts/rollup")
 	var allRollups, allFacts, ratios []float64
@@ -79,7 +79,7 @@ func TestBenchKPI(t *testing.T) {
 			b := sets[i]
 			whole := b.same(t, s, facts)
 			var mine []float64
-			for day := range asked {
+			for day := range firstDays {
 				mine = append(mine, timed(t, b.url(s, firstDay(day+1))))
 			}
 			again := b.fromFacts(t, facts, firstDay(1))
@@ -97,7 +97,7 @@ func TestBenchKPI(t *testing.T) {
 	}
 	r.say("")
 	var cards, counts []float64
-	for day := range asked {
+	for day := range firstDays {
 		cards = append(cards, timed(t, s.url+"/v1/scorecard?from="+firstDay(day)+"&to=2024-12-31"))
 		for _, id := range []string{"active-users", "active-identities"} {
 			counts = append(counts, timed(t, fmt.Sprintf("%s/v1/kpis/%s/values?from=2024-01-01&to=2024-12-31&grain=%s", s.url, id, []string{"year", "quarter", "month", "year&by=region", "month&by=region"}[day])))

@@ -143,7 +143,7 @@ func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnd) {
+		if !errors.Is(err, errEnd) { // following has no other end
 			return nil, err
 		}
 	}
