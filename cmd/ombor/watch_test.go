@@ -13,9 +13,11 @@ import (
 	_ "ombor/warehouse/engine/enginetest" // this test binary is also the engine
 )
 
-func fetch(t *testing.T, url string) []byte {
+// fetch asks a program as the operator of its machine.
+func fetch(t *testing.T, p *program, path string) []byte {
 	t.Helper()
-	response, err := http.Get(url)
+	url := p.url() + path
+	response, err := p.client().do(t.Context(), http.MethodGet, path, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func TestStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := http.Post(p.url()+"/v1/events", "application/cloudevents+json", strings.NewReader(string(body)))
+		response, err := p.client().do(t.Context(), http.MethodPost, "/v1/events", http.Header{"Content-Type": {"application/cloudevents+json"}}, strings.NewReader(string(body)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +101,7 @@ func TestStatus(t *testing.T) {
 		}
 		Sources []source
 	}
-	text := fetch(t, p.url()+"/v1/status")
+	text := fetch(t, p, "/v1/status")
 	if err := json.Unmarshal(text, &status); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +133,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 
-	metrics := string(fetch(t, p.url()+"/metrics"))
+	metrics := string(fetch(t, p, "/metrics"))
 	for _, want := range []string{
 		`ombor_events_total{source="` + first["source"].(string) + `",contract="` + session.Type + `",outcome="accepted"} 1`,
 		`outcome="duplicate"} 1`, `outcome="conflict"} 1`, "ombor_loaded_seq ", "ombor_journal_seq ", "ombor_lag_events 0", "ombor_lag_seconds ",
