@@ -22,7 +22,7 @@ import (
 // come again, and when the door has given up on them all is as before.
 func TestManySlowSenders(t *testing.T) {
 	const slow = 16
-	g := newRig(t, ingest.Limits{Requests: slow, Idle: 2 * time.Second})
+	g := newRig(t, ingest.Limits{Requests: slow, Idle: 8 * time.Second}) // all are there before the first is given up
 	address := strings.TrimPrefix(g.url, "http://")
 	forms := []struct {
 		contentType string
