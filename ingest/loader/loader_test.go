@@ -614,7 +614,7 @@ func TestKillBetweenAnySteps(t *testing.T) {
 func TestKillWhileRollupsAreBehind(t *testing.T) {
 	w := newWorld(t, "")
 	var last journal.Range
-	const messages = 12
+	const messages = 36 // more than three processes take
 	for i := range messages {
 		last = w.send(event(fmt.Sprint("a", i), "", fmt.Sprintf(`{"service":"s%d","fee":%d}`, i%3, i)), session(fmt.Sprint("a", i)))
 	}

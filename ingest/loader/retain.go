@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,26 +60,26 @@ func (l *Loader) Retain(ctx context.Context, now time.Time, dry bool) ([]warehou
 }
 
 // readRetired tells the index which facts are gone. An event may have come under an earlier
-// major version of its contract. A plan that a crash interrupted is decided as it was then;
-// afterwards this loader begins again.
+// major version of its contract. A plan that a crash interrupted is decided as it was then; when
+// more is gone now, this loader begins again after it.
 func (l *Loader) readRetired(ctx context.Context) error {
-	if _, begun := l.ledger.newest(); begun != nil {
-		l.index.gone = begun.Gone
-		l.again.Store(true)
-		return nil
-	}
 	months, err := l.cfg.Warehouse.Retired(ctx)
 	if err != nil {
 		return err
 	}
-	l.index.gone = map[string]uint64{}
+	gone := map[string]uint64{}
 	for _, m := range months {
 		of := l.cfg.Set.ByType(m.Contract)
 		for _, c := range l.cfg.Set.All() {
 			if of != nil && c.Name == of.Name {
-				l.index.gone[c.Type] = max(l.index.gone[c.Type], m.Through)
+				gone[c.Type] = max(gone[c.Type], m.Through)
 			}
 		}
+	}
+	l.index.gone = gone
+	if _, begun := l.ledger.newest(); begun != nil && !maps.Equal(begun.Gone, gone) {
+		l.index.gone = begun.Gone
+		l.again.Store(true)
 	}
 	return nil
 }
