@@ -20,11 +20,11 @@ func BuiltIn(prefix string) []*Contract {
 			Title: reference.Names{"en": "Period closed", "uz": "Davr yopildi", "ru": "Период закрыт"},
 			About: "All events of a contract that happened on some days are sent. Sent once a month, by each sender for each of its contracts; when events are corrected later, it is not sent again.",
 			Fields: []Field{
-				{Name: "source", Type: Code, Required: true, Class: Open, About: "The sender, as source of its events."},
-				{Name: "contract", Type: Code, Required: true, Class: Open, About: "The contract without prefix and version: request.decided."},
-				{Name: "from", Type: Date, Required: true, Class: Open, About: "The first day."},
-				{Name: "to", Type: Date, Required: true, Class: Open, About: "The last day."},
-				{Name: "count", Type: Integer, Class: Open, About: "How many events of these days stand, corrections and withdrawals settled; a sender that cannot count leaves it out."},
+				{Name: "source", Title: names("Sender", "Yuboruvchi", "Отправитель"), Type: Code, Required: true, Class: Open, About: "The sender, as source of its events."},
+				{Name: "contract", Title: names("Contract", "Kontrakt", "Контракт"), Type: Code, Required: true, Class: Open, About: "The contract without prefix and version: request.decided."},
+				{Name: "from", Title: names("First day", "Birinchi kun", "Первый день"), Type: Date, Required: true, Class: Open, About: "The first day."},
+				{Name: "to", Title: names("Last day", "Oxirgi kun", "Последний день"), Type: Date, Required: true, Class: Open, About: "The last day."},
+				{Name: "count", Title: names("Events", "Hodisalar", "События"), Type: Integer, Class: Open, About: "How many events of these days stand, corrections and withdrawals settled; a sender that cannot count leaves it out."},
 			},
 			Rules: []Rule{
 				{ID: "to-after-from", Check: "from <= to", Severity: Refuse},
@@ -36,28 +36,32 @@ func BuiltIn(prefix string) []*Contract {
 			Title: reference.Names{"en": "Figure published", "uz": "Koʻrsatkich eʻlon qilindi", "ru": "Показатель опубликован"},
 			About: "What was published of one KPI for one closed period and one combination of dimensions, hidden or not. Ombor writes it; the newest number counts. Its rows are never shown as rows.",
 			Fields: []Field{
-				{Name: "kpi", Type: Code, Required: true},
-				{Name: "variant", Type: Code},
-				{Name: "version", Type: Integer, Required: true},
-				{Name: "grain", Type: Enum, Required: true, Values: []string{"month", "quarter", "year"}},
-				{Name: "from", Type: Date, Required: true},
-				{Name: "to", Type: Date, Required: true},
-				{Name: "by", Type: Code, About: "The dimensions, by comma; none for the whole."},
-				{Name: "key", Type: Text, About: "Their values, as a JSON list."},
-				{Name: "number", Type: Integer, Required: true, About: "1 for what was published when the period closed, 2 and so on for corrections."},
-				{Name: "hidden", Type: Boolean, Required: true, About: "Whether the figure is hidden outside, for whatever reason."},
-				{Name: "state", Type: Enum, Required: true, Values: []string{"value", "zero", "not_applicable", "not_provided", "suppressed"}, Class: Special},
-				{Name: "reason", Type: Code, Class: Special},
-				{Name: "numerator", Type: Text, Class: Special, About: "An exact decimal."},
-				{Name: "denominator", Type: Text, Class: Special, About: "An exact decimal."},
-				{Name: "value", Type: Number, Class: Special},
-				{Name: "quantiles", Type: Text, Class: Special, About: "As JSON."},
-				{Name: "cases", Type: Integer, Class: Special},
-				{Name: "persons", Type: Integer, Class: Special, About: "Distinct persons, counted up to a little above k."},
-				{Name: "through", Type: Integer, Required: true, About: "The newest message whose events are in it."},
+				{Name: "kpi", Title: names("KPI", "Koʻrsatkich", "Показатель"), Type: Code, Required: true},
+				{Name: "variant", Title: names("Variant", "Variant", "Вариант"), Type: Code},
+				{Name: "version", Title: names("Version", "Versiya", "Версия"), Type: Integer, Required: true},
+				{Name: "grain", Title: names("Period", "Davr", "Период"), Type: Enum, Required: true, Values: []string{"month", "quarter", "year"}},
+				{Name: "from", Title: names("First day", "Birinchi kun", "Первый день"), Type: Date, Required: true},
+				{Name: "to", Title: names("Last day", "Oxirgi kun", "Последний день"), Type: Date, Required: true},
+				{Name: "by", Title: names("By", "Kesimlar", "Разрезы"), Type: Code, About: "The dimensions, by comma; none for the whole."},
+				{Name: "key", Title: names("Values of the dimensions", "Kesim qiymatlari", "Значения разрезов"), Type: Text, About: "Their values, as a JSON list."},
+				{Name: "number", Title: names("Number", "Tartib raqami", "Номер"), Type: Integer, Required: true, About: "1 for what was published when the period closed, 2 and so on for corrections."},
+				{Name: "hidden", Title: names("Hidden", "Yashirilgan", "Скрыто"), Type: Boolean, Required: true, About: "Whether the figure is hidden outside, for whatever reason."},
+				{Name: "state", Title: names("State", "Holat", "Состояние"), Type: Enum, Required: true, Values: []string{"value", "zero", "not_applicable", "not_provided", "suppressed"}, Class: Special},
+				{Name: "reason", Title: names("Reason", "Sabab", "Причина"), Type: Code, Class: Special},
+				{Name: "numerator", Title: names("Numerator", "Surat", "Числитель"), Type: Text, Class: Special, About: "An exact decimal."},
+				{Name: "denominator", Title: names("Denominator", "Maxraj", "Знаменатель"), Type: Text, Class: Special, About: "An exact decimal."},
+				{Name: "value", Title: names("Value", "Qiymat", "Значение"), Type: Number, Class: Special},
+				{Name: "quantiles", Title: names("Quantiles", "Kvantillar", "Квантили"), Type: Text, Class: Special, About: "As JSON."},
+				{Name: "cases", Title: names("Cases", "Holatlar soni", "Случаи"), Type: Integer, Class: Special},
+				{Name: "persons", Title: names("Persons", "Shaxslar", "Лица"), Type: Integer, Class: Special, About: "Distinct persons, counted up to a little above k."},
+				{Name: "through", Title: names("Through message", "Qaysi xabargacha", "По сообщение"), Type: Integer, Required: true, About: "The newest message whose events are in it."},
 			},
 		},
 	}
+}
+
+func names(en, uz, ru string) reference.Names {
+	return reference.Names{"en": en, "uz": uz, "ru": ru}
 }
 
 // Special says whether the contract has fields that never leave as rows, so that its
