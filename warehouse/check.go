@@ -222,7 +222,7 @@ subtractDays subtractHours subtractMonths subtractYears subtractMinutes subtract
 toIntervalDay toIntervalHour toIntervalMinute toIntervalSecond toIntervalWeek toIntervalMonth toIntervalQuarter toIntervalYear
 lower upper lowerUTF8 upperUTF8 length lengthUTF8 empty notEmpty concat substring substringUTF8 left right trim trimLeft trimRight trimBoth
 startsWith endsWith position positionCaseInsensitive like notLike ilike notILike match replaceAll replaceOne splitByChar splitByString
-array tuple tupleElement arrayElement indexOf
+array tuple tupleElement arrayElement indexOf countEqual
 bitAnd bitOr bitXor bitNot bitTest
 `)
 
