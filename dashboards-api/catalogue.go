@@ -74,6 +74,9 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 			version.Periods = append(version.Periods, string(grain))
 		}
 		body.Versions = append(body.Versions, version)
+		if v.Variant != k.Versions[0].Variant {
+			continue // a rival definition has its own, under its version
+		}
 		for _, dimensions := range v.Rollups {
 			for _, name := range dimensions {
 				if !seen[name] {

@@ -238,6 +238,7 @@ func (d *described) projects(file string) {
 		t.Errorf("%d simulated projects", len(list.Projects))
 	}
 	for _, p := range list.Projects {
+		d.project = p.ID
 		d.ask(asked{path: "/v1/projects/{id}", id: p.ID, query: "on=2024-12-31", status: 200})
 	}
 	for _, query := range []string{"on=2024-12-31", "on=2024-12-31&by=serves", "known_on=2001-01-01", "on=2024-12-31&agency=ministry-of-justice&by=stage"} {
