@@ -82,9 +82,9 @@ test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedd
 test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
 	@$(MAKE) --no-print-directory -j3 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-paths
 
-# Three parts side by side, since each waits much: what is killed, what breaks, what is done.
-CRASHES := ^Test(Crash|Standby|Nothing)
-FAULTS  := ^Test(Parts|FullDisk|Backup|Operate|Verify|Rebuild|Compact)
+# Three parts side by side, since each waits much: what is killed or operated on, what breaks, what is done.
+CRASHES := ^Test(Crash|Standby|Nothing|Backup|Operate|Verify|Rebuild|Compact)
+FAULTS  := ^Test(Parts|FullDisk)
 END_TO_END := go test -count=1 -timeout 25m -tags endtoend
 .PHONY: end-to-end-crashes end-to-end-faults end-to-end-paths
 end-to-end-crashes:
