@@ -18,9 +18,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/ipc"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
@@ -255,7 +253,7 @@ func halfYear(t *testing.T) *half {
 		first, end := rows/3, rows/3+rows/30 // withdrawn
 		n.standing[part.Contract.Name] = slices.Concat(lines[:first], lines[end:])
 		var stream bytes.Buffer
-		whole := signed(part.Record, 1)
+		whole := warehousetest.Signed(part.Record, 1, receivedOn)
 		writer := ipc.NewWriter(&stream, ipc.WithSchema(whole.Schema()))
 		write := func(r arrow.Record) {
 			if err := writer.Write(r); err != nil {
@@ -264,7 +262,7 @@ func halfYear(t *testing.T) *half {
 		}
 		write(whole)
 		if end > first {
-			write(signed(part.Record.NewSlice(int64(first), int64(end)), -1))
+			write(warehousetest.Signed(part.Record.NewSlice(int64(first), int64(end)), -1, receivedOn))
 		}
 		if err := writer.Close(); err != nil {
 			t.Fatal(err)
@@ -283,27 +281,6 @@ func halfYear(t *testing.T) *half {
 // receivedOn is the day on which the journal received everything, in one plan: each table
 // is one part, so that no merge changes how many rows it has.
 var receivedOn, askedOn = day("2024-12-10"), day("2024-12-15")
-
-// signed gives a record the loader's columns.
-func signed(record arrow.Record, sign int8) arrow.Record {
-	rows := int(record.NumRows())
-	signs, cuts := array.NewInt8Builder(memory.DefaultAllocator), array.NewDate32Builder(memory.DefaultAllocator)
-	seqs, batches := array.NewUint64Builder(memory.DefaultAllocator), array.NewUint64Builder(memory.DefaultAllocator)
-	for i := range rows {
-		signs.Append(sign)
-		cuts.Append(arrow.Date32(receivedOn))
-		seqs.Append(1<<20 + uint64(i))
-		batches.Append(1)
-	}
-	fields, columns := slices.Clone(record.Schema().Fields()), slices.Clone(record.Columns())
-	for _, c := range []struct {
-		name   string
-		values arrow.Array
-	}{{"_sign", signs.NewArray()}, {"_cut", cuts.NewArray()}, {"_seq", seqs.NewArray()}, {"_batch", batches.NewArray()}} {
-		fields, columns = append(fields, arrow.Field{Name: c.name, Type: c.values.DataType()}), append(columns, c.values)
-	}
-	return array.NewRecord(arrow.NewSchema(fields, nil), columns, int64(rows))
-}
 
 // stands is the query of a contract's rows that were not withdrawn, with all moments on
 // the country's clocks.

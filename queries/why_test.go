@@ -248,7 +248,7 @@ func TestWhyOfTheUK(t *testing.T) {
 	}
 	for _, part := range batch.Parts() {
 		var stream bytes.Buffer
-		record := signed(part.Record, 1)
+		record := warehousetest.Signed(part.Record, 1, receivedOn)
 		writer := ipc.NewWriter(&stream, ipc.WithSchema(record.Schema()))
 		if err := errors.Join(writer.Write(record), writer.Close(), w.InsertFacts(context.Background(), part.Contract, &stream), w.ApplyRollups(context.Background(), part.Contract, receivedOn, 1)); err != nil {
 			t.Fatal(err)

@@ -81,16 +81,8 @@ func Open(ctx context.Context, conn *stream.Conn, log *audit.Log, options Option
 // Enter lets a request in under a rule of [Table], or says why not. What the rule records, and
 // every denial, is in the audit log when it returns. The principal that it returns
 // is put into the request's context by the caller ([With]).
-func (g *Gate) Enter(r *http.Request, rule string) (*Principal, error) {
-	return g.enter(r, rule, r.URL.RequestURI())
-}
-
-// EnterWith is Enter where what is asked stands in the body: object is it, for the log.
-func (g *Gate) EnterWith(r *http.Request, rule, object string) (*Principal, error) {
-	return g.enter(r, rule, object)
-}
-
-func (g *Gate) enter(r *http.Request, name, object string) (*Principal, error) {
+func (g *Gate) Enter(r *http.Request, name string) (*Principal, error) {
+	object := r.URL.RequestURI()
 	ctx := r.Context()
 	p, err := g.Who(r)
 	if err != nil && problem.KindOf(err) != problem.Unauthenticated {

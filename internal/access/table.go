@@ -91,9 +91,6 @@ var Table = []Rule{
 	{Name: "POST /v1/quarantine/replay", Roles: keepers, Record: true},
 	{Name: "POST /v1/quarantine/dismiss", Roles: keepers, Record: true},
 
-	// Analysts' SQL: at the door that speaks ClickHouse's interface. The statement is recorded.
-	{Name: "sql", Roles: []Role{Analyst, Center, Agency, Operator}, Record: true, Own: true},
-
 	// Running the installation.
 	{Name: "GET /metrics", Roles: []Role{Operator}},
 	{Name: "GET /v1/keys", Roles: []Role{Operator}, Record: true},
@@ -122,7 +119,7 @@ var Table = []Rule{
 	{Name: "ombor projects duplicates", Via: []string{"GET /v1/portfolio/duplicates"}},
 	{Name: "ombor projects template", Via: []string{Machine}},
 	{Name: "ombor projects import", Via: []string{"POST /v1/differences", "POST /v1/events", "GET /v1/receipts/:id"}},
-	{Name: "ombor sql", Via: []string{"sql"}},
+	{Name: "ombor sql", Via: []string{Machine}},
 	{Name: "ombor status", Via: []string{"GET /v1/status"}},
 	{Name: "ombor quality", Via: []string{"GET /v1/quality"}},
 	{Name: "ombor quality findings", Via: []string{"GET /v1/quality/findings"}},
