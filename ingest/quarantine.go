@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"ombor/ingest/journal"
+	"ombor/internal/access"
 	"ombor/internal/contract"
 	"ombor/internal/problem"
 )
@@ -176,6 +177,7 @@ func (q *Quarantine) Fix(ctx context.Context, id string, fix Fix) (*Fixed, error
 	if err := checkWords(fix.By, fix.Note); err != nil {
 		return nil, err
 	}
+	fix.By = doneBy(ctx, fix.By)
 	if len(fix.Set) == 0 {
 		return nil, problem.New(problem.BadInput, "set is empty; it names the fields to change and their values").In("set")
 	}
@@ -266,6 +268,16 @@ const (
 	chunkBytes = 4 << 20
 )
 
+// doneBy is who does something: whoever has signed in or carries a key. Only on the server's own
+// machine, whose operator may be several people, is it as it was given.
+func doneBy(ctx context.Context, given string) string {
+	p := access.Of(ctx)
+	if p.ID == "nobody" || p.ID == "operator:machine" {
+		return given
+	}
+	return p.Name + " (" + p.ID + ")"
+}
+
 func checkWords(by, note string) error {
 	for _, words := range []struct {
 		name, text string
@@ -330,6 +342,7 @@ func (q *Quarantine) choose(ctx context.Context, c *Choice) ([]string, error) {
 	if err := checkWords(c.By, c.Note); err != nil {
 		return nil, err
 	}
+	c.By = doneBy(ctx, c.By)
 	switch {
 	case len(c.IDs) > 0 && c.Filter != nil:
 		return nil, problem.New(problem.BadInput, "name ids or a filter, not both").In("filter")

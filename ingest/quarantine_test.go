@@ -17,6 +17,7 @@ import (
 
 	"ombor/ingest"
 	"ombor/ingest/journal"
+	"ombor/internal/access"
 	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -46,7 +47,12 @@ func quarantined(t *testing.T, n int) (*rig, *contract.Checker, *ingest.Quaranti
 func fixAll(t *testing.T, q *ingest.Quarantine, ids []string) {
 	t.Helper()
 	for _, id := range ids {
-		fixed, err := q.Fix(t.Context(), id, ingest.Fix{Set: map[string]json.RawMessage{"region": json.RawMessage(`"1726"`)}})
+		// Whoever shows a key is who did it, whatever name is given.
+		ctx := access.With(t.Context(), &access.Principal{ID: "key:abc", Name: "the center", Roles: []access.Role{access.Center}})
+		fixed, err := q.Fix(ctx, id, ingest.Fix{Set: map[string]json.RawMessage{"region": json.RawMessage(`"1726"`)}, By: "ali"})
+		if err == nil && fixed.Entry.By != "the center (key:abc)" {
+			t.Errorf("fixed by %q", fixed.Entry.By)
+		}
 		if err != nil || !fixed.Applied || len(fixed.Entry.Faults) > 0 {
 			t.Fatal(fixed, err)
 		}
