@@ -47,15 +47,22 @@ func quarantined(t *testing.T, n int) (*rig, *contract.Checker, *ingest.Quaranti
 func fixAll(t *testing.T, q *ingest.Quarantine, ids []string) {
 	t.Helper()
 	for _, id := range ids {
-		// Whoever shows a key is who did it, whatever name is given.
-		ctx := access.With(t.Context(), &access.Principal{ID: "key:abc", Name: "the center", Roles: []access.Role{access.Center}})
-		fixed, err := q.Fix(ctx, id, ingest.Fix{Set: map[string]json.RawMessage{"region": json.RawMessage(`"1726"`)}, By: "ali"})
-		if err == nil && fixed.Entry.By != "the center (key:abc)" {
-			t.Errorf("fixed by %q", fixed.Entry.By)
-		}
+		fixed, err := q.Fix(t.Context(), id, ingest.Fix{Set: map[string]json.RawMessage{"region": json.RawMessage(`"1726"`)}})
 		if err != nil || !fixed.Applied || len(fixed.Entry.Faults) > 0 {
 			t.Fatal(fixed, err)
 		}
+	}
+}
+
+// Whoever has signed in or shows a key is who did it, whatever name is given.
+func TestDoneBy(t *testing.T) {
+	g, _, q, ids := quarantined(t, 1)
+	ctx := access.With(t.Context(), &access.Principal{ID: "key:abc", Name: "the center", Roles: []access.Role{access.Center}})
+	if _, err := q.Dismiss(ctx, ingest.Choice{IDs: ids, By: "ali", Note: "a test"}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := g.journal.Quarantine().Entry(ctx, ids[0]); err != nil || e.By != "the center (key:abc)" {
+		t.Errorf("dismissed by %q, %v", e.By, err)
 	}
 }
 
