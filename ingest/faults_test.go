@@ -41,6 +41,12 @@ func TestManySlowSenders(t *testing.T) {
 			form.contentType, len(form.body), form.body[:i*len(form.body)/slow])
 		conns = append(conns, conn)
 	}
+	// One that asks before they are all in would take the place of one of them.
+	for deadline := time.Now().Add(time.Minute); g.Counts().Requests < slow; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d requests have come", g.Counts().Requests, slow)
+		}
+	}
 	// The places are taken when one more is turned away.
 	for deadline := time.Now().Add(time.Minute); ; {
 		if time.Now().After(deadline) {
