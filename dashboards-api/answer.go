@@ -50,6 +50,7 @@ const handlerTimeout = 30 * time.Second
 // facts, runs the handler, negotiates the format and renders errors.
 func (s *server) serve(r route) gin.HandlerFunc {
 	allowed := append(slices.Clone(r.params), "format")
+	rule, _ := access.RuleOf(r.method + " " + r.path) // that there is one is the gate's affair
 	return func(c *gin.Context) {
 		values, err := readParams(c.Request, allowed)
 		if err != nil {
@@ -64,10 +65,10 @@ func (s *server) serve(r route) gin.HandlerFunc {
 		h := c.Writer.Header()
 		h.Add("Vary", "Accept, Authorization, Cookie")
 		var scope access.Scope
-		if rule, _ := access.RuleOf(r.method + " " + r.path); rule.Own {
+		if rule.Own {
 			scope = s.scope(c.Request.Context())
 		}
-		if values, err = narrow(scope, values, allowed); err != nil {
+		if values, err = narrow(scope, rule.Total, values, allowed); err != nil {
 			s.fail(c.Writer, c.Request, err)
 			return
 		}

@@ -60,8 +60,9 @@ func (s *server) scope(ctx context.Context) access.Scope {
 
 // narrow holds the parameters of a request to what its principal may see. Whoever sees only an
 // agency's (or a region's) rows sees those, and beside them the nation's total: a question without
-// breakdown and filter. Any other question is narrowed to the own rows, which its answer says.
-func narrow(scope access.Scope, values map[string]string, allowed []string) (map[string]string, error) {
+// breakdown and filter, where that is told as one figure (total). Any other question is narrowed to the
+// own rows, which its answer says: reasons, gaps and movers name services of everybody.
+func narrow(scope access.Scope, total bool, values map[string]string, allowed []string) (map[string]string, error) {
 	if scope == (access.Scope{}) {
 		return values, nil
 	}
@@ -69,7 +70,7 @@ func narrow(scope access.Scope, values map[string]string, allowed []string) (map
 	own := scope.Dimension + "=" + scope.Value
 	switch {
 	case slices.Contains(allowed, "where"):
-		if values["by"] == "" && values["where"] == "" {
+		if total && values["by"] == "" && values["where"] == "" {
 			return values, nil
 		}
 		for line := range strings.SplitSeq(values["where"], "\n") {

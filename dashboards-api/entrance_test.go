@@ -56,13 +56,17 @@ func TestNarrow(t *testing.T) {
 		{own, projects, map[string]string{"agency": "tax"}, nil, "another's projects"},
 		{own, neither, map[string]string{}, nil, "what is told of all together"},
 	} {
-		got, err := narrow(c.scope, c.given, c.allowed)
+		got, err := narrow(c.scope, true, c.given, c.allowed)
 		switch {
 		case (err != nil) != (c.want == nil):
 			t.Errorf("%s: %v, %v", c.whatItShould, got, err)
 		case err == nil && (len(got) != len(c.want) || got["where"] != c.want["where"] || got["agency"] != c.want["agency"] || got["by"] != c.want["by"]):
 			t.Errorf("%s: %v, want %v", c.whatItShould, got, c.want)
 		}
+	}
+	// Where an answer names services by itself, nothing is told of others'.
+	if got, err := narrow(own, false, map[string]string{}, figures); err != nil || got["where"] != "agency=customs" {
+		t.Errorf("reasons for everybody's change: %v, %v", got, err)
 	}
 	if mark(own) == mark(access.Scope{Dimension: "agency", Value: "tax"}) || mark(own) == mark(access.Scope{}) {
 		t.Error("answers for one scope cannot be told from those for another")

@@ -12,6 +12,7 @@ type Rule struct {
 	Open   bool     // everybody may, also who shows nothing: it tells nothing of the data
 	Record bool     // every use is in the audit log; denials always are
 	Own    bool     // an agency sees its own rows here, and the national total
+	Total  bool     // and a question without by and where is that total; elsewhere all is narrowed to its rows
 	Via    []string // of a command: the routes that it uses, whose rules decide
 }
 
@@ -67,8 +68,8 @@ var Table = []Rule{
 	{Name: "GET /v1/dictionary", Roles: everyone},
 
 	// Figures.
-	{Name: "GET /v1/kpis/:id/values", Roles: readersP, Own: true},
-	{Name: "GET /v1/scorecard", Roles: readers, Own: true},
+	{Name: "GET /v1/kpis/:id/values", Roles: readersP, Own: true, Total: true},
+	{Name: "GET /v1/scorecard", Roles: readers, Own: true, Total: true},
 	{Name: "GET /v1/targets", Roles: readers},
 	{Name: "GET /v1/changes", Roles: readers},
 	{Name: "GET /v1/kpis/:id/why", Roles: readers, Own: true},
