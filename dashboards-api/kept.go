@@ -49,6 +49,13 @@ func (k *kept) answer(ctx context.Context, tag, key string, compute func(context
 				err = fmt.Errorf("api: %s: panic: %v\n%s", key, fault, debug.Stack())
 			}
 		}()
+		// The flight of somebody else may have ended since it was looked for.
+		k.mu.Lock()
+		found, same := k.answers[key], k.facts == facts
+		k.mu.Unlock()
+		if found != nil && same {
+			return found, nil
+		}
 		out, err := compute(context.WithoutCancel(ctx))
 		if err != nil {
 			return nil, err
