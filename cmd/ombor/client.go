@@ -187,14 +187,29 @@ func (c *client) get(ctx context.Context, path string, query url.Values, v any) 
 	return json.NewDecoder(body).Decode(v)
 }
 
-// raw is an answer's body as it comes.
+// patience is how long a question waits for a server that asks to come again.
+const patience = 30 * time.Second
+
+// raw is an answer's body as it comes. A server that says when to come again (one that
+// starts, one that has much to do) is asked again, for [patience].
 func (c *client) raw(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	response, err := c.do(ctx, http.MethodGet, path, nil, nil)
-	if err != nil {
-		return nil, err
+	for until := time.Now().Add(patience); ; {
+		response, err := c.do(ctx, http.MethodGet, path, nil, nil)
+		if err == nil {
+			return response.Body, nil
+		}
+		var p *problem.Error
+		if !errors.As(err, &p) || p.RetryAfter == 0 || time.Now().Add(p.RetryAfter).After(until) {
+			return nil, err
+		}
+		fmt.Fprintf(os.Stderr, "%v; asking again in %v …\n", err, p.RetryAfter)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(p.RetryAfter):
+		}
 	}
-	return response.Body, nil
 }

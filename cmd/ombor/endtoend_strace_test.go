@@ -133,13 +133,13 @@ func (w *watched) String() string {
 // call is one system call on a file or socket. start and end are lines of the trace: a call
 // whose start is after another's end began when that one had returned.
 type call struct {
-	name, on, text string
-	start, end     int
-	failed         bool
+	name, fd, on, text string // on is what the descriptor fd stands for
+	start, end         int
+	failed             bool
 }
 
 var (
-	callBegins  = regexp.MustCompile(`^(\d+)\s+(\w+)\(\d+<(.*?)>[,) ](.*)$`)
+	callBegins  = regexp.MustCompile(`^(\d+)\s+(\w+)\((\d+)<(.*?)>[,) ](.*)$`)
 	callResumes = regexp.MustCompile(`^(\d+)\s+<\.\.\. (\w+) resumed>(.*)$`)
 )
 
@@ -164,7 +164,7 @@ func readTrace(t *testing.T, file string) []call {
 		if m == nil {
 			continue
 		}
-		c := call{name: m[2], on: m[3], text: m[4], start: n, end: n, failed: strings.Contains(m[4], " = -1 ")}
+		c := call{name: m[2], fd: m[3], on: m[4], text: m[5], start: n, end: n, failed: strings.Contains(m[5], " = -1 ")}
 		if strings.HasSuffix(line, "<unfinished ...>") {
 			open[m[1]] = c
 			continue
@@ -175,6 +175,8 @@ func readTrace(t *testing.T, file string) []call {
 }
 
 // unsynced tells what is wrong with the request that holds a marker; "" when nothing is.
+// A connection is known by its descriptor, which is its own until the answer has left:
+// strace looks its two ends up anew at each call, and under load not always with success.
 func unsynced(calls []call, marker string) string {
 	var socket string
 	written := map[string]int{} // file of the journal → when the marker was in it
@@ -182,8 +184,8 @@ func unsynced(calls []call, marker string) string {
 	for _, c := range calls {
 		switch holds := strings.Contains(c.text, marker); {
 		case c.failed:
-		case holds && c.name == "read" && strings.HasPrefix(c.on, "TCP"):
-			socket = c.on
+		case holds && c.name == "read" && isSocket(c.on):
+			socket = c.fd
 		case holds && strings.Contains(c.on, "/journal/") && strings.HasSuffix(c.on, ".blk") && c.name != "read":
 			if _, again := written[c.on]; !again {
 				written[c.on] = c.end
@@ -192,7 +194,7 @@ func unsynced(calls []call, marker string) string {
 			if w, ok := written[c.on]; ok && c.start > w && synced < 0 {
 				synced = c.end
 			}
-		case c.on == socket && answered < 0 && c.name != "read" && strings.Contains(c.text, "HTTP/1.1 200 "):
+		case c.fd == socket && isSocket(c.on) && answered < 0 && c.name != "read" && strings.Contains(c.text, "HTTP/1.1 200 "):
 			answered = c.start
 		}
 	}
@@ -207,4 +209,9 @@ func unsynced(calls []call, marker string) string {
 		return fmt.Sprintf("its 200 left (line %d of the trace) before its event was fsynced (line %d)", answered, synced)
 	}
 	return ""
+}
+
+// isSocket says whether a descriptor's name is a TCP connection's, looked up or not.
+func isSocket(on string) bool {
+	return strings.HasPrefix(on, "TCP") || strings.HasPrefix(on, "socket:")
 }

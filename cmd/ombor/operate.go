@@ -74,7 +74,7 @@ func (p *program) operator(next http.Handler) http.Handler {
 		name, ours := strings.CutPrefix(r.URL.Path, operatorPath)
 		if !ours {
 			if words, rebuilding := p.loader.Rebuilding(); rebuilding && isFigure(r.URL.Path) {
-				problem.Write(w, &problem.Error{Kind: problem.Unavailable, Message: words + "; events are accepted meanwhile", RetryAfter: 5 * time.Second})
+				problem.Write(w, &problem.Error{Kind: problem.Unavailable, Message: words + "; events are accepted meanwhile", RetryAfter: 2 * time.Second})
 				return
 			}
 			next.ServeHTTP(w, r)
