@@ -83,8 +83,8 @@ test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(STRACE) $(DUCKDB) $(CHROMIU
 	@$(MAKE) --no-print-directory -j3 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-paths
 
 # Three parts side by side, since each waits much: what is killed or operated on, what breaks, what is done.
-CRASHES := ^Test(Crash|Standby|Nothing|Backup|Operate|Verify|Rebuild|Compact)
-FAULTS  := ^Test(Parts|FullDisk)
+CRASHES := ^Test(Crash|Standby|Nothing|Verify|Rebuild|Compact)
+FAULTS  := ^Test(Parts|FullDisk|Backup|Operate)
 END_TO_END := go test -count=1 -timeout 25m -tags endtoend
 .PHONY: end-to-end-crashes end-to-end-faults end-to-end-paths
 end-to-end-crashes:
