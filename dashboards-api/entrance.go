@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,7 +103,10 @@ func mark(scope access.Scope) string {
 	return fmt.Sprintf(".%x", h.Sum32())
 }
 
-// getMe says who asks, and how one signs in.
+// parameter is a part of a route that the router binds, as the router writes it.
+var parameter = regexp.MustCompile(`:(\w+)`)
+
+// getMe says who asks, what they may ask for, and how one signs in.
 func (s *server) getMe(c *gin.Context) {
 	if _, err := readParams(c.Request, nil); err != nil {
 		s.fail(c.Writer, c.Request, err)
@@ -112,7 +116,8 @@ func (s *server) getMe(c *gin.Context) {
 		Principal *access.Principal `json:"principal"`
 		SignIn    string            `json:"sign_in"` // provider, or link: the operator's, from the server's machine
 		Open      bool              `json:"open"`
-	}{SignIn: "link"}
+		May       []string          `json:"may"` // "GET /v1/kpis/{id}"
+	}{SignIn: "link", May: []string{}}
 	if gate := s.config.Gate; gate != nil {
 		if gate.HasProvider() {
 			me.SignIn = "provider"
@@ -125,6 +130,15 @@ func (s *server) getMe(c *gin.Context) {
 		case kind != problem.Unauthenticated && kind != problem.Denied:
 			s.fail(c.Writer, c.Request, err)
 			return
+		}
+	}
+	asking := me.Principal
+	if s.config.Gate == nil {
+		asking = &access.Principal{Roles: access.Roles} // nothing is guarded
+	}
+	if asking != nil || me.Open {
+		for _, route := range access.May(asking) {
+			me.May = append(me.May, parameter.ReplaceAllString(route, "{$1}"))
 		}
 	}
 	c.Writer.Header().Set("Cache-Control", "no-store")

@@ -18,14 +18,15 @@ const unbuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Omb
 </html>
 `
 
-// owned says whether an address belongs to the API and never to the page.
+// owned says whether an address belongs to the API and never to the page. A name with a dot is a
+// file at the top; deeper it may be part of a code.
 func owned(address string) bool {
 	for _, prefix := range []string{"/v1/", "/docs/", "/assets/"} {
 		if strings.HasPrefix(address, prefix) {
 			return true
 		}
 	}
-	return address == "/v1" || path.Ext(address) != "" && !strings.HasPrefix(address, "/kpis/")
+	return address == "/v1" || path.Ext(address) != "" && path.Dir(address) == "/"
 }
 
 // page serves the built application: its files under their names, and index.html

@@ -61,6 +61,7 @@ var Table = []Rule{
 	{Name: "GET /v1/kpis", Roles: readersP},
 	{Name: "GET /v1/kpis/:id", Roles: readersP},
 	{Name: "GET /v1/services", Roles: readersP},
+	{Name: "GET /v1/services/:id", Roles: readersP},
 	{Name: "GET /v1/organisations", Roles: readersP},
 	{Name: "GET /v1/regions", Roles: readersP},
 	{Name: "GET /v1/contracts", Roles: everyone},
@@ -166,6 +167,21 @@ func RuleOf(name string) (Rule, bool) {
 }
 
 func (r *Rule) allows(p *Principal) bool { return r.Open || p.Is(r.Roles...) }
+
+// May are the API's routes that somebody may use, as the router has them, "GET /v1/kpis/:id". Nil is
+// nobody in particular, who may use what is open and what public may.
+func May(p *Principal) []string {
+	if p == nil {
+		p = &Principal{Roles: []Role{Public}}
+	}
+	var all []string
+	for i := range Table {
+		if strings.Contains(Table[i].Name, " /v1/") && Table[i].allows(p) {
+			all = append(all, Table[i].Name)
+		}
+	}
+	return all
+}
 
 // Allowed are the roles that may use the rule; of a command those that may use all of its routes.
 // An open rule, and a command of the machine, are for every role.

@@ -1,15 +1,18 @@
 import { isDay } from './period'
 
+// Parts of the address that are plain text. A page that needs another names it here.
+const texts = [
+  'lang', 'grain', 'by', 'compare',
+  'on', 'q', 'tab', 'view', 'sort', 'known_on', 'version',
+  'agency', 'service', 'status', 'stage', 'kind', 'owner', 'programme', 'priority', 'rule', 'source', 'severity',
+] as const
+
 // What the address holds besides the path. Unknown or malformed parts are left
 // out, so that an old link still opens.
-export interface Search {
-  lang?: string | undefined
+export interface Search extends Partial<Record<(typeof texts)[number], string | undefined>> {
   from?: string | undefined
   to?: string | undefined
-  grain?: string | undefined
-  by?: string | undefined
   where?: string[] | undefined
-  compare?: string | undefined
   show?: 'table' | undefined
 }
 
@@ -20,8 +23,9 @@ export function readSearch(text: string): Search {
   const to = one('to')
   const where = params.getAll('where').filter((w) => w.indexOf('=') > 0)
   const search: Search = {
-    lang: one('lang'), from: isDay(from) ? from : undefined, to: isDay(to) ? to : undefined, grain: one('grain'), by: one('by'),
-    where: where.length ? where : undefined, compare: one('compare'), show: one('show') === 'table' ? 'table' : undefined,
+    lang: one('lang'), from: isDay(from) ? from : undefined, to: isDay(to) ? to : undefined,
+    ...Object.fromEntries(texts.map((name) => [name, one(name)])), where: where.length ? where : undefined,
+    show: one('show') === 'table' ? 'table' : undefined,
   }
   return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as Search
 }

@@ -1,30 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { useId, useState } from 'react'
 import { get, type Kpi } from '../api/client'
 import { useVoice } from '../voice'
 import { fill, nameIn, useWords } from '../words'
-
-// Dialog is the browser's own: it traps focus, closes on Escape and gives focus back.
-function Dialog({ open, onClose, title, children }: { open: boolean; onClose: () => void; title: string; children: ReactNode }) {
-  const words = useWords()
-  const ref = useRef<HTMLDialogElement>(null)
-  const id = useId()
-  useEffect(() => {
-    const dialog = ref.current
-    if (!dialog) return
-    if (open && !dialog.open) dialog.showModal()
-    if (!open && dialog.open) dialog.close()
-  }, [open])
-  return (
-    <dialog ref={ref} aria-labelledby={id} onClose={onClose} onClick={(event) => event.target === ref.current && onClose()}>
-      <div className="inside">
-        <div className="head"><h2 id={id}>{title}</h2><button type="button" className="quiet" onClick={onClose}>{words.close}</button></div>
-        {open && children}
-      </div>
-    </dialog>
-  )
-}
+import { Dialog } from './Dialog'
 
 export function KeysDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
   const words = useWords()

@@ -1,3 +1,4 @@
+import type { ReactNode } from 'react'
 import { ApiError } from '../api/client'
 import { useWords } from '../words'
 
@@ -27,4 +28,14 @@ export function Failure({ error, again }: { error: unknown; again: () => void })
 export function SimulatedNotice() {
   const words = useWords()
   return <p className="notice simulated"><span aria-hidden="true">◇</span> {words.simulated}</p>
+}
+
+// Empty teaches: what is not there, why, and who can change it or what to do next.
+export function Empty({ title, children }: { title: string; children?: ReactNode }) {
+  return (
+    <section className="empty">
+      <h2>{title}</h2>
+      {children}
+    </section>
+  )
 }

@@ -8,6 +8,7 @@ export const en = {
   signInLink: 'This server has no place where people sign in. Its operator opens the link that this command prints on the server’s machine:',
   signOut: 'Sign out',
   scorecard: 'Scorecard',
+  sections: { scorecard: 'Scorecard', services: 'Services', agencies: 'Agencies', regions: 'Regions', projects: 'Projects', promises: 'Promises', quality: 'Data quality', workbench: 'Workbench' },
   search: 'Search',
   searchAll: 'Search all figures',
   searchNone: 'No figure has “{text}” in its name.',
@@ -139,5 +140,6 @@ export const en = {
   dataAsOf: 'Freshness',
 }
 
-type Shape<T> = { [K in keyof T]: T[K] extends string ? string : Shape<T[K]> }
+// Shape is what the words of other languages must have: the same keys, other texts.
+export type Shape<T> = { -readonly [K in keyof T]: T[K] extends string ? string : Shape<T[K]> }
 export type Words = Shape<typeof en>

@@ -1,5 +1,5 @@
 import { createContext, useContext } from 'react'
-import { en, type Words } from './en'
+import { en, type Shape, type Words } from './en'
 import { ru } from './ru'
 import { uz } from './uz'
 
@@ -21,6 +21,16 @@ export function fill(text: string, values: Record<string, string | number>): str
 export const LanguageContext = createContext('en')
 export const useLanguage = () => useContext(LanguageContext)
 export const useWords = () => wordsOf(useContext(LanguageContext))
+
+type InAll<T> = { en: T; uz: Shape<NoInfer<T>>; ru: Shape<NoInfer<T>> }
+
+// inLanguages holds the words of one page; a word that a language lacks does not compile.
+export const inLanguages = <const T extends object>(words: InAll<T>): Record<string, Shape<T>> => words as unknown as Record<string, Shape<T>>
+
+// useWordsOf are a page's own words in the reader's language.
+export function useWordsOf<T>(words: Record<string, T>): T {
+  return words[useLanguage()] ?? words.en!
+}
 
 // nameIn is a pack's text in a language, or in English, or in any.
 export function nameIn(names: Record<string, string> | undefined, language: string, otherwise = ''): string {

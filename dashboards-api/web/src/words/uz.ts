@@ -9,6 +9,7 @@ export const uz: Words = {
   signInLink: 'Bu serverda odamlar qayerda kirishi ko‘rsatilmagan. Operator server mashinasida shu buyruq chiqaradigan havolani ochadi:',
   signOut: 'Chiqish',
   scorecard: 'Ko‘rsatkichlar',
+  sections: { scorecard: 'Ko‘rsatkichlar', services: 'Xizmatlar', agencies: 'Idoralar', regions: 'Hududlar', projects: 'Loyihalar', promises: 'Va’dalar', quality: 'Ma’lumotlar sifati', workbench: 'Ish stoli' },
   search: 'Qidirish',
   searchAll: 'Barcha ko‘rsatkichlardan qidirish',
   searchNone: 'Nomida “{text}” bo‘lgan ko‘rsatkich yo‘q.',

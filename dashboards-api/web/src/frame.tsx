@@ -1,17 +1,19 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { get, type Labels, type Me } from '../api/client'
-import { useLive } from '../api/live'
-import type { Voice } from '../finding'
-import { localeOf } from '../format'
-import { KeysDialog, SearchDialog } from '../parts/Dialogs'
-import type { Search } from '../search'
-import { Person, SignIn } from '../parts/SignIn'
-import { chooseLanguage, offered, remember, setTheme, themeNow, VoiceContext } from '../voice'
-import { dictionaries, fill, LanguageContext, shortNames, useWords, wordsOf } from '../words'
+import { get, type Labels } from './api/client'
+import { useLive } from './api/live'
+import { type Route, useMay, useMe } from './api/me'
+import type { Voice } from './finding'
+import { localeOf } from './format'
+import { KeysDialog, SearchDialog } from './parts/Dialogs'
+import type { Search } from './search'
+import { Person, SignIn } from './parts/SignIn'
+import { chooseLanguage, offered, remember, setTheme, themeNow, VoiceContext } from './voice'
+import { dictionaries, fill, LanguageContext, shortNames, useWords, type Words, wordsOf } from './words'
 
-export function Root() {
+// Frame is what stands around every page: masthead, navigation, connection, search.
+export function Frame() {
   const search = useSearch({ from: '__root__' })
   const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
   const language = chooseLanguage(search.lang, labels.data)
@@ -26,20 +28,21 @@ export function Root() {
   return (
     <LanguageContext value={language}>
       <VoiceContext value={voice}>
-        <Frame labels={labels.data} language={language} />
+        <Around labels={labels.data} language={language} />
       </VoiceContext>
     </LanguageContext>
   )
 }
 
-function Frame({ labels, language }: { labels: Labels | undefined; language: string }) {
+function Around({ labels, language }: { labels: Labels | undefined; language: string }) {
   const words = useWords()
   const [said, say] = useState('')
   const onNews = useCallback(() => say(wordsOf(language).news), [language])
   const [keysOpen, showKeys] = useState(false)
   const [searchOpen, showSearch] = useState(false)
   useKeys(useCallback(() => showSearch(true), []), useCallback(() => showKeys(true), []))
-  const me = useQuery({ queryKey: ['me'], queryFn: ({ signal }) => get<Me>('/v1/me', signal) })
+  const me = useMe()
+  const may = useMay()
   const stranger = me.data && !me.data.principal && !me.data.open
   const connection = useLive(onNews, me.data !== undefined && !stranger)
   const title = labels?.title[language] ?? labels?.title.en ?? ''
@@ -52,7 +55,9 @@ function Frame({ labels, language }: { labels: Labels | undefined; language: str
         </Link>
         {title && title !== 'Ombor' && <span className="pack">{title}</span>}
         <nav aria-label={words.menu}>
-          <Link id="to-scorecard" to="/" search={({ lang }) => ({ lang })} activeOptions={{ includeSearch: false }}>{words.scorecard}</Link>
+          {sections.filter((s) => may(s.needs)).map((s) => (
+            <Link key={s.to} to={s.to} data-key={s.key} search={({ lang }) => ({ lang })} activeOptions={{ includeSearch: false, exact: s.to === '/' }}>{words.sections[s.name]}</Link>
+          ))}
         </nav>
         <button type="button" className="search" onClick={() => showSearch(true)}>
           <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="7" cy="7" r="4.75" fill="none" stroke="currentColor" strokeWidth="1.5" /><path d="m10.5 10.5 4 4" stroke="currentColor" strokeWidth="1.5" strokeLinecap="round" /></svg>
@@ -124,13 +129,24 @@ function useKeys(search: () => void, help: () => void) {
         event.preventDefault()
         search()
       } else if (event.key === '?') help()
-      else if (event.key === 's' && before.current === 'g') document.getElementById('to-scorecard')?.click()
+      else if (event.key === 's' && before.current === 'g') document.querySelector<HTMLElement>('[data-key="s"]')?.click()
       before.current = event.key
     }
     addEventListener('keydown', onKey)
     return () => removeEventListener('keydown', onKey)
   }, [search, help])
 }
+
+// Sections are the navigation: who may not use what a section stands on does not see it.
+const sections: { to: "/" | "/services" | "/agencies" | "/regions" | "/projects" | "/promises" | "/quality"; name: keyof Words['sections']; needs: Route; key: string }[] = [
+  { to: '/', name: 'scorecard', needs: 'GET /v1/scorecard', key: 's' },
+  { to: '/services', name: 'services', needs: 'GET /v1/services', key: 'v' },
+  { to: '/agencies', name: 'agencies', needs: 'GET /v1/organisations', key: 'a' },
+  { to: '/regions', name: 'regions', needs: 'GET /v1/regions', key: 'r' },
+  { to: '/projects', name: 'projects', needs: 'GET /v1/projects', key: 'p' },
+  { to: '/promises', name: 'promises', needs: 'GET /v1/targets', key: 'm' },
+  { to: '/quality', name: 'quality', needs: 'GET /v1/quality', key: 'q' },
+]
 
 export function NotFound() {
   const words = useWords()

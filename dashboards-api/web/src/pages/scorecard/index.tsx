@@ -1,16 +1,16 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
 import { useEffect } from 'react'
-import { address, get, type Scorecard, type ScorecardRow } from '../api/client'
-import { Figure, gapText, Spark, Status, TargetBar, TargetLine } from '../parts/Figures'
-import { PeriodFilter, RegionFilter } from '../parts/Filters'
-import { Failure, SimulatedNotice, Skeleton } from '../parts/States'
-import { changeText, coverageText } from '../finding'
-import { day, dayOfMoment, isoDayOfMoment, period, shortDay } from '../format'
-import { useVoice } from '../voice'
-import { fill, nameIn, useWords } from '../words'
+import { address, get, type Scorecard, type ScorecardRow } from '../../api/client'
+import { Figure, gapText, Spark, Status, TargetBar, TargetLine } from '../../parts/Figures'
+import { PeriodFilter, RegionFilter } from '../../parts/Filters'
+import { Failure, SimulatedNotice, Skeleton } from '../../parts/States'
+import { changeText, coverageText } from '../../finding'
+import { day, dayOfMoment, isoDayOfMoment, period, shortDay } from '../../format'
+import { useVoice } from '../../voice'
+import { fill, nameIn, useWords } from '../../words'
 
-export function ScorecardPage() {
+export default function ScorecardPage() {
   const words = useWords()
   const voice = useVoice()
   const { from, to, where } = useSearch({ from: '__root__' })

@@ -1,21 +1,21 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useState } from 'react'
-import { address, ApiError, get, type Kpi, type Values, valuesPath } from '../api/client'
-import { boundText, changeText, coverageText, dimensionName, finding, partName, sentence } from '../finding'
-import { cellText, day, dayOfMoment, isoDayOfMoment, number, period, signed } from '../format'
-import { Bars } from '../parts/Bars'
-import { Figure } from '../parts/Figures'
-import { Choose, PeriodFilter, useChange } from '../parts/Filters'
-import { Failure, SimulatedNotice, Skeleton } from '../parts/States'
-import { stepFor } from '../period'
-import { filters, withoutFilter } from '../search'
-import { useVoice } from '../voice'
-import { dictionaries, fill, languages, nameIn, shortNames, useWords } from '../words'
-import { NotFound } from './Root'
+import { address, ApiError, get, type Kpi, type Values, valuesPath } from '../../api/client'
+import { boundText, changeText, coverageText, dimensionName, finding, partName, sentence } from '../../finding'
+import { cellText, day, dayOfMoment, isoDayOfMoment, number, period, signed } from '../../format'
+import { Bars } from '../../parts/Bars'
+import { Figure } from '../../parts/Figures'
+import { Choose, PeriodFilter, useChange } from '../../parts/Filters'
+import { Failure, SimulatedNotice, Skeleton } from '../../parts/States'
+import { stepFor } from '../../period'
+import { filters, withoutFilter } from '../../search'
+import { useVoice } from '../../voice'
+import { dictionaries, fill, languages, nameIn, shortNames, useWords } from '../../words'
+import { NotFound } from '../../frame'
 
 // The chart's library is large and comes when a chart is shown.
-const Line = lazy(() => import('../parts/Line'))
+const Line = lazy(() => import('../../parts/Line'))
 
 function useValues(id: string, question: Parameters<typeof address>[1], enabled = true) {
   return useQuery({
@@ -26,7 +26,7 @@ function useValues(id: string, question: Parameters<typeof address>[1], enabled 
   })
 }
 
-export function KpiPage() {
+export default function KpiPage() {
   const { id } = useParams({ from: '/kpis/$id' })
   const definition = useQuery({ queryKey: ['kpi', id], queryFn: ({ signal }) => get<Kpi>(`/v1/kpis/${encodeURIComponent(id)}`, signal) })
   if (definition.error instanceof ApiError && definition.error.status === 404) return <NotFound />

@@ -1,0 +1,16 @@
+import { useQuery } from '@tanstack/react-query'
+import { useCallback } from 'react'
+import { get, type Me } from './client'
+import type { paths } from './schema'
+
+// Route is an operation of the API as its description has it.
+export type Route = `${'GET' | 'POST' | 'PUT' | 'DELETE'} ${keyof paths & string}`
+
+export const useMe = () => useQuery({ queryKey: ['me'], queryFn: ({ signal }) => get<Me>('/v1/me', signal) })
+
+// useMay answers whether the reader may use a route. What one may not use is absent from the
+// page, not greyed; while it is not known who reads, nothing is allowed.
+export function useMay(): (route: Route) => boolean {
+  const may = useMe().data?.may
+  return useCallback((route) => may?.includes(route) ?? false, [may])
+}

@@ -1,0 +1,7 @@
+import { inLanguages } from '../../words'
+
+export const words = inLanguages({
+  en: { title: 'Projects' },
+  uz: { title: 'Loyihalar' },
+  ru: { title: 'Проекты' },
+})

@@ -1,0 +1,7 @@
+import { inLanguages } from '../../words'
+
+export const words = inLanguages({
+  en: { title: 'Settings' },
+  uz: { title: 'Sozlamalar' },
+  ru: { title: 'Настройки' },
+})
