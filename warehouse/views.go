@@ -27,6 +27,84 @@ type object struct {
 	query   string   // of a view
 	rows    [][]any  // of a table
 	order   []string // of a table
+	of      kind
+}
+
+// kind is what the rows of an object are, by which it follows who may see which.
+type kind int
+
+const (
+	known   kind = iota // reference tables, calendar, definitions: the same for everybody
+	events              // rows of a contract
+	figures             // kpi_values
+)
+
+// Object is a view or a table that [Warehouse.MigrateViews] keeps in the analysts'
+// database. Whatever else is in that database somebody made by hand.
+type Object struct {
+	Name    string   // without the database
+	About   string   // its comment
+	Columns []string // in their order
+	Events  bool     // its rows are single events, pseudonymised: internal, also when exported
+
+	of kind
+}
+
+// Objects are those that the analysts' database has for the contracts, KPIs and
+// reference tables, by name.
+func (w *Warehouse) Objects(refs *reference.Set) []Object {
+	var list []Object
+	for _, stage := range w.objects(refs) {
+		for _, o := range stage {
+			made := Object{Name: o.name, About: o.about, Events: o.of == events, of: o.of}
+			for _, c := range o.columns {
+				made.Columns = append(made.Columns, c.name)
+			}
+			list = append(list, made)
+		}
+	}
+	slices.SortFunc(list, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// AnalystsDatabase is the name of the analysts' database: ombor, after the prefix of
+// [Config].
+func (w *Warehouse) AnalystsDatabase() string { return w.databases.ombor }
+
+// owners are the columns that name whose an event is, the first that a contract has: by
+// the dimension by which somebody's rows are told from others'.
+var owners = map[string][]string{"agency": {"agency", "owner"}, "region": {"region"}}
+
+// Owner is the column that names whose a row is, of an object of events; "" where the
+// rows are everybody's or nobody's.
+func (o Object) Owner(dimension string) string {
+	if o.of != events {
+		return ""
+	}
+	for _, column := range owners[dimension] {
+		if slices.Contains(o.Columns, column) {
+			return column
+		}
+	}
+	return ""
+}
+
+// Own is the condition on an object's rows, in ClickHouse's SQL, under which somebody
+// sees no others than those of one agency (or region) and what is everybody's: "1" of
+// reference tables; of kpi_values also the figures of the whole; "0" of events that name no
+// owner. dimension is "agency" or "region"; of any other the condition is "0".
+func (o Object) Own(dimension, value string) string {
+	switch column := o.Owner(dimension); {
+	case owners[dimension] == nil:
+		return "0"
+	case o.of == known:
+		return "1"
+	case o.of == figures:
+		return fmt.Sprintf("(`by` = '' OR has(splitByChar(',', `by`), %s) AND arrayElement(key, indexOf(splitByChar(',', `by`), %[1]s)) = %s)", literal(dimension), literal(value))
+	case column != "":
+		return fmt.Sprintf("(toString(%s) = %s)", name(column), literal(value))
+	}
+	return "0"
 }
 
 // View is the analysts' view of a contract's rows that stand, with its database; false
@@ -121,19 +199,25 @@ func (o *object) digest() (string, error) {
 
 // make makes an object; one that is there is replaced in one step.
 func (w *Warehouse) make(ctx context.Context, o object, there bool) error {
-	var lines []string
-	for _, col := range o.columns {
-		lines = append(lines, "    "+col.definition())
-	}
-	columns := "\n(\n" + strings.Join(lines, ",\n") + "\n)\n"
 	op := "warehouse: make " + o.name
-	if o.query != "" {
-		return w.exec(ctx, op, nil, "CREATE OR REPLACE VIEW "+w.analysts(o.name)+columns+"AS "+o.query+"\nCOMMENT "+literal(o.about))
+	if o.of == figures {
+		if err := w.makeUnpublished(ctx); err != nil {
+			return err
+		}
 	}
-	next := w.analysts(o.name + "__next")
+	if o.query != "" {
+		return w.exec(ctx, op, nil, "CREATE OR REPLACE VIEW "+w.analysts(o.name)+definitionsOf(o.columns)+"AS "+o.query+"\nCOMMENT "+literal(o.about))
+	}
+	return w.replaceTable(ctx, op, w.databases.ombor, o, there)
+}
+
+// replaceTable puts a table with an object's rows in the place of the one that is there,
+// in one step.
+func (w *Warehouse) replaceTable(ctx context.Context, op, database string, o object, there bool) error {
+	table, next := name(database)+"."+name(o.name), name(database)+"."+name(o.name+"__next")
 	statements := []string{
 		"DROP TABLE IF EXISTS " + next,
-		"CREATE TABLE " + next + columns + "ENGINE = MergeTree ORDER BY (" + names(o.order) + ")\nCOMMENT " + literal(o.about),
+		"CREATE TABLE " + next + definitionsOf(o.columns) + "ENGINE = MergeTree ORDER BY (" + names(o.order) + ")\nCOMMENT " + literal(o.about),
 	}
 	if len(o.rows) > 0 {
 		var rows strings.Builder
@@ -147,9 +231,9 @@ func (w *Warehouse) make(ctx context.Context, o object, there bool) error {
 		statements = append(statements, rows.String())
 	}
 	if there {
-		statements = append(statements, "EXCHANGE TABLES "+next+" AND "+w.analysts(o.name), "DROP TABLE "+next)
+		statements = append(statements, "EXCHANGE TABLES "+next+" AND "+table, "DROP TABLE "+next)
 	} else {
-		statements = append(statements, "RENAME TABLE "+next+" TO "+w.analysts(o.name))
+		statements = append(statements, "RENAME TABLE "+next+" TO "+table)
 	}
 	for _, statement := range statements {
 		if err := w.exec(ctx, op, settings{"async_insert": 0}, statement); err != nil {
@@ -159,14 +243,22 @@ func (w *Warehouse) make(ctx context.Context, o object, there bool) error {
 	return nil
 }
 
+func definitionsOf(columns []column) string {
+	var lines []string
+	for _, col := range columns {
+		lines = append(lines, "    "+col.definition())
+	}
+	return "\n(\n" + strings.Join(lines, ",\n") + "\n)\n"
+}
+
 // objects are everything that the database should have, in stages: each reads the ones
 // before it alone.
 func (w *Warehouse) objects(refs *reference.Set) [][]object {
 	var views, tables, histories []object
-	taken := map[string]bool{"calendar": true}
+	taken := map[string]bool{"calendar": true, "kpis": true}
 	for _, c := range w.contracts {
 		if c.Name == contract.FigurePublished {
-			views = append(views, w.published(c))
+			views = append(views, w.kpiValues(c))
 		}
 		if !c.Special() {
 			views = append(views, w.viewOf(c), w.ledgerOf(c))
@@ -175,7 +267,7 @@ func (w *Warehouse) objects(refs *reference.Set) [][]object {
 	for _, o := range views {
 		taken[o.name] = true
 	}
-	tables = append(tables, calendarOf(refs.Calendar()))
+	tables = append(tables, calendarOf(refs.Calendar()), definitions(w.kpis))
 	for _, table := range refs.Tables() {
 		now, history := w.dimension(refs.Table(table))
 		if taken[now.name] || taken[history.name] {
@@ -194,7 +286,7 @@ func (w *Warehouse) viewOf(c *contract.Contract) object {
 		about += " A total that was reported for the days from " + c.Window.From + " to " + c.Window.To + "."
 	}
 	columns, selected := w.visible(c)
-	return object{name: c.Table(), about: about + " One row for each event, corrections settled.", columns: columns,
+	return object{name: c.Table(), of: events, about: about + " One row for each event, corrections settled.", columns: columns,
 		query: fmt.Sprintf("SELECT %s\nFROM %s\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0)", selected, w.Facts(c), w.Facts(c))}
 }
 
@@ -202,7 +294,7 @@ func (w *Warehouse) viewOf(c *contract.Contract) object {
 func (w *Warehouse) ledgerOf(c *contract.Contract) object {
 	columns, selected := w.visible(c)
 	columns = append(columns, column{name: "_sign", kind: "Int8", about: "+1, or -1 for a row that a correction takes back: sum(_sign) counts"})
-	return object{name: ledgerName(c), columns: columns, query: "SELECT " + selected + ", _sign\nFROM " + w.Facts(c),
+	return object{name: ledgerName(c), of: events, columns: columns, query: "SELECT " + selected + ", _sign\nFROM " + w.Facts(c),
 		about: c.Title.In("en") + ": every row ever received, also those that were taken back later. With _cut <= a day: what was known on it."}
 }
 
@@ -225,37 +317,6 @@ func (w *Warehouse) visible(c *contract.Contract) (columns []column, selected st
 		columns, list = append(columns, column{name: col.name, kind: col.kind, about: col.about}), append(list, expression)
 	}
 	return columns, strings.Join(list, ", ")
-}
-
-// published is the view of what was published of closed periods. What is hidden has no
-// numbers and one state, whatever the reason.
-func (w *Warehouse) published(c *contract.Contract) object {
-	shown := func(expression string) string { return "if(hidden, NULL, " + expression + ")" }
-	o := object{name: "kpi_values", about: "Figures as they were published when their period closed, and their corrections. The highest number of a figure is the newest; with known_on <= a day: what was published by then. What is hidden outside has no numbers here."}
-	var selected []string
-	for _, col := range []struct{ name, kind, about, expression string }{
-		{"kpi", "String", "id of the KPI", "toString(kpi)"},
-		{"variant", "String", "variant of the definition; empty: the default", "toString(variant)"},
-		{"version", "Int64", "version of the definition", "version"},
-		{"grain", "String", "month, quarter or year", "toString(grain)"},
-		{"from", "Date", "first day of the period", "toDate(from)"},
-		{"to", "Date", "last day of the period", "toDate(to)"},
-		{"by", "String", "the dimensions, by comma; empty: the whole", "toString(by)"},
-		{"key", "Array(String)", "their values, in the same order", "JSONExtract(key, 'Array(String)')"},
-		{"number", "Int64", "1 for what was published when the period closed, 2 and so on for corrections", "number"},
-		{"known_on", "Date", "day on which it was published", "_day"},
-		{"state", "String", "value, zero, not_applicable, not_provided or suppressed", "if(hidden, 'suppressed', toString(state))"},
-		{"value", "Nullable(Float64)", "the figure in the KPI's unit, percentages as 0 to 100; null: state says why", shown("value")},
-		{"numerator", "Nullable(Float64)", "in the formula's own unit", shown("toFloat64OrNull(numerator)")},
-		{"denominator", "Nullable(Float64)", "in the formula's own unit", shown("toFloat64OrNull(denominator)")},
-		{"cases", "Nullable(Int64)", "rows behind the figure", shown("cases")},
-		{"_simulated", "Bool", "made by simulation", "_simulated"},
-	} {
-		o.columns = append(o.columns, column{name: col.name, kind: col.kind, about: col.about})
-		selected = append(selected, col.expression+" AS "+name(col.name))
-	}
-	o.query = fmt.Sprintf("SELECT %s\nFROM (SELECT * FROM %s WHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0)) AS figures", strings.Join(selected, ", "), w.Facts(c), w.Facts(c))
-	return o
 }
 
 // aboutField tells of a field what its definition does.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ombor/internal/contract"
+	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/warehouse"
@@ -43,6 +44,7 @@ func analysts(t *testing.T) (*contract.Set, *reference.Set) {
 		{Type: "t.service.changed.v1", Name: "service.changed", Major: 1, Title: reference.Names{"en": "Service changed"}, About: "A service.", Source: "catalogue", Fields: []contract.Field{
 			{Name: "service", Type: contract.Ref, To: "services", Required: true},
 			{Name: "mobile", Type: contract.Boolean},
+			{Name: "owner", Type: contract.Code},
 		}},
 	}...), refs)
 	if err != nil {
@@ -55,7 +57,9 @@ func TestViews(t *testing.T) {
 	ctx := context.Background()
 	set, refs := analysts(t)
 	prefix := warehousetest.Prefix()
-	w := warehousetest.Reopen(t, prefix, set, nil)
+	requests := &kpi.KPI{ID: "requests", Title: reference.Names{"en": "Requests"}, Unit: kpi.Count, File: "requests.yaml", Versions: []kpi.Version{{Version: 1, Basis: kpi.Events, From: []string{"request.decided"},
+		Valid: reference.Span{From: reference.NoDay, To: reference.NoDay}, Numerator: formula(t, "count()")}}}
+	w := warehousetest.Reopen(t, prefix, set, []*kpi.KPI{requests})
 	engine := enginetest.Shared(t)
 	t.Cleanup(func() {
 		for _, database := range []string{"ombor", "facts", "rollups", "meta"} {
@@ -93,6 +97,17 @@ func TestViews(t *testing.T) {
 			"by": "region", "key": `["03"]`, "number": number, "hidden": hidden, "state": state, "numerator": "3", "denominator": "4", "value": value, "cases": 4, "through": 9}}
 	}
 	warehousetest.Insert(t, w, w.Contract("figure.published"), []warehousetest.Row{published(20, 1, true, "value", 75.0), published(21, 2, false, "value", 75.0)})
+	value, cases := 50.0, int64(2)
+	open := warehouse.Figure{KPI: "share", Version: 1, Grain: "month", From: day("2024-03-01"), To: day("2024-03-31"), Open: true, State: "value", Value: &value, Numerator: "1", Denominator: "2", Cases: &cases}
+	of := func(f warehouse.Figure, by, key string) warehouse.Figure {
+		f.By, f.Key = []string{by}, []string{key}
+		return f
+	}
+	for range 2 { // the second in place of the first
+		if err := w.ReplaceFigures(ctx, day("2024-03-20"), []warehouse.Figure{open, of(open, "agency", "x"), of(warehouse.Figure{KPI: "share", Version: 1, Grain: "month", From: open.From, To: open.To, State: "suppressed"}, "agency", "y")}); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	database := prefix + "ombor"
 	view, ok := w.View(w.Contract("request.decided"))
@@ -110,20 +125,61 @@ func TestViews(t *testing.T) {
 		{"no special class", "SELECT count() FROM system.tables WHERE database = '" + database + "' AND name LIKE 'register%'", "0\n"},
 		{"every table and column is told about", "SELECT table, name FROM system.columns WHERE database = '" + database + "' AND comment = '' UNION ALL SELECT name, '' FROM system.tables WHERE database = '" + database + "' AND comment = ''", ""},
 		{"objects", "SELECT groupArray(name) FROM (SELECT name FROM system.tables WHERE database = '" + database + "' ORDER BY name)",
-			"['calendar','kpi_values','period_closed_v1','period_closed_v1_ledger','regions','regions_history','request_decided_v1','request_decided_v1_ledger','service_changed_v1','service_changed_v1_ledger','services','services_history']\n"},
+			"['calendar','kpi_values','kpis','period_closed_v1','period_closed_v1_ledger','regions','regions_history','request_decided_v1','request_decided_v1_ledger','service_changed_v1','service_changed_v1_ledger','services','services_history']\n"},
 		{"a code's latest meaning", "SELECT * FROM " + database + ".regions ORDER BY code", "03\tAndijan\t3\n26\tTashkent\t3\n"},
 		{"a code's meanings", "SELECT name_en, valid_from, valid_to FROM " + database + ".regions_history WHERE code = '26' ORDER BY valid_from NULLS FIRST", "Old Tashkent\t\\N\t2023-12-31\nTashkent\t2024-01-01\t\\N\n"},
 		{"a table that events change", "SELECT code, mobile, name_en, valid_from, valid_to, _simulated FROM " + database + ".services_history ORDER BY valid_from",
 			"visa\ttrue\tVisa\t2024-01-05\t2024-01-31\tfalse\nvisa\t\\N\tVisa\t2024-02-01\t\\N\tfalse\n"},
 		{"the calendar", "SELECT day, weekday, works, week, month, quarter, holiday FROM " + database + ".calendar WHERE day BETWEEN '2024-03-07' AND '2024-03-09' ORDER BY day",
 			"2024-03-07\t4\ttrue\t2024-W10\t2024-03\t2024-Q1\t\n2024-03-08\t5\tfalse\t2024-W10\t2024-03\t2024-Q1\tWomen\\'s Day\n2024-03-09\t6\tfalse\t2024-W10\t2024-03\t2024-Q1\t\n"},
-		{"what was published, masked", "SELECT key, number, known_on, state, value, numerator, denominator, cases FROM " + database + ".kpi_values WHERE kpi = 'share' ORDER BY number",
-			"['03']\t1\t2024-04-08\tsuppressed\t\\N\t\\N\t\\N\t\\N\n['03']\t2\t2024-05-08\tvalue\t75\t3\t4\t4\n"},
+		{"what was published, masked", "SELECT key, number, known_on, state, value, numerator, denominator, cases, latest FROM " + database + ".kpi_values WHERE kpi = 'share' AND number > 0 ORDER BY number",
+			"['03']\t1\t2024-04-08\tsuppressed\t\\N\t\\N\t\\N\t\\N\tfalse\n['03']\t2\t2024-05-08\tvalue\t75\t3\t4\t4\ttrue\n"},
+		{"what is not published", "SELECT by, key, from, known_on, open, state, value, numerator, denominator, cases, latest FROM " + database + ".kpi_values WHERE kpi = 'share' AND number = 0 ORDER BY by, key",
+			"\t[]\t2024-03-01\t2024-03-20\ttrue\tvalue\t50\t1\t2\t2\ttrue\nagency\t['x']\t2024-03-01\t2024-03-20\ttrue\tvalue\t50\t1\t2\t2\ttrue\nagency\t['y']\t2024-03-01\t2024-03-20\tfalse\tsuppressed\t\\N\t\\N\t\\N\t\\N\ttrue\n"},
+		{"the definitions", "SELECT kpi, version, title_en, unit, numerator, contracts FROM " + database + ".kpis", "requests\t1\tRequests\tcount\tcount()\t['request.decided']\n"},
 		{"a wait in working days", "SELECT maxIf(working_days, day = '2024-03-11') - maxIf(working_days, day = '2024-03-06') FROM " + database + ".calendar", "2\n"},
 	} {
 		if got := engine.Exec(t, c.sql); got != c.want {
 			t.Errorf("%s: %q, want %q", c.about, got, c.want)
 		}
+	}
+
+	// What somebody of one place sees: the condition reaches the rows through the engine's own filters.
+	objects := map[string]warehouse.Object{}
+	for _, o := range w.Objects(refs) {
+		objects[o.Name] = o
+		if got, want := engine.Exec(t, "SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = '"+database+"' AND table = '"+o.Name+"' ORDER BY position)"), "['"+strings.Join(o.Columns, "','")+"']\n"; got != want {
+			t.Errorf("columns of %s: %s, want %s", o.Name, got, want)
+		}
+	}
+	if got := engine.Exec(t, "SELECT count() FROM system.tables WHERE database = '"+database+"'"); got != fmt.Sprintf("%d\n", len(objects)) {
+		t.Errorf("%d objects are told of, the database has %s", len(objects), got)
+	}
+	for _, c := range []struct{ object, dimension, value, want string }{
+		{"request_decided_v1", "region", "03", "1"},
+		{"request_decided_v1", "region", "", "0"},
+		{"request_decided_v1", "agency", "x", "0"}, // names no agency
+		{"request_decided_v1", "applicant", "", "0"},
+		{"request_decided_v1_ledger", "region", "03", "3"},
+		{"regions", "region", "03", "2"},
+		{"services_history", "agency", "x", "2"},
+		{"kpis", "agency", "x", "1"},
+		{"kpi_values", "region", "03", "3"},
+		{"kpi_values", "agency", "x", "2"},
+		{"kpi_values", "agency", "", "1"}, // the whole alone
+	} {
+		o := objects[c.object]
+		if o.Events != strings.Contains(c.object, "_v1") {
+			t.Errorf("%s: events %t", c.object, o.Events)
+		}
+		table := database + "." + c.object
+		filters := "{'" + table + "': '" + strings.ReplaceAll(o.Own(c.dimension, c.value), "'", "\\'") + "'}"
+		if got := engine.Exec(t, "SELECT count() FROM "+table+" SETTINGS additional_table_filters = "+filters); got != c.want+"\n" {
+			t.Errorf("%s of %s %q: %s rows, want %s (%s)", c.object, c.dimension, c.value, got, c.want, filters)
+		}
+	}
+	if got := objects["service_changed_v1"].Owner("agency"); got != "owner" {
+		t.Errorf("a service belongs to %q", got)
 	}
 
 	// What did not change is not touched; what changed is replaced, what is gone is dropped,
@@ -147,7 +203,7 @@ func TestViews(t *testing.T) {
 		t.Errorf("after a change of the pack: %q", got)
 	}
 	if got, want := engine.Exec(t, "SELECT groupArray(name) FROM (SELECT name FROM system.tables WHERE database = '"+database+"' AND name NOT LIKE '%v1%' ORDER BY name)"),
-		"['calendar','kpi_values','mine','regions','regions_history']\n"; got != want {
+		"['calendar','kpi_values','kpis','mine','regions','regions_history']\n"; got != want {
 		t.Errorf("after a change of the pack: %s, want %s", got, want)
 	}
 	migrate(refs) // what was dropped comes back, a table of the same name as a view takes its place
