@@ -79,7 +79,7 @@ test-go: compiler $(LIBCHDB) $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(WEB_STAM
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
 	go run ./warehouse/engine/conformance
 
-test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
+test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
 	@$(MAKE) --no-print-directory -j3 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-paths
 
 # Three parts side by side, since each waits much: what is killed or operated on, what breaks, what is done.

@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,12 +15,7 @@ import (
 // KPIs are printed and say that they are simulated, the published figures come out,
 // and the page works in a real browser.
 func TestDemo(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := freeAddress(t)
 	s := &server{t: t, data: t.TempDir(), url: "http://" + address, exited: make(chan struct{})}
 	folders.Store(address, s.data)
 	s.start(root, "demo", "--data", s.data, "--listen", address, "--scale", "0.01")

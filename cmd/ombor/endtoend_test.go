@@ -88,15 +88,26 @@ type server struct {
 	exited  chan struct{}
 }
 
-// serve starts the binary on a free port and waits until it is ready.
-func serve(t testing.TB, data string, arguments ...string) *server {
+// freeAddress is one of this machine at which nobody listens.
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// serve starts the binary on a free port and waits until it is ready.
+func serve(t testing.TB, data string, arguments ...string) *server {
+	t.Helper()
+	return serveAt(t, freeAddress(t), data, arguments...)
+}
+
+// serveAt is [serve] at an address that had to be known before.
+func serveAt(t testing.TB, address, data string, arguments ...string) *server {
+	t.Helper()
 	s := &server{t: t, data: data, url: "http://" + address, exited: make(chan struct{})}
 	folders.Store(address, data)
 	s.start(root, append([]string{"serve", "--data", data, "--listen", address}, arguments...)...)

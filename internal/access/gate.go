@@ -307,23 +307,23 @@ func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if link := r.URL.Query().Get("link"); link != "" {
 		if err := g.limits.failed(g.address(r)); err != nil {
-			problem.Write(w, err)
+			refuse(w, r, err)
 			return
 		}
 		if !g.follow(link) {
-			problem.Write(w, problem.New(problem.Unauthenticated, "this link has been used, or is older than 15 minutes; 'ombor sign-in' on the server's machine prints another"))
+			refuse(w, r, problem.New(problem.Unauthenticated, "this link has been used, or is older than 15 minutes; 'ombor sign-in' on the server's machine prints another"))
 			return
 		}
 		g.begin(w, r, Session{Principal: Principal{ID: "operator:link", Name: "operator", Roles: []Role{Operator}}}, r.URL.Query().Get("to"))
 		return
 	}
 	if g.signIn == nil {
-		problem.Write(w, problem.New(problem.NotFound, "no provider is configured where people sign in; the operator signs in with the link that 'ombor sign-in' prints on the server's machine"))
+		refuse(w, r, problem.New(problem.NotFound, "no provider is configured where people sign in; the operator signs in with the link that 'ombor sign-in' prints on the server's machine"))
 		return
 	}
 	to, cookie, err := g.signIn.Leave(r.Context(), r.URL.Query().Get("to"))
 	if err != nil {
-		problem.Write(w, err)
+		refuse(w, r, err)
 		return
 	}
 	g.setCookie(w, "attempt", cookie, attemptLasts)
@@ -334,7 +334,7 @@ func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request) {
 func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if g.signIn == nil {
-		problem.Write(w, problem.New(problem.NotFound, "no provider is configured where people sign in"))
+		refuse(w, r, problem.New(problem.NotFound, "no provider is configured where people sign in"))
 		return
 	}
 	var attempt string
@@ -347,7 +347,7 @@ func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
 		if limited := g.limits.failed(g.address(r)); limited == nil {
 			err = g.deny(r.Context(), r, nobody(nil), "GET /sign-in/callback", "", err)
 		}
-		problem.Write(w, err)
+		refuse(w, r, err)
 		return
 	}
 	g.begin(w, r, *s, to)
@@ -355,26 +355,28 @@ func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s Session, to string) {
 	if err := g.record(r.Context(), r, &s.Principal, "sign in", "", nil); err != nil {
-		problem.Write(w, err)
+		refuse(w, r, err)
 		return
 	}
 	cookie, err := g.Sessions.Begin(r.Context(), s)
 	if err != nil {
-		problem.Write(w, err)
+		refuse(w, r, err)
 		return
 	}
 	g.setCookie(w, "session", cookie, sessionLength)
 	http.Redirect(w, r, ownPage(to), http.StatusFound)
 }
 
-// SignOut answers POST /sign-out: the session ends here, and then at the provider.
+// SignOut answers POST /sign-out: the session ends here, and then at the provider. Browsers
+// follow no redirect from a form of ours to another host (form-action of the page's policy), so
+// a page leads there.
 func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err := g.cross.Check(r); err != nil {
 		problem.Write(w, problem.Wrap(err, problem.Denied, "access", "this request was made by a page of another site"))
 		return
 	}
-	to := "/"
+	var next string
 	if c, err := r.Cookie(g.cookie("session")); err == nil {
 		if s, err := g.Sessions.Of(r.Context(), c.Value); err == nil {
 			if err := g.record(r.Context(), r, &s.Principal, "sign out", "", nil); err != nil {
@@ -382,7 +384,7 @@ func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 			if g.signIn != nil && s.Hint != "" {
-				to = g.signIn.Farewell(r.Context(), s.Hint)
+				next = g.signIn.Farewell(r.Context(), s.Hint)
 			}
 		}
 		if err := g.Sessions.End(r.Context(), c.Value); err != nil {
@@ -391,5 +393,9 @@ func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	g.setCookie(w, "session", "", 0)
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	if next != "" {
+		writePage(w, http.StatusOK, pageText{Title: "Signed out", Detail: "Your provider ends its session, too.", Next: next})
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

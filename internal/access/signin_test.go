@@ -3,6 +3,7 @@ package access_test
 import (
 	"bufio"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -199,8 +200,16 @@ func TestSignOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text, err := io.ReadAll(answer.Body)
 	answer.Body.Close()
-	to, err := url.Parse(answer.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := regexp.MustCompile(`content="0; url=([^"]+)"`).FindStringSubmatch(string(text))
+	if next == nil {
+		t.Fatalf("leads nowhere: %d %s", answer.StatusCode, text)
+	}
+	to, err := url.Parse(html.UnescapeString(next[1]))
 	if err != nil || !strings.HasPrefix(to.String(), s.issuer) || to.Query().Get("post_logout_redirect_uri") != s.url+"/" || to.Query().Get("id_token_hint") == "" {
 		t.Errorf("leads to %s", to)
 	}
