@@ -222,6 +222,7 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/kpis/:id/gap", tabular: true, params: gapParams, handle: s.getGap},
 		{method: "GET", path: "/v1/changes", tabular: true, params: changesParams, handle: s.getChanges},
 		{method: "GET", path: "/v1/services", tabular: true, params: catalogueParams, handle: s.getReference("services")},
+		{method: "GET", path: "/v1/services/:id", tabular: true, params: serviceParams, handle: s.getService},
 		{method: "GET", path: "/v1/organisations", tabular: true, params: referenceParams, handle: s.getReference("organisations")},
 		{method: "GET", path: "/v1/regions", tabular: true, params: referenceParams, handle: s.getReference("regions")},
 		{method: "GET", path: "/v1/contracts", tabular: true, handle: s.getContracts},

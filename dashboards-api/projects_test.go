@@ -41,7 +41,12 @@ const works = `2023-01-10 opened {"project":"W-1","name":"Old bridge","agency":"
 2023-07-01 rated {"project":"W-1","cost_points":4,"schedule_points":3,"expert_points":2}
 2023-07-02 risk {"project":"W-1","risk":"R1","severity":"high"}`
 
-// town is the API over a real engine that holds the works.
+// register is what the town's register of services tells of the parking permit.
+const register = `2023-01-01 {"service":"permit","active":true,"agency":"roads","mobile":false}
+2023-06-01 {"service":"permit","active":true,"agency":"roads","mobile":true}
+2024-02-01 {"service":"permit","active":false,"agency":"roads","mobile":true}`
+
+// town is the API over a real engine that holds the works and the register.
 func town(t *testing.T) http.Handler {
 	t.Helper()
 	files, err := pack.Open(filepath.Join("testdata", "town"))
@@ -59,7 +64,7 @@ func town(t *testing.T) http.Handler {
 	}
 	checker := contract.NewChecker(p.Set, keys, contract.Limits{})
 	batch := checker.NewBatch()
-	for i, line := range townEvents() {
+	for i, line := range append(townEvents(), registerEvents()...) {
 		if refusal := batch.Add(i, line); refusal != nil {
 			t.Fatalf("%+v", refusal)
 		}
@@ -83,6 +88,15 @@ func townEvents() [][]byte {
 	for i, line := range strings.Split(works, "\n") {
 		parts := strings.SplitN(line, " ", 3)
 		list = append(list, fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"works","type":"town.work.%s.v1","time":"%sT10:00:00Z","onchange":"correct","data":%s}`, i, parts[1], parts[0], parts[2]))
+	}
+	return list
+}
+
+func registerEvents() [][]byte {
+	var list [][]byte
+	for i, line := range strings.Split(register, "\n") {
+		at, data, _ := strings.Cut(line, " ")
+		list = append(list, fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"register","type":"town.service.changed.v1","time":"%sT10:00:00Z","data":%s}`, i, at, data))
 	}
 	return list
 }

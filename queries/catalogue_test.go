@@ -107,6 +107,35 @@ func TestCatalogueThroughTime(t *testing.T) {
 			t.Errorf("on %s, known on %q: %q, want %q", c.on, c.known, got, c.want)
 		}
 	}
+	for _, c := range []struct{ code, known, want string }{
+		{"a", "", "2024-01-01 x-, 2024-06-30 x+, 2024-07-01 y?, 2024-11-01 y? out"},
+		{"a", "2024-06-30", "2024-01-01 x-, 2024-06-30 x+"},
+		{"b", "2024-09-09", ""},
+		{"c", "", "2024-03-01 second?"},
+		{"c", "2024-03-01", "2024-03-01 first?"},
+		{"d", "2024-09-30", "2024-04-01 right?"},
+		{"d", "", ""},
+		{"nobody'); --", "", ""},
+	} {
+		list, _, err := q.History(context.Background(), services, c.code, day(c.known))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, d := range list {
+			text := d.Since.In(zone).Format(time.DateOnly) + " " + d.Values["kind"] + map[string]string{"true": "+", "false": "-", "": "?"}[d.Values["mobile"]]
+			if d.Values["active"] == "false" {
+				text += " out"
+			}
+			said = append(said, text)
+		}
+		if got := strings.Join(said, ", "); got != c.want {
+			t.Errorf("history of %s, known on %q: %q, want %q", c.code, c.known, got, c.want)
+		}
+	}
+	if list, _, err := q.History(context.Background(), regions, "1", 0); list != nil || err != nil {
+		t.Errorf("history in a table that no event changes: %v %v", list, err)
+	}
 	if list, _, err := q.Descriptions(context.Background(), regions, day("2024-06-30"), 0); list != nil || err != nil {
 		t.Errorf("a table that no event changes: %v %v", list, err)
 	}
