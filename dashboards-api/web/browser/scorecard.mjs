@@ -1,0 +1,28 @@
+// The scorecard, and that its figures are those of the API and of the KPI's page.
+import { accessible, must, settled } from './kit.mjs'
+
+export default async function ({ api, test, visit, everywhere }) {
+  const card = await api('/v1/scorecard')
+  const row = card.rows.find((r) => r.cell?.state === 'value' && r.basis === 'events' && r.unit === 'percent') ?? card.rows.find((r) => r.cell?.state === 'value')
+  must(row, 'the server has no figure to look at: load data first')
+
+  await everywhere('scorecard', '/')
+
+  await test('the same figure on the scorecard, on the KPI page and in the API', () =>
+    visit('/?lang=en', {}, async (page) => {
+      const shown = row.unit === 'percent' ? row.cell.value.toLocaleString('en-GB', { minimumFractionDigits: 1, maximumFractionDigits: 1 }) : undefined
+      const link = page.locator(`a.name[href*="/kpis/${row.kpi}?"]`).first()
+      const onCard = await link.locator('xpath=ancestor::*[self::tr or self::article]').locator('.figure').first().innerText()
+      if (shown) must(onCard.startsWith(shown), `API ${shown}, scorecard ${onCard}`)
+      await link.click()
+      await page.waitForURL(`**/kpis/${row.kpi}*`)
+      await settled(page)
+      const onPage = await page.locator('.huge .figure').innerText()
+      must(onPage === onCard, `scorecard ${onCard}, KPI page ${onPage}`)
+      await page.goBack()
+      await page.waitForFunction(() => location.pathname === '/')
+      await settled(page)
+    }))
+
+  await test('a period without data teaches', () => visit('/?lang=en&from=1970-01-01&to=1970-12-31', {}, accessible))
+}

@@ -1,0 +1,43 @@
+// What stands around every page: size, keys, unknown addresses, a lost connection.
+import { gzipSync } from 'node:zlib'
+import { accessible, must, settled } from './kit.mjs'
+
+export default async function ({ url, test, visit }) {
+  await test('initial script is at most 250 KB compressed', async () => {
+    const html = await (await fetch(url + '/')).text()
+    const scripts = [...html.matchAll(/(?:src|href)="(\/[^"]+\.js)"/g)].map((m) => m[1])
+    must(scripts.length > 0, 'the page names no script; was it built?')
+    let size = 0
+    for (const s of scripts) size += gzipSync(Buffer.from(await (await fetch(url + s)).arrayBuffer())).length
+    must(size <= 250 * 1024, `${size} bytes`)
+  })
+
+  await test('by keyboard alone: the scorecard, the list of keys', () =>
+    visit('/settings?lang=en', {}, async (page) => {
+      await page.keyboard.press('g')
+      await page.keyboard.press('s')
+      await page.waitForFunction(() => location.pathname === '/')
+      await settled(page)
+      await page.keyboard.press('?')
+      await page.waitForSelector('dialog[open]')
+      await page.keyboard.press('Escape')
+      await page.waitForSelector('dialog[open]', { state: 'detached' })
+    }))
+
+  await test('an unknown address and an unknown KPI have a page', async () => {
+    await visit('/nothing/here?lang=en', {}, accessible)
+    await visit('/kpis/no-such-kpi?lang=en', { quiet: false }, accessible)
+  })
+
+  await test('a lost connection is told, and mended by itself', () =>
+    visit('/?lang=en', { quiet: false }, async (page) => {
+      await page.route('**/v1/live', (route) => route.abort())
+      await page.goto(url + '/?lang=en')
+      await page.waitForSelector('.notice.lost', { timeout: 20_000 })
+      await accessible(page)
+      await page.unroute('**/v1/live')
+      await page.waitForSelector('.notice.lost', { state: 'detached', timeout: 30_000 })
+    }))
+
+  await test('documentation is accessible', () => visit('/docs', {}, accessible))
+}
