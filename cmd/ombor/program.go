@@ -160,6 +160,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	}
 	p.watch(ctx)
 	p.publish(ctx, contract.NewChecker(p.pack.Set, keys, contract.Limits{Own: true}))
+	p.keepFigures(ctx)
 	handler, err := p.api()
 	if err != nil {
 		return p, err
