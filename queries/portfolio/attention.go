@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,6 +63,13 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Since    Date     `json:"since"` // the day on which it begins, where there is one
 	Words    string   `json:"words"`
+
+	// Facts are the parts of Words, for who says them in another language: days as
+	// YYYY-MM-DD; of a milestone its milestone, name, due and first_due, of a report due and last, of a promise
+	// indicator, due, said and met, of money percent and of (contracted or budgeted), of a
+	// rating rating and by (expert or all), of other projects project, ended, stage, last, overdue or
+	// projects; risk; times.
+	Facts map[string]string `json:"facts"`
 }
 
 // Attention are findings about the projects that fit.
@@ -71,6 +79,8 @@ type Attention struct {
 	Rules    []Rule         `json:"rules"`
 	Counts   map[string]int `json:"counts"` // projects by rule
 	Findings []Finding      `json:"findings"`
+
+	DataThrough Date `json:"data_through"` // day of the newest event by then; missing: none
 }
 
 // Attention is what needs attention in the week that begins on the day asked about, the
@@ -80,7 +90,7 @@ func (p *Portfolio) Attention(ctx context.Context, r Request) (*Attention, error
 	if err != nil {
 		return nil, err
 	}
-	a := &Attention{On: Date(s.on), KnownOn: s.knownOn, Rules: Rules, Counts: map[string]int{}, Findings: []Finding{}}
+	a := &Attention{On: Date(s.on), KnownOn: s.knownOn, DataThrough: s.through, Rules: Rules, Counts: map[string]int{}, Findings: []Finding{}}
 	for _, rule := range Rules {
 		a.Counts[rule.ID] = 0
 	}
@@ -111,8 +121,9 @@ func (s *state) attend(p *project) {
 		return
 	}
 	on := Date(s.on)
-	found := func(id string, since Date, format string, args ...any) {
-		p.findings = append(p.findings, Finding{p.ID, p.Name, p.Agency, id, Rules[place(id)].Severity, since, fmt.Sprintf(format, args...)})
+	found := func(id string, since Date, facts map[string]string, format string, args ...any) {
+		maps.DeleteFunc(facts, func(_, told string) bool { return told == "" })
+		p.findings = append(p.findings, Finding{p.ID, p.Name, p.Agency, id, Rules[place(id)].Severity, since, fmt.Sprintf(format, args...), facts})
 		if !slices.Contains(p.Attention, id) {
 			p.Attention = append(p.Attention, id)
 		}
@@ -121,69 +132,74 @@ func (s *state) attend(p *project) {
 
 	switch r := p.Report; {
 	case r.Stale && r.Count == 0:
-		found("report-missing", r.Due, "never reported; the first report was due on %s", r.Due)
+		found("report-missing", r.Due, map[string]string{"due": r.Due.String()}, "never reported; the first report was due on %s", r.Due)
 	case r.Stale:
-		found("report-missing", r.Due, "the last report is of %s; the next was due on %s", r.On, r.Due)
+		found("report-missing", r.Due, map[string]string{"due": r.Due.String(), "last": r.On.String()}, "the last report is of %s; the next was due on %s", r.On, r.Due)
 	case r.Due != NoDate && r.Due <= on+week:
-		found("report-due", r.Due, "a report is due on %s", r.Due)
+		found("report-due", r.Due, map[string]string{"due": r.Due.String()}, "a report is due on %s", r.Due)
 	}
 	if p.Milestones.Planned == 0 && s.portfolio.readings[contract.RolePlanned] != nil {
-		found("no-milestones", p.Registered, "no milestone was planned since it was registered on %s", p.Registered)
+		found("no-milestones", p.Registered, map[string]string{}, "no milestone was planned since it was registered on %s", p.Registered)
 	}
 	for _, m := range p.milestones {
 		switch {
 		case m.Reached != NoDate || m.Due == NoDate:
 		case m.Due < on:
-			found("milestone-overdue", m.Due, "%s was due on %s%s", named(m), m.Due, firstDue(m))
+			found("milestone-overdue", m.Due, m.facts(), "%s was due on %s%s", named(m), m.Due, firstDue(m))
 		case thisWeek(m.Due):
-			found("milestone-due", m.Due, "%s is due on %s%s", named(m), m.Due, firstDue(m))
+			found("milestone-due", m.Due, m.facts(), "%s is due on %s%s", named(m), m.Due, firstDue(m))
 		}
 	}
 	if p.Milestones.Replanned >= oftenReplans {
-		found("replanned-often", p.replans[len(p.replans)-1].On, "dates were moved %d times", p.Milestones.Replanned)
+		found("replanned-often", p.replans[len(p.replans)-1].On, map[string]string{"times": fmt.Sprint(p.Milestones.Replanned)}, "dates were moved %d times", p.Milestones.Replanned)
 	}
 	for _, q := range p.promises {
+		facts := func() map[string]string { return map[string]string{"indicator": q.Indicator, "due": q.Due.String()} }
 		switch {
 		case thisWeek(q.Due) && (q.Met == nil || !*q.Met):
-			found("promise-due", q.Due, "%s is promised for %s", q.Indicator, q.Due)
+			found("promise-due", q.Due, facts(), "%s is promised for %s", q.Indicator, q.Due)
 		case !q.IsDue:
 		case q.Met == nil:
-			found("promise-unmeasured", q.Due, "%s was promised for %s and not measured", q.Indicator, q.Due)
+			found("promise-unmeasured", q.Due, facts(), "%s was promised for %s and not measured", q.Indicator, q.Due)
 		case !*q.Met:
-			found("promise-missed", q.Due, "%s was promised for %s and missed", q.Indicator, q.Due)
+			found("promise-missed", q.Due, facts(), "%s was promised for %s and missed", q.Indicator, q.Due)
 		}
 		if q.Met != nil && *q.SaidMet != *q.Met {
-			found("claim-differs", q.MeasuredOn, "the sender says of %s that it is met: %t; by its value: %t", q.Indicator, *q.SaidMet, *q.Met)
+			found("claim-differs", q.MeasuredOn, map[string]string{"indicator": q.Indicator, "said": fmt.Sprint(*q.SaidMet), "met": fmt.Sprint(*q.Met)}, "the sender says of %s that it is met: %t; by its value: %t", q.Indicator, *q.SaidMet, *q.Met)
 		}
+	}
+	overspent := func(of, words string, spent, whole int64) {
+		percent := fmt.Sprintf("%.0f", 100*float64(spent)/float64(max(whole, 1)))
+		found("overspent", NoDate, map[string]string{"percent": percent, "of": of}, "spent %s %% of what was %s", percent, words)
 	}
 	switch m := p.Money; {
 	case m.Spent == nil:
 	case m.Contracted != nil && *m.Spent > *m.Contracted:
-		found("overspent", NoDate, "spent %.0f %% of what was contracted", 100*float64(*m.Spent)/float64(max(*m.Contracted, 1)))
+		overspent("contracted", "contracted", *m.Spent, *m.Contracted)
 	case m.Budgeted != nil && *m.Spent > *m.Budgeted:
-		found("overspent", NoDate, "spent %.0f %% of what was set aside", 100*float64(*m.Spent)/float64(max(*m.Budgeted, 1)))
+		overspent("budgeted", "set aside", *m.Spent, *m.Budgeted)
 	}
 	if r := p.Rating; r.Computed != nil && *r.Computed < lowRating {
-		found("rating-low", r.On, "rated %.1f%s", *r.Computed, map[bool]string{true: ", by the expert's points alone"}[r.Overridden])
+		found("rating-low", r.On, map[string]string{"rating": fmt.Sprintf("%.1f", *r.Computed), "by": map[bool]string{true: "expert", false: "all"}[r.Overridden]}, "rated %.1f%s", *r.Computed, map[bool]string{true: ", by the expert's points alone"}[r.Overridden])
 	}
 	for _, r := range p.risks {
 		if r.Open && r.Severity == "high" {
-			found("risk-high", r.On, "%s", cmp.Or(r.What, r.Risk))
+			found("risk-high", r.On, map[string]string{"risk": cmp.Or(r.What, r.Risk)}, "%s", cmp.Or(r.What, r.Risk))
 		}
 	}
 	if len(p.cycle) > 0 {
-		found("dependency-cycle", NoDate, "%s", strings.Join(append(slices.Clone(p.cycle), p.cycle[0]), " waits for "))
+		found("dependency-cycle", NoDate, map[string]string{"projects": strings.Join(p.cycle, " ")}, "%s", strings.Join(append(slices.Clone(p.cycle), p.cycle[0]), " waits for "))
 	}
 	for _, id := range p.WaitsFor {
 		switch other := s.projects[id]; {
 		case other == nil:
-			found("dependency-ended", NoDate, "waits for %s, which is not in the portfolio", id)
+			found("dependency-ended", NoDate, map[string]string{"project": id}, "waits for %s, which is not in the portfolio", id)
 		case other.Status == Ended:
-			found("dependency-ended", other.ended, "waits for %s, which ended on %s (%s)", id, other.ended, other.Stage)
+			found("dependency-ended", other.ended, map[string]string{"project": id, "ended": other.ended.String(), "stage": other.Stage}, "waits for %s, which ended on %s (%s)", id, other.ended, other.Stage)
 		case other.Report.Stale:
-			found("dependency-late", other.Report.Due, "waits for %s, which has not reported since %s", id, cmp.Or(other.Report.On.String(), "it was registered"))
+			found("dependency-late", other.Report.Due, map[string]string{"project": id, "last": other.Report.On.String()}, "waits for %s, which has not reported since %s", id, cmp.Or(other.Report.On.String(), "it was registered"))
 		case other.Milestones.Overdue > 0:
-			found("dependency-late", NoDate, "waits for %s, which has %d overdue milestones", id, other.Milestones.Overdue)
+			found("dependency-late", NoDate, map[string]string{"project": id, "overdue": fmt.Sprint(other.Milestones.Overdue)}, "waits for %s, which has %d overdue milestones", id, other.Milestones.Overdue)
 		}
 	}
 	slices.SortStableFunc(p.findings, func(a, b Finding) int { return cmp.Compare(place(a.Rule), place(b.Rule)) })
@@ -197,11 +213,23 @@ func named(m *Milestone) string {
 	return m.Milestone + " (" + m.Name + ")"
 }
 
-func firstDue(m *Milestone) string {
-	if m.Baseline == m.Due || m.Baseline == NoDate {
+// firstDue is the day on which a milestone was due at first, where it was moved; else "".
+func (m *Milestone) firstDue() string {
+	if m.Baseline == m.Due {
 		return ""
 	}
-	return ", at first on " + m.Baseline.String()
+	return m.Baseline.String()
+}
+
+func firstDue(m *Milestone) string {
+	if m.firstDue() == "" {
+		return ""
+	}
+	return ", at first on " + m.firstDue()
+}
+
+func (m *Milestone) facts() map[string]string {
+	return map[string]string{"milestone": m.Milestone, "name": m.Name, "due": m.Due.String(), "first_due": m.firstDue()}
 }
 
 // depend finds who waits for whom, and the cycles: the strongly connected components

@@ -32,6 +32,8 @@ type Detail struct {
 	Cycle         []string         `json:"cycle"` // the last waits for the first; empty: none
 	Findings      []Finding        `json:"findings"`
 	Duplicates    []Duplicate      `json:"duplicates"` // likely ones of this project, A
+
+	DataThrough Date `json:"data_through"` // day of the portfolio's newest event by then
 }
 
 // Project is one project; NotFound when nobody proposed one with this id.
@@ -44,7 +46,7 @@ func (p *Portfolio) Project(ctx context.Context, id string, at At) (*Detail, err
 	if one == nil {
 		return nil, problem.New(problem.NotFound, "there is no project %q on %s", id, Date(s.on)).In("id")
 	}
-	d := &Detail{On: Date(s.on), KnownOn: s.knownOn, Project: one.Project, ProgrammeName: s.programmes[one.Programme],
+	d := &Detail{On: Date(s.on), KnownOn: s.knownOn, DataThrough: s.through, Project: one.Project, ProgrammeName: s.programmes[one.Programme],
 		Recommended: one.recommended, AcceptedOn: one.accepted, EndedOn: one.ended,
 		Stages: list(one.stages), Milestones: list(one.milestones), Replans: list(one.replans), Reports: list(one.reports), Budgets: list(one.budgets),
 		Contracts: list(one.contracts), Risks: list(one.risks), Promises: list(one.promises),

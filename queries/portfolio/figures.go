@@ -119,6 +119,8 @@ type Summary struct {
 	By      string    `json:"by"` // empty: not broken down
 	Total   Figures   `json:"total"`
 	Groups  []Figures `json:"groups"` // by key
+
+	DataThrough Date `json:"data_through"` // day of the newest event by then; missing: none
 }
 
 // Summary sums the projects that fit up, broken down by one of [Groupings] or not at all. A
@@ -131,7 +133,7 @@ func (p *Portfolio) Summary(ctx context.Context, r Request, by string) (*Summary
 	if err != nil {
 		return nil, err
 	}
-	summary := &Summary{On: Date(s.on), KnownOn: s.knownOn, By: by, Total: figuresOf("", all), Groups: []Figures{}}
+	summary := &Summary{On: Date(s.on), KnownOn: s.knownOn, DataThrough: s.through, By: by, Total: figuresOf("", all), Groups: []Figures{}}
 	if by == "" {
 		return summary, nil
 	}

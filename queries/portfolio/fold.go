@@ -17,6 +17,7 @@ type state struct {
 	projects   map[string]*project
 	ordered    []*project // by id; only those that were recommended, accepted or registered
 	programmes map[string]string
+	through    Date // day of the newest event
 }
 
 // project is one project with everything that its events say.
@@ -132,6 +133,9 @@ func (s *state) fold(found [][]event) {
 	var described []*event
 	for i, role := range roles {
 		for j := range found[i] {
+			if day := Date(found[i][j].day); s.through == NoDate || day > s.through {
+				s.through = day
+			}
 			switch role.Name {
 			case contract.RoleProgramme:
 				e := &found[i][j]

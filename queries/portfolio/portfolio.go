@@ -242,6 +242,8 @@ type List struct {
 	Offset   int       `json:"offset"`
 	Figures  Figures   `json:"figures"` // of all that fit
 	Projects []Project `json:"projects"`
+
+	DataThrough Date `json:"data_through"` // day of the newest event by then; missing: none
 }
 
 // Projects are those that fit, by id.
@@ -250,7 +252,7 @@ func (p *Portfolio) Projects(ctx context.Context, r Request) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := &List{On: Date(s.on), KnownOn: s.knownOn, Total: len(all), Offset: r.Offset, Figures: figuresOf("", all), Projects: []Project{}}
+	list := &List{On: Date(s.on), KnownOn: s.knownOn, DataThrough: s.through, Total: len(all), Offset: r.Offset, Figures: figuresOf("", all), Projects: []Project{}}
 	if r.Offset < 0 || r.Limit < 0 {
 		return nil, problem.New(problem.BadInput, "limit and offset are not negative").In("offset")
 	}

@@ -248,7 +248,7 @@ func (p *Portfolio) read(ctx context.Context, at At, whole string) (*state, erro
 	case open(on):
 		on = today
 	}
-	s := &state{portfolio: p, on: on, knownOn: NoDate, projects: map[string]*project{}, programmes: map[string]string{}}
+	s := &state{portfolio: p, on: on, knownOn: NoDate, through: NoDate, projects: map[string]*project{}, programmes: map[string]string{}}
 	if !open(at.KnownOn) {
 		s.knownOn = Date(at.KnownOn)
 	}
