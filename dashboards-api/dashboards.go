@@ -65,11 +65,16 @@ type Config struct {
 	// Findings lists what is wrong with the data. Nil: nothing is known.
 	Findings func(ctx context.Context, r queries.FindingsRequest) ([]queries.Finding, error)
 
+	// Workbench is what analysts work with. Nil: this process has none.
+	Workbench *Workbench
+
 	// Projects answers for the portfolio of projects. Nil: this process has none.
 	Projects *portfolio.Portfolio
 
-	// Status says how far the data are; called for every request, so it must be
-	// quick. Nil: nothing is loaded.
+	// Watermark says what answers are made of; called for every request, so it must cost
+	// next to nothing. Nil: nothing is loaded.
+	Watermark func() Watermark
+	// Status says how far the data are. Nil: nothing is known.
 	Status func() Status
 	// WaitLoaded returns when the loaded watermark has reached seq, or ctx's
 	// error. Nil: /v1/live announces the first watermark only.
@@ -103,11 +108,16 @@ type Facts struct {
 	Examples  map[string][][]byte       // by event type: events in JSON that pass
 }
 
+// Watermark is what changes when answers may.
+type Watermark struct {
+	Loaded  uint64 // last message in facts and rollups
+	Retired int    // months of receipt, of all contracts, whose facts are not kept any longer
+}
+
 // Status is how far the data are.
 type Status struct {
 	Journal   uint64    // last message acknowledged
 	Loaded    uint64    // last message in facts and rollups
-	Retired   int       // months of receipt, of all contracts, whose facts are not kept any longer
 	Lake      uint64    // last message in the lake
 	LagEvents uint64    // events acknowledged and not yet loaded
 	Received  time.Time // when the newest rows came in; zero: none yet
@@ -206,7 +216,7 @@ func newServer(config Config) (*server, error) {
 
 // routes are all that answer with a value of the pack or the warehouse.
 func (s *server) routes() []route {
-	return append(s.projectRoutes(), []route{
+	return append(append(s.projectRoutes(), s.workbenchRoutes()...), []route{
 		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
 		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, params: qualityParams, handle: s.getQuality},
 		{method: "GET", path: "/v1/quality/findings", tabular: true, fresh: true, params: findingsParams, handle: s.getFindings},
@@ -279,6 +289,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/quarantine/replay", s.door(held.Replay))
 	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
 	engine.POST("/v1/differences", s.postDifference)
+	s.workbenchChanges(engine)
 	get("/v1/contracts/:type", s.getContract)
 	get("/asyncapi.json", s.getAsyncAPI)
 	engine.GET("/v1/live", s.live)

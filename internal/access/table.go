@@ -26,6 +26,7 @@ var (
 	readersP = append([]Role{Public}, readers...)
 	behind   = []Role{Analyst, Center, Operator}
 	keepers  = []Role{Center, Operator}
+	askers   = []Role{Analyst, Center, Agency, Operator} // in SQL
 	everyone = append([]Role{Source, Public}, readers...)
 )
 
@@ -70,7 +71,7 @@ var Table = []Rule{
 
 	// Figures.
 	{Name: "GET /v1/kpis/:id/values", Roles: readersP, Own: true, Total: true},
-	{Name: "GET /v1/scorecard", Roles: readers, Own: true, Total: true},
+	{Name: "GET /v1/scorecard", Roles: readersP, Own: true, Total: true},
 	{Name: "GET /v1/targets", Roles: readers},
 	{Name: "GET /v1/changes", Roles: readers},
 	{Name: "GET /v1/kpis/:id/why", Roles: readers, Own: true},
@@ -83,6 +84,20 @@ var Table = []Rule{
 	{Name: "GET /v1/portfolio/attention", Roles: readers, Own: true},
 	{Name: "GET /v1/portfolio/duplicates", Roles: readers, Own: true},
 	{Name: "POST /v1/differences", Roles: keepers, Record: true}, // what a file of projects would change
+
+	// The workbench. The gate of SQL has every statement in the audit log, and narrows an agency to its rows.
+	{Name: "GET /v1/workbench/schema", Roles: askers},
+	{Name: "GET /v1/workbench/queries", Roles: askers},
+	{Name: "POST /v1/workbench/queries", Roles: askers, Record: true},
+	{Name: "GET /v1/workbench/queries/:id", Roles: askers},
+	{Name: "PUT /v1/workbench/queries/:id", Roles: askers, Record: true},
+	{Name: "DELETE /v1/workbench/queries/:id", Roles: askers, Record: true},
+	{Name: "POST /v1/workbench/estimates", Roles: askers},
+	{Name: "GET /v1/workbench/runs", Roles: askers},
+	{Name: "POST /v1/workbench/runs", Roles: askers},
+	{Name: "GET /v1/workbench/runs/:id", Roles: askers},
+	{Name: "DELETE /v1/workbench/runs/:id", Roles: askers},
+	{Name: "GET /v1/workbench/runs/:id/export", Roles: askers, Record: true},
 
 	// Quality of what was sent.
 	{Name: "GET /v1/quality", Roles: append([]Role{Leader}, behind...)},

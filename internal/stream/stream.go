@@ -721,6 +721,32 @@ func (b *Bucket) Keys(ctx context.Context) ([]string, error) {
 	return keys, b.conn.fault("stream: keys", err)
 }
 
+// Each calls fn with the newest value of every key that a pattern names, in no order: tokens are
+// divided by dots, * is any token and > any that follow. An error of fn ends it.
+func (b *Bucket) Each(ctx context.Context, pattern string, fn func(key string, value []byte) error) error {
+	watch, err := b.kv.Watch(ctx, pattern, jetstream.IgnoreDeletes())
+	if err != nil {
+		return b.conn.fault("stream: each "+pattern, err)
+	}
+	defer watch.Stop() // only ends the subscription: what was read stands
+	for {
+		select {
+		case entry, open := <-watch.Updates():
+			if !open {
+				return b.conn.fault("stream: each "+pattern, nats.ErrConnectionClosed)
+			}
+			if entry == nil { // all that there were
+				return nil
+			}
+			if err := fn(entry.Key(), entry.Value()); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // DirLock is the claim of one process on a data folder.
 type DirLock struct{ f *os.File }
 

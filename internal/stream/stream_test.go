@@ -192,6 +192,26 @@ func TestBucket(t *testing.T) {
 	if v, _, err := b.Get(t.Context(), "a"); err != nil || !bytes.Equal(v, []byte("2")) {
 		t.Fatal(v, err)
 	}
+	for _, key := range []string{"b.1", "b.2", "c.1"} {
+		if _, err := b.Put(t.Context(), key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Delete(t.Context(), "b.2"); err != nil {
+		t.Fatal(err)
+	}
+	each := func(pattern string) (found []string) {
+		if err := b.Each(t.Context(), pattern, func(key string, value []byte) error {
+			found = append(found, key+"="+string(value))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if all, none, of := each(">"), each("d.*"), each("b.*"); len(all) != 3 || len(none) != 0 || len(of) != 1 || of[0] != "b.1=b.1" {
+		t.Fatal(all, none, of)
+	}
 	if err := b.Delete(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,70 @@
+package dashboards
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"ombor/internal/problem"
+)
+
+// How long somebody may take to send a body of a few kilobytes, and to take an answer.
+const (
+	bodyPatience   = 30 * time.Second
+	answerPatience = 5 * time.Minute
+)
+
+// changer answers a request that changes something. into reads its body, once. A nil body answers 204.
+type changer func(ctx context.Context, q *query, into func(any) error) (status int, body any, err error)
+
+// change is the adapter of routes whose requests carry a JSON object of at most so many bytes.
+func (s *server) change(most int64, handle changer) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if _, err := readParams(c.Request, nil); err != nil {
+			s.fail(c.Writer, c.Request, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.Request.Context(), handlerTimeout)
+		defer cancel()
+		status, body, err := handle(ctx, &query{path: c.Param}, func(into any) error { return readJSON(c.Writer, c.Request, most, into) })
+		c.Writer.Header().Set("Cache-Control", "no-store")
+		switch {
+		case err != nil:
+			s.fail(c.Writer, c.Request, err)
+		case body == nil:
+			c.Status(http.StatusNoContent)
+		default:
+			s.tell(c.Writer, status, body)
+		}
+	}
+}
+
+// readJSON reads a body that is one JSON object of at most so many bytes, whose keys all have a
+// place in into.
+func readJSON(w http.ResponseWriter, r *http.Request, most int64, into any) error {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // not every reader has deadlines; the server's others hold then
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return problem.New(problem.Unsupported, "this body is taken as it is, not as %s", coding).In("Content-Encoding")
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		if _, err = decoder.Token(); err == io.EOF {
+			return nil
+		}
+		return problem.New(problem.BadInput, "the body has more than one JSON value")
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return problem.New(problem.TooLarge, "the body has more than %d KiB", most>>10)
+	}
+	return problem.Wrap(err, problem.BadInput, "", "the body cannot be read: %v", err)
+}
