@@ -76,11 +76,20 @@ func (q *Queries) unpublishedOf(ctx context.Context, k *kpi.KPI, v *kpi.Version)
 	if valid := v.Valid; valid.To != reference.NoDay {
 		r.To = min(r.To, valid.To)
 	}
+	var said []closing
+	if publishes(v) {
+		if said, err = q.closings(ctx, qn); err != nil {
+			return nil, err
+		}
+	}
 	var list []warehouse.Figure
 	for _, r.Grain = range grains {
 		asked := r
+		if publishes(v) {
+			asked.From = q.firstOpen(qn, src, said, r)
+		}
 		for _, asked.By = range tables {
-			if asked.To < asked.From {
+			if asked.From > min(asked.To, last) {
 				break
 			}
 			result, err := q.Values(ctx, asked)
@@ -90,23 +99,26 @@ func (q *Queries) unpublishedOf(ctx context.Context, k *kpi.KPI, v *kpi.Version)
 			if err != nil {
 				return nil, err
 			}
-			first := reference.NoDay // of what is left to tell
 			for _, c := range result.Cells {
-				if c.From > last || publishes(v) && !c.Open {
-					continue
+				if c.From <= last && (c.Open || !publishes(v)) {
+					list = append(list, figureOf(v, result, c))
 				}
-				if first == reference.NoDay || c.From < first {
-					first = c.From
-				}
-				list = append(list, figureOf(v, result, c))
 			}
-			if first == reference.NoDay {
-				break // a period is open for the whole and its parts alike
-			}
-			asked.From = max(asked.From, first)
 		}
 	}
 	return list, nil
+}
+
+// firstOpen is the first day of the first period of a request that is open; the day after
+// all of them when none is.
+func (q *Queries) firstOpen(qn *question, src *sources, said []closing, r Request) reference.Day {
+	for _, p := range q.calendar.periods(r.Grain, r.From, r.To, q.maxCells) {
+		c := Cell{From: p.from, To: p.to}
+		if q.settle(qn, src, said, &c); c.Open {
+			return c.From
+		}
+	}
+	return r.To + 1
 }
 
 func figureOf(v *kpi.Version, result *Result, c Cell) warehouse.Figure {
