@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/text/language"
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
@@ -63,7 +64,13 @@ func (s *server) serve(r route) gin.HandlerFunc {
 			return
 		}
 		h := c.Writer.Header()
-		h.Add("Vary", "Accept, Authorization, Cookie")
+		h.Add("Vary", "Accept, Accept-Language, Authorization, Cookie")
+		if slices.Contains(allowed, "lang") {
+			if err := speak(values, c.Request.Header.Get("Accept-Language")); err != nil {
+				s.fail(c.Writer, c.Request, err)
+				return
+			}
+		}
 		var scope access.Scope
 		if rule.Own {
 			scope = s.scope(c.Request.Context())
@@ -79,7 +86,7 @@ func (s *server) serve(r route) gin.HandlerFunc {
 		if r.fresh {
 			h.Set("Cache-Control", "no-store")
 		} else {
-			tag := s.etag(format, scope)
+			tag := s.etag(format, values["lang"], scope)
 			h.Set("ETag", tag)
 			h.Set("Cache-Control", "private, no-cache")
 			if matches(c.Request.Header.Get("If-None-Match"), tag) {
@@ -200,14 +207,33 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 	return values, nil
 }
 
-// etag names the facts an answer is made of: what is loaded and still kept, the definitions,
-// the format, the day, because a target is judged by its date, and whose rows they are.
-func (s *server) etag(f *format, scope access.Scope) string {
-	var now Status
-	if s.config.Status != nil {
-		now = s.config.Status()
+// speak sets the parameter lang, where it is not given, to the language that the reader would like
+// best of those that there are (RFC 9110, 12.5.4), if he names one.
+func speak(values map[string]string, acceptLanguage string) error {
+	if asked := values["lang"]; asked != "" {
+		if !slices.Contains(queries.Languages, asked) {
+			return problem.New(problem.BadInput, "there are no words in %q; allowed are %s", asked, strings.Join(queries.Languages, ", ")).In("lang")
+		}
+		return nil
 	}
-	return fmt.Sprintf(`W/"%x.%x-%x-%d-%s%s"`, now.Loaded, now.Retired, s.definitions, s.today(), f.name, mark(scope))
+	tags, _, _ := language.ParseAcceptLanguage(acceptLanguage) // what cannot be read wishes for nothing
+	for _, tag := range tags {                                 // the best first
+		if base, _ := tag.Base(); slices.Contains(queries.Languages, base.String()) {
+			values["lang"] = base.String()
+			return nil
+		}
+	}
+	return nil
+}
+
+// etag names the facts an answer is made of: what is loaded and still kept, the definitions,
+// the day, because a target is judged by its date, and behind the last hyphen the format, the language and whose rows they are.
+func (s *server) etag(f *format, language string, scope access.Scope) string {
+	var at Watermark
+	if s.config.Watermark != nil {
+		at = s.config.Watermark()
+	}
+	return fmt.Sprintf(`W/"%x.%x-%x-%d-%s.%s%s"`, at.Loaded, at.Retired, s.definitions, s.today(), f.name, language, mark(scope))
 }
 
 func matches(ifNoneMatch, tag string) bool {

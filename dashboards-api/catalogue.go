@@ -154,7 +154,7 @@ func listed(list []string) []string {
 	return list
 }
 
-func (s *server) getKPIs(context.Context, *query) (*answer, error) {
+func (s *server) getKPIs(_ context.Context, q *query) (*answer, error) {
 	list := s.catalogue()
 	return &answer{body: map[string]any{"kpis": list}, name: "kpis", table: func() (*table, error) {
 		t := newTable(text("kpi"), text("title"), text("about"), text("group"), text("owner"), text("unit"), text("direction"), text("dimensions"), number("version"), text("numerator"), text("denominator"), text("source"))
@@ -167,7 +167,7 @@ func (s *server) getKPIs(context.Context, *query) (*answer, error) {
 			if len(k.Versions) > 0 {
 				v = k.Versions[len(k.Versions)-1]
 			}
-			t.add(k.ID, k.Title.In(s.language()), k.About.In(s.language()), k.Group, k.Owner, k.Unit, k.Direction, strings.Join(dimensions, " "),
+			t.add(k.ID, k.Title.In(s.language(q)), k.About.In(s.language(q)), k.Group, k.Owner, k.Unit, k.Direction, strings.Join(dimensions, " "),
 				float64(v.Version), v.Numerator, v.Denominator, v.Source)
 		}
 		return t, nil

@@ -10,7 +10,7 @@ import (
 	"ombor/queries"
 )
 
-var changesParams = []string{"since", "from", "to", "where"}
+var changesParams = []string{"since", "from", "to", "where", "lang"}
 
 // changesBody is what has changed, with the names of the organisations that own figures.
 type changesBody struct {
@@ -20,7 +20,7 @@ type changesBody struct {
 
 // getChanges answers with the figures that are not what they were.
 func (s *server) getChanges(ctx context.Context, q *query) (*answer, error) {
-	var r queries.ChangesRequest
+	r := queries.ChangesRequest{Language: q.get("lang")}
 	var err error
 	if r.Since, err = s.since(q.get("since")); err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (s *server) getChanges(ctx context.Context, q *query) (*answer, error) {
 	for _, c := range changes.Changes {
 		body.Owners[c.Owner] = s.organisation(c.Owner)
 	}
-	return &answer{body: body, name: "changes", table: func() (*table, error) { return s.changesTable(body), nil }}, nil
+	return &answer{body: body, name: "changes", table: func() (*table, error) { return changesTable(body, s.language(q)), nil }}, nil
 }
 
 // since reads a day, or an instant of which the day in the pack's zone is taken.
@@ -60,11 +60,11 @@ func (s *server) since(given string) (reference.Day, error) {
 	return reference.DayOf(at.In(s.config.Pack.Zone)), nil
 }
 
-func (s *server) changesTable(body changesBody) *table {
+func changesTable(body changesBody, language string) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("was"), text("was_state"), number("now"), text("now_state"), number("difference"), text("unit"),
 		text("trend"), text("settled"), number("corrected"), number("late"), text("targets"))
 	for _, c := range body.Changes.Changes {
-		row := []any{c.KPI, c.Title.In(s.language()), c.Group, c.Owner}
+		row := []any{c.KPI, c.Title.In(language), c.Group, c.Owner}
 		period := ""
 		var figures []any
 		for _, cell := range []*queries.Cell{c.Was, c.Now} {

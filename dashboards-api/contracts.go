@@ -76,7 +76,7 @@ func describeContract(c *contract.Contract) contractBody {
 }
 
 // getContracts is every event type with its fields and rules.
-func (s *server) getContracts(context.Context, *query) (*answer, error) {
+func (s *server) getContracts(_ context.Context, q *query) (*answer, error) {
 	list := []contractBody{}
 	for _, c := range s.config.Pack.Contracts.All() {
 		list = append(list, describeContract(c))
@@ -85,7 +85,7 @@ func (s *server) getContracts(context.Context, *query) (*answer, error) {
 		t := newTable(text("type"), text("table"), text("field"), text("field_type"), flag("required"), text("class"), text("title"), text("about"), text("values"), text("reference"), text("unit"))
 		for _, c := range list {
 			for _, f := range c.Fields {
-				t.add(c.Type, c.Table, f.Name, f.Type, f.Required, f.Class, f.Title.In(s.language()), f.About, strings.Join(f.Values, " "), f.To, f.Unit)
+				t.add(c.Type, c.Table, f.Name, f.Type, f.Required, f.Class, f.Title.In(s.language(q)), f.About, strings.Join(f.Values, " "), f.To, f.Unit)
 			}
 		}
 		return t, nil

@@ -276,7 +276,7 @@ func TestNegotiation(t *testing.T) {
 func TestNotModified(t *testing.T) {
 	config := configOf(city(t))
 	seq := uint64(1)
-	config.Status = func() Status { return Status{Loaded: seq} }
+	config.Watermark = func() Watermark { return Watermark{Loaded: seq} }
 	h, err := New(config)
 	if err != nil {
 		t.Fatal(err)

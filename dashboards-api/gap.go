@@ -9,7 +9,7 @@ import (
 	"ombor/queries"
 )
 
-var gapParams = []string{"from", "to", "where", "by", "variant", "known_on", "limit"}
+var gapParams = []string{"from", "to", "where", "by", "variant", "known_on", "limit", "lang"}
 
 // gapBody is a gap with the names of the organisations in it.
 type gapBody struct {
@@ -19,7 +19,7 @@ type gapBody struct {
 
 // getGap answers with what is missing to a KPI's target, and where it could come from.
 func (s *server) getGap(ctx context.Context, q *query) (*answer, error) {
-	r := queries.GapRequest{KPI: q.path("id"), Variant: q.get("variant"), By: q.get("by")}
+	r := queries.GapRequest{KPI: q.path("id"), Variant: q.get("variant"), By: q.get("by"), Language: q.get("lang")}
 	var err error
 	if r.From, err = day(q, "from"); err != nil {
 		return nil, err
@@ -49,13 +49,13 @@ func (s *server) getGap(ctx context.Context, q *query) (*answer, error) {
 			body.Owners[e.Owner] = s.organisation(e.Owner)
 		}
 	}
-	return &answer{body: body, name: gap.KPI + "-gap", table: func() (*table, error) { return s.gapTable(body), nil }}, nil
+	return &answer{body: body, name: gap.KPI + "-gap", table: func() (*table, error) { return gapTable(body, s.language(q)), nil }}, nil
 }
 
-func (s *server) gapTable(body gapBody) *table {
+func gapTable(body gapBody, language string) *table {
 	t := newTable(text("kpi"), number("rank"), text(body.By), text("name"), text("owner"), text("owner_name"), number("missing"), number("weight"), text("ranked_by"), flag("told"))
 	for i, e := range body.Entries {
-		t.add(body.KPI, float64(i+1), e.Code, body.Names[e.Code].In(s.language()), e.Owner, body.Owners[e.Owner].In(s.language()), pointed(e.Missing), pointed(e.Weight), body.RankedBy, e.Told)
+		t.add(body.KPI, float64(i+1), e.Code, body.Names[e.Code].In(language), e.Owner, body.Owners[e.Owner].In(language), pointed(e.Missing), pointed(e.Weight), body.RankedBy, e.Told)
 	}
 	return t
 }

@@ -10,7 +10,7 @@ import (
 	"ombor/queries"
 )
 
-var scorecardParams = []string{"from", "to", "where", "known_on"}
+var scorecardParams = []string{"from", "to", "where", "known_on", "audience", "lang"}
 
 // scorecardBody is the scorecard with the names of the organisations that own its figures.
 type scorecardBody struct {
@@ -21,7 +21,7 @@ type scorecardBody struct {
 // getScorecard answers with every KPI. Without a period it speaks of the calendar
 // year in which the newest event lies.
 func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
-	var r queries.ScorecardRequest
+	r := queries.ScorecardRequest{Audience: queries.Audience(q.get("audience")), Language: q.get("lang")}
 	var err error
 	if r.From, err = day(q, "from"); err != nil {
 		return nil, err
@@ -43,10 +43,10 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 	for _, row := range card.Rows {
 		body.Owners[row.Owner] = s.organisation(row.Owner)
 	}
-	return &answer{body: body, name: "scorecard", table: func() (*table, error) { return s.scorecardTable(body), nil }}, nil
+	return &answer{body: body, name: "scorecard", table: func() (*table, error) { return s.scorecardTable(body, s.language(q)), nil }}, nil
 }
 
-func (s *server) scorecardTable(body scorecardBody) *table {
+func (s *server) scorecardTable(body scorecardBody, language string) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("numerator"), number("denominator"), number("value"),
 		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("data_through"), flag("simulated"))
 	for _, row := range body.Rows {
@@ -54,7 +54,7 @@ func (s *server) scorecardTable(body scorecardBody) *table {
 		if cell == nil {
 			cell = &queries.Cell{State: queries.NotProvided}
 		}
-		cells := []any{row.KPI, row.Title.In(s.language()), row.Group, row.Owner, cell.Period, decimal(cell.Numerator), decimal(cell.Denominator),
+		cells := []any{row.KPI, row.Title.In(language), row.Group, row.Owner, cell.Period, decimal(cell.Numerator), decimal(cell.Denominator),
 			pointed(cell.Value), row.Unit, string(cell.State)}
 		if i := slices.IndexFunc(row.Targets, func(t queries.TargetStatus) bool { return t.Kind == kpi.Asked }); i >= 0 {
 			target := row.Targets[i]

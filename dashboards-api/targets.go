@@ -12,7 +12,7 @@ import (
 	"ombor/queries/portfolio"
 )
 
-var targetParams = []string{"on", "known_on"}
+var targetParams = []string{"on", "known_on", "lang"}
 
 // targetBody is what an act, a plan or a press release says of a KPI. Only kind
 // "target" is a target.
@@ -89,7 +89,7 @@ type promisesBody struct {
 
 // getTargets answers with everything that was published, held against what was measured.
 func (s *server) getTargets(ctx context.Context, q *query) (*answer, error) {
-	var r queries.TargetsRequest
+	r := queries.TargetsRequest{Language: q.get("lang")}
 	var err error
 	if r.On, err = day(q, "on"); err != nil {
 		return nil, err
@@ -124,15 +124,15 @@ func (s *server) getTargets(ctx context.Context, q *query) (*answer, error) {
 	if len(serves) > 0 {
 		body.Unserved = &unserved
 	}
-	return &answer{body: body, name: "targets", table: func() (*table, error) { return s.promiseTable(body), nil }}, nil
+	return &answer{body: body, name: "targets", table: func() (*table, error) { return promiseTable(body, s.language(q)), nil }}, nil
 }
 
-func (s *server) promiseTable(body promisesBody) *table {
+func promiseTable(body promisesBody, language string) *table {
 	t := newTable(text("kpi"), text("variant"), text("title"), text("kind"), text("comparator"), number("value"), text("unit"), text("where"), text("period"), number("measured"), text("state"),
 		number("gap"), number("units"), text("status"), flag("holds"), text("words"), text("due"), flag("due_stated"), number("expected"), number("projected"), text("wording"), text("act"),
 		text("in_force"), text("url"), text("check"), text("owner"), number("projects"))
 	for _, p := range body.Targets {
-		row := []any{p.KPI, p.Variant, p.Title.In(s.language()), string(p.Kind), string(p.Comparator), pointed(p.Value), p.Unit, whereText(p.Where)}
+		row := []any{p.KPI, p.Variant, p.Title.In(language), string(p.Kind), string(p.Comparator), pointed(p.Value), p.Unit, whereText(p.Where)}
 		if p.Cell != nil {
 			row = append(row, p.Cell.Period, pointed(p.Measured), string(p.Cell.State))
 		} else {
@@ -150,7 +150,7 @@ func (s *server) promiseTable(body promisesBody) *table {
 		} else {
 			row = append(row, nil, nil)
 		}
-		row = append(row, p.Wording, p.Act, p.InForce.String(), p.URL, p.Check.In(s.language()), p.Owner)
+		row = append(row, p.Wording, p.Act, p.InForce.String(), p.URL, p.Check.In(language), p.Owner)
 		if p.Projects != nil {
 			row = append(row, float64(len(p.Projects)))
 		} else {

@@ -25,7 +25,7 @@ func (s *server) getValues(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	s.nameFilters(result)
-	return &answer{body: result, name: result.KPI, table: func() (*table, error) { return s.cellTable(result), nil }}, nil
+	return &answer{body: result, name: result.KPI, table: func() (*table, error) { return s.cellTable(result, s.language(q)), nil }}, nil
 }
 
 // nameFilters adds the names of the codes that the answer is narrowed to.
@@ -123,7 +123,7 @@ func where(lines string) (map[string][]string, error) {
 
 // cellTable is one row for each cell. Every state has its own text; a value that
 // is not there is an empty cell beside it.
-func (s *server) cellTable(r *queries.Result) *table {
+func (s *server) cellTable(r *queries.Result, language string) *table {
 	columns := []column{text("kpi"), text("period"), text("from"), text("to")}
 	for _, dimension := range r.By {
 		columns = append(columns, text(dimension))
@@ -147,7 +147,7 @@ func (s *server) cellTable(r *queries.Result) *table {
 			}
 			row = append(row, code)
 			if known := r.Names[dimension]; known != nil {
-				row = append(row, known[code].In(s.language()))
+				row = append(row, known[code].In(language))
 			}
 		}
 		row = append(row, decimal(c.Numerator), decimal(c.Denominator), pointed(c.Value), r.Unit, string(c.State), c.Reason)
@@ -179,8 +179,12 @@ func (s *server) cellTable(r *queries.Result) *table {
 	return t
 }
 
-// language is the pack's first: tables carry one column of names.
-func (s *server) language() string {
+// language is that of a table's one column of names: the one that was asked for, else the
+// pack's first.
+func (s *server) language(q *query) string {
+	if asked := q.get("lang"); asked != "" {
+		return asked
+	}
 	if len(s.config.Pack.Languages) == 0 {
 		return "en"
 	}

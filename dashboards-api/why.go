@@ -9,7 +9,7 @@ import (
 	"ombor/queries"
 )
 
-var whyParams = []string{"from", "to", "by", "where", "compare", "before_from", "before_to", "basis", "version", "variant", "known_on", "largest"}
+var whyParams = []string{"from", "to", "by", "where", "compare", "before_from", "before_to", "basis", "version", "variant", "known_on", "largest", "lang"}
 
 const mostNamed = 1000
 
@@ -48,10 +48,10 @@ func (s *server) getWhy(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	return &answer{body: why, name: why.KPI + "-why", table: func() (*table, error) {
-		t := newTable(s.contributionColumns(why.By, why.Names, text("part"))...)
+		t := newTable(contributionColumns(why.By, why.Names, text("part"))...)
 		for _, part := range why.Parts {
 			row := func(c *queries.Contribution, kind string, change queries.Number) {
-				t.add(s.contributionRow(why.By, why.Names, c, kind, change, why.Before, why.Now, why.KPI, why.Unit, part.Key)...)
+				t.add(contributionRow(s.language(q), why.By, why.Names, c, kind, change, why.Before, why.Now, why.KPI, why.Unit, part.Key)...)
 			}
 			row(nil, "all", part.Change)
 			for i := range part.Largest {
@@ -74,9 +74,9 @@ func (s *server) getMovers(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	return &answer{body: m, name: m.KPI + "-movers", table: func() (*table, error) {
-		t := newTable(s.contributionColumns(m.By, m.Names)...)
+		t := newTable(contributionColumns(m.By, m.Names)...)
 		row := func(c *queries.Contribution, kind string, change queries.Number) {
-			t.add(s.contributionRow(m.By, m.Names, c, kind, change, m.Before, m.Now, m.KPI, m.Unit)...)
+			t.add(contributionRow(s.language(q), m.By, m.Names, c, kind, change, m.Before, m.Now, m.KPI, m.Unit)...)
 		}
 		for i := range m.Movers {
 			row(&m.Movers[i], m.Movers[i].Kind, m.Movers[i].Change)
@@ -87,7 +87,7 @@ func (s *server) getMovers(ctx context.Context, q *query) (*answer, error) {
 }
 
 // contributionColumns are those of a table of what units add to a change.
-func (s *server) contributionColumns(by []string, known map[string]map[string]reference.Names, own ...column) []column {
+func contributionColumns(by []string, known map[string]map[string]reference.Names, own ...column) []column {
 	columns := append([]column{text("kpi"), text("before_period"), text("now_period"), text("unit_of_value")}, own...)
 	for _, dimension := range by {
 		columns = append(columns, text(dimension))
@@ -99,7 +99,7 @@ func (s *server) contributionColumns(by []string, known map[string]map[string]re
 }
 
 // contributionRow is one of its rows; without a contribution it is about several units.
-func (s *server) contributionRow(by []string, known map[string]map[string]reference.Names, c *queries.Contribution, kind string, change queries.Number, before, now queries.WhyPeriod, kpi, unit string, own ...any) []any {
+func contributionRow(language string, by []string, known map[string]map[string]reference.Names, c *queries.Contribution, kind string, change queries.Number, before, now queries.WhyPeriod, kpi, unit string, own ...any) []any {
 	row := append([]any{kpi, before.Period, now.Period, unit}, own...)
 	for _, dimension := range by {
 		var code any
@@ -109,7 +109,7 @@ func (s *server) contributionRow(by []string, known map[string]map[string]refere
 		row = append(row, code)
 		if names := known[dimension]; names != nil {
 			if c != nil {
-				row = append(row, names[c.Unit[dimension]].In(s.language()))
+				row = append(row, names[c.Unit[dimension]].In(language))
 			} else {
 				row = append(row, nil)
 			}

@@ -17,6 +17,7 @@ type ChangesRequest struct {
 	Since    reference.Day       // held against what was known at the end of the day before
 	From, To reference.Day       // the period of the figures, as in [ScorecardRequest]
 	Where    map[string][]string // KPIs without one of the dimensions are left out
+	Language string              // as in Request
 }
 
 // Changes are the figures that are not what they were.
@@ -78,13 +79,13 @@ func (q *Queries) Changes(ctx context.Context, r ChangesRequest) (*Changes, erro
 		return nil, bad("since", "%s is after today, %s", r.Since, today)
 	}
 	known := r.Since - 1
-	now, err := q.Scorecard(ctx, ScorecardRequest{From: r.From, To: r.To, Where: r.Where})
+	now, err := q.Scorecard(ctx, ScorecardRequest{From: r.From, To: r.To, Where: r.Where, Language: r.Language})
 	if err != nil {
 		return nil, err
 	}
 	was := &Scorecard{}
 	if now.From.Set || now.To.Set { // else nothing has ever come
-		if was, err = q.Scorecard(ctx, ScorecardRequest{From: dayOr(now.From), To: dayOr(now.To), Where: r.Where, KnownOn: known}); err != nil {
+		if was, err = q.Scorecard(ctx, ScorecardRequest{From: dayOr(now.From), To: dayOr(now.To), Where: r.Where, KnownOn: known, Language: r.Language}); err != nil {
 			return nil, err
 		}
 	}

@@ -22,6 +22,8 @@ type GapRequest struct {
 	By      string              // the dimension whose codes are listed; empty: the key of a stock, else the first dimension of the definition
 	KnownOn reference.Day
 	Limit   int // entries; 0 is 100, 1000 at most
+
+	Language string // as in Request
 }
 
 // Gap is what is missing to a target, and where it could come from.
@@ -43,7 +45,8 @@ type Gap struct {
 	Hidden     int                        `json:"hidden"`    // codes left out to protect people
 	Names      map[string]reference.Names `json:"names"`     // of the entries' codes
 	Simulated  bool                       `json:"simulated"`
-	Notes      []string                   `json:"notes"`
+	Notes      []string                   `json:"notes"`          // as in a Result, like Said
+	Said       []Note                     `json:"said,omitempty"` //
 }
 
 // GapEntry is one code that keeps the value from its target.
@@ -65,7 +68,11 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	if r.Limit < 1 || r.Limit > 1000 {
 		return nil, bad("limit", "%d is not between 1 and 1000", r.Limit)
 	}
-	request := Request{KPI: r.KPI, Variant: r.Variant, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn}
+	words, err := language(r.Language)
+	if err != nil {
+		return nil, err
+	}
+	request := Request{KPI: r.KPI, Variant: r.Variant, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Language: words}
 	if open(request.To) == reference.NoDay {
 		newest, err := q.newest(ctx, q.catalogue.All(), ScorecardRequest{KnownOn: r.KnownOn}, q.remembered(open(r.KnownOn)))
 		if err != nil {
@@ -112,17 +119,18 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 		return nil, err
 	}
 	gap := &Gap{KPI: qn.kpi.ID, Title: qn.kpi.Title, Unit: string(qn.kpi.Unit), Direction: string(qn.kpi.Direction), Owner: qn.kpi.Owner, Variant: v.Variant,
-		By: by, Entries: []GapEntry{}, Names: map[string]reference.Names{}, Simulated: whole.Simulated, Notes: []string{}}
+		By: by, Entries: []GapEntry{}, Names: map[string]reference.Names{}, Simulated: whole.Simulated}
 	on := asOf(qn, request.To)
+	qn.shared = q.remembered(qn.knownOn)
 	if len(whole.Cells) > 0 {
 		gap.Cell = &whole.Cells[0]
 	}
 	target := q.targetOf(qn, on)
 	if target == nil {
-		gap.Notes = append(gap.Notes, "No target was published: what does not count is listed all the same.")
+		gap.Said = append(gap.Said, Note{Key: "no-target"})
 	} else {
 		status := describeTarget(target)
-		if err := q.judge(ctx, &status, target, qn, gap.Cell, on, q.remembered(open(r.KnownOn))); err != nil {
+		if err := q.judge(ctx, &status, target, qn, gap.Cell, on); err != nil {
 			return nil, err
 		}
 		gap.Target = &status
@@ -146,7 +154,7 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 		gap.Entries = append(gap.Entries, entry)
 	}
 	if gap.Hidden > 0 {
-		gap.Notes = append(gap.Notes, fmt.Sprintf("%d are left out to protect people.", gap.Hidden))
+		gap.Said = append(gap.Said, Note{"left-out", map[string]string{"n": fmt.Sprint(gap.Hidden)}})
 	}
 	if err := q.weigh(ctx, gap, qn, request.To, r.KnownOn); err != nil {
 		return nil, err
@@ -161,6 +169,11 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	gap.Total = len(gap.Entries)
 	gap.Entries = gap.Entries[:min(r.Limit, gap.Total)]
 	q.owners(gap, qn, on)
+	if gap.Simulated {
+		gap.Said = append(gap.Said, Note{Key: "simulated"})
+	}
+	gap.Notes = inWords(gap.Said, words)
+	q.speaker(words).target(gap.Target)
 	return gap, nil
 }
 

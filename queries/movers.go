@@ -24,7 +24,8 @@ type Movers struct {
 	Others    Number                                `json:"others"` // all others together; with Movers it adds up to Change
 	Names     map[string]map[string]reference.Names `json:"names,omitempty"`
 	Simulated bool                                  `json:"simulated"`
-	Notes     []string                              `json:"notes"`
+	Notes     []string                              `json:"notes"`          // as in a Result, like Said
+	Said      []Note                                `json:"said,omitempty"` //
 }
 
 // Movers tells which units moved a figure most; Largest is how many, 0 is 10. It refuses
@@ -61,7 +62,7 @@ func (q *Queries) Movers(ctx context.Context, r WhyRequest) (*Movers, error) {
 	shown := c.round(c.moved, append(exact, rest))
 	w := c.why
 	m := &Movers{KPI: w.KPI, Title: w.Title, Unit: w.Unit, Direction: w.Direction, By: w.By, Where: w.Where, KnownOn: w.KnownOn, Before: w.Before, Now: w.Now, Change: w.Change,
-		Movers: []Contribution{}, Others: shown[len(largest)].number(c.digits), Names: w.Names, Simulated: w.Simulated, Notes: w.Notes}
+		Movers: []Contribution{}, Others: shown[len(largest)].number(c.digits), Names: w.Names, Simulated: w.Simulated, Notes: w.Notes, Said: w.Said}
 	for i, u := range largest {
 		m.Movers = append(m.Movers, c.contribution(u, shown[i]))
 	}

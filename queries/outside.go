@@ -22,18 +22,18 @@ const (
 )
 
 // checkAudience refuses what there is not.
-func (qn *question) checkAudience(r Request) error {
-	switch r.Audience {
+func checkAudience(a Audience) error {
+	switch a {
 	case Inside, "inside", Outside:
 		return nil
 	}
-	return bad("audience", "%q is no audience; allowed: inside, outside", r.Audience)
+	return bad("audience", "%q is no audience; allowed: inside, outside", a)
 }
 
 // published says whether a question is answered from what was published: to people outside,
 // and of contracts with special fields to everybody.
-func (q *Queries) published(qn *question, r Request) bool {
-	return r.Audience == Outside || q.special(qn.version)
+func (q *Queries) published(qn *question) bool {
+	return qn.outside || q.special(qn.version)
 }
 
 // table is the published table that a question asks for: the dimensions that it is broken

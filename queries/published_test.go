@@ -270,6 +270,62 @@ func TestClosing(t *testing.T) {
 	}
 }
 
+// TestOutsideScorecard holds the scorecard for everybody against what was published, and that a
+// figure changes nothing of it before it is.
+func TestOutsideScorecard(t *testing.T) {
+	n := newTown(t)
+	n.today = day("2024-01-20")
+	var events [][]byte
+	for i := range 40 {
+		events = append(events, townRequest{id: i, day: day("2024-01-10"), region: []string{"north", "south"}[i%2], kind: "a", granted: i%4 == 0, person: i}.event())
+	}
+	n.send(t, 1, events...)
+	n.today = day("2024-02-03")
+	n.send(t, 1, closed("desk", "request", day("2024-01-01"), day("2024-01-31"), 40))
+	n.publish(t)
+	n.send(t, 1, townRequest{id: 100, day: day("2024-01-11"), region: "north", kind: "a", granted: true, person: 100}.event())
+	card := func(audience queries.Audience, from, to string, where map[string][]string) (*queries.Scorecard, error) {
+		return n.q.Scorecard(context.Background(), queries.ScorecardRequest{From: day(from), To: day(to), Where: where, Audience: audience})
+	}
+	row := func(c *queries.Scorecard, id string) *queries.ScorecardRow {
+		i := slices.IndexFunc(c.Rows, func(r queries.ScorecardRow) bool { return r.KPI == id })
+		if i < 0 {
+			t.Fatalf("%s is not on the scorecard for %q", id, c.Audience)
+		}
+		return &c.Rows[i]
+	}
+	for _, c := range []struct {
+		audience    queries.Audience
+		where       map[string][]string
+		denominator queries.Number
+	}{{queries.Inside, nil, "41"}, {queries.Outside, nil, "40"}, {queries.Inside, map[string][]string{"region": {"north"}}, "21"}, {queries.Outside, map[string][]string{"region": {"north"}}, "20"}} {
+		got, err := card(c.audience, "2024-01-01", "2024-01-31", c.where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := row(got, "granted-share"); r.Problem != "" || r.Cell == nil || r.Cell.Denominator != c.denominator {
+			t.Errorf("%q in %v: %+v", c.audience, c.where, r)
+		} else if months := r.Months; len(months) != 13 || months[12].Period != "2024-01" || months[12].Denominator != c.denominator {
+			t.Errorf("%q in %v, by month: %+v", c.audience, c.where, months)
+		}
+	}
+	for _, c := range []struct {
+		audience queries.Audience
+		to       string
+		where    map[string][]string
+		says     string
+	}{
+		{queries.Outside, "2024-01-30", nil, "is published for a whole month, quarter, year"},
+		{"neighbours", "2024-01-31", nil, "allowed: inside, outside"},
+		{queries.Inside, "2024-01-31", map[string][]string{"weather": {"fine"}}, "has no dimension"},
+		{queries.Inside, "2024-01-31", map[string][]string{"kind": {"z"}}, "allowed: a"},
+	} {
+		if _, err := card(c.audience, "2024-01-01", c.to, c.where); problem.KindOf(err) != problem.BadInput || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q up to %s in %v: %v", c.audience, c.to, c.where, err)
+		}
+	}
+}
+
 // TestOutside plays half a year with corrections, and asks at each step what anybody may
 // ask. Nobody comes to know a figure of few persons more closely than the rule allows.
 func TestOutside(t *testing.T) {

@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,6 +27,7 @@ type question struct {
 	from, to reference.Day // NoDay while open
 	knownOn  reference.Day // NoDay: everything received
 	compare  Compare
+	outside  bool // only what was published is told
 	today    reference.Day
 	matured  reference.Day // the last day that can be told; NoDay: every day can
 
@@ -84,13 +86,16 @@ func open(d reference.Day) reference.Day {
 
 const maxBy = 4
 
+// errNoDimension is under every refusal of a dimension that a KPI does not have.
+var errNoDimension = errors.New("queries: no such dimension")
+
 // question checks a request against the pack.
 func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	k, err := q.catalogue.KPI(r.KPI)
 	if err != nil {
 		return nil, err
 	}
-	qn := &question{kpi: k, grain: r.Grain, from: open(r.From), to: open(r.To), knownOn: open(r.KnownOn), compare: r.Compare,
+	qn := &question{kpi: k, grain: r.Grain, from: open(r.From), to: open(r.To), knownOn: open(r.KnownOn), compare: r.Compare, outside: r.Audience == Outside,
 		today: q.calendar.Today(q.now())}
 	if qn.from != reference.NoDay && qn.to != reference.NoDay && qn.to < qn.from {
 		return nil, bad("to", "the last day, %s, is before the first, %s", qn.to, qn.from)
@@ -118,13 +123,13 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		}
 		qn.sides = append(qn.sides, side{s, c})
 	}
-	if err := qn.checkAudience(r); err != nil {
+	if err := checkAudience(r.Audience); err != nil {
 		return nil, err
 	}
 	switch r.Compare {
 	case NoComparison, Previous, YearBefore:
 	case National:
-		if q.published(qn, r) {
+		if q.published(qn) {
 			return nil, bad("compare", "what is published is held against earlier periods only; allowed: previous, year")
 		}
 	default:
@@ -245,7 +250,9 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 	}
 	known := func(parameter, d string) error {
 		if !slices.Contains(allowed, d) {
-			return bad(parameter, "%s has no dimension %q; allowed: %s", qn.kpi.ID, d, strings.Join(allowed, ", "))
+			refusal := problem.New(problem.BadInput, "%s has no dimension %q; allowed: %s", qn.kpi.ID, d, strings.Join(allowed, ", ")).In(parameter)
+			refusal.Cause = errNoDimension
+			return refusal
 		}
 		return nil
 	}

@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sort"
 	"time"
@@ -18,12 +19,15 @@ type ScorecardRequest struct {
 	From, To reference.Day       // as in Request; both open: the calendar year in which the newest event of any KPI lies
 	Where    map[string][]string // KPIs without one of the dimensions are left out
 	KnownOn  reference.Day
+	Audience Audience // outside: KPIs that are published, by what was published
+	Language string   // as in Request
 }
 
 // Scorecard is every KPI with its value, its last 13 months, its targets and its owner.
 type Scorecard struct {
 	From        Date           `json:"from"`         // null: open
 	To          Date           `json:"to"`           //
+	Audience    Audience       `json:"audience"`     // outside: only what was published
 	DataThrough *time.Time     `json:"data_through"` // of the KPI whose data reach farthest, not beyond To
 	Simulated   bool           `json:"simulated"`
 	Rows        []ScorecardRow `json:"rows"` // by group, then by id
@@ -75,8 +79,15 @@ func trendOf(direction kpi.Direction, c *Comparison) Trend {
 // Scorecard answers for every KPI. One KPI that fails does not spoil the others: its
 // row says why. An engine that is away fails the whole.
 func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard, error) {
+	language, err := language(r.Language)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAudience(r.Audience); err != nil {
+		return nil, err
+	}
 	kpis := q.catalogue.All()
-	rows := make([]*ScorecardRow, len(kpis))
+	rows, refused := make([]*ScorecardRow, len(kpis)), make([]error, len(kpis))
 	common := q.remembered(open(r.KnownOn))
 	if err := q.sentOfAll(ctx, common, open(r.KnownOn)); err != nil {
 		return nil, err
@@ -105,8 +116,9 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
-			case err != nil && len(r.Where) > 0 && problem.KindOf(err) == problem.BadInput:
-				return nil // it has no such dimension
+			case err != nil && (len(r.Where) > 0 || r.Audience == Outside) && problem.KindOf(err) == problem.BadInput:
+				refused[i] = err // it has no such dimension, or is not published so
+				return nil
 			case err != nil:
 				row.Problem = problem.DocumentOf(err).Detail
 			}
@@ -117,19 +129,40 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	card := &Scorecard{From: dateOf(r.From), To: dateOf(r.To), Rows: []ScorecardRow{}}
+	card := &Scorecard{From: dateOf(r.From), To: dateOf(r.To), Audience: "inside", Rows: []ScorecardRow{}}
+	if r.Audience == Outside {
+		card.Audience = Outside
+	}
+	words := q.speaker(language)
 	for _, row := range rows {
 		if row == nil {
 			continue
 		}
+		words.row(row)
 		if row.DataThrough != nil && (card.DataThrough == nil || row.DataThrough.After(*card.DataThrough)) {
 			card.DataThrough = row.DataThrough
 		}
 		card.Simulated = card.Simulated || row.Simulated
 		card.Rows = append(card.Rows, *row)
 	}
+	if len(card.Rows) == 0 {
+		if err := mostTelling(refused); err != nil {
+			return nil, err
+		}
+	}
 	sort.SliceStable(card.Rows, func(a, b int) bool { return card.Rows[a].Group < card.Rows[b].Group })
 	return card, nil
+}
+
+// mostTelling is the refusal that says most: that a value is not there rather than that a KPI
+// has no such dimension.
+func mostTelling(refused []error) (first error) {
+	for _, err := range refused {
+		if err != nil && (first == nil || errors.Is(first, errNoDimension) && !errors.Is(err, errNoDimension)) {
+			first = err
+		}
+	}
+	return first
 }
 
 // scorecardAtOnce is how many statements of a scorecard run at once: the engine has few
@@ -170,7 +203,7 @@ func (q *Queries) newest(ctx context.Context, kpis []*kpi.KPI, r ScorecardReques
 func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, common *shared, seat *seat) (*ScorecardRow, error) {
 	row := &ScorecardRow{KPI: k.ID, Group: k.Group, Title: k.Title, Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner,
 		Months: []Cell{}, Targets: []TargetStatus{}}
-	qn, err := q.question(ctx, Request{KPI: k.ID, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Compare: Previous})
+	qn, err := q.question(ctx, Request{KPI: k.ID, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Compare: Previous, Audience: r.Audience})
 	if err != nil {
 		return row, err
 	}
@@ -182,7 +215,7 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 		return row, err
 	}
 	switch {
-	case q.special(v):
+	case q.published(qn):
 		err = q.rowPublished(ctx, qn, src, row)
 	case v.Basis == kpi.Reported:
 		err = q.rowReported(ctx, qn, row)
@@ -225,7 +258,7 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 	if row.Cell != nil {
 		row.Trend = trendOf(k.Direction, row.Cell.Comparison)
 	}
-	row.Targets, err = q.held(ctx, qn, row.Cell, common)
+	row.Targets, err = q.held(ctx, qn, row.Cell)
 	return row, err
 }
 
@@ -287,7 +320,8 @@ func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row 
 	return nil
 }
 
-// rowPublished tells what is published: of a contract with special fields nothing else is.
+// rowPublished tells what is published: to people outside, and of a contract with special
+// fields, nothing else is.
 func (q *Queries) rowPublished(ctx context.Context, qn *question, src *sources, row *ScorecardRow) error {
 	said, err := q.closings(ctx, qn)
 	if err != nil {
@@ -306,6 +340,14 @@ func (q *Queries) rowPublished(ctx context.Context, qn *question, src *sources, 
 	}
 	match(before.grain, last, earlier, b.cells)
 	row.Cell = &last[0]
+	if slices.Contains(q.publishedGrains(qn.version), Month) {
+		months, trend := *qn, q.trend(qn)
+		months.grain, months.from, months.to = Month, trend[0].from, trend[len(trend)-1].to
+		if a, err = q.answerPublished(ctx, &months, src, said); err != nil {
+			return err
+		}
+		row.Months = a.cells
+	}
 	return nil
 }
 

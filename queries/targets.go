@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -31,10 +30,12 @@ type TargetStatus struct {
 	Gap      *float64   `json:"gap"`      // what is missing, in the KPI's unit; 0 or less: reached; null with Measured
 	Units    *int64     `json:"units"`    // how many of Of would have to change for the target to be reached; null where that cannot be counted
 	Of       string     `json:"of"`       // what Units are: the table of a stock (services), else the contract
-	Words    string     `json:"words"`    // "110 services short of 75 %"; empty when nothing is missing or known
+	Words    string     `json:"words"`    // "110 services short of 75 %", in the request's language; empty when nothing is missing or known
 	Status   kpi.Status `json:"status"`
 	Holds    *bool      `json:"holds"`    // of a result or claim: whether the measured figure bears it out; null where that cannot be told
 	RunRate  *RunRate   `json:"run_rate"` // of a target with a stated day that is still to come
+
+	lacks *lack // what Words tells; nil: nothing
 }
 
 // RunRate is the straight line from a baseline to a target and where the value is on it.
@@ -47,8 +48,9 @@ type RunRate struct {
 
 // TargetsRequest asks how the published figures stand.
 type TargetsRequest struct {
-	On      reference.Day // as of which day; open: the end of the calendar year in which the newest event of any KPI lies, today at the latest
-	KnownOn reference.Day // as in Request
+	On       reference.Day // as of which day; open: the end of the calendar year in which the newest event of any KPI lies, today at the latest
+	KnownOn  reference.Day // as in Request, like Language
+	Language string
 }
 
 // Promise is a published figure with what was measured for its own period.
@@ -78,6 +80,10 @@ type Promises struct {
 // and what has no period for the year that ends on the day asked for. One that cannot be
 // measured does not spoil the others; an engine that is away fails the whole.
 func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, error) {
+	language, err := language(r.Language)
+	if err != nil {
+		return nil, err
+	}
 	common := q.remembered(open(r.KnownOn))
 	today := q.calendar.Today(q.now())
 	on := open(r.On)
@@ -99,7 +105,7 @@ func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, err
 	group.SetLimit(scorecardAtOnce)
 	for i, t := range ledger {
 		group.Go(func() error {
-			p, err := q.promise(ctx, t, on, open(r.KnownOn), common)
+			p, err := q.promise(ctx, t, on, &question{knownOn: open(r.KnownOn), shared: common})
 			switch problem.KindOf(err) {
 			case problem.Busy, problem.Unavailable:
 				return err
@@ -117,10 +123,15 @@ func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, err
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	words := q.speaker(language)
+	for i := range promises {
+		words.target(&promises[i].TargetStatus)
+		words.cell(promises[i].Cell)
+	}
 	return &Promises{On: dateOf(on), KnownOn: dateOf(open(r.KnownOn)), Promises: promises}, nil
 }
 
-func (q *Queries) promise(ctx context.Context, t *kpi.Target, on, knownOn reference.Day, common *shared) (*Promise, error) {
+func (q *Queries) promise(ctx context.Context, t *kpi.Target, on reference.Day, like *question) (*Promise, error) {
 	p := &Promise{KPI: t.KPI, Variant: t.Variant, URL: t.Act.URL, InForce: dateOf(t.Act.InForce), Check: t.Check, TargetStatus: describeTarget(t)}
 	if p.Check == nil {
 		p.Check = reference.Names{}
@@ -130,12 +141,12 @@ func (q *Queries) promise(ctx context.Context, t *kpi.Target, on, knownOn refere
 		return p, err
 	}
 	p.Title, p.Unit, p.Direction = k.Title, string(k.Unit), string(k.Direction)
-	qn, cell, err := q.measure(ctx, t, on, knownOn, common)
+	qn, cell, err := q.measure(ctx, t, on, like)
 	if err != nil {
 		return p, err
 	}
 	p.Cell = cell
-	return p, q.judge(ctx, &p.TargetStatus, t, qn, cell, asOf(qn, on), common)
+	return p, q.judge(ctx, &p.TargetStatus, t, qn, cell, asOf(qn, on))
 }
 
 // describeTarget is what was published, before anything is measured.
@@ -172,22 +183,26 @@ func dated(t *kpi.Target) bool {
 	return t.Kind == kpi.Asked && t.DueStated && t.Due != reference.NoDay
 }
 
-// measure asks for the figure of which a target, result or claim speaks, as of a day.
-func (q *Queries) measure(ctx context.Context, t *kpi.Target, on, knownOn reference.Day, common *shared) (*question, *Cell, error) {
+// measure asks for the figure of which a target, result or claim speaks, as of a day; for
+// the audience of another question, as known on its day.
+func (q *Queries) measure(ctx context.Context, t *kpi.Target, on reference.Day, like *question) (*question, *Cell, error) {
 	to := on
 	if t.Period.To != reference.NoDay {
 		to = min(to, t.Period.To)
 	} else if dated(t) {
 		to = min(to, t.Due)
 	}
-	return q.measured(ctx, t, t.Period.From, to, knownOn, common)
+	return q.measured(ctx, t, t.Period.From, to, like)
 }
 
 // measured asks for the figure of a target's definition and part from a day to another:
 // with no first day of the calendar year up to the last, or what a definition has in its
 // place.
-func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to, knownOn reference.Day, common *shared) (*question, *Cell, error) {
-	r := Request{KPI: t.KPI, Variant: t.Variant, From: from, To: to, KnownOn: knownOn, Where: map[string][]string{}}
+func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to reference.Day, like *question) (*question, *Cell, error) {
+	r := Request{KPI: t.KPI, Variant: t.Variant, From: from, To: to, KnownOn: like.knownOn, Where: map[string][]string{}}
+	if like.outside {
+		r.Audience = Outside
+	}
 	for dimension, value := range t.Where {
 		r.Where[dimension] = []string{value}
 	}
@@ -195,7 +210,7 @@ func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to, knownOn
 	if err != nil {
 		return nil, nil, err
 	}
-	qn.shared = common
+	qn.shared = like.shared
 	src, err := q.sources(ctx, qn)
 	if err != nil {
 		return nil, nil, err
@@ -210,16 +225,19 @@ func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to, knownOn
 		qn.from = q.calendar.start(Year, to)
 	}
 	a, err := q.told(ctx, qn, src)
+	if qn.outside && problem.KindOf(err) == problem.BadInput {
+		return qn, nil, nil // it is not published
+	}
 	if err != nil || len(a.cells) == 0 {
 		return qn, nil, err
 	}
 	return qn, &a.cells[len(a.cells)-1], nil
 }
 
-// told answers a question as [Queries.Values] does: of contracts with special fields by what
-// is published.
+// told answers a question as [Queries.Values] does: to people outside, and of contracts with
+// special fields, by what is published.
 func (q *Queries) told(ctx context.Context, qn *question, src *sources) (*answer, error) {
-	if !q.special(qn.version) {
+	if !q.published(qn) {
 		return q.answer(ctx, qn, src)
 	}
 	said, err := q.closings(ctx, qn)
@@ -231,7 +249,7 @@ func (q *Queries) told(ctx context.Context, qn *question, src *sources) (*answer
 
 // held holds what was published for the whole, or for the part that the filter names,
 // against the cell of a scorecard.
-func (q *Queries) held(ctx context.Context, qn *question, c *Cell, common *shared) ([]TargetStatus, error) {
+func (q *Queries) held(ctx context.Context, qn *question, c *Cell) ([]TargetStatus, error) {
 	list := []TargetStatus{}
 	on := asOf(qn, qn.to)
 	for _, t := range q.catalogue.Published(qn.kpi.ID) {
@@ -241,7 +259,7 @@ func (q *Queries) held(ctx context.Context, qn *question, c *Cell, common *share
 		status, own := describeTarget(t), c
 		switch {
 		case dated(t) && on > t.Due && (c == nil || c.To != t.Due): // the verdict is that of the day
-			_, cell, err := q.measure(ctx, t, on, qn.knownOn, common)
+			_, cell, err := q.measure(ctx, t, on, qn)
 			if err != nil {
 				return nil, err
 			}
@@ -249,7 +267,7 @@ func (q *Queries) held(ctx context.Context, qn *question, c *Cell, common *share
 		case t.Kind != kpi.Asked && !speaksOf(t, qn, c):
 			own = nil
 		}
-		if err := q.judge(ctx, &status, t, qn, own, on, common); err != nil {
+		if err := q.judge(ctx, &status, t, qn, own, on); err != nil {
 			return nil, err
 		}
 		list = append(list, status)
@@ -266,7 +284,7 @@ func speaksOf(t *kpi.Target, qn *question, c *Cell) bool {
 }
 
 // judge holds a cell, which may be nil, against a published figure as of a day.
-func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn *question, c *Cell, on reference.Day, common *shared) error {
+func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn *question, c *Cell, on reference.Day) error {
 	if c == nil {
 		return nil
 	}
@@ -289,7 +307,7 @@ func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn 
 		s.Holds = &holds
 		return nil
 	}
-	course, err := q.course(ctx, t, qn, value.Number, on, common)
+	course, err := q.course(ctx, t, qn, value.Number, on)
 	if err != nil {
 		return err
 	}
@@ -302,12 +320,14 @@ func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn 
 	}
 	s.Of = unitOf(qn.version)
 	s.Units = toMove(t, qn, c, gap)
-	s.Words = short(t, qn, s)
+	if s.lacks = lacking(t, qn, s); s.lacks != nil {
+		s.Words = s.lacks.in(Languages[0])
+	}
 	return nil
 }
 
 // course is the way from the baseline of a target to its value; nil when there is none.
-func (q *Queries) course(ctx context.Context, t *kpi.Target, qn *question, number float64, on reference.Day, common *shared) (*kpi.Course, error) {
+func (q *Queries) course(ctx context.Context, t *kpi.Target, qn *question, number float64, on reference.Day) (*kpi.Course, error) {
 	if kpi.CourseOf(t, 0, number, on) == nil {
 		return nil, nil
 	}
@@ -317,7 +337,7 @@ func (q *Queries) course(ctx context.Context, t *kpi.Target, qn *question, numbe
 	case t.Baseline != nil && t.Baseline.Value != nil:
 		baseline = t.Baseline.Value
 	case v.Basis == kpi.Stock:
-		_, c, err := q.measured(ctx, t, reference.NoDay, start, qn.knownOn, common)
+		_, c, err := q.measured(ctx, t, reference.NoDay, start, qn)
 		if err != nil {
 			return nil, err
 		}
@@ -327,7 +347,7 @@ func (q *Queries) course(ctx context.Context, t *kpi.Target, qn *question, numbe
 	case v.Basis == kpi.Events && v.Denominator == nil && v.Per == nil && v.Distribution == nil && v.Distinct == nil:
 		baseline = &nothing // a count begins at nothing
 	case v.Basis == kpi.Events && v.Distinct == nil:
-		_, c, err := q.measured(ctx, t, reference.DayOf(start.Time().AddDate(-1, 0, 0)), start-1, qn.knownOn, common)
+		_, c, err := q.measured(ctx, t, reference.DayOf(start.Time().AddDate(-1, 0, 0)), start-1, qn)
 		if err != nil {
 			return nil, err
 		}
@@ -385,54 +405,68 @@ func toMove(t *kpi.Target, qn *question, c *Cell, gap float64) *int64 {
 	return &units
 }
 
-// short says in words what is missing to a target: "110 services short of 75 %".
-func short(t *kpi.Target, qn *question, s *TargetStatus) string {
-	k := qn.kpi
+// lack is what is missing to a target.
+type lack struct {
+	amount  float64
+	unit    string // services, cases, points, or the KPI's unit
+	counted bool   // the unit is things, not an amount
+	over    bool   // too much is there
+	aim     float64
+	of      kpi.Unit // of the aim
+}
+
+// lacking is what is missing to a target; nil: nothing.
+func lacking(t *kpi.Target, qn *question, s *TargetStatus) *lack {
 	if *s.Gap <= 0 {
-		return ""
+		return nil
 	}
-	amount, unit := decimals(*s.Gap), string(k.Unit)
+	l := &lack{amount: *s.Gap, unit: string(qn.kpi.Unit), over: t.Comparator == kpi.AtMost, aim: t.Value, of: qn.kpi.Unit}
 	switch {
 	case s.Units != nil && qn.version.Table == "": // rows of a contract
-		amount, unit = decimals(float64(*s.Units)), "cases"
+		l.amount, l.unit, l.counted = float64(*s.Units), "cases", true
 	case s.Units != nil:
-		amount, unit = decimals(float64(*s.Units)), strings.ReplaceAll(s.Of, "_", " ")
-	case k.Unit == kpi.Percent:
-		unit = "points"
+		l.amount, l.unit, l.counted = float64(*s.Units), s.Of, true
+	case l.of == kpi.Percent:
+		l.unit = "points"
 	}
-	if amount == "1" {
-		unit = strings.TrimSuffix(unit, "s")
+	return l
+}
+
+// in says it in a language: "110 services short of 75 %".
+func (l *lack) in(language string) string {
+	unit := func(name string) string {
+		if words := say(language, "unit-"+name); words != "" {
+			return words
+		}
+		return strings.ReplaceAll(name, "_", " ")
 	}
-	aim := decimals(t.Value)
-	switch k.Unit {
+	amount, noun := decimals(l.amount), unit(l.unit)
+	if amount == "1" && language == "en" {
+		noun = strings.TrimSuffix(noun, "s")
+	}
+	aim := Number(decimals(l.aim)).in(language)
+	switch l.of {
 	case kpi.Percent:
 		aim += " %"
 	case kpi.Count, kpi.Ratio:
 	default:
-		aim += " " + string(k.Unit)
+		aim += " " + unit(string(l.of))
 	}
-	if t.Comparator == kpi.AtMost {
-		return fmt.Sprintf("%s %s over %s", amount, unit, aim)
+	key := "short-of"
+	if l.over {
+		key = "over"
 	}
-	return fmt.Sprintf("%s %s short of %s", amount, unit, aim)
+	if l.counted {
+		key += "-things"
+	}
+	return say(language, key, "amount", Number(amount).in(language), "unit", noun, "aim", aim)
 }
 
-// decimals writes a number with at most one decimal and commas between thousands.
+// decimals writes a number with at most one decimal, or two digits where that would be 0.
 func decimals(x float64) string {
-	text := strconv.FormatFloat(math.Abs(x), 'f', 1, 64)
-	text = strings.TrimSuffix(text, ".0")
+	text := strings.TrimSuffix(strconv.FormatFloat(x, 'f', 1, 64), ".0")
 	if text == "0" && x != 0 {
-		text = strconv.FormatFloat(math.Abs(x), 'g', 2, 64)
+		text = strconv.FormatFloat(x, 'g', 2, 64)
 	}
-	digits, fraction, cut := strings.Cut(text, ".")
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	if cut {
-		digits += "." + fraction
-	}
-	if x < 0 {
-		digits = "−" + digits
-	}
-	return digits
+	return text
 }

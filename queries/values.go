@@ -29,7 +29,10 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.published(qn, r) {
+	if _, err := language(r.Language); err != nil {
+		return nil, err
+	}
+	if q.published(qn) {
 		return q.valuesPublished(ctx, qn, r)
 	}
 	qn.shared = q.remembered(qn.knownOn)
@@ -175,7 +178,11 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	if err := q.weighMissing(ctx, qn, append(slices.Clone(a.cells), Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage})); err != nil {
 		return nil, err
 	}
-	q.speak(result, r.Language)
+	words, err := language(r.Language)
+	if err != nil {
+		return nil, err
+	}
+	q.speaker(words).result(result)
 	return result, nil
 }
 

@@ -45,7 +45,8 @@ type Why struct {
 	Names     map[string]map[string]reference.Names `json:"names,omitempty"` // as in a Result
 	Sentence  Sentence                              `json:"sentence"`
 	Simulated bool                                  `json:"simulated"`
-	Notes     []string                              `json:"notes"`
+	Notes     []string                              `json:"notes"`          // as in a Result, like Said
+	Said      []Note                                `json:"said,omitempty"` //
 }
 
 // WhyPeriod is one of the two figures.
@@ -249,6 +250,10 @@ func partNames(ratio bool) []string {
 
 // change reads both periods, by unit and as a whole, and takes the change apart.
 func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
+	words, err := language(r.Language)
+	if err != nil {
+		return nil, err
+	}
 	ask := r.Request
 	ask.Grain, ask.By, ask.Plan, ask.Compare = Whole, nil, false, NoComparison
 	if r.Compare == NoComparison {
@@ -315,7 +320,7 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 		return nil, err
 	}
 	c := &change{ratio: v.Denominator != nil, why: &Why{KPI: now.KPI, Title: now.Title, Unit: now.Unit, Direction: now.Direction, Basis: now.Basis, Version: now.Version, Variant: now.Variant,
-		By: by, Where: now.Where, KnownOn: now.KnownOn, Simulated: now.Simulated || then.Simulated, Notes: []string{}, Parts: []WhyPart{}}}
+		By: by, Where: now.Where, KnownOn: now.KnownOn, Simulated: now.Simulated || then.Simulated, Parts: []WhyPart{}}}
 	scale := big.NewRat(1, q.minorUnits(qn))
 	if qn.kpi.Unit == kpi.Percent {
 		scale.SetInt64(100)
@@ -338,11 +343,12 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	c.moved = values[1] - values[0]
 	c.why.Change = c.moved.number(c.digits)
 	if hidden {
-		c.why.Notes = append(c.why.Notes, "Units of few persons are taken together and not named.")
+		c.why.Said = append(c.why.Said, Note{Key: "units-together"})
 	}
 	if c.why.Simulated {
-		c.why.Notes = append(c.why.Notes, "Some rows behind these figures are simulated.")
+		c.why.Said = append(c.why.Said, Note{Key: "simulated"})
 	}
+	c.why.Notes = inWords(c.why.Said, words)
 	qn.by = by
 	c.why.Names = q.names(qn, append(nowBy.Cells, thenBy.Cells...))
 	return c, nil

@@ -62,6 +62,43 @@ var sentences = map[string]reference.Names{
 	"of-all":      {"en": "{name} ({share} of all rows)", "uz": "{name} (barcha yozuvlarning {share})", "ru": "{name} ({share} всех записей)"},
 	"of-before":   {"en": "{name} ({share} of the rows of {period})", "uz": "{name} ({period} yozuvlarining {share})", "ru": "{name} ({share} записей за {period})"},
 	"below":       {"en": "below 0.1 %", "uz": "0,1 % dan kam", "ru": "менее 0,1 %"},
+
+	"no-target": {
+		"en": "No target was published: what does not count is listed all the same.",
+		"uz": "Maqsad eʼlon qilinmagan: hisobga kirmaydiganlar baribir sanab oʻtilgan.",
+		"ru": "Цель не опубликована: то, что не засчитано, всё равно перечислено."},
+	"left-out": {
+		"en": "{n} are left out to protect people.",
+		"uz": "Odamlarni himoya qilish uchun {n} tasi koʻrsatilmagan.",
+		"ru": "Не показаны, чтобы защитить людей: {n}."},
+	"units-together": {
+		"en": "Units of few persons are taken together and not named.",
+		"uz": "Odamlari kam boʻlganlar birga olingan va nomi aytilmagan.",
+		"ru": "Единицы, за которыми стоит мало людей, взяты вместе и не названы."},
+
+	// What is missing to a target: of things that are counted, and of amounts.
+	"short-of":        {"en": "{amount} {unit} short of {aim}", "uz": "{aim} gacha {amount} {unit} yetishmaydi", "ru": "до {aim} не хватает {amount} {unit}"},
+	"short-of-things": {"en": "{amount} {unit} short of {aim}", "uz": "{aim} gacha {amount} {unit} yetishmaydi", "ru": "до {aim} не хватает {unit}: {amount}"},
+	"over":            {"en": "{amount} {unit} over {aim}", "uz": "{aim} dan {amount} {unit} ortiq", "ru": "больше {aim} на {amount} {unit}"},
+	"over-things":     {"en": "{amount} {unit} over {aim}", "uz": "{aim} dan {amount} {unit} ortiq", "ru": "больше {aim}, лишних {unit}: {amount}"},
+	"unit-cases":      {"en": "cases", "uz": "ta holat", "ru": "случаев"},
+	"unit-services":   {"en": "services", "uz": "ta xizmat", "ru": "услуг"},
+	"unit-count":      {"en": "count", "uz": "ta", "ru": "ед."},
+	"unit-points":     {"en": "points", "uz": "foiz band", "ru": "п. п."},
+	"unit-days":       {"en": "days", "uz": "kun", "ru": "дн."},
+	"unit-hours":      {"en": "hours", "uz": "soat", "ru": "ч"},
+	"unit-minutes":    {"en": "minutes", "uz": "daqiqa", "ru": "мин"},
+}
+
+// language is one of [Languages]; none is the first.
+func language(asked string) (string, error) {
+	if asked == "" {
+		return Languages[0], nil
+	}
+	if !slices.Contains(Languages, asked) {
+		return "", bad("lang", "there are no words in %q; allowed: %s", asked, strings.Join(Languages, ", "))
+	}
+	return asked, nil
 }
 
 // say is a sentence in a language, with its parameters given as name, value, name, value.
@@ -90,6 +127,15 @@ func (n Note) In(language string) string {
 		parameters = append(parameters, name, n.Parameters[name])
 	}
 	return say(language, n.Key, parameters...)
+}
+
+// inWords are notes in a language.
+func inWords(notes []Note, language string) []string {
+	list := make([]string, len(notes))
+	for i, n := range notes {
+		list[i] = n.In(language)
+	}
+	return list
 }
 
 // weighMissing says of every coverage that lacks a source how much that source had of the rows of
@@ -222,34 +268,57 @@ func (c *Coverage) say(language string, title func(source string) string) {
 	}
 }
 
-// speak puts the words of a result into a language.
-func (q *Queries) speak(r *Result, language string) {
-	if !slices.Contains(Languages, language) {
-		language = Languages[0]
-	}
-	title := func(source string) string {
+// speaker puts what answers say into a language.
+type speaker struct {
+	language string
+	title    func(source string) string // what people call a source
+	said     map[*Coverage]bool         // cells share their coverage
+}
+
+func (q *Queries) speaker(language string) *speaker {
+	return &speaker{language: language, said: map[*Coverage]bool{}, title: func(source string) string {
 		if of := q.titles[source]; len(of) > 0 {
 			return of.In(language)
 		}
 		return source
-	}
-	r.Notes = nil
-	for _, n := range r.Said {
-		r.Notes = append(r.Notes, n.In(language))
-	}
-	done := map[*Coverage]bool{}
-	for _, c := range append([]*Coverage{r.Coverage}, coveragesOf(r.Cells)...) {
-		if c != nil && !done[c] {
-			done[c] = true
-			c.say(language, title)
-		}
+	}}
+}
+
+func (s *speaker) result(r *Result) {
+	r.Notes = inWords(r.Said, s.language)
+	s.coverage(r.Coverage)
+	s.cells(r.Cells)
+}
+
+func (s *speaker) coverage(c *Coverage) {
+	if c != nil && !s.said[c] {
+		s.said[c] = true
+		c.say(s.language, s.title)
 	}
 }
 
-func coveragesOf(cells []Cell) []*Coverage {
-	list := make([]*Coverage, len(cells))
+func (s *speaker) cells(cells []Cell) {
 	for i := range cells {
-		list[i] = cells[i].Coverage
+		s.coverage(cells[i].Coverage)
 	}
-	return list
+}
+
+func (s *speaker) cell(c *Cell) {
+	if c != nil {
+		s.coverage(c.Coverage)
+	}
+}
+
+func (s *speaker) target(t *TargetStatus) {
+	if t != nil && t.lacks != nil {
+		t.Words = t.lacks.in(s.language)
+	}
+}
+
+func (s *speaker) row(r *ScorecardRow) {
+	s.cell(r.Cell)
+	s.cells(r.Months)
+	for i := range r.Targets {
+		s.target(&r.Targets[i])
+	}
 }

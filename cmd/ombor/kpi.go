@@ -13,8 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-
-	"ombor/queries"
 )
 
 func newKPI() *cobra.Command {
@@ -55,9 +53,6 @@ received, hidden to protect people.`,
 			query := request(c, "from", "to", "grain", "compare", "basis", "version", "variant", "known-on", "audience")
 			if by, _ := c.Flags().GetStringArray("by"); len(by) > 0 {
 				query.Set("by", strings.Join(by, ","))
-			}
-			if language, _ := c.Flags().GetString("language"); slices.Contains(queries.Languages, language) {
-				query.Set("lang", language)
 			}
 			if plan, _ := c.Flags().GetBool("plan"); plan {
 				query.Set("plan", "true")

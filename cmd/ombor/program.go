@@ -384,6 +384,9 @@ func (p *program) api() (http.Handler, error) {
 		Pack:   facts(p.pack),
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),
 		Quarantine: p.quarantineAPI(), Quality: p.quality, Findings: p.findings,
+		Watermark: func() dashboards.Watermark {
+			return dashboards.Watermark{Loaded: p.loader.Loaded(), Retired: p.warehouse.RetiredMonths()}
+		},
 		Status: p.status, WaitLoaded: p.loader.WaitLoaded, Ready: p.ready, Metrics: p.metrics, Version: version,
 	})
 }

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"ombor/queries"
 )
 
 // heldTarget is the part of a published figure that the terminal shows.
@@ -50,7 +53,8 @@ func (t heldTarget) aim(unit string) string {
 	return map[string]string{"at_least": "≥ ", "at_most": "≤ ", "about": "about ", "up_to": "up to "}[t.Comparator] + valueText(map[string]any{"value": *t.Value}, unit)
 }
 
-// request is a question to the API as a command asks it: flags become parameters.
+// request is a question to the API as a command asks it: flags become parameters, and what a
+// person reads is asked for in his language.
 func request(c *cobra.Command, flags ...string) url.Values {
 	query := url.Values{}
 	for _, name := range flags {
@@ -60,6 +64,10 @@ func request(c *cobra.Command, flags ...string) url.Values {
 	}
 	if where, _ := c.Flags().GetStringArray("where"); len(where) > 0 {
 		query["where"] = where
+	}
+	format, _ := c.Flags().GetString("format")
+	if language := c.Flags().Lookup("language"); (format == "table" || language.Changed) && slices.Contains(queries.Languages, language.Value.String()) {
+		query.Set("lang", language.Value.String())
 	}
 	return query
 }
@@ -113,7 +121,7 @@ period it speaks of the calendar year in which the newest event lies.`,
   ombor scorecard --from 2024-01-01 --to 2024-06-30 --where region=1703`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return answer[scorecard](c, "/v1/scorecard", request(c, "from", "to", "known-on"))
+			return answer[scorecard](c, "/v1/scorecard", request(c, "from", "to", "known-on", "audience"))
 		},
 	}
 	answerFlags(c)
@@ -122,6 +130,7 @@ period it speaks of the calendar year in which the newest event lies.`,
 	f.String("to", "", "last day, YYYY-MM-DD")
 	f.StringArray("where", nil, "only a part: dimension=value; given again for another value or dimension")
 	f.String("known-on", "", "what was known on that day, YYYY-MM-DD")
+	f.String("audience", "", "outside: only what was published, as everybody sees it")
 	return c
 }
 

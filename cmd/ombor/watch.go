@@ -172,7 +172,7 @@ func (p *program) takeSnapshot(ctx context.Context) bool {
 func (p *program) status() dashboards.Status {
 	w, known := p.loader.Status(), p.snapshot.Load()
 	s := dashboards.Status{
-		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded, Retired: p.warehouse.RetiredMonths(),
+		Journal: w.Journal, Loaded: w.Loaded, Lake: w.Loaded,
 		LagEvents: w.Lag.Events, Lag: time.Duration(w.Lag.Seconds * float64(time.Second)),
 		Engine:   dashboards.Engine{Version: known.engine},
 		Loader:   dashboards.Loader{Role: w.Role, Holder: w.Holder, Epoch: w.Epoch, Repaired: w.Repaired},

@@ -52,6 +52,7 @@ func explained(c *cobra.Command, ids []string) (bool, error) {
 	path = "/v1/kpis/" + url.PathEscape(ids[0]) + "/" + path
 	switch {
 	case strings.HasSuffix(path, "/sql"):
+		query.Del("lang") // comments in SQL are English
 		return true, answer[statement](c, path, query)
 	case strings.HasSuffix(path, "/movers"):
 		return true, answer[movers](c, path, query)

@@ -30,6 +30,22 @@ type Lag struct {
 	Seconds  float64 `json:"seconds"` // age of the oldest message that is read and not loaded
 }
 
+// Loaded is the last message whose events are in warehouse, rollups and lake. It asks nobody
+// and costs next to nothing.
+func (l *Loader) Loaded() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told()
+}
+
+// told is the watermark that others see; l.mu is held.
+func (l *Loader) told() uint64 {
+	if l.rolled == 0 { // it begins: the rollups are being looked at
+		return l.done
+	}
+	return l.loaded()
+}
+
 // Status tells where loading stands. It asks nobody.
 func (l *Loader) Status() Watermarks {
 	l.ledger.mu.Lock()
@@ -38,10 +54,7 @@ func (l *Loader) Status() Watermarks {
 	w := Watermarks{Counts: counts, IDs: l.index.len(), Epoch: epoch}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	loaded := l.loaded()
-	if l.rolled == 0 { // it begins: the rollups are being looked at
-		loaded = l.done
-	}
+	loaded := l.told()
 	w.Loaded = loaded
 	w.Journal = max(l.cfg.Journal.Last(), loaded, l.read) // another door may have written
 	w.Plans, w.Trouble, w.Role, w.Holder, w.Repaired = l.plans, l.trouble, l.role, l.holder, l.repaired
