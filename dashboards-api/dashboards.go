@@ -27,6 +27,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -40,6 +41,7 @@ import (
 	"ombor/internal/reference"
 	"ombor/queries"
 	"ombor/queries/portfolio"
+	"ombor/queries/replies"
 )
 
 // Config is everything that the API serves. Queries and Pack are needed; a nil
@@ -67,6 +69,11 @@ type Config struct {
 
 	// Workbench is what analysts work with. Nil: this process has none.
 	Workbench *Workbench
+
+	// Replies are what owners say of their figures. Nil: none are kept.
+	Replies *replies.Book
+	// Settings are what people have arranged for themselves. Nil: none are kept.
+	Settings *access.AllSettings
 
 	// Projects answers for the portfolio of projects. Nil: this process has none.
 	Projects *portfolio.Portfolio
@@ -216,7 +223,7 @@ func newServer(config Config) (*server, error) {
 
 // routes are all that answer with a value of the pack or the warehouse.
 func (s *server) routes() []route {
-	return append(append(s.projectRoutes(), s.workbenchRoutes()...), []route{
+	return append(slices.Concat(s.projectRoutes(), s.workbenchRoutes(), s.replyRoutes()), []route{
 		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
 		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, params: qualityParams, handle: s.getQuality},
 		{method: "GET", path: "/v1/quality/findings", tabular: true, fresh: true, params: findingsParams, handle: s.getFindings},
@@ -290,6 +297,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.POST("/v1/quarantine/dismiss", s.door(held.Dismiss))
 	engine.POST("/v1/differences", s.postDifference)
 	s.workbenchChanges(engine)
+	s.replyChanges(engine)
 	get("/v1/contracts/:type", s.getContract)
 	get("/asyncapi.json", s.getAsyncAPI)
 	engine.GET("/v1/live", s.live)

@@ -22,6 +22,7 @@ import (
 	"ombor/internal/audit"
 	"ombor/internal/contract"
 	"ombor/internal/problem"
+	"ombor/queries/replies"
 )
 
 // accessFile is what --access names: where people sign in, and what they may do then.
@@ -122,6 +123,12 @@ func (p *program) openGate(ctx context.Context, keys *contract.Keys) error {
 		Secret: keys.Derive("access"), Machine: p.token, People: provider, Public: file.Open, TLS: file.https(&p.config),
 		Proxy: p.config.TLSCert == "" && file.Public != "", Limits: access.Limits{Requests: file.Limits.Requests, Burst: file.Limits.Burst},
 	}); err != nil {
+		return err
+	}
+	if p.settings, err = access.OpenSettings(ctx, p.stream, nil); err != nil {
+		return err
+	}
+	if p.replies, err = replies.Open(ctx, p.stream, nil); err != nil {
 		return err
 	}
 	p.page = p.url()

@@ -30,6 +30,7 @@ import (
 	"ombor/internal/stream"
 	"ombor/queries"
 	"ombor/queries/portfolio"
+	"ombor/queries/replies"
 	"ombor/warehouse"
 	"ombor/warehouse/engine"
 	"ombor/warehouse/lake"
@@ -54,6 +55,8 @@ type program struct {
 	token      string // of the operator of this machine
 	audit      *audit.Log
 	gate       *access.Gate
+	settings   *access.AllSettings
+	replies    *replies.Book
 	hosts      []string          // names of this server beside those of the machine
 	checker    *contract.Checker // of the door
 	door       *ingest.Door
@@ -379,7 +382,7 @@ func (p *program) api() (http.Handler, error) {
 	kpis := p.newQueries()
 	projects := portfolio.New(p.warehouse, p.pack.Portfolio, kpis, p.pack.Reference, portfolio.Options{Checker: p.checker})
 	return dashboards.New(dashboards.Config{
-		Gate: p.gate, Audit: p.audit,
+		Gate: p.gate, Audit: p.audit, Settings: p.settings, Replies: p.replies,
 		Queries: kpis, Projects: projects,
 		Pack:   facts(p.pack),
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),

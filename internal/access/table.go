@@ -85,6 +85,14 @@ var Table = []Rule{
 	{Name: "GET /v1/portfolio/duplicates", Roles: readers, Own: true},
 	{Name: "POST /v1/differences", Roles: keepers, Record: true}, // what a file of projects would change
 
+	// Right of reply, and the letter that asks for what is missing. An agency replies for itself.
+	{Name: "GET /v1/replies", Roles: readers},
+	{Name: "POST /v1/replies", Roles: []Role{Agency, Center, Operator}, Record: true},
+	{Name: "POST /v1/replies/:id/withdraw", Roles: []Role{Agency, Center, Operator}, Record: true},
+	{Name: "GET /v1/letters/:source", Roles: []Role{Leader, Center, Operator}},
+	{Name: "GET /v1/me/settings", Roles: readers},
+	{Name: "PUT /v1/me/settings", Roles: readers},
+
 	// The workbench. The gate of SQL has every statement in the audit log, and narrows an agency to its rows.
 	{Name: "GET /v1/workbench/schema", Roles: askers},
 	{Name: "GET /v1/workbench/queries", Roles: askers},
@@ -123,6 +131,9 @@ var Table = []Rule{
 	{Name: "POST /operator/backup", Roles: []Role{Operator}, Record: true},
 	{Name: "POST /operator/audit", Roles: []Role{Operator}, Record: true},
 
+	// SQL at --sql-listen, whatever the method. Every statement is in the audit log, by its text.
+	{Name: "SQL", Roles: []Role{Analyst, Center, Agency, Operator}, Record: true, Own: true},
+
 	// Commands.
 	{Name: "ombor serve", Via: []string{Machine}},
 	{Name: "ombor demo", Via: []string{Machine}},
@@ -136,7 +147,7 @@ var Table = []Rule{
 	{Name: "ombor projects duplicates", Via: []string{"GET /v1/portfolio/duplicates"}},
 	{Name: "ombor projects template", Via: []string{Machine}},
 	{Name: "ombor projects import", Via: []string{"POST /v1/differences", "POST /v1/events", "GET /v1/receipts/:id"}},
-	{Name: "ombor sql", Via: []string{Machine}},
+	{Name: "ombor sql", Via: []string{"SQL"}},
 	{Name: "ombor status", Via: []string{"GET /v1/status"}},
 	{Name: "ombor quality", Via: []string{"GET /v1/quality"}},
 	{Name: "ombor quality findings", Via: []string{"GET /v1/quality/findings"}},

@@ -18,7 +18,7 @@ import (
 // not rooms themselves (enginetest, conformance).
 var rooms = map[string][]string{
 	"cmd/ombor":          nil, // sees everything
-	"dashboards-api":     {"dashboards-api/web", "queries", "queries/portfolio", "queries/workbench", "internal/kpi", "internal/contract", "internal/reference", "internal/access", "internal/audit"},
+	"dashboards-api":     {"dashboards-api/web", "queries", "queries/portfolio", "queries/workbench", "queries/replies", "queries/letters", "internal/kpi", "internal/contract", "internal/reference", "internal/access", "internal/audit"},
 	"dashboards-api/web": {},
 	"ingest":             {"ingest/journal", "ingest/columnar", "internal/access", "internal/contract", "internal/reference"},
 	"ingest/columnar":    {"internal/contract"},
@@ -28,6 +28,8 @@ var rooms = map[string][]string{
 	"queries":            {"queries/disclosure", "warehouse", "internal/kpi", "internal/contract", "internal/reference"},
 	"queries/disclosure": {},
 	"queries/portfolio":  {"queries", "warehouse", "internal/contract", "internal/kpi", "internal/reference"},
+	"queries/replies":    {"internal/access", "internal/stream"},
+	"queries/letters":    {"queries", "internal/reference"},
 	"queries/workbench":  {"internal/access", "internal/reference", "internal/stream"},
 	"warehouse":          {"warehouse/engine", "internal/contract", "internal/kpi", "internal/reference"},
 	"warehouse/engine":   {"internal/protocol"},

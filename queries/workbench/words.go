@@ -15,13 +15,13 @@ func Words(tables []Reading) reference.Names {
 	}
 	if rows == 0 {
 		return reference.Names{
-			"uz": "Saqlangan jadvallardan hech narsa o‘qilmaydi.",
+			"uz": "Saqlangan jadvallardan hech narsa oʻqilmaydi.",
 			"ru": "Из хранимых таблиц ничего не будет прочитано.",
 			"en": "Nothing of the stored tables will be read.",
 		}
 	}
 	return reference.Names{
-		"uz": fmt.Sprintf("Ko‘pi bilan %s qator o‘qiladi, diskda taxminan %s (jadvallar: %d).", about(rows, ",", "ming", "mln", "mlrd"), size(bytes, ",", "bayt", "KB", "MB", "GB", "TB"), len(tables)),
+		"uz": fmt.Sprintf("Koʻpi bilan %s qator oʻqiladi, diskda taxminan %s (jadvallar: %d).", about(rows, ",", "ming", "mln", "mlrd"), size(bytes, ",", "bayt", "KB", "MB", "GB", "TB"), len(tables)),
 		"ru": fmt.Sprintf("Будет прочитано не более %s строк, на диске около %s (таблиц: %d).", about(rows, ",", "тыс.", "млн", "млрд"), size(bytes, ",", "байт", "КБ", "МБ", "ГБ", "ТБ"), len(tables)),
 		"en": fmt.Sprintf("Up to %s rows will be read, about %s on disk (tables: %d).", about(rows, ".", "thousand", "million", "billion"), size(bytes, ".", "bytes", "KB", "MB", "GB", "TB"), len(tables)),
 	}
