@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { amount, bound, compact, day, period, shortDay, signed, tick } from './format'
 import { choices, lastDay, stepFor } from './period'
 import { readSearch, withoutFilter, writeSearch } from './search'
-import { fold } from './parts/Dialogs'
 import { dictionaries, fill } from './words'
 
 const s = '\u00a0'
@@ -92,5 +91,4 @@ describe('words', () => {
     for (const [key, text] of flat(dictionaries.uz!)) expect(text, key).not.toMatch(/['ʻʼ`]/)
   })
   it('shows a place that was not filled', () => expect(fill('{a} of {b}', { a: 1 })).toBe('1 of {b}'))
-  it('finds a name whatever its apostrophes', () => expect(fold('Fargʻona')).toBe(fold("farg'ONA")))
 })

@@ -1,12 +1,11 @@
 import { createContext, useContext } from 'react'
 import type { Labels } from './api/client'
 import type { Voice } from './finding'
+import { settings } from './settings'
 import { languages } from './words'
 
 export const VoiceContext = createContext<Voice>({ language: 'en', zone: 'UTC', labels: {} })
 export const useVoice = () => useContext(VoiceContext)
-
-const key = 'ombor.language'
 
 // offered are the languages that both the page and the pack speak; the page's
 // English when they share none.
@@ -19,24 +18,8 @@ export function offered(pack: string[]): string[] {
 // the reader's own, else the pack's first.
 export function chooseLanguage(asked: string | undefined, labels: Labels | undefined): string {
   const choice = labels ? offered(labels.languages) : [...languages]
-  const wishes = [asked, remembered(), ...navigator.languages.map((l) => l.slice(0, 2)), labels?.languages[0]]
+  const wishes = [asked, settings().language, ...navigator.languages.map((l) => l.slice(0, 2)), labels?.languages[0]]
   return wishes.find((w) => w !== undefined && choice.includes(w)) ?? choice[0]!
-}
-
-function remembered(): string | undefined {
-  try {
-    return localStorage.getItem(key) ?? undefined
-  } catch {
-    return undefined // storage is off
-  }
-}
-
-export function remember(language: string): void {
-  try {
-    localStorage.setItem(key, language)
-  } catch {
-    // Storage is off: the address carries the language.
-  }
 }
 
 // themeNow is the theme that is drawn: the chosen one, else the system's.
@@ -44,14 +27,4 @@ export function themeNow(): 'dark' | 'light' {
   const chosen = document.documentElement.dataset.theme
   if (chosen === 'dark' || chosen === 'light') return chosen
   return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
-}
-
-export function setTheme(theme: 'dark' | 'light'): void {
-  document.documentElement.dataset.theme = theme
-  try {
-    localStorage.setItem('ombor.theme', theme)
-  } catch {
-    // Storage is off: the choice holds until the page is left.
-  }
-  dispatchEvent(new Event('ombor:theme'))
 }

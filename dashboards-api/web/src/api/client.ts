@@ -8,11 +8,17 @@ export type ScorecardRow = Schemas['ScorecardRow']
 export type HeldTarget = Schemas['HeldTarget']
 export type Kpi = Schemas['KPI']
 export type Target = Schemas['Target']
+export type Version = Schemas['Version']
 export type Labels = Schemas['Labels']
 export type Table = Schemas['Table']
 export type Dimension = Schemas['Dimension']
 export type Problem = Schemas['Problem']
 export type Me = Schemas['Me']
+export type Changes = Schemas['Changes']
+export type Change = Schemas['Change']
+export type Targets = Schemas['Targets']
+export type Published = Schemas['Published']
+export type ProjectList = Schemas['Projects']
 
 // ApiError carries what the server said about a request that failed; status 0 is a
 // server that could not be reached.
@@ -45,18 +51,11 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   throw new ApiError(response.status, problem.detail ?? response.statusText, problem.field)
 }
 
-export interface Question {
-  from?: string | undefined
-  to?: string | undefined
-  grain?: string | undefined
-  by?: string | undefined
-  where?: string[] | undefined
-  compare?: string | undefined
-  format?: string | undefined
-}
+// Question is the parameters of a request by name; what is undefined or empty is not asked.
+export type Question = { [name: string]: string | string[] | undefined }
 
 // address writes a path with its parameters, leaving out what is not asked.
-export function address(path: string, question: Question = {}): string {
+export function address(path: string, question: Question | object = {}): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(question)) {
     if (Array.isArray(value)) for (const one of value) params.append(name, one)

@@ -1,8 +1,9 @@
 import { type ReactNode, useEffect, useId, useRef } from 'react'
 import { useWords } from '../words'
 
-// Dialog is the browser's own: it traps focus, closes on Escape and gives focus back.
-export function Dialog({ open, onClose, title, children }: { open: boolean; onClose: () => void; title: string; children: ReactNode }) {
+// Dialog is the browser's own: it traps focus, closes on Escape and gives focus back. A sheet
+// stands at the lower edge of a phone, within reach of the thumb.
+export function Dialog({ open, onClose, title, sheet = false, children }: { open: boolean; onClose: () => void; title: string; sheet?: boolean; children: ReactNode }) {
   const words = useWords()
   const ref = useRef<HTMLDialogElement>(null)
   const id = useId()
@@ -13,7 +14,7 @@ export function Dialog({ open, onClose, title, children }: { open: boolean; onCl
     if (!open && dialog.open) dialog.close()
   }, [open])
   return (
-    <dialog ref={ref} aria-labelledby={id} onClose={onClose} onClick={(event) => event.target === ref.current && onClose()}>
+    <dialog ref={ref} className={sheet ? 'sheet' : undefined} aria-labelledby={id} onClose={onClose} onClick={(event) => event.target === ref.current && onClose()}>
       <div className="inside">
         <div className="head"><h2 id={id}>{title}</h2><button type="button" className="quiet" onClick={onClose}>{words.close}</button></div>
         {open && children}

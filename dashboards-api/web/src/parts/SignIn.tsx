@@ -1,31 +1,22 @@
 import { useWords } from '../words'
 
-// SignIn is what somebody sees who is not known: how to become so.
-export function SignIn({ by }: { by: 'provider' | 'link' }) {
+// SignIn is what somebody sees who is not known: what this is, and how to come in.
+export function SignIn({ by, title }: { by: 'provider' | 'link'; title: string }) {
   const words = useWords()
   const here = location.pathname + location.search
   return (
-    <section className="empty">
-      <h1>{words.signIn}</h1>
+    <section className="sign-in">
+      <img src="/icon.svg" alt="" width="56" height="56" />
+      <h1>{title || 'Ombor'}</h1>
+      <p>{words.signInWhat}</p>
       {by === 'provider' ? (
-        <p><a className="button" href={`/sign-in?to=${encodeURIComponent(here)}`}>{words.signInProvider}</a></p>
+        <p><a className="button main" href={`/sign-in?to=${encodeURIComponent(here)}`}>{words.signInProvider}</a></p>
       ) : (
-        <>
+        <div className="card">
           <p>{words.signInLink}</p>
           <p><code>ombor sign-in</code></p>
-        </>
+        </div>
       )}
     </section>
-  )
-}
-
-// Person is who is signed in, with the way out.
-export function Person({ name }: { name: string }) {
-  const words = useWords()
-  return (
-    <form method="post" action="/sign-out" className="person">
-      <span>{name}</span>
-      <button type="submit" className="quiet">{words.signOut}</button>
-    </form>
   )
 }

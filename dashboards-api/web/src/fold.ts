@@ -1,0 +1,30 @@
+// The Cyrillic alphabets of Uzbek and Russian in Latin letters, as Uzbek writes them; letters
+// that only soften are nothing.
+const latin: Record<string, string> = {
+  а: 'a', б: 'b', в: 'v', г: 'g', д: 'd', е: 'e', ё: 'yo', ж: 'j', з: 'z', и: 'i', й: 'y', к: 'k', л: 'l', м: 'm', н: 'n', о: 'o', п: 'p', р: 'r',
+  с: 's', т: 't', у: 'u', ф: 'f', х: 'x', ц: 's', ч: 'ch', ш: 'sh', щ: 'sh', ъ: '', ы: 'i', ь: '', э: 'e', ю: 'yu', я: 'ya', ў: 'o', қ: 'q', ғ: 'g', ҳ: 'h',
+}
+
+// fold makes spellings of one name alike: case, accents, the apostrophes of Uzbek in all their
+// forms, and its two alphabets, so that "Farg'ona", "Fargʻona" and "Фарғона" are one.
+export function fold(text: string): string {
+  const plain = text.toLowerCase().replace(/[а-яёўқғҳ]/g, (letter) => latin[letter] ?? letter)
+  return plain.normalize('NFD').replace(/[\u0300-\u036f'ʻʼ‘’`´ʹ]/g, '').replace(/x/g, 'h')
+}
+
+// found ranks what is sought among names: 3 the whole name, 2 its beginning, 1 the beginning
+// of a word, 0.5 any part, 0 nothing. Every word that is sought must be found.
+export function found(sought: string, names: string[]): number {
+  const text = fold(sought).trim()
+  if (text === '') return 0.5
+  let best = 0
+  for (const name of names) {
+    const folded = fold(name)
+    if (folded === text) return 3
+    if (folded.startsWith(text)) best = Math.max(best, 2)
+    else if (` ${folded}`.includes(` ${text}`)) best = Math.max(best, 1)
+    else if (folded.includes(text)) best = Math.max(best, 0.5)
+    else if (text.includes(' ') && text.split(/\s+/).every((word) => folded.includes(word))) best = Math.max(best, 0.5)
+  }
+  return best
+}

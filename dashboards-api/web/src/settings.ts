@@ -1,0 +1,65 @@
+import { useSyncExternalStore } from 'react'
+
+// What a reader has chosen, kept in the browser. Where storage is off a choice holds until
+// the page is left.
+export interface Settings {
+  language?: string | undefined
+  theme?: 'dark' | 'light' | undefined // absent: as the system is
+  start?: '/monday' | '/promises' | '/projects' | undefined // absent: the scorecard
+  looked?: string[] | undefined // the last two days on which the figures were looked at, YYYY-MM-DD, the newest first
+}
+
+const key = (name: keyof Settings) => `ombor.${name}`
+const listeners = new Set<() => void>()
+let now: Settings | undefined
+
+export function settings(): Settings {
+  return (now ??= {
+    language: read('language'),
+    theme: oneOf(read('theme'), ['dark', 'light']),
+    start: oneOf(read('start'), ['/monday', '/promises', '/projects']),
+    looked: read('looked')?.split(' ').filter((d) => /^\d{4}-\d{2}-\d{2}$/.test(d)),
+  })
+}
+
+const oneOf = <T extends string>(text: string | undefined, allowed: T[]) => allowed.find((a) => a === text)
+
+function read(name: keyof Settings): string | undefined {
+  try {
+    return localStorage.getItem(key(name)) ?? undefined
+  } catch {
+    return undefined
+  }
+}
+
+// change sets what it names; undefined takes a choice back.
+export function change(part: Settings): void {
+  now = { ...settings(), ...part }
+  for (const [name, value] of Object.entries(part)) {
+    try {
+      if (value === undefined) localStorage.removeItem(key(name as keyof Settings))
+      else localStorage.setItem(key(name as keyof Settings), Array.isArray(value) ? value.join(' ') : value)
+    } catch {
+      // Storage is off.
+    }
+  }
+  if ('theme' in part) drawTheme(part.theme)
+  for (const tell of listeners) tell()
+}
+
+export const useSettings = () => useSyncExternalStore((tell) => (listeners.add(tell), () => listeners.delete(tell)), settings)
+
+function drawTheme(theme: Settings['theme']) {
+  if (theme) document.documentElement.dataset.theme = theme
+  else delete document.documentElement.dataset.theme
+  dispatchEvent(new Event('ombor:theme'))
+}
+
+// look notes that the figures were looked at on a day, and returns the day of the look before:
+// undefined when there was none.
+export function look(today: string): string | undefined {
+  const [last, before] = settings().looked ?? []
+  if (last === today) return before
+  change({ looked: last ? [today, last] : [today] })
+  return last
+}
