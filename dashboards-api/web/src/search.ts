@@ -3,7 +3,7 @@ import { isDay } from './period'
 // Parts of the address that are plain text. A page that needs another names it here.
 const texts = [
   'lang', 'grain', 'by', 'compare',
-  'on', 'q', 'tab', 'view', 'sort', 'known_on', 'version',
+  'on', 'q', 'tab', 'view', 'sort', 'known_on', 'version', 'variant', 'against',
   'agency', 'service', 'status', 'stage', 'kind', 'owner', 'programme', 'priority', 'rule', 'source', 'severity',
 ] as const
 

@@ -1,0 +1,125 @@
+import { Link } from '@tanstack/react-router'
+import type { Cell } from '../api/client'
+import { amount, number, signed } from '../format'
+import { Figure } from '../parts/Figures'
+import type { Search } from '../search'
+import { useVoice } from '../voice'
+import { fill, useWords } from '../words'
+import './charts.css'
+import type { Palette } from './palette'
+import { type Drawn, hatch, text, width } from './picture'
+import { measured } from './states'
+
+// Part is one value of a dimension with its figure; search is where a click on it leads.
+export interface Part {
+  code: string
+  name: string
+  cell: Cell
+  search: Search | undefined
+}
+
+export const most = 40
+
+// span is from where to where the bars of figures reach: always with zero.
+function span(cells: Cell[]): { low: number; high: number } {
+  const values = cells.filter(measured).map((c) => c.value!)
+  return { low: Math.min(0, ...values), high: Math.max(0, ...values) }
+}
+
+interface Props {
+  parts: Part[] // ranked; the first `most` of them are drawn
+  unit: string
+  dimension: string // its name
+  label: string
+  average: number | undefined // of the whole; drawn as a line through the bars where it says something
+  hot: string | undefined // code of the part that is pointed at, here or on the map
+  onHot: (code: string | undefined) => void
+}
+
+// Bars ranks the parts of a figure, from zero. It is a table whose one column is drawn, so it
+// is its own table for those who do not see the bars.
+export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Props) {
+  const words = useWords()
+  const { language, labels } = useVoice()
+  const shown = parts.slice(0, most)
+  const { low, high } = span(shown.map((p) => p.cell))
+  const scale = (v: number) => (high === low ? 0 : (100 * v) / (high - low))
+  const compared = shown.some((p) => p.cell.comparison)
+  const ratio = shown.some((p) => p.cell.denominator !== null)
+  return (
+    <>
+      <div className="scroll" tabIndex={0} role="group" aria-label={label}>
+        <table className="bars">
+          <thead>
+            <tr>
+              <th scope="col">{dimension}</th>
+              <th scope="col" className="number">{words.value}</th><th scope="col" aria-hidden="true" className="bar-head" />
+              {compared && <th scope="col" className="number">{words.difference}</th>}
+              {ratio && <th scope="col" className="number parts">{words.parts}</th>}
+            </tr>
+          </thead>
+          <tbody onMouseLeave={() => onHot(undefined)}>
+            {average !== undefined && (
+              <tr className="whole">
+                <th scope="row">{words.whole}</th><td className="number">{amount(average, unit, language, labels)}</td>
+                <td className="bar" aria-hidden="true"><Bar from={scale(-low)} width={scale(average)} /></td>
+                {compared && <td />}{ratio && <td className="parts" />}
+              </tr>
+            )}
+            {shown.map(({ code, name, cell, search }) => (
+              <tr key={code} className={hot === code ? 'hot' : undefined} onMouseEnter={() => onHot(code)}>
+                <th scope="row">
+                  {search ? <Link to="." search={search as never} title={fill(words.narrow, { name })} resetScroll={false} onFocus={() => onHot(code)} onBlur={() => onHot(undefined)}>{name}</Link> : name}
+                </th>
+                <td className="number"><Figure cell={cell} unit={unit} /></td>
+                <td className="bar" aria-hidden="true">
+                  {measured(cell)
+                    ? <Bar from={scale(Math.min(cell.value!, 0) - low)} width={scale(Math.abs(cell.value!))} zero={cell.value === 0} mark={average === undefined ? undefined : scale(average - low)} />
+                    : <span className={`nobar ${cell.state}`} />}
+                </td>
+                {compared && <td className="number">{cell.comparison?.difference == null ? '' : signed(cell.comparison.difference, unit, language)}</td>}
+                {ratio && <td className="number parts">{cell.numerator === null || cell.denominator === null ? '' : `${number(cell.numerator, language)} / ${number(cell.denominator, language)}`}</td>}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {parts.length > most && <p className="caption">{fill(words.tooMany, { shown: most, all: parts.length })}</p>}
+    </>
+  )
+}
+
+function Bar({ from, width, mark, zero }: { from: number; width: number; mark?: number | undefined; zero?: boolean }) {
+  return (
+    <svg viewBox="0 0 100 10" preserveAspectRatio="none">
+      {zero ? <line className="zero" x1={from} x2={from} y1="0" y2="10" /> : <rect x={from} y="0" width={Math.max(width, 0.2)} height="10" />}
+      {mark !== undefined && <line x1={mark} x2={mark} y1="-2" y2="12" />}
+    </svg>
+  )
+}
+
+// drawBars are the same bars for a file.
+export function drawBars(parts: Part[], say: (cell: Cell) => string, average: number | undefined, c: Palette): Drawn {
+  const shown = parts.slice(0, most)
+  const { low, high } = span(shown.map((p) => p.cell))
+  const [left, right, row] = [380, 1020, 30]
+  const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)
+  const out = [hatch(c)]
+  shown.forEach(({ name, cell }, i) => {
+    const y = i * row
+    out.push(text(left - 14, y + 20, name.length > 42 ? name.slice(0, 41) + '…' : name, 16, c.ink, 'text-anchor="end"'))
+    if (measured(cell)) {
+      const from = x(Math.min(cell.value!, 0))
+      out.push(`<rect x="${from}" y="${y + 5}" width="${Math.max(x(Math.abs(cell.value!) + low) - left, 1.5)}" height="20" fill="${c.bar}"/>`)
+      out.push(text(x(Math.max(cell.value!, 0)) + 10, y + 20, say(cell), 16, c.ink))
+    } else {
+      if (cell.state === 'not_provided') out.push(`<rect x="${left}" y="${y + 5}" width="${right - left}" height="20" fill="url(#hatch)"/>`)
+      out.push(text(left + (cell.state === 'suppressed' ? 30 : 10), y + 20, say(cell), 15, c.muted, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
+      if (cell.state === 'suppressed') out.push(`<rect x="${left + 4}" y="${y + 8}" width="14" height="14" fill="none" stroke="${c.muted}" stroke-dasharray="3 2"/>`)
+    }
+  })
+  const height = shown.length * row
+  out.push(`<line x1="${x(0)}" x2="${x(0)}" y1="0" y2="${height}" stroke="${c.ink}"/>`)
+  if (average !== undefined) out.push(`<line x1="${x(average)}" x2="${x(average)}" y1="0" y2="${height}" stroke="${c.ink}" stroke-dasharray="2 3"/>`)
+  return { svg: out.join(''), height: Math.min(width * 3, height) }
+}

@@ -1,0 +1,254 @@
+import { LineChart, ScatterChart } from 'echarts/charts'
+import { GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from 'echarts/components'
+import { type EChartsCoreOption, init, use } from 'echarts/core'
+import { SVGRenderer } from 'echarts/renderers'
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
+import type { Cell, Target, Values, Version } from '../api/client'
+import { boundText, changeText, type Voice } from '../finding'
+import { amount, cellText, compact, day, number, period, shortDay, tick } from '../format'
+import { useVoice } from '../voice'
+import { fill, useWordsOf, type Words, wordsOf } from '../words'
+import { axis } from './scale'
+import './charts.css'
+import { type Flag, flags, gaps, parts, steps } from './line'
+import { type Palette, usePalette } from './palette'
+import { type Drawn, width } from './picture'
+import { measured } from './states'
+import { wasText } from './was'
+import { chartWords, type ChartWords, words as allWords } from './words'
+
+use([LineChart, ScatterChart, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent, SVGRenderer])
+
+export interface Shown {
+  values: Values
+  targets: Target[]
+  versions: Version[]
+}
+
+// Line draws a figure over time: closed periods solid, periods still arriving lighter and
+// dotted, the comparison dashed, the target as a step from the day of its act, a hatched gap
+// where nothing was reported, a ring where a published figure was corrected, and flags for
+// the acts. Arrow keys go from point to point and say each. label is what the line says.
+export default function Line({ shown, label }: { shown: Shown; label: string }) {
+  const box = useRef<HTMLDivElement>(null)
+  const voice = useVoice()
+  const said = useWordsOf(allWords)
+  const colours = usePalette()
+  const [narrow, setNarrow] = useState(false)
+  const [at, go] = useState(-1)
+  const chart = useRef<ReturnType<typeof init>>(undefined)
+  useEffect(() => {
+    const element = box.current!
+    const made = init(element, null, { renderer: 'svg' })
+    chart.current = made
+    const watch = new ResizeObserver(() => {
+      made.resize()
+      setNarrow(element.clientWidth < 560)
+    })
+    watch.observe(element)
+    return () => {
+      watch.disconnect()
+      made.dispose()
+    }
+  }, [])
+  const size = 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize)
+  const option = useMemo(() => optionOf(shown, voice, said, colours, narrow, size), [shown, voice, said, colours, narrow, size])
+  useEffect(() => chart.current?.setOption(option, { notMerge: true }), [option])
+  const cells = shown.values.cells
+  const onKey = (event: KeyboardEvent) => {
+    const to = { ArrowRight: Math.min(at + 1, cells.length - 1), ArrowLeft: Math.max(at < 0 ? cells.length - 1 : at - 1, 0), Home: 0, End: cells.length - 1 }[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    go(to)
+    chart.current?.dispatchAction({ type: 'showTip', seriesIndex: 0, dataIndex: to })
+  }
+  const leave = () => {
+    go(-1)
+    chart.current?.dispatchAction({ type: 'hideTip' })
+  }
+  const here = cells[at]
+  return (
+    <div className="line-chart" role="group" aria-roledescription={said.chart} aria-label={label} tabIndex={0} onKeyDown={onKey} onBlur={leave}>
+      <div className="chart" ref={box} aria-hidden="true" />
+      <span className="spoken" aria-live="polite">{here && tips(here, shown.values.unit, voice, said).join(', ')}</span>
+    </div>
+  )
+}
+
+// drawLine is the same line for a file.
+export function drawLine(shown: Shown, voice: Voice, colours: Palette): Drawn {
+  const height = 520
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height })
+  chart.setOption(optionOf(shown, voice, chartWords(voice.language), colours, false, 16))
+  const svg = chart.renderToSVGString()
+  chart.dispose()
+  return { svg, height }
+}
+
+const family = 'Inter Variable, system-ui, sans-serif'
+
+function optionOf({ values, targets, versions }: Shown, voice: Voice, said: ChartWords, c: Palette, narrow: boolean, size: number): EChartsCoreOption {
+  const words = wordsOf(voice.language)
+  const cells = values.cells
+  const variant = values.variant ?? ''
+  const target = targets.find((t) => t.kind === 'target' && t.variant === variant && t.value !== null && Object.keys(t.where).length === 0)
+  const say = (v: number) => amount(v, values.unit, voice.language, voice.labels)
+  const font = { fontFamily: family, fontSize: size, color: c.muted }
+  const { settled, arriving } = parts(cells)
+  const before = cells.map((cell) => cell.comparison?.value ?? null)
+  const asked = target ? steps(cells, target) : []
+  const many = cells.length > 31
+  const lastAt = cells.findLastIndex(measured)
+  const around = (i: number) => cells.slice(Math.max(0, i - 1), i + 2).map((cell) => cell.value ?? 0)
+  // The last label stands where the line leaves room for it.
+  const place = lastAt > 0 && (cells[lastAt]!.value ?? 0) < Math.max(...around(lastAt)) ? 'bottom' : 'top'
+  const fromZero = values.unit !== 'percent' && values.unit !== 'ratio'
+  const scale = axis([...cells.flatMap((cell) => (measured(cell) ? [cell.value!] : [])), ...before.filter((v) => v !== null), ...asked.filter((v) => v !== null)], narrow ? 4 : 6, fromZero)
+  const beforeAt = before.findLastIndex((v) => v !== null)
+  const named = (at: number, label: string, colour: string, more: object = {}) => ({
+    show: true, position: 'top', align: at < cells.length / 3 ? 'left' : at > (cells.length * 2) / 3 ? 'right' : 'center',
+    formatter: label, color: colour, fontFamily: family, fontSize: size, ...more,
+  })
+  const labelled = (data: (number | null)[], at: number, label: object) => data.map((value, i) => (i === at ? { value, label, symbol: 'circle' } : { value, symbol: 'none' }))
+  const valueLabel = { show: true, position: place, align: lastAt > 0 ? 'right' : 'center', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: family, fontSize: size + 1, fontWeight: 650 }
+  const point = (value: number | null, i: number) => (i === lastAt ? { value, label: valueLabel } : value)
+  const flagList = flags(cells, targets, versions, variant)
+  const series: object[] = [
+    {
+      type: 'line', data: settled.map(point), connectNulls: false, showSymbol: true, symbol: 'circle', symbolSize: many ? 0.1 : 5, z: 4,
+      lineStyle: { color: c.accent, width: 2 }, itemStyle: { color: c.accent },
+      markArea: { silent: true, itemStyle: { color: hatch(c.muted) }, data: gaps(cells).map(([first, last]) => [{ xAxis: Math.max(first - 1, 0) }, { xAxis: Math.min(last + 1, cells.length - 1) }]) },
+      markLine: flagMarks(flagList, cells.length, said, c, voice.language, narrow, size),
+    },
+    {
+      type: 'line', connectNulls: false, showSymbol: true, symbol: 'emptyCircle', symbolSize: many ? 0.1 : 6, z: 3,
+      data: arriving.map((value, i) => (cells[i]?.open ? point(value, i) : { value, symbol: 'none' })),
+      lineStyle: { color: c.accent, width: 2, type: [2, 4], opacity: 0.75 }, itemStyle: { color: c.accent },
+    },
+  ]
+  if (beforeAt >= 0) {
+    series.push({
+      type: 'line', connectNulls: false, symbolSize: 0.1, z: 2, silent: true, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted },
+      data: labelled(before, before.findIndex((v) => v !== null), named(0, comparedWith(values.compare, said), c.muted, { position: 'bottom' })),
+    })
+  }
+  if (target) {
+    const at = asked.findIndex((v) => v !== null)
+    const below = cells.some((cell, i) => measured(cell) && i >= at && i < at + cells.length / 3 && cell.value! >= target.value!)
+    series.push({
+      type: 'line', step: 'middle', symbolSize: 0.1, z: 1, silent: true, lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off },
+      data: labelled(asked, at, named(0, `${words.target}: ${boundText(target, values.unit, voice)}`, c.off, { position: below ? 'bottom' : 'top' })),
+    })
+  }
+  const marks = (data: [string, number][], more: object) => data.length && series.push({ type: 'scatter', data, silent: true, z: 5, ...more })
+  marks(cells.flatMap((cell) => (cell.state === 'suppressed' ? [[cell.period, scale.low] as [string, number]] : [])), { symbol: 'diamond', symbolSize: 9, itemStyle: { color: c.surface, borderColor: c.muted, borderWidth: 1.5 } })
+  marks(cells.flatMap((cell) => (cell.state === 'zero' ? [[cell.period, 0] as [string, number]] : [])), { symbol: 'rect', symbolSize: [9, 3], itemStyle: { color: c.accent }, label: { show: !many, position: 'top', formatter: '0', color: c.ink, fontFamily: family, fontSize: size } })
+  const corrected = cells.filter((cell) => cell.corrected && measured(cell))
+  marks(corrected.map((cell) => [cell.period, cell.value!]), {
+    symbol: 'circle', symbolSize: 12, itemStyle: { color: 'transparent', borderColor: c.ink, borderWidth: 1.5 },
+    label: {
+      show: corrected.length <= (narrow ? 1 : 4), position: 'bottom', color: c.muted, fontFamily: family, fontSize: size - 1,
+      formatter: (p: { dataIndex: number }) => wasText(corrected[p.dataIndex]!, values.unit, voice, said.was),
+    },
+  })
+  const room = flagList.length ? Math.min(new Set(flagList.map((f) => f.at)).size, 3) : 0
+  return {
+    animation: false,
+    grid: { left: 4, right: narrow ? 16 : 2 * size, top: (1.8 + 1.5 * room) * size, bottom: 4, containLabel: true },
+    textStyle: { fontFamily: family },
+    xAxis: {
+      type: 'category', data: cells.map((cell) => cell.period), boundaryGap: cells.length < 2, axisTick: { show: false },
+      axisLine: { lineStyle: { color: c.line } }, axisLabel: { ...font, hideOverlap: true, formatter: (p: string) => tick(p, voice.language, cells.length > 18) },
+    },
+    yAxis: {
+      type: 'value', min: scale.low, max: scale.high, interval: scale.step,
+      splitLine: { lineStyle: { color: c.soft } }, axisLabel: { ...font, formatter: (v: number) => axisText(v, scale.step, values.unit, voice) },
+    },
+    tooltip: {
+      trigger: 'axis', confine: true, backgroundColor: c.surface, borderColor: c.line, borderWidth: 1, padding: 0, extraCssText: 'box-shadow:none',
+      axisPointer: { type: 'line', lineStyle: { color: c.muted, type: 'solid', width: 1 } },
+      formatter: (points: { dataIndex: number }[]) => {
+        const cell = cells[points[0]?.dataIndex ?? -1]
+        return cell ? tip(cell, values.unit, voice, said, flagList.filter((f) => cells[f.at] === cell)) : ''
+      },
+    },
+    series,
+  }
+}
+
+// flagMarks are thin lines with a small flag; flags of different periods stand one below
+// the other, so that their words never meet.
+function flagMarks(list: Flag[], cells: number, said: ChartWords, c: Palette, language: string, narrow: boolean, size: number): object {
+  const rows = [...new Set(list.map((f) => f.at))].slice(0, 3)
+  return {
+    silent: true, symbol: ['none', 'none'], lineStyle: { color: c.muted, width: 1, type: [2, 2] }, z: 1,
+    data: rows.map((at, row) => {
+      const words = list.filter((f) => f.at === at).map((f) => flagText(f, said, language, narrow))
+      return {
+        xAxis: at,
+        label: {
+          show: true, position: 'end', distance: 2 + (rows.length - 1 - row) * 1.5 * size, color: c.muted, fontFamily: family, fontSize: size - 0.5,
+          align: at < cells / 3 ? 'left' : at > (cells * 2) / 3 ? 'right' : 'center', formatter: `⚑ ${words.join(' · ')}`,
+        },
+      }
+    }),
+  }
+}
+
+function flagText(flag: Flag, said: ChartWords, language: string, narrow: boolean): string {
+  const text = fill(said.flags[flag.kind], { act: flag.act, day: shortDay(flag.day, language) })
+  const most = narrow ? 34 : 72
+  if (text.length <= most) return text
+  return fill(said.flags[flag.kind], { act: `${flag.act.slice(0, Math.max(8, most - (text.length - flag.act.length) - 1)).trimEnd()}…`, day: shortDay(flag.day, language) })
+}
+
+const comparedWith = (compare: string | undefined, said: ChartWords) => (compare === 'national' ? said.comparedWhole : compare === 'year' ? said.comparedYear : said.comparedBefore)
+
+function axisText(v: number, step: number, unit: string, voice: Voice): string {
+  const digits = step < 0.1 ? 2 : step < 1 || (step % 1 !== 0 && step < 10) ? 1 : 0
+  if (unit === 'percent') return number(v, voice.language, digits) + '\u00a0%'
+  if (Math.abs(v) >= 10_000 && unit !== 'bytes') return compact(v, voice.language)
+  return unit === 'bytes' ? amount(v, unit, voice.language) : number(v, voice.language, digits)
+}
+
+// tips is what there is to say of a point, the most important first.
+export function tips(cell: Cell, unit: string, voice: Voice, said: ChartWords, flagList: Flag[] = []): string[] {
+  const words: Words = wordsOf(voice.language)
+  return [
+    period(cell.period, voice.language),
+    cellText(cell, unit, voice.language, voice.labels),
+    cell.numerator !== null && cell.denominator !== null ? fill(words.of, { numerator: number(cell.numerator, voice.language), denominator: number(cell.denominator, voice.language) }) : '',
+    changeText(cell, unit, voice),
+    cell.corrected ? `${fill(said.correctedOn, { day: day(cell.corrected, voice.language) })}, ${wasText(cell, unit, voice, said.was)}` : '',
+    cell.open ? words.open : cell.closed ? fill(said.closedOn, { day: day(cell.closed, voice.language) }) : '',
+    ...flagList.map((f) => fill(said.flags[f.kind], { act: f.act, day: shortDay(f.day, voice.language) })),
+  ].filter(Boolean)
+}
+
+// tip is built of elements, not of text with styles in it: the page's security policy does
+// not apply styles written in markup.
+function tip(cell: Cell, unit: string, voice: Voice, said: ChartWords, flagList: Flag[]): HTMLElement {
+  const box = document.createElement('div')
+  box.className = 'tip'
+  tips(cell, unit, voice, said, flagList).forEach((text, i) => {
+    const line = document.createElement(i === 0 ? 'b' : i === 1 ? 'span' : 'small')
+    line.textContent = text
+    box.append(line)
+  })
+  return box
+}
+
+// hatch is a pattern of thin diagonals, for what was not reported.
+function hatch(colour: string): unknown {
+  const tile = document.createElement('canvas')
+  tile.width = tile.height = 8
+  const pen = tile.getContext('2d')
+  if (!pen) return colour
+  pen.strokeStyle = colour
+  pen.globalAlpha = 0.6
+  pen.beginPath()
+  pen.moveTo(0, 8)
+  pen.lineTo(8, 0)
+  pen.stroke()
+  return { image: tile, repeat: 'repeat' }
+}

@@ -1,0 +1,14 @@
+import type { Cell } from '../api/client'
+
+// measured says whether there is a number to draw. The other states are drawn as what they
+// are: a hatched gap, a mark, nothing; never as zero.
+export const measured = (cell: Pick<Cell, 'state' | 'value'>): boolean => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
+
+// ranked orders cells by value, the largest first, then by weight; those without come last.
+export function ranked<T extends { cell: Cell }>(parts: T[]): T[] {
+  const rank = (c: Cell) => (measured(c) ? c.value! : -Infinity)
+  return [...parts].sort((a, b) => {
+    const by = rank(b.cell) - rank(a.cell)
+    return Number.isNaN(by) || by === 0 ? (b.cell.denominator ?? 0) - (a.cell.denominator ?? 0) : by
+  })
+}

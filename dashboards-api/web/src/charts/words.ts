@@ -1,0 +1,62 @@
+import { inLanguages } from '../words'
+
+// Words that stand within charts.
+export const words = inLanguages({
+  en: {
+    chart: 'chart',
+    flags: { in_force: '{act}: in force since {day}', due: '{act}: due on {day}', definition: 'New definition since {day}: {act}' },
+    was: 'was {value}',
+    correctedOn: 'corrected on {day}',
+    closedOn: 'closed on {day}',
+    comparedBefore: 'the period before',
+    comparedYear: 'a year earlier',
+    comparedWhole: 'the whole',
+    map: 'Map',
+    mapOf: 'Map: {title}. Arrow keys go from the largest to the smallest, Enter opens.',
+    mapCredit: 'Map',
+    nothing: 'no figure',
+    range: '{low} to {high}',
+    total: 'The whole change',
+    start: 'Before: {period}',
+    end: 'Now: {period}',
+  },
+  uz: {
+    chart: 'diagramma',
+    flags: { in_force: '{act}: {day} kunidan kuchda', due: '{act}: muddati {day}', definition: '{day} kunidan yangi ta’rif: {act}' },
+    was: 'avval {value} edi',
+    correctedOn: '{day} kuni tuzatilgan',
+    closedOn: '{day} kuni yopilgan',
+    comparedBefore: 'oldingi davr',
+    comparedYear: 'bir yil oldin',
+    comparedWhole: 'jami',
+    map: 'Xarita',
+    mapOf: 'Xarita: {title}. Yo‘nalish tugmalari eng kattadan eng kichikka o‘tkazadi, Enter ochadi.',
+    mapCredit: 'Xarita',
+    nothing: 'ko‘rsatkich yo‘q',
+    range: '{low} – {high}',
+    total: 'Butun o‘zgarish',
+    start: 'Oldin: {period}',
+    end: 'Hozir: {period}',
+  },
+  ru: {
+    chart: 'диаграмма',
+    flags: { in_force: '{act}: в силе с {day}', due: '{act}: срок {day}', definition: 'Новое определение с {day}: {act}' },
+    was: 'было {value}',
+    correctedOn: 'исправлено {day}',
+    closedOn: 'закрыто {day}',
+    comparedBefore: 'предыдущий период',
+    comparedYear: 'годом ранее',
+    comparedWhole: 'в целом',
+    map: 'Карта',
+    mapOf: 'Карта: {title}. Стрелки ведут от наибольшего к наименьшему, Enter открывает.',
+    mapCredit: 'Карта',
+    nothing: 'нет показателя',
+    range: '{low} – {high}',
+    total: 'Всё изменение',
+    start: 'Было: {period}',
+    end: 'Стало: {period}',
+  },
+})
+
+export type ChartWords = (typeof words)['en']
+export const chartWords = (language: string): ChartWords => words[language] ?? words.en!

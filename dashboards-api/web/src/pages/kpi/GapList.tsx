@@ -1,0 +1,45 @@
+import type { Kpi } from '../../api/client'
+import { number } from '../../format'
+import { DataTable } from '../../parts/DataTable'
+import { useVoice } from '../../voice'
+import { fill, nameIn, useWords, useWordsOf } from '../../words'
+import { gapText } from '../../parts/Figures'
+import { type Gap, useKpi } from './question'
+import { words as allWords } from './words'
+
+const shownAtFirst = 10
+
+// GapList is what keeps the figure from its target, one by one, with who answers for each.
+export function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap }) {
+  const words = useWords()
+  const said = useWordsOf(allWords)
+  const voice = useVoice()
+  const { language } = voice
+  const ranking = useKpi(gap.ranked_by || kpi.id).data
+  if (!gap.entries.length) return null
+  const owner = (code: string) => (code === '' ? '–' : nameIn(gap.owners[code], language, code))
+  const count = (v: number | null) => (v === null ? '' : number(v, language))
+  const owners = new Map<string, number>()
+  for (const e of gap.entries) owners.set(e.owner, (owners.get(e.owner) ?? 0) + (e.missing ?? 1))
+  const most = [...owners].sort((a, b) => b[1] - a[1]).slice(0, 5)
+  const byCases = gap.entries.some((e) => e.missing !== null && e.missing !== 1)
+  const dimension = kpi.dimensions.find((d) => d.name === gap.by)
+  return (
+    <section aria-labelledby="gap" className="card">
+      <div className="section-head"><h2 id="gap">{said.gap}</h2></div>
+      <p className="says">
+        {gap.target ? `${gapText(gap.target, gap.unit, language, words)} · ${gap.target.act}. ` : said.gapNoTarget + ' '}
+        {fill(said.gapTotal, { shown: number(Math.min(gap.entries.length, gap.total), language), all: number(gap.total, language) })}
+        {gap.hidden > 0 && ` ${fill(said.gapHidden, { n: number(gap.hidden, language) })}`}
+      </p>
+      <p className="meta">{said.gapOwners}: {most.map(([code, n]) => `${owner(code)} ${number(n, language)}`).join(' · ')}</p>
+      <DataTable caption={said.gap} rows={gap.entries} keyOf={(e) => e.code} most={shownAtFirst} more={(n) => fill(said.more, { n })}
+        columns={[
+          { key: 'name', title: nameIn(dimension?.title, language, voice.labels[`dimension.${gap.by}`] ?? words.by), wide: true, cell: (e) => <>{nameIn(gap.names[e.code], language, e.code)}{!e.told && <small> · {said.notTold}</small>}</>, order: (e) => nameIn(gap.names[e.code], language, e.code) },
+          { key: 'owner', title: words.owner, cell: (e) => owner(e.owner), order: (e) => owner(e.owner) },
+          ...(byCases ? [{ key: 'missing', title: said.missing, number: true, cell: (e: Gap['entries'][number]) => count(e.missing), order: (e: Gap['entries'][number]) => e.missing }] : []),
+          ...(gap.ranked_by ? [{ key: 'weight', title: fill(said.weight, { name: nameIn(ranking?.title, language, gap.ranked_by) }), number: true, cell: (e: Gap['entries'][number]) => count(e.weight), order: (e: Gap['entries'][number]) => e.weight }] : []),
+        ]} />
+    </section>
+  )
+}

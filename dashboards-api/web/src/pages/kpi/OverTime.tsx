@@ -1,0 +1,101 @@
+import { useSearch } from '@tanstack/react-router'
+import { lazy, Suspense } from 'react'
+import { type Kpi, valuesPath, type Values } from '../../api/client'
+import { measured } from '../../charts/states'
+import { wasText } from '../../charts/was'
+import { scopedTitle } from '../../finding'
+import { day, number, period, signed } from '../../format'
+import { Figure } from '../../parts/Figures'
+import { Choose, useChange } from '../../parts/Filters'
+import { Failure, Skeleton } from '../../parts/States'
+import { useVoice } from '../../voice'
+import { fill, useWords, useWordsOf } from '../../words'
+import { Caption, sourceOf } from './Caption'
+import { type Asked, ownTargets, type useValues } from './question'
+import { lineSays } from './says'
+import { Take, type Taking } from './Take'
+import { words as allWords } from './words'
+
+// The chart's library is large and comes when a chart is shown.
+const Line = lazy(() => import('../../charts/Line'))
+
+// useLine is the line as files: it stands also in the head of the page.
+export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Values | undefined): Taking | undefined {
+  const voice = useVoice()
+  const search = useSearch({ from: '__root__' })
+  if (!values) return undefined
+  return {
+    name: kpi.id,
+    around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(values, voice) },
+    draw: async () => {
+      const [{ drawLine }, { palette }] = await Promise.all([import('../../charts/Line'), import('../../charts/palette')])
+      return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
+    },
+    data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.compare } },
+  }
+}
+
+// OverTime is the line, or its table.
+export function OverTime({ kpi, asked, series, taking }: { kpi: Kpi; asked: Asked; series: ReturnType<typeof useValues>; taking: Taking | undefined }) {
+  const words = useWords()
+  const said = useWordsOf(allWords)
+  const voice = useVoice()
+  const search = useSearch({ from: '__root__' })
+  const change = useChange()
+  const values = series.data
+  const table = search.show === 'table'
+  return (
+    <section aria-labelledby="over-time" className="card">
+      <div className="section-head">
+        <h2 id="over-time">{words.overTime}</h2>
+        <Choose label={words.grain} value={asked.grain} options={asked.grains.map((g) => [g, said.grains[g as keyof typeof said.grains] ?? g])} onChange={(grain) => change({ grain })} />
+        <button type="button" aria-pressed={table} onClick={() => change({ show: table ? undefined : 'table' })}>{words.table}</button>
+        {taking && <Take {...taking} />}
+      </div>
+      {series.isError ? <Failure error={series.error} again={() => void series.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
+        <>
+          <p className="says">{lineSays(values, voice)}</p>
+          {table ? <SeriesTable values={values} /> : values.cells.some(measured) ? (
+            <Suspense fallback={<Skeleton rows={1} kind="chart" />}>
+              <Line shown={{ values, targets: ownTargets(kpi, search), versions: kpi.versions }} label={`${scopedTitle(values, voice)}. ${lineSays(values, voice)}`} />
+            </Suspense>
+          ) : <p className="empty">{words.emptyTitle}</p>}
+          <Caption values={values} />
+        </>
+      )}
+    </section>
+  )
+}
+
+// SeriesTable has a row for each period with its state: still arriving, closed, corrected.
+function SeriesTable({ values }: { values: Values }) {
+  const words = useWords()
+  const said = useWordsOf(allWords)
+  const voice = useVoice()
+  const { language } = voice
+  const compared = values.cells.some((c) => c.comparison)
+  return (
+    <div className="scroll" tabIndex={0} role="group" aria-labelledby="over-time">
+      <table className="plain">
+        <thead>
+          <tr>
+            <th scope="col">{words.period}</th><th scope="col" className="number">{words.value}</th><th scope="col" className="number">{words.parts}</th>
+            {compared && <th scope="col" className="number">{words.difference}</th>}<th scope="col" className="number">{words.cases}</th><th scope="col">{words.dataAsOf}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {values.cells.map((c) => (
+            <tr key={c.period}>
+              <th scope="row">{period(c.period, language)}</th>
+              <td className="number"><Figure cell={c} unit={values.unit} /></td>
+              <td className="number">{c.numerator === null ? '' : number(c.numerator, language)}{c.denominator !== null && ` / ${number(c.denominator, language)}`}</td>
+              {compared && <td className="number">{c.comparison?.difference == null ? '' : signed(c.comparison.difference, values.unit, language)}</td>}
+              <td className="number">{c.cases === null ? '' : number(c.cases, language)}</td>
+              <td>{c.corrected ? fill(said.correctedOn, { day: day(c.corrected, language), value: wasText(c, values.unit, voice, '{value}') }) : c.open ? '' : c.closed ? fill(said.closedOn, { day: day(c.closed, language) }) : ''}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}

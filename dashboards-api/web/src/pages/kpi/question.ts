@@ -1,0 +1,99 @@
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useSearch } from '@tanstack/react-router'
+import { address, ApiError, get, type Kpi, type Question, type Target, type Values, valuesPath } from '../../api/client'
+import type { components } from '../../api/schema'
+import { stepFor } from '../../period'
+import type { Search } from '../../search'
+
+export type Version = components['schemas']['Version']
+export type Why = components['schemas']['Why']
+export type Movers = components['schemas']['Movers']
+export type Gap = components['schemas']['Gap']
+export type Findings = components['schemas']['Findings']
+export type Quality = components['schemas']['Quality']
+export type Sql = components['schemas']['SQL']
+
+// Asked is what the address says of one KPI, with what it leaves out filled in.
+export interface Asked {
+  version: Version // of which the page speaks
+  scope: Question // period, filters, definition and knowledge: the same in every question
+  grain: string
+  grains: string[] // that the definition offers
+  by: string // '' when there is no dimension
+  compare: string | undefined
+}
+
+// askedOf fills in what an address leaves out: the default definition, the grain at which
+// the period makes a line that can be read, the first dimension that is a place, the
+// period before as comparison where a period is given.
+export function askedOf(kpi: Kpi, search: Search): Asked {
+  const variant = search.variant ?? ''
+  const named = kpi.versions.filter((v) => v.variant === variant)
+  const version = named.find((v) => String(v.version) === search.version) ?? named.at(-1) ?? kpi.versions.at(-1)!
+  const grains = version.basis === 'reported' ? ['window'] : version.periods.length ? version.periods : ['day', 'week', 'month', 'quarter', 'year']
+  const usual = stepFor(search)
+  const dimension = kpi.dimensions.find((d) => d.name === search.by) ?? kpi.dimensions.find((d) => d.to === 'regions' && !filtered(search, d.name)) ?? kpi.dimensions.find((d) => !filtered(search, d.name)) ?? kpi.dimensions[0]
+  const compare = search.compare ?? (search.from && search.to ? 'previous' : undefined)
+  return {
+    version,
+    scope: { from: search.from, to: search.to, where: search.where, known_on: search.known_on, version: search.version, variant: search.variant },
+    grain: search.grain ?? (grains.includes(usual) ? usual : grains[0]!),
+    grains,
+    by: dimension?.name ?? '',
+    compare: compare === 'none' ? undefined : compare,
+  }
+}
+
+export const filtered = (search: Search, dimension: string) => search.where?.some((w) => w.startsWith(dimension + '=')) ?? false
+
+// coarse is the grain of a table of periods that is read at a glance: at most some two
+// dozen of them.
+export function coarse(days: { from: string | null; to: string | null }, grains: string[]): string {
+  const length = days.from && days.to ? (Date.parse(days.to) - Date.parse(days.from)) / 86_400_000 + 1 : 366
+  const wish = length <= 14 ? 'day' : length <= 120 ? 'week' : length <= 730 ? 'month' : length <= 2200 ? 'quarter' : 'year'
+  const order = ['day', 'week', 'month', 'quarter', 'year']
+  return order.slice(order.indexOf(wish)).find((g) => grains.includes(g)) ?? grains[0]!
+}
+
+// ownTargets are what was published of exactly what is shown: of the filtered part, by the
+// definition that is used. Their filter is taken off, since it is that of the page.
+export function ownTargets(kpi: Kpi, search: Search): Target[] {
+  const where = (search.where ?? []).toSorted().join('&')
+  return kpi.targets
+    .filter((t) => t.variant === (search.variant ?? '') && Object.entries(t.where).map(([k, v]) => `${k}=${v}`).toSorted().join('&') === where)
+    .map((t) => ({ ...t, where: {} }))
+}
+
+// next is the dimension by which a part is broken down when it is opened: one that is not
+// filtered yet, a finer place first.
+export function next(kpi: Kpi, search: Search, by: string): string {
+  const left = kpi.dimensions.filter((d) => d.name !== by && !filtered(search, d.name))
+  return (left.find((d) => d.to === 'districts') ?? left[0])?.name ?? by
+}
+
+export function useKpi(id: string) {
+  return useQuery({ queryKey: ['kpi', id], queryFn: ({ signal }) => get<Kpi>(`/v1/kpis/${encodeURIComponent(id)}`, signal) })
+}
+
+// useValues keeps what it shows while the next answer of the same KPI is on its way.
+export function useValues(id: string, question: Question, enabled = true) {
+  return useQuery({
+    queryKey: ['values', id, question],
+    queryFn: ({ signal }) => get<Values>(address(valuesPath(id), question), signal),
+    placeholderData: keepPreviousData,
+    enabled,
+  })
+}
+
+// useAbout asks a further question of a KPI: why, movers, gap, sql.
+export function useAbout<T>(id: string, what: 'why' | 'movers' | 'gap' | 'sql', question: Question, enabled: boolean) {
+  return useQuery({
+    queryKey: [what, id, question],
+    queryFn: ({ signal }) => get<T>(address(`/v1/kpis/${encodeURIComponent(id)}/${what}`, question), signal),
+    placeholderData: keepPreviousData,
+    enabled,
+    retry: (times, error) => times < 3 && !(error instanceof ApiError && error.status < 500 && error.status !== 429 && error.status !== 0),
+  })
+}
+
+export const useSearchOf = () => useSearch({ from: '__root__' })
