@@ -34,7 +34,8 @@ type client struct {
 // the same machine find it. The file is 0600 and goes when the server stops.
 type running struct {
 	URL    string `json:"url"`
-	Page   string `json:"page"` // address for people
+	SQL    string `json:"sql,omitempty"` // where SQL of this machine is answered
+	Page   string `json:"page"`          // address for people
 	Token  string `json:"token,omitempty"`
 	PID    int    `json:"pid"`
 	Engine string `json:"engine"` // the engine's Unix socket, or its URL

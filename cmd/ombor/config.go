@@ -25,6 +25,8 @@ import (
 type config struct {
 	Data            string        `koanf:"data"`             // folder of the journal, the engine, the lake and the keys
 	Listen          string        `koanf:"listen"`           // address of the API and the page
+	SQLListen       string        `koanf:"sql-listen"`       // address of SQL, by ClickHouse's HTTP interface; empty: a free port of 127.0.0.1, for 'ombor sql'
+	SQLWarehouse    string        `koanf:"sql-warehouse"`    // with warehouse: the same server, as the user that analysts' statements run as
 	Keys            string        `koanf:"keys"`             // file of the identity and pseudonym keys; empty: keys.json under data
 	Pack            string        `koanf:"pack"`             // folder or zip of a pack; empty: the embedded pack uz
 	Journal         string        `koanf:"journal"`          // nats://…; empty: embedded
@@ -44,12 +46,14 @@ type config struct {
 }
 
 // settings are the keys of config that may stand in the file, in the order of --help.
-var settings = []string{"data", "listen", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit", "index-recent", "publish-every"}
+var settings = []string{"data", "listen", "sql-listen", "sql-warehouse", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit", "index-recent", "publish-every"}
 
 func serveFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.String("data", defaultData(), "folder that holds everything")
 	f.String("listen", "127.0.0.1:8080", "address of the API and the page; another than a loopback address needs --tls-cert")
+	f.String("sql-listen", "", "address of SQL for analysts and their tools, by ClickHouse's HTTP interface, such as 127.0.0.1:8123; by default a free port of this machine, which 'ombor sql' finds; another than a loopback address needs --tls-cert")
+	f.String("sql-warehouse", "", "with --warehouse: the same server as the user that analysts' statements run as, https://ombor_analyst@HOST:8443 ('ombor warehouse users' makes it)")
 	f.String("keys", "", "file of the identity and pseudonym keys, mode 0600; by default keys.json under --data, made on the first run")
 	f.String("pack", "", "folder or zip of a country's pack; by default the embedded pack uz")
 	f.String("journal", "", "nats://HOST:4222; by default embedded")
@@ -114,14 +118,26 @@ func (cfg *config) check() error {
 	if err != nil {
 		return problem.New(problem.BadInput, "--listen %q: want HOST:PORT, for instance 127.0.0.1:8080", cfg.Listen)
 	}
+	sqlHost := "127.0.0.1"
+	if cfg.SQLListen != "" {
+		if sqlHost, _, err = net.SplitHostPort(cfg.SQLListen); err != nil {
+			return problem.New(problem.BadInput, "--sql-listen %q: want HOST:PORT, for instance 127.0.0.1:8123", cfg.SQLListen)
+		}
+	}
 	if (cfg.TLSCert == "") != (cfg.TLSKey == "") {
 		return problem.New(problem.BadInput, "--tls-cert and --tls-key belong together: give both, or neither")
 	}
 	if !onThisMachine(host) && cfg.TLSCert == "" {
 		return problem.New(problem.BadInput, "--listen %q: without TLS only loopback addresses are served, because keys and sessions would be readable on the way; give --tls-cert and --tls-key, or use 127.0.0.1:PORT behind a proxy that speaks https", cfg.Listen)
 	}
+	if !onThisMachine(sqlHost) && cfg.TLSCert == "" {
+		return problem.New(problem.BadInput, "--sql-listen %q: without TLS only loopback addresses are served, because keys would be readable on the way; give --tls-cert and --tls-key", cfg.SQLListen)
+	}
+	if cfg.Warehouse == "" && cfg.SQLWarehouse != "" {
+		return problem.New(problem.BadInput, "--sql-warehouse goes with --warehouse: both name one server")
+	}
 	for _, want := range []struct{ flag, value, schemes string }{
-		{"journal", cfg.Journal, "nats tls"}, {"warehouse", cfg.Warehouse, "http https"}, {"lake", cfg.Lake, "s3 file"},
+		{"journal", cfg.Journal, "nats tls"}, {"warehouse", cfg.Warehouse, "http https"}, {"sql-warehouse", cfg.SQLWarehouse, "http https"}, {"lake", cfg.Lake, "s3 file"},
 	} {
 		if want.value == "" {
 			continue

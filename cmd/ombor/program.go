@@ -45,6 +45,8 @@ type program struct {
 	page    string   // address for people
 	inside  net.Addr // with TLS: where the commands of this machine are answered
 
+	sqlInside string // where SQL of this machine is answered
+
 	engine     *engine.Process // nil with a warehouse elsewhere
 	stream     *stream.Conn
 	journal    *journal.Journal
@@ -177,12 +179,15 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if inside != nil {
 		p.serve(inside, handler)
 	}
+	if err := p.openSQL(); err != nil {
+		return p, err
+	}
 	if !cfg.unseeded && cfg.does("loader") {
 		if err := p.seed(ctx, checker); err != nil {
 			return p, err
 		}
 	}
-	note := running{URL: p.client().url, Page: p.page, Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
+	note := running{SQL: p.sqlInside, URL: p.client().url, Page: p.page, Token: p.token, PID: os.Getpid(), Pack: cfg.Pack, Engine: cfg.Warehouse}
 	if p.engine != nil {
 		note.Engine = p.engine.Socket()
 	}
@@ -302,7 +307,11 @@ func (p *program) wait(ctx context.Context) error {
 
 // serve answers on the listener until close.
 func (p *program) serve(listener net.Listener, handler http.Handler) {
-	server := dashboards.Server(p.ownHosts(handler))
+	p.answer(listener, dashboards.Server(p.ownHosts(handler)))
+}
+
+// answer runs a server on the listener until close.
+func (p *program) answer(listener net.Listener, server *http.Server) {
 	server.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
 	p.running.Go(func() {
 		if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {

@@ -82,6 +82,21 @@ func Open(ctx context.Context, conn *stream.Conn, log *audit.Log, options Option
 // every denial, is in the audit log when it returns. The principal that it returns
 // is put into the request's context by the caller ([With]).
 func (g *Gate) Enter(r *http.Request, name string) (*Principal, error) {
+	p, err := g.Admit(r, name)
+	if err != nil {
+		return nil, err
+	}
+	if rules[name].Record {
+		if err := g.record(r.Context(), r, p, name, r.URL.RequestURI(), nil); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Admit is [Gate.Enter] for a rule whose uses differ by what a request's body asks: who is let in still
+// needs a decision, which [Gate.Decide] records. Denials are in the audit log when it returns.
+func (g *Gate) Admit(r *http.Request, name string) (*Principal, error) {
 	object := r.URL.RequestURI()
 	ctx := r.Context()
 	p, err := g.Who(r)
@@ -111,12 +126,17 @@ func (g *Gate) Enter(r *http.Request, name string) (*Principal, error) {
 	if !rule.allows(p) {
 		return nil, g.deny(ctx, r, p, name, object, problem.New(problem.Denied, "this is for %s; you are signed in as %s", words(rule.Roles), p.role()))
 	}
-	if rule.Record {
-		if err := g.record(ctx, r, p, name, object, nil); err != nil {
-			return nil, err
-		}
-	}
 	return p, nil
+}
+
+// Decide records what an admitted principal asks of a rule, and whether it is refused: only when
+// it returns nil may it be done. What it returns otherwise is refused, or that the log cannot be written.
+func (g *Gate) Decide(r *http.Request, p *Principal, name, object string, refused error) error {
+	ctx := context.WithoutCancel(r.Context()) // also of somebody who has gone
+	if refused != nil {
+		return g.deny(ctx, r, p, name, object, refused)
+	}
+	return g.record(ctx, r, p, name, object, nil)
 }
 
 func nobody(p *Principal) *Principal {

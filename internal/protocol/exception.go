@@ -16,22 +16,27 @@ const (
 	CodeNotImplemented        = 48
 	CodeUnknownTable          = 60
 	CodeSyntaxError           = 62
+	CodeUnknownFormat         = 73
 	CodeUnknownDatabase       = 81
 	CodeUnknownCompression    = 89
 	CodeUnknownSetting        = 115
 	CodeTimeoutExceeded       = 159
 	CodeReadonly              = 164
+	CodeTooBigTree            = 168
 	CodeTooManySimultaneous   = 202
 	CodeNetworkError          = 210
+	CodeSameQueryID           = 216
 	CodeQueryIsTooLarge       = 229
 	CodeMemoryLimitExceeded   = 241
 	CodeTooManyParts          = 252
 	CodeCannotDecompress      = 271
+	CodeTooDeep               = 306
 	CodeTooManyBytes          = 307
 	CodeSessionNotFound       = 372
 	CodeSessionLocked         = 373
 	CodeInvalidSessionTimeout = 374
 	CodeQueryWasCancelled     = 394
+	CodeUnavailable           = 439
 	CodeAccessDenied          = 497
 	CodeAuthenticationFailed  = 516
 	CodeStdException          = 1001
@@ -42,22 +47,27 @@ var names = map[int]string{
 	CodeNotImplemented:        "NOT_IMPLEMENTED",
 	CodeUnknownTable:          "UNKNOWN_TABLE",
 	CodeSyntaxError:           "SYNTAX_ERROR",
+	CodeUnknownFormat:         "UNKNOWN_FORMAT",
 	CodeUnknownDatabase:       "UNKNOWN_DATABASE",
 	CodeUnknownCompression:    "UNKNOWN_COMPRESSION_METHOD",
 	CodeUnknownSetting:        "UNKNOWN_SETTING",
 	CodeTimeoutExceeded:       "TIMEOUT_EXCEEDED",
 	CodeReadonly:              "READONLY",
+	CodeTooBigTree:            "TOO_BIG_AST",
 	CodeTooManySimultaneous:   "TOO_MANY_SIMULTANEOUS_QUERIES",
 	CodeNetworkError:          "NETWORK_ERROR",
+	CodeSameQueryID:           "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING",
 	CodeQueryIsTooLarge:       "QUERY_IS_TOO_LARGE",
 	CodeMemoryLimitExceeded:   "MEMORY_LIMIT_EXCEEDED",
 	CodeTooManyParts:          "TOO_MANY_PARTS",
 	CodeCannotDecompress:      "CANNOT_DECOMPRESS",
+	CodeTooDeep:               "TOO_DEEP_RECURSION",
 	CodeTooManyBytes:          "TOO_MANY_BYTES",
 	CodeSessionNotFound:       "SESSION_NOT_FOUND",
 	CodeSessionLocked:         "SESSION_IS_LOCKED",
 	CodeInvalidSessionTimeout: "INVALID_SESSION_TIMEOUT",
 	CodeQueryWasCancelled:     "QUERY_WAS_CANCELLED",
+	CodeUnavailable:           "CANNOT_SCHEDULE_TASK",
 	CodeAccessDenied:          "ACCESS_DENIED",
 	CodeAuthenticationFailed:  "AUTHENTICATION_FAILED",
 	CodeStdException:          "STD_EXCEPTION",
@@ -157,8 +167,8 @@ var statuses = func() map[int]int {
 		http.StatusUnauthorized: {194},
 		http.StatusForbidden:    {192, 193, CodeAccessDenied, 512, CodeAuthenticationFailed},
 		http.StatusBadRequest: {6, 8, 15, 25, 26, 27, CodeBadArguments, 37, 38, 41, 44, 53, CodeSyntaxError, 72, 117, 123,
-			167, 168, 223, 321, 376, 427, 441, 675, 676},
-		http.StatusNotFound:              {46, 47, 50, 56, CodeUnknownTable, 63, 73, 78, CodeUnknownDatabase, CodeUnknownSetting, 152, 336, 511},
+			167, CodeTooBigTree, 223, 321, 376, 427, 441, 675, 676},
+		http.StatusNotFound:              {46, 47, 50, 56, CodeUnknownTable, 63, CodeUnknownFormat, 78, CodeUnknownDatabase, CodeUnknownSetting, 152, 336, 511},
 		http.StatusRequestTimeout:        {CodeTimeoutExceeded},
 		http.StatusLengthRequired:        {381},
 		http.StatusRequestEntityTooLarge: {CodeQueryIsTooLarge},
@@ -166,7 +176,7 @@ var statuses = func() map[int]int {
 		http.StatusNotImplemented:        {CodeNotImplemented},
 		// A server answers 202 with 500. Here it is what is full for a moment, and
 		// Retry-After says so.
-		http.StatusServiceUnavailable: {76, 209, 439, CodeTooManySimultaneous},
+		http.StatusServiceUnavailable: {76, 209, CodeUnavailable, CodeTooManySimultaneous},
 	} {
 		for _, code := range codes {
 			m[code] = status

@@ -1,0 +1,736 @@
+// Package governed is the door through which people ask the warehouse in SQL. It speaks
+// ClickHouse's HTTP interface, so that every tool that speaks to ClickHouse works, and stands in
+// front of the embedded engine and of a ClickHouse server alike.
+//
+//	door, err := governed.New(governed.Config{Gate: gate, Engine: governed.Engine{Client: process.Client()}, Database: "ombor"})
+//	http.Serve(listener, door)
+//
+//	curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8123/ --data 'SELECT count() FROM request_decided_v1'
+//
+// # What a statement passes
+//
+//  1. Who asks: an API key or session (bearer token, basic authentication, X-ClickHouse-Key), and
+//     the rule [Rule] of the table of access. Too many requests are Busy.
+//  2. What is one statement ([readStatement]): bytes that the engine's lexer could see differently
+//     are refused; comments, SETTINGS and FORMAT are taken out of the text. SELECT and EXPLAIN of one go
+//     on; SHOW, DESCRIBE and EXISTS name one table; USE, SET and KILL of an own query are
+//     answered here and never reach the engine; everything else is refused.
+//  3. What it reads: the engine's own parser lists the query's tree (EXPLAIN AST, which executes
+//     nothing), and every kind of node, function (functions.txt), table function and table in it
+//     must be on a list ([judge]).
+//  4. The audit log: what was asked, and whether it was allowed, is on disk before anything runs.
+//  5. A turn: so many statements run at once, so many of one principal, and the others wait ([turns]).
+//  6. The engine, read only, on a connection of its own with limits of time, memory, rows and bytes
+//     ([Limits]); a limit that is reached is an exception, never a shorter answer. Bytes go through
+//     as the engine writes them, and are not looked at.
+//
+// A client that goes away ends its query.
+//
+// # What can be read
+//
+// The analysts' database, by role analyst, center and operator all of it. Of the engine's own tables those
+// that clients ask for what there is, narrowed to that database ([catalogue]). An agency sees its own rows: its
+// statements read each view through the condition that a column (agency, or region) has its
+// value, and a view without that column not at all; the reference tables it sees whole. The condition is the
+// engine's additional_table_filters, which holds wherever a table is read, in views and subqueries too. So that no
+// expression of a statement sees a row before the condition has passed it (an error would tell
+// of other agencies' rows), the engine does not reorder the plan of such a statement.
+//
+// # Marks
+//
+// Answers carry X-Ombor-Class: internal, since rows are for use inside and not for publication.
+package governed
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"ombor/internal/access"
+	"ombor/internal/problem"
+	"ombor/internal/protocol"
+)
+
+// Rule is the name of the door in the table of access.
+const Rule = "SQL"
+
+// Engine is where statements run.
+type Engine struct {
+	Client *http.Client
+	URL    string // of a server, with the user that may only read; empty: the embedded engine, which Client reaches
+}
+
+// Config is what a door needs.
+type Config struct {
+	Gate      *access.Gate
+	Engine    Engine
+	Database  string   // the analysts' database
+	Reference []string // its tables that hold nobody's rows: an agency sees them whole
+	Limits    Limits
+}
+
+// Door serves SQL. It is safe for concurrent use.
+type Door struct {
+	config   Config
+	turns    turns
+	sessions sessions
+	running  running
+	trees    trees
+	tables   tables
+	identity struct {
+		sync.Mutex
+		protocol.Identity
+	}
+}
+
+// New makes a door. It asks the engine nothing yet.
+func New(config Config) (*Door, error) {
+	l := &config.Limits
+	l.Time = or(l.Time, 2*time.Minute)
+	l.Memory, l.Disk, l.ReadRows, l.ResultRows, l.Result = or(l.Memory, 512<<20), or(l.Disk, 2<<30), or(l.ReadRows, 2_000_000_000), or(l.ResultRows, 20_000_000), or(l.Result, 4<<30)
+	l.Threads = or(l.Threads, 1)
+	l.Running = or(l.Running, max(1, runtime.NumCPU()/2))
+	l.Each = or(l.Each, max(1, l.Running/2))
+	l.Waiting, l.Wait = or(l.Waiting, 50), or(l.Wait, 30*time.Second)
+	config.Engine.URL = or(config.Engine.URL, "http://engine/")
+	if _, err := url.Parse(config.Engine.URL); err != nil {
+		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
+	}
+	d := &Door{config: config}
+	d.turns = turns{limits: &d.config.Limits, of: map[string]int{}}
+	return d, nil
+}
+
+func or[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+// ServeHTTP answers ClickHouse's HTTP interface.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch r.URL.Path {
+	case "/ping", "/replicas_status":
+		h.Set("Content-Type", "text/plain; charset=UTF-8")
+		_, _ = io.WriteString(w, "Ok.\n") // the client has gone: nothing to do
+		return
+	case "/", "/query":
+	default:
+		http.Error(w, "There is no handler "+r.URL.Path+"\n\nUse / or /ping for health checks.\n\nSend queries from your program with POST method or GET /?query=...", http.StatusNotFound)
+		return
+	}
+	switch r.Method {
+	case http.MethodOptions:
+		h.Set("Allow", "GET, HEAD, OPTIONS, POST")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case http.MethodGet, http.MethodHead:
+		if r.URL.RawQuery == "" {
+			h.Set("Content-Type", "text/plain; charset=UTF-8")
+			_, _ = io.WriteString(w, "Ok.\n") // likewise
+			return
+		}
+	case http.MethodPost:
+	default:
+		h.Set("Allow", "GET, HEAD, OPTIONS, POST")
+		http.Error(w, "only GET, HEAD, OPTIONS and POST are answered", http.StatusMethodNotAllowed)
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			slog.Error("governed: a request failed inside the door", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			panic(http.ErrAbortHandler) // whatever was sent must not look whole
+		}
+	}()
+	p, err := d.config.Gate.Admit(r, Rule)
+	if err != nil {
+		d.refuse(w, nil, err)
+		return
+	}
+	d.Serve(w, r, p)
+}
+
+// bodyPatience is how long the body of a request may take to arrive.
+const bodyPatience = 2 * time.Minute
+
+// Serve answers a request of somebody who has been admitted under [Rule].
+func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // where it is not supported there is none
+	req, err := protocol.ParseRequest(r, protocol.Limits{Query: maxStatement})
+	if req != nil {
+		req.QueryID = or(req.QueryID, newID())
+	}
+	var q *query
+	if err == nil {
+		q, err = d.read(r.Context(), req, p)
+	}
+	_ = control.SetReadDeadline(time.Time{}) // from now on a read tells that the client has gone
+	if err != nil {
+		err = problem.Wrap(err, problem.Denied, "", "%s", exception(err).Message) // for the log: the client gets the exception
+	}
+	if err = d.config.Gate.Decide(r, p, Rule, object(r, q, req), err); err == nil {
+		err = d.run(w, r, q)
+	}
+	if err == nil {
+		return
+	}
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // nobody is left to read an answer
+	}
+	d.refuse(w, req, err)
+}
+
+// refuse answers with an exception.
+func (d *Door) refuse(w http.ResponseWriter, req *protocol.Request, err error) {
+	e := exception(err)
+	d.identity.Lock()
+	identity := d.identity.Identity
+	d.identity.Unlock()
+	if e.Code == protocol.CodeAuthenticationFailed {
+		w.Header().Set("WWW-Authenticate", `Basic realm="ombor", charset="UTF-8"`)
+	}
+	protocol.NewAnswer(w, req, identity).Fail(e)
+}
+
+// exception is a problem in the codes that clients know.
+func exception(err error) *protocol.Exception {
+	var e *protocol.Exception
+	if errors.As(err, &e) {
+		return e
+	}
+	document := problem.DocumentOf(err)
+	code := protocol.CodeStdException
+	switch problem.KindOf(err) {
+	case problem.Unauthenticated:
+		code = protocol.CodeAuthenticationFailed
+	case problem.Denied:
+		code = protocol.CodeAccessDenied
+	case problem.Busy:
+		code = protocol.CodeTooManySimultaneous
+	case problem.Unavailable:
+		code = protocol.CodeUnavailable
+	case problem.BadInput:
+		code = protocol.CodeBadArguments
+	}
+	e = protocol.Exceptionf(code, "%s", document.Detail)
+	var kind *problem.Error
+	if errors.As(err, &kind) && kind.RetryAfter > 0 {
+		e.RetryAfter = int(kind.RetryAfter/time.Second) + 1
+	}
+	return e
+}
+
+// query is a statement that may run.
+type query struct {
+	*statement
+	req      *protocol.Request
+	who      *access.Principal
+	raw      string // as it was sent
+	format   string
+	settings []protocol.Pair
+	session  *session
+	catalog  bool // it reads nothing but the engine's catalogue: it has no need of a turn
+}
+
+// object is what the audit log says of a request.
+func object(r *http.Request, q *query, req *protocol.Request) string {
+	if q == nil {
+		return r.Method + " " + r.URL.Path // it could not be read
+	}
+	said := q.raw
+	for _, p := range req.Params {
+		said += "\n" + p.Name + " = " + p.Value
+	}
+	for _, t := range req.External {
+		said += fmt.Sprintf("\ntable %s: %d bytes", t.Name, len(t.Data))
+	}
+	return said
+}
+
+// queryID is what a client may call its query.
+var queryID = regexp.MustCompile(`^[!-~]{1,200}$`)
+
+// read reads and judges a request. The query is there with the error, too, so that the log can tell of it.
+func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Principal) (*query, error) {
+	body, err := io.ReadAll(io.LimitReader(req.Body, maxStatement+1))
+	q := &query{req: req, who: p, raw: req.Query, statement: &statement{}}
+	if len(body) > 0 {
+		if q.raw != "" {
+			q.raw += "\n"
+		}
+		q.raw += string(body)
+	}
+	if err != nil {
+		return q, err
+	}
+	if !queryID.MatchString(req.QueryID) {
+		return q, protocol.Exceptionf(protocol.CodeBadArguments, "a query_id has at most 200 printable characters")
+	}
+	if q.statement, err = readStatement(q.raw); err != nil {
+		q.statement = &statement{}
+		return q, err
+	}
+	if err := d.database(req.Database); err != nil {
+		return q, err
+	}
+	if q.session, err = d.sessions.get(p, req, time.Now()); err != nil {
+		return q, err
+	}
+	asked := append(append(q.session.set(), req.Settings...), q.statement.settings...)
+	if q.settings, err = d.config.Limits.settle(asked); err != nil {
+		return q, err
+	}
+	q.format = or(q.statement.format, or(req.DefaultFormat, "TabSeparated"))
+	if !formats[q.format] {
+		return q, protocol.Exceptionf(protocol.CodeUnknownFormat, "Unknown format %s, or one that is not possible here", q.format)
+	}
+	for i := range req.External {
+		if err := structure(&req.External[i]); err != nil {
+			return q, err
+		}
+	}
+	scope := scopeOf(p)
+	known, err := d.tables.get(ctx, d)
+	if err != nil {
+		return q, err
+	}
+	allowed := func(name string) error { return d.allowed(known, scope, name) }
+	switch q.kind {
+	case isQuery, isExplain:
+		tree, err := d.tree(ctx, q)
+		if err != nil {
+			return q, err
+		}
+		v, err := judge(tree, q.statement, allowed)
+		if err != nil {
+			return q, err
+		}
+		q.catalog = !v.rows
+	case isDescribe:
+		if err := allowed(or(q.statement.database, d.config.Database) + "." + q.table); err != nil {
+			return q, err
+		}
+		q.catalog = true
+	case isShow, isUse:
+		if err := d.database(q.statement.database); err != nil {
+			return q, err
+		}
+		q.catalog = true
+	}
+	q.settings = append(q.settings, d.narrowed(known, scope)...)
+	return q, nil
+}
+
+// database refuses any current database but the analysts': a name without one means a table there.
+func (d *Door) database(name string) error {
+	if name == "" || name == "default" || name == d.config.Database {
+		return nil
+	}
+	return protocol.Exceptionf(protocol.CodeUnknownDatabase, "Database %s does not exist, or cannot be the current one: use %s", name, d.config.Database)
+}
+
+// rows is what one scope sees of the rows: those where a column has a value.
+type rows = access.Scope
+
+// scopeOf is what somebody sees here. Leaders see all figures, and no rows.
+func scopeOf(p *access.Principal) rows {
+	if p.Is(access.Analyst, access.Center, access.Operator) {
+		return rows{}
+	}
+	if p.Region != "" {
+		return rows{Dimension: "region", Value: p.Region}
+	}
+	return rows{Dimension: "agency", Value: p.Agency}
+}
+
+// catalogue are the engine's own tables that may be read, with what narrows each; DATABASE stands for the
+// analysts' database, TABLES for its tables that somebody may read. Where clients ask and nobody has to know the answer is nothing.
+var catalogue = map[string]string{
+	"system.databases": "name = DATABASE", "system.tables": "database = DATABASE AND name IN TABLES", "system.columns": "database = DATABASE AND table IN TABLES",
+	"system.one": "", "system.settings": "", "system.functions": "", "system.formats": "", "system.data_type_families": "", "system.table_functions": "", "system.table_engines": "",
+	"system.collations": "", "system.time_zones": "", "system.aggregate_function_combinators": "", "system.keywords": "",
+	"system.numbers": "", "system.numbers_mt": "", "system.zeros": "", "system.zeros_mt": "",
+	"system.dictionaries": "0", "system.clusters": "0", "system.macros": "0", "system.processes": "0", "system.parts": "0", "system.parts_columns": "0", "system.mutations": "0", "system.disks": "0",
+	"system.users": "0", "system.roles": "0", "system.current_roles": "0", "system.enabled_roles": "0", "system.grants": "0", "system.quotas": "0", "system.replicas": "0", "system.merges": "0",
+	"system.data_skipping_indices": "0", "system.projections": "0", "system.named_collections": "0", "system.storage_policies": "0", "system.metrics": "0", "system.events": "0", "system.asynchronous_metrics": "0",
+	"information_schema.tables": "", "information_schema.columns": "", "information_schema.schemata": "", "information_schema.views": "",
+	"information_schema.key_column_usage": "", "information_schema.referential_constraints": "", "information_schema.statistics": "",
+}
+
+// allowed says whether a scope may read a table, as a query names it. A bare name is a table of the
+// analysts' database, a subquery in WITH or an external table.
+func (d *Door) allowed(known map[string][]string, scope rows, name string) error {
+	database, table, dotted := strings.Cut(name, ".")
+	if !dotted {
+		database, table = d.config.Database, name
+		if _, there := known[table]; !there {
+			return nil
+		}
+	}
+	if _, ok := catalogue[strings.ToLower(name)]; ok && dotted {
+		return nil
+	}
+	columns, there := known[table]
+	if database != d.config.Database || !there {
+		return protocol.Exceptionf(protocol.CodeUnknownTable, "Table %s does not exist, or cannot be read here; SHOW TABLES lists those that can", name)
+	}
+	if scope.Dimension != "" && !d.isReference(table) && table != published && !slices.Contains(columns, scope.Dimension) {
+		return refusal("%s does not tell whose a row is (it has no column %s), so that %s cannot be shown its own; the figures of all are on the page and in the API", name, scope.Dimension, or(scope.Value, "an agency"))
+	}
+	return nil
+}
+
+// published is the view of published figures: masked, and so for everybody; of an agency's those of the nation and its own.
+const published = "kpi_values"
+
+func (d *Door) isReference(table string) bool { return slices.Contains(d.config.Reference, table) }
+
+// barrier keeps the engine from evaluating a statement's expressions before the condition of a scope.
+const barrier = "query_plan_enable_optimizations"
+
+// narrowed are the settings that keep a statement to what a scope may see.
+func (d *Door) narrowed(known map[string][]string, scope rows) []protocol.Pair {
+	var visible, filters []string
+	for _, table := range slices.Sorted(maps.Keys(known)) {
+		if d.allowed(known, scope, d.config.Database+"."+table) != nil {
+			continue
+		}
+		visible = append(visible, protocol.QuoteString(table))
+		condition := ""
+		switch {
+		case scope.Dimension == "" || d.isReference(table):
+			continue
+		case table == published:
+			condition = "empty(by) OR has(splitByChar(',', by), " + protocol.QuoteString(scope.Dimension) + ") AND key[indexOf(splitByChar(',', by), " + protocol.QuoteString(scope.Dimension) + ")] = " + protocol.QuoteString(scope.Value)
+		default:
+			condition = protocol.QuoteIdentifier(scope.Dimension) + " = " + protocol.QuoteString(scope.Value)
+		}
+		filters = append(filters, protocol.QuoteString(d.config.Database+"."+table)+": "+protocol.QuoteString(condition))
+	}
+	for _, table := range slices.Sorted(maps.Keys(catalogue)) {
+		condition := catalogue[table]
+		if condition == "" {
+			continue
+		}
+		condition = strings.ReplaceAll(condition, "DATABASE", protocol.QuoteString(d.config.Database))
+		condition = strings.ReplaceAll(condition, "TABLES", "("+strings.Join(append(visible, "''"), ", ")+")")
+		filters = append(filters, protocol.QuoteString(table)+": "+protocol.QuoteString(condition))
+	}
+	set := []protocol.Pair{{Name: "additional_table_filters", Value: "{" + strings.Join(filters, ", ") + "}"}}
+	if scope.Dimension != "" {
+		set = append(set, protocol.Pair{Name: barrier, Value: "0"})
+	}
+	return set
+}
+
+// run runs a query and sends its answer on.
+func (d *Door) run(w http.ResponseWriter, r *http.Request, q *query) error {
+	switch q.kind {
+	case isUse:
+		return d.empty(w, q)
+	case isSet:
+		q.session.keep(q.statement.settings)
+		return d.empty(w, q)
+	case isKill:
+		answer := protocol.NewAnswer(w, q.req, protocol.Identity{})
+		answer.Format("TabSeparated")
+		if d.running.kill(q.who.ID, q.id) {
+			_, _ = fmt.Fprintf(answer, "waiting\t%s\t%s\t\n", q.id, q.who.ID) // held back: no error
+		}
+		return answer.Close()
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	done, err := d.running.begin(q.who.ID, q.req.QueryID, cancel)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if !q.catalog {
+		leave, err := d.turns.take(ctx, q.who.ID)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, d.config.Limits.Time+30*time.Second,
+		protocol.Exceptionf(protocol.CodeTimeoutExceeded, "Timeout exceeded: more than %s", d.config.Limits.Time))
+	defer stop()
+	answer, err := d.send(ctx, q.req, q.text, q.format, q.settings, true)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			return cause
+		}
+		return err
+	}
+	defer answer.Body.Close()
+	return d.pass(ctx, w, q, answer)
+}
+
+func (d *Door) empty(w http.ResponseWriter, q *query) error {
+	return protocol.NewAnswer(w, q.req, protocol.Identity{}).Close()
+}
+
+// pass sends the engine's answer on, as it is.
+func (d *Door) pass(ctx context.Context, w http.ResponseWriter, q *query, answer *http.Response) error {
+	h := w.Header()
+	for name, values := range answer.Header {
+		switch {
+		case scopeOf(q.who).Dimension != "" && (name == "X-Clickhouse-Summary" || name == "X-Clickhouse-Progress"):
+			// They count what was read before the rows of others were left out.
+		case strings.HasPrefix(name, "X-Clickhouse-"), name == "Content-Type", name == "Content-Encoding", name == "Content-Length", name == "Retry-After", name == "Vary":
+			h[name] = values
+		}
+	}
+	h.Set("X-ClickHouse-Query-Id", q.req.QueryID)
+	h.Set("X-Ombor-Class", "internal")
+	w.WriteHeader(answer.StatusCode)
+	control := http.NewResponseController(w)
+	piece := make([]byte, 256<<10)
+	for {
+		n, err := answer.Body.Read(piece)
+		if n > 0 {
+			_ = control.SetWriteDeadline(time.Now().Add(writePatience)) // where it is not supported there is none
+			if _, err := w.Write(piece[:n]); err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			if n < len(piece) {
+				_ = control.Flush() // likewise
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler) // a part of an answer must not look whole
+		}
+	}
+}
+
+// writePatience is how long a client may take no bytes.
+const writePatience = time.Minute
+
+// send asks the engine. own says that settings and external tables of the request go with it.
+func (d *Door) send(ctx context.Context, req *protocol.Request, text, format string, settings []protocol.Pair, answering bool) (*http.Response, error) {
+	u, err := url.Parse(d.config.Engine.URL)
+	if err != nil {
+		return nil, err
+	}
+	user := u.User
+	u.User, u.Path = nil, "/"
+	values := url.Values{"database": {d.config.Database}, "default_format": {format}}
+	if user == nil { // a server's profile says it
+		values.Set("readonly", "1")
+	}
+	for _, p := range settings {
+		values.Set(p.Name, p.Value)
+	}
+	for _, p := range req.Params {
+		values.Set("param_"+p.Name, p.Value)
+	}
+	header := http.Header{}
+	if answering {
+		answerValues(values, header, req)
+	}
+	var body bytes.Buffer
+	header.Set("Content-Type", "text/plain; charset=UTF-8")
+	if answering && len(req.External) > 0 {
+		form := multipart.NewWriter(&body)
+		if err := writeForm(form, text, req.External); err != nil {
+			return nil, err
+		}
+		header.Set("Content-Type", form.FormDataContentType())
+	} else {
+		body.WriteString(text)
+	}
+	u.RawQuery = values.Encode()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), &body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header = header
+	if user != nil {
+		password, _ := user.Password()
+		r.Header.Set("X-ClickHouse-User", user.Username())
+		r.Header.Set("X-ClickHouse-Key", password)
+	}
+	answer, err := d.config.Engine.Client.Do(r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		slog.Warn("governed: the engine does not answer", "error", err)
+		e := protocol.Exceptionf(protocol.CodeUnavailable, "the warehouse does not answer; it may be starting again")
+		e.RetryAfter = 2
+		return nil, e
+	}
+	return answer, nil
+}
+
+// answerValues are the parameters that say how the answer is to be written.
+func answerValues(values url.Values, header http.Header, req *protocol.Request) {
+	number := func(name string, n int64) {
+		if n > 0 {
+			values.Set(name, strconv.FormatInt(n, 10))
+		}
+	}
+	header.Set("Accept-Encoding", "identity")
+	values.Set("enable_http_compression", "0")
+	if req.HTTPEncoding != "" {
+		header.Set("Accept-Encoding", req.HTTPEncoding)
+		values.Set("enable_http_compression", "1")
+	}
+	if req.Compress {
+		values.Set("compress", "1")
+	}
+	if req.FrameMethod != "" {
+		values.Set("network_compression_method", req.FrameMethod)
+	}
+	number("network_zstd_compression_level", int64(req.FrameLevel))
+	number("client_protocol_version", int64(req.Revision))
+	number("buffer_size", min(req.Buffer, 16<<20))
+	if req.WaitEnd {
+		values.Set("wait_end_of_query", "1")
+	}
+	if req.Progress {
+		values.Set("send_progress_in_http_headers", "1")
+	}
+	values.Set("query_id", req.QueryID)
+}
+
+func writeForm(form *multipart.Writer, text string, tables []protocol.External) error {
+	if err := form.WriteField("query", text); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := errors.Join(form.WriteField(t.Name+"_format", t.Format), form.WriteField(t.Name+"_structure", t.Structure)); err != nil {
+			return err
+		}
+		part, err := form.CreateFormFile(t.Name, t.Name)
+		if err != nil {
+			return err
+		}
+		if _, err := part.Write(t.Data); err != nil {
+			return err
+		}
+	}
+	return form.Close()
+}
+
+// ask asks the engine for something of the door's own and reads the answer to its end.
+func (d *Door) ask(ctx context.Context, req *protocol.Request, text, format string) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	settings := []protocol.Pair{{Name: "max_execution_time", Value: "15"}, {Name: "max_memory_usage", Value: strconv.FormatInt(d.config.Limits.Memory, 10)}}
+	answer, err := d.send(ctx, req, text, format, settings, false)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxListing+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxListing {
+		return nil, protocol.Exceptionf(protocol.CodeTooBigTree, "the query has too many parts")
+	}
+	d.identity.Lock()
+	d.identity.Identity = protocol.Identity{Name: answer.Header.Get("X-ClickHouse-Server-Display-Name"), Version: d.identity.Version, Zone: answer.Header.Get("X-ClickHouse-Timezone")}
+	d.identity.Unlock()
+	if answer.StatusCode != http.StatusOK || bytes.Contains(body, []byte("__exception__")) {
+		e := protocol.ParseException(string(body))
+		return nil, e
+	}
+	return body, nil
+}
+
+// maxListing bounds, in bytes, what the engine lists of one query.
+const maxListing = 32 << 20
+
+// tree is what the engine's parser makes of a query, with its parameters.
+func (d *Door) tree(ctx context.Context, q *query) (*node, error) {
+	key := treeKey(q.query, q.req.Params)
+	if n := d.trees.get(key); n != nil {
+		return n, nil
+	}
+	listing, err := d.ask(ctx, &protocol.Request{Params: q.req.Params}, "EXPLAIN AST "+q.query, "TabSeparatedRaw")
+	if err != nil {
+		return nil, err
+	}
+	n, err := parseTree(string(listing))
+	if err != nil {
+		return nil, err
+	}
+	d.trees.put(key, n)
+	return n, nil
+}
+
+// tables remembers what is in the analysts' database: names with their columns.
+type tables struct {
+	mu    sync.Mutex
+	known map[string][]string
+	asked time.Time
+}
+
+// tablesAge is how long the list of tables is taken as it was.
+const tablesAge = 5 * time.Second
+
+func (t *tables) get(ctx context.Context, d *Door) (map[string][]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known != nil && time.Since(t.asked) < tablesAge {
+		return t.known, nil
+	}
+	body, err := d.ask(ctx, &protocol.Request{}, "SELECT table, groupArray(name), version() FROM system.columns WHERE database = "+protocol.QuoteString(d.config.Database)+" GROUP BY table", "JSONCompactEachRow")
+	if err != nil {
+		return nil, err
+	}
+	known := map[string][]string{}
+	for line := range bytes.Lines(body) {
+		var table, version string
+		var columns []string
+		if err := json.Unmarshal(line, &[]any{&table, &columns, &version}); err != nil {
+			return nil, problem.Wrap(err, problem.Internal, "governed: tables", "the list of tables cannot be read")
+		}
+		known[table] = columns
+		d.identity.Lock()
+		d.identity.Version = version
+		d.identity.Unlock()
+	}
+	t.known, t.asked = known, time.Now()
+	return known, nil
+}
+
+// newID is a query id: a random UUID.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])                      // crypto/rand never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // a random UUID (RFC 9562)
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,168 @@
+package governed
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ombor/internal/protocol"
+)
+
+// Limits bound what one statement may take. A zero field has the default that it names.
+type Limits struct {
+	Time       time.Duration // of one statement, waiting not counted; 0 is two minutes
+	Memory     int64         // bytes of one statement; 0 is 512 MiB
+	Disk       int64         // bytes of temporary data of one statement; 0 is 2 GiB
+	ReadRows   int64         // rows that one statement reads; 0 is 2 billion
+	ResultRows int64         // rows of an answer; 0 is 20 million
+	Result     int64         // bytes of an answer, as the engine counts them; 0 is 4 GiB
+	Threads    int           // of one statement; 0 is one
+
+	Running int           // statements of everybody that read rows at once; 0 is one for each two processors
+	Each    int           // of them of one principal; 0 is half of Running, and one at least
+	Waiting int           // statements of one principal that wait; 0 is 50
+	Wait    time.Duration // for a turn; 0 is 30 seconds
+}
+
+// formats that may be asked for. Not among them are those that need a file of the server (Template,
+// Protobuf, CapnProto) and those of other wires.
+var formats = set(`Arrow ArrowStream Avro BSONEachRow CSV CSVWithNames CSVWithNamesAndTypes GeoJSON Hash JSON JSONColumns JSONColumnsWithMetadata
+	JSONCompact JSONCompactColumns JSONCompactEachRow JSONCompactEachRowWithNames JSONCompactEachRowWithNamesAndTypes JSONCompactEachRowWithProgress
+	JSONCompactStrings JSONCompactStringsEachRow JSONCompactStringsEachRowWithNames JSONCompactStringsEachRowWithNamesAndTypes
+	JSONCompactStringsEachRowWithProgress JSONEachRow JSONEachRowWithProgress JSONL JSONLines JSONObjectEachRow JSONStrings JSONStringsEachRow
+	JSONStringsEachRowWithProgress LineAsString Markdown MD MsgPack Native NDJSON Npy Null ORC Parquet Pretty PrettyCompact PrettyCompactMonoBlock
+	PrettyCompactNoEscapes PrettyCompactNoEscapesMonoBlock PrettyJSONEachRow PrettyJSONLines PrettyMonoBlock PrettyNDJSON PrettyNoEscapes
+	PrettyNoEscapesMonoBlock PrettySpace PrettySpaceMonoBlock PrettySpaceNoEscapes PrettySpaceNoEscapesMonoBlock Raw RawBLOB RawWithNames
+	RawWithNamesAndTypes RowBinary RowBinaryWithNames RowBinaryWithNamesAndTypes SQLInsert TSKV TSV TSVRaw TSVRawWithNames TSVRawWithNamesAndTypes
+	TSVWithNames TSVWithNamesAndTypes TabSeparated TabSeparatedRaw TabSeparatedRawWithNames TabSeparatedRawWithNamesAndTypes TabSeparatedWithNames
+	TabSeparatedWithNamesAndTypes Values Vertical XML`)
+
+// externalFormats are what own lists may come in. Not among them is Values, which computes expressions.
+var externalFormats = set(`TabSeparated TabSeparatedWithNames TabSeparatedWithNamesAndTypes TabSeparatedRaw TSV TSVWithNames TSVWithNamesAndTypes TSVRaw
+	CSV CSVWithNames CSVWithNamesAndTypes JSONEachRow JSONLines NDJSON JSONCompactEachRow JSONCompactEachRowWithNames JSONCompactEachRowWithNamesAndTypes
+	Native RowBinary RowBinaryWithNames RowBinaryWithNamesAndTypes Arrow ArrowStream Parquet LineAsString`)
+
+// forwarded are the settings that the engine is given as a client sends them: they change how an
+// answer is written, or what SQL means, and none of them what may be read.
+var forwarded = set(`date_time_output_format bool_true_representation bool_false_representation format_csv_delimiter
+	format_csv_null_representation format_tsv_null_representation session_timezone extremes totals_mode limit offset
+	join_use_nulls join_default_strictness any_join_distinct_right_table_keys union_default_mode except_default_mode intersect_default_mode transform_null_in
+	group_by_use_nulls cast_keep_nullable cast_ipv4_ipv6_default_on_conversion_error data_type_default_nullable aggregate_functions_null_for_empty
+	empty_result_for_aggregation_by_empty_set prefer_column_name_to_alias enable_positional_arguments
+	least_greatest_legacy_null_behavior short_circuit_function_evaluation dialect_is_clickhouse`)
+
+// outputSettings are forwarded but for these, which name things of the server.
+const outputSettings = "output_format_"
+
+var notForwarded = set("output_format_schema output_format_avro_confluent_subject")
+
+// passedOver are settings that clients send of their own and that change nothing here: how to
+// connect, compress and log, how to be quick, and what is still an experiment in some version.
+var passedOver = []string{
+	"send_", "receive_", "http_", "connect_", "connection_", "tcp_", "log_", "query_cache_", "use_", "wait_", "async_", "insert_", "input_format_", "distributed_",
+	"compile_", "min_", "max_", "network_", "opentelemetry_", "optimize_", "allow_experimental_", "allow_suspicious_", "enable_", "preferred_", "prefer_localhost_replica",
+	"load_balancing", "poll_interval", "interactive_delay", "priority", "readonly", "low_cardinality_", "cancel_http_readonly_queries_on_client_close",
+	"add_http_cors_header", "stream_", "replace_running_query", "result_overflow_mode", "timeout_overflow_mode", "read_overflow_mode", "sort_overflow_mode",
+	"group_by_overflow_mode", "join_overflow_mode", "join_algorithm", "set_overflow_mode", "transfer_overflow_mode", "distinct_overflow_mode", "allow_ddl",
+	"allow_introspection_functions", "any_join", "count_distinct_implementation", "merge_tree_", "workload", "s3_", "schema_inference_", "describe_",
+	"show_", "ignore_", "date_time_input_format", "default_format", "session_", "role", "client_",
+}
+
+// clamped are limits of which a client may ask for less.
+func (l *Limits) clamped() map[string]int64 {
+	return map[string]int64{
+		"max_execution_time": int64(l.Time / time.Second), "max_memory_usage": l.Memory, "max_result_rows": l.ResultRows, "max_result_bytes": l.Result,
+		"max_rows_to_read": l.ReadRows, "max_temporary_data_on_disk_size_for_query": l.Disk, "max_threads": int64(l.Threads),
+		"max_bytes_to_read": 1 << 40,
+	}
+}
+
+// settle makes the engine's settings of what a client asked for: a limit may be lowered, a
+// wish that changes nothing is passed over, and what would change what can be read is refused.
+func (l *Limits) settle(asked []protocol.Pair) ([]protocol.Pair, error) {
+	most := l.clamped()
+	for name, limit := range most {
+		for _, p := range asked {
+			if p.Name == name {
+				n, err := strconv.ParseFloat(p.Value, 64)
+				if err != nil || n < 0 {
+					return nil, protocol.Exceptionf(protocol.CodeBadArguments, "the setting %s is no number: %q", name, p.Value)
+				}
+				if n > 0 && n < float64(limit) {
+					most[name] = max(1, int64(n))
+				}
+			}
+		}
+	}
+	set := []protocol.Pair{
+		{Name: "timeout_overflow_mode", Value: "throw"}, {Name: "read_overflow_mode", Value: "throw"}, {Name: "result_overflow_mode", Value: "throw"},
+		{Name: "max_subquery_depth", Value: "50"}, {Name: "max_ast_elements", Value: "50000"}, {Name: "max_expanded_ast_elements", Value: "500000"},
+		{Name: "use_query_cache", Value: "0"},
+	}
+	for _, p := range asked {
+		switch {
+		case most[p.Name] != 0:
+		case forwarded[p.Name], strings.HasPrefix(p.Name, outputSettings) && !notForwarded[p.Name]:
+			set = append(set, p)
+		case slices.ContainsFunc(passedOver, func(prefix string) bool { return strings.HasPrefix(p.Name, prefix) }):
+		default:
+			return nil, protocol.Exceptionf(protocol.CodeReadonly, "Cannot modify '%s' setting here", p.Name)
+		}
+	}
+	// Who asks for so many rows and no more means LIMIT: limits of this door fail, they never cut.
+	if rows := most["max_result_rows"]; rows < l.ResultRows && slices.Contains(asked, protocol.Pair{Name: "result_overflow_mode", Value: "break"}) {
+		most["max_result_rows"] = l.ResultRows
+		if !slices.ContainsFunc(asked, func(p protocol.Pair) bool { return p.Name == "limit" }) {
+			set = append(set, protocol.Pair{Name: "limit", Value: strconv.FormatInt(rows, 10)})
+		}
+	}
+	for name, value := range most {
+		set = append(set, protocol.Pair{Name: name, Value: strconv.FormatInt(value, 10)})
+	}
+	return set, nil
+}
+
+// structure reads the columns of an external table, name Type, …, and writes them again: nothing
+// else than names and types is left, no default that would be computed.
+func structure(t *protocol.External) error {
+	if !externalFormats[t.Format] {
+		return protocol.Exceptionf(protocol.CodeUnknownFormat, "the external table %s comes in the format %s; possible are TabSeparated, CSV, JSONEachRow, Native, RowBinary, Arrow, Parquet and their kin", t.Name, t.Format)
+	}
+	if strings.TrimSpace(t.Name) == "" || plainName(quoted, []byte(t.Name)) != nil || strings.Contains(t.Name, ".") {
+		return refusal("%q cannot be the name of an external table", t.Name)
+	}
+	var columns []string
+	if t.Structure == "" {
+		for i, of := range protocol.SplitTypes(t.Types) {
+			columns = append(columns, "_"+strconv.Itoa(i+1)+" "+of)
+		}
+	} else {
+		columns = protocol.SplitTypes(t.Structure)
+	}
+	for i, column := range columns {
+		r := reader{text: []byte(column)}
+		if err := r.split(); err != nil {
+			return err
+		}
+		// A name, a word, and perhaps one pair of brackets to the end: Array(Tuple(a UInt8)), Enum8('x' = 1).
+		n := len(r.tokens)
+		ok := n >= 2 && (r.tokens[0].kind == word || r.tokens[0].kind == quoted) && r.tokens[1].kind == word
+		if ok && n > 2 {
+			ok = r.is(2, '(') && r.is(n-1, ')')
+			for _, t := range r.tokens[min(3, n):max(3, n-1)] {
+				ok = ok && t.depth > 0 && (t.kind != symbol || strings.IndexByte("(),=-", r.text[t.at]) >= 0)
+			}
+		}
+		if !ok {
+			return refusal("the external table %s: column %d, %.60q, is not a name and a type", t.Name, i+1, column)
+		}
+		// In backticks a name is a name, also PRIMARY, INDEX and PROJECTION.
+		columns[i] = "`" + r.of(0) + "` " + strings.TrimSpace(string(r.text[r.tokens[1].at:]))
+	}
+	if len(columns) == 0 {
+		return protocol.Exceptionf(protocol.CodeBadArguments, "the external table %s has neither a structure nor types", t.Name)
+	}
+	t.Structure, t.Types = strings.Join(columns, ", "), ""
+	return nil
+}
