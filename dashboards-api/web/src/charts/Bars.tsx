@@ -10,12 +10,14 @@ import type { Palette } from './palette'
 import { type Drawn, hatch, text, width } from './picture'
 import { measured } from './states'
 
-// Part is one value of a dimension with its figure; search is where a click on it leads.
+// Part is one value of a dimension with its figure; search, and to where it is another page, are
+// where a click on it leads.
 export interface Part {
   code: string
   name: string
   cell: Cell
   search: Search | undefined
+  to?: string
 }
 
 export const most = 40
@@ -44,7 +46,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
   const shown = parts.slice(0, most)
   const { low, high } = span(shown.map((p) => p.cell))
   const scale = (v: number) => (high === low ? 0 : (100 * v) / (high - low))
-  const compared = shown.some((p) => p.cell.comparison)
+  const compared = shown.some((p) => p.cell.comparison?.difference != null)
   const ratio = shown.some((p) => p.cell.denominator !== null)
   return (
     <>
@@ -66,10 +68,10 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
                 {compared && <td />}{ratio && <td className="parts" />}
               </tr>
             )}
-            {shown.map(({ code, name, cell, search }) => (
+            {shown.map(({ code, name, cell, search, to }) => (
               <tr key={code} className={hot === code ? 'hot' : undefined} onMouseEnter={() => onHot(code)}>
                 <th scope="row">
-                  {search ? <Link to="." search={search as never} title={fill(words.narrow, { name })} resetScroll={false} onFocus={() => onHot(code)} onBlur={() => onHot(undefined)}>{name}</Link> : name}
+                  {search ? <Link to={(to ?? '.') as '.'} search={search as never} title={to ? undefined : fill(words.narrow, { name })} resetScroll={false} onFocus={() => onHot(code)} onBlur={() => onHot(undefined)}>{name}</Link> : name}
                 </th>
                 <td className="number"><Figure cell={cell} unit={unit} /></td>
                 <td className="bar" aria-hidden="true">

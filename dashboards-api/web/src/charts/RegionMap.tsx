@@ -59,7 +59,7 @@ export function RegionMap({ drawing, places, parts, unit, label, hot, onHot }: P
           const shape = <path d={place.path} className={`place ${tone}${part.code === hot ? ' hot' : ''}`} />
           const says = `${part.name}: ${cellText(part.cell, unit, language, labels)}`
           return part.search ? (
-            <Link key={place.key} to="." search={part.search as never} resetScroll={false} data-code={part.code} aria-label={says} tabIndex={part.code === tabbed ? 0 : -1}
+            <Link key={place.key} to={(part.to ?? '.') as '.'} search={part.search as never} resetScroll={false} data-code={part.code} aria-label={says} tabIndex={part.code === tabbed ? 0 : -1}
               onFocus={() => onHot(part.code)} onBlur={() => onHot(undefined)} onMouseEnter={() => onHot(part.code)}>
               <title>{says}</title>{shape}
             </Link>

@@ -1,13 +1,48 @@
+import { Link, useParams } from '@tanstack/react-router'
+import { number } from '../../format'
+import { type Column, DataTable } from '../../parts/DataTable'
 import { Page } from '../../parts/Page'
-import { useWordsOf } from '../../words'
-import { words } from './words'
+import { Empty } from '../../parts/States'
+import { useVoice } from '../../voice'
+import { fill, nameIn, useWordsOf } from '../../words'
+import { type Row, useTable } from '../places/data'
+import { Places } from '../places/Places'
+import { Standing } from '../places/Standing'
+import { words } from '../places/words'
 
 export default function RegionsPage() {
   const said = useWordsOf(words)
-  return <Page title={said.title} />
+  return <Places table="regions" home="/regions" title={said.regions} count={said.regionsTitle} list={(rows, _, title) => <RegionTable rows={rows} caption={title} />} />
+}
+
+function RegionTable({ rows, caption }: { rows: Row[]; caption: string }) {
+  const said = useWordsOf(words)
+  const { language } = useVoice()
+  const columns: Column<Row>[] = [
+    { key: 'name', title: said.region, wide: true, order: (row) => nameIn(row.names, language, row.code), cell: (row) => <Link to="/regions/$id" params={{ id: row.code }} search={({ lang }) => ({ lang })} className="name">{nameIn(row.names, language, row.code)}</Link> },
+    { key: 'code', title: said.code, order: (row) => row.code, cell: (row) => [row.code, row.values.iso_3166_2].filter(Boolean).join(' · ') },
+  ]
+  if (rows.some((row) => row.values.population)) columns.push({ key: 'population', title: said.population, number: true, order: (row) => Number(row.values.population ?? 0), cell: (row) => (row.values.population ? number(Number(row.values.population), language) : '') })
+  const source = rows.find((row) => row.values.population_source)?.values.population_source
+  return (
+    <>
+      <DataTable caption={caption} columns={columns} rows={rows} keyOf={(row) => row.code} sort={{ key: 'name' }} />
+      {source && <p className="caption">{fill(said.sourceOfPopulation, { source })}</p>}
+    </>
+  )
 }
 
 export function Profile() {
   const said = useWordsOf(words)
-  return <Page title={said.title} />
+  const { language } = useVoice()
+  const { id } = useParams({ from: '/regions/$id' })
+  const table = useTable('regions')
+  const row = table.data?.rows.find((r) => r.code === id)
+  return (
+    <Page title={table.data && !row ? said.notThere : nameIn(row?.names, language, id)} query={table}
+      crumbs={<Link to="/regions" search={({ lang }) => ({ lang })}>{said.regions}</Link>}
+      summary={row && <>{row.values.population && <>{said.population}: {number(Number(row.values.population), language)} · </>}{said.code} {id}</>}>
+      {table.data && (row ? <Standing table="regions" code={id} /> : <Empty title={said.notThere}><p>{fill(said.notThereHint, { code: id })}</p><p><Link to="/regions" search={({ lang }) => ({ lang })}>{said.regions}</Link></p></Empty>)}
+    </Page>
+  )
 }

@@ -1,0 +1,119 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link, useSearch } from '@tanstack/react-router'
+import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
+import { address, type Table, type Values } from '../../api/client'
+import { Bars, type Part } from '../../charts/Bars'
+import { fetchDrawing, mapOf } from '../../charts/drawing'
+import { RegionMap } from '../../charts/RegionMap'
+import { coverageText } from '../../finding'
+import { dayOfMoment, dimensionValue, isoDayOfMoment, number, period } from '../../format'
+import { Choose, PeriodFilter, useChange } from '../../parts/Filters'
+import { Page } from '../../parts/Page'
+import { Empty, Failure, Skeleton } from '../../parts/States'
+import { useVoice } from '../../voice'
+import { fill, nameIn, useWords, useWordsOf } from '../../words'
+import { dimensionOf, measured, telling, useCard, useKpis, useParts, useTable } from './data'
+import { finder } from './fold'
+import { Exports, SearchField } from './parts'
+import { words } from './words'
+import './places.css'
+
+interface Props {
+  table: 'organisations' | 'regions'
+  title: string
+  count: string // "{n} regions"
+  home: '/agencies' | '/regions'
+  list: (rows: Table['rows'], figure: (code: string) => ReactNode, title: string) => ReactNode
+}
+
+// Places ranks the rows of a table by one figure, beside the nation, and lists them all; on a
+// map where the pack says which.
+export function Places({ table: name, title, count, home, list }: Props) {
+  const said = useWordsOf(words)
+  const all = useWords()
+  const voice = useVoice()
+  const { language } = voice
+  const search = useSearch({ from: '__root__' })
+  const change = useChange()
+  const table = useTable(name)
+  const kpis = useKpis()
+  const card = useCard({ from: search.from, to: search.to })
+  const by = kpis.data && dimensionOf(kpis.data.kpis, name)
+  const choice = useMemo(() => (kpis.data && by ? telling(kpis.data.kpis, by) : []), [kpis.data, by])
+  const kpi = choice.find((k) => k.id === search.view) ?? choice[0]
+  const days = { from: card.data?.from ?? undefined, to: card.data?.to ?? undefined }
+  const parts = useParts(kpi?.id, by, days, card.data !== undefined)
+  const sought = useDeferredValue(search.q ?? '')
+  const rows = useMemo(() => {
+    const found = finder(sought)
+    return (table.data?.rows ?? []).filter((row) => found(row.code, ...Object.values(row.names)))
+      .sort((a, b) => nameIn(a.names, language, a.code).localeCompare(nameIn(b.names, language, b.code), language))
+  }, [table.data, sought, language])
+  const shown = days.from || days.to ? period(`${days.from ?? ''}/${days.to ?? ''}`, language) : all.latest
+  const through = card.data?.data_through ? isoDayOfMoment(card.data.data_through, voice.zone) : new Date().toISOString().slice(0, 10)
+  const kpiTitle = kpi ? nameIn(kpi.title, language, kpi.id) : ''
+  const values = parts.data
+  const figures = new Map((values?.cells ?? []).map((cell) => [dimensionValue(cell, by ?? ''), cell]))
+  const ranked = useMemo(() => rankedParts(values, by, rows, language), [values, by, rows, language])
+  const average = kpi?.unit === 'percent' ? values?.cells.find((c) => c.comparison)?.comparison?.value ?? undefined : undefined
+  return (
+    <Page title={fill(count, { n: number(table.data?.rows.length ?? 0, language) })} tab={title} query={table} simulated={values?.simulated}
+      filters={<PeriodFilter from={search.from} to={search.to} through={through} open={search.from || search.to ? all.latest : shown} />}
+      actions={<Exports path={kpi && by ? address(`/v1/kpis/${kpi.id}/values`, { ...days, by, compare: 'national' }) : `/v1/${name}`} />}>
+      <div className="filters place-filters">
+        <SearchField label={said.searchPlace} value={search.q ?? ''} onChange={(q) => change({ q: q || undefined })} />
+        {choice.length > 0 && <Choose label={said.rankedBy} value={kpi!.id} options={choice.map((k) => [k.id, nameIn(k.title, language, k.id)])} onChange={(view) => change({ view })} />}
+      </div>
+      {kpis.data && !kpi && <p className="meta">{said.notFigured}</p>}
+      {kpi && (
+        <section className={parts.isPlaceholderData ? 'card refreshing' : 'card'} aria-labelledby="ranked">
+          <h2 id="ranked">{kpiTitle}, {shown}</h2>
+          {parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
+            <>
+              <Ranking table={table.data} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} title={title} home={home} />
+              <p className="caption">
+                {values.data_through ? fill(all.through, { day: dayOfMoment(values.data_through, voice.zone, language) }) : all.noData}
+                {values.coverage && coverageText(values.coverage, voice) && <> · {coverageText(values.coverage, voice)}</>}
+                {values.simulated && <> · {all.simulatedShort}</>}
+                {values.cells.some((c) => c.open) && <> · {all.openLong}</>}
+                {' · '}<Link to="/kpis/$id" params={{ id: kpi.id }} search={({ lang }) => ({ lang, ...days, by })}>{kpiTitle}</Link>
+              </p>
+            </>
+          )}
+        </section>
+      )}
+      {rows.length === 0 ? <Empty title={said.none}><p>{said.noneHint}</p></Empty> : (
+        <section className="card" aria-label={title}>
+          {list(rows, (code) => {
+            const cell = figures.get(code)
+            return cell && measured(cell) ? cell.value : null
+          }, title)}
+        </section>
+      )}
+    </Page>
+  )
+}
+
+function rankedParts(values: Values | undefined, by: string | undefined, rows: Table['rows'], language: string): Part[] {
+  if (!values || !by) return []
+  const names = new Map(rows.map((row) => [row.code, row.names]))
+  const rank = (v: number | null) => (v === null ? -Infinity : v)
+  return values.cells
+    .filter((cell) => names.has(dimensionValue(cell, by)))
+    .sort((a, b) => rank(b.value) - rank(a.value))
+    .map((cell) => ({ code: dimensionValue(cell, by), name: nameIn(names.get(dimensionValue(cell, by)), language), cell: { ...cell, open: false, comparison: cell.comparison }, search: undefined }) as Part)
+}
+
+function Ranking({ table, parts, unit, label, average, title, home }: { table: Table | undefined; parts: Part[]; unit: string; label: string; average: number | undefined; title: string; home: '/agencies' | '/regions' }) {
+  const search = useSearch({ from: '__root__' })
+  const [hot, setHot] = useState<string>()
+  const map = table && mapOf(table)
+  const drawing = useQuery({ queryKey: ['drawing', map?.name], queryFn: () => fetchDrawing(map!.name), enabled: map !== undefined, staleTime: Infinity })
+  const leading = parts.map((p) => ({ ...p, to: `${home}/${encodeURIComponent(p.code)}`, search: { lang: search.lang } }))
+  return (
+    <div className="ranking">
+      {map && drawing.data && <RegionMap drawing={drawing.data} places={map.places} parts={leading} unit={unit} label={label} hot={hot} onHot={setHot} />}
+      <Bars parts={leading} unit={unit} dimension={title} label={label} average={average} hot={hot} onHot={setHot} />
+    </div>
+  )
+}

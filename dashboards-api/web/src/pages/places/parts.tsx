@@ -1,0 +1,65 @@
+import { useEffect, useId, useState } from 'react'
+import { isDay } from '../../period'
+import { useWordsOf } from '../../words'
+import { words } from './words'
+
+// Answer is a yes, a no, or that nobody has said, by shape and word; never by colour alone.
+export function Answer({ value, said: withWord = false }: { value: string | undefined; said?: boolean }) {
+  const said = useWordsOf(words)
+  const state = value === 'true' ? 'yes' : value === 'false' ? 'no' : 'unknown'
+  const sign = { yes: '●', no: '○', unknown: '?' }[state]
+  return <span className={`answer ${state}`}><span aria-hidden="true">{sign}</span> <span className={withWord ? undefined : 'spoken'}>{said[state]}</span></span>
+}
+
+// DayFilter chooses the day of which a list is told; without one it is today.
+export function DayFilter({ on, onChange, most, label }: { on: string | undefined; onChange: (day: string | undefined) => void; most?: string; label?: string }) {
+  const said = useWordsOf(words)
+  const id = useId()
+  const [text, setText] = useState(on ?? '')
+  useEffect(() => setText(on ?? ''), [on])
+  return (
+    <div className="filter">
+      <label htmlFor={id}>{label ?? said.on}</label>
+      <input id={id} type="date" value={text} max={most}
+        onChange={(event) => {
+          setText(event.target.value)
+          // A year that is being typed passes through the year 2.
+          if (isDay(event.target.value) && event.target.value > '1990') onChange(event.target.value)
+        }}
+        onBlur={() => !isDay(text) && onChange(undefined)} />
+      {on && <button type="button" className="quiet" onClick={() => onChange(undefined)}>{said.today}</button>}
+    </div>
+  )
+}
+
+// SearchField keeps what is typed for itself and hands it on when the reader pauses, so that
+// the address does not change with every letter.
+export function SearchField({ label, value, onChange }: { label: string; value: string; onChange: (text: string) => void }) {
+  const id = useId()
+  const [text, setText] = useState(value)
+  useEffect(() => setText(value), [value])
+  useEffect(() => {
+    if (text === value) return undefined
+    const pause = setTimeout(() => onChange(text), 160)
+    return () => clearTimeout(pause)
+  }, [text]) // eslint-disable-line
+  return (
+    <div className="filter search-field">
+      <label htmlFor={id}>{label}</label>
+      <input id={id} type="search" value={text} onChange={(event) => setText(event.target.value)} />
+    </div>
+  )
+}
+
+// Exports are links to the same answer as a file.
+export function Exports({ path }: { path: string }) {
+  const said = useWordsOf(words)
+  const joined = path + (path.includes('?') ? '&' : '?')
+  return (
+    <span className="group exports">
+      <span className="label">{said.export}</span>
+      <a className="button" href={joined + 'format=csv'} download>CSV</a>
+      <a className="button" href={joined + 'format=xlsx'} download>XLSX</a>
+    </span>
+  )
+}

@@ -1,7 +1,0 @@
-import { inLanguages } from '../../words'
-
-export const words = inLanguages({
-  en: { title: 'Services' },
-  uz: { title: 'Xizmatlar' },
-  ru: { title: 'Услуги' },
-})
