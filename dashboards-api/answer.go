@@ -36,8 +36,9 @@ type handler func(ctx context.Context, q *query) (*answer, error)
 
 // query is the checked input of one request.
 type query struct {
-	path   func(name string) string
-	values map[string]string
+	path    func(name string) string
+	values  map[string]string
+	request *http.Request // of a change; else nil
 }
 
 // get is the named query parameter, or "".
@@ -75,9 +76,11 @@ func (s *server) serve(r route) gin.HandlerFunc {
 		if rule.Own {
 			scope = s.scope(c.Request.Context())
 		}
-		if values, err = narrow(scope, rule.Total, values, allowed); err != nil {
-			s.fail(c.Writer, c.Request, err)
-			return
+		if !r.scoped {
+			if values, err = narrow(scope, rule.Total, values, allowed); err != nil {
+				s.fail(c.Writer, c.Request, err)
+				return
+			}
 		}
 		if access.Of(c.Request.Context()).Is(access.Public) && slices.Contains(allowed, "audience") {
 			values["audience"] = string(queries.Outside)

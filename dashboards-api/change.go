@@ -31,7 +31,7 @@ func (s *server) change(most int64, handle changer) gin.HandlerFunc {
 		}
 		ctx, cancel := context.WithTimeout(c.Request.Context(), handlerTimeout)
 		defer cancel()
-		status, body, err := handle(ctx, &query{path: c.Param}, func(into any) error { return readJSON(c.Writer, c.Request, most, into) })
+		status, body, err := handle(ctx, &query{path: c.Param, request: c.Request}, func(into any) error { return readJSON(c.Writer, c.Request, most, into) })
 		c.Writer.Header().Set("Cache-Control", "no-store")
 		switch {
 		case err != nil:

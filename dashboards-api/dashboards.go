@@ -175,6 +175,7 @@ type route struct {
 	params       []string // query parameters besides format
 	tabular      bool     // CSV and the other table formats are served
 	fresh        bool     // no ETag: changes without new data
+	scoped       bool     // the handler itself holds its answer to what its principal sees
 	handle       handler
 }
 
@@ -225,8 +226,8 @@ func newServer(config Config) (*server, error) {
 func (s *server) routes() []route {
 	return append(slices.Concat(s.projectRoutes(), s.workbenchRoutes(), s.replyRoutes()), []route{
 		{method: "GET", path: "/v1/status", tabular: true, fresh: true, handle: s.getStatus},
-		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, params: qualityParams, handle: s.getQuality},
-		{method: "GET", path: "/v1/quality/findings", tabular: true, fresh: true, params: findingsParams, handle: s.getFindings},
+		{method: "GET", path: "/v1/quality", tabular: true, fresh: true, scoped: true, params: qualityParams, handle: s.getQuality},
+		{method: "GET", path: "/v1/quality/findings", tabular: true, fresh: true, scoped: true, params: findingsParams, handle: s.getFindings},
 		{method: "GET", path: "/v1/quarantine", tabular: true, fresh: true, params: quarantineParams, handle: s.getQuarantine},
 		{method: "GET", path: "/v1/kpis", tabular: true, handle: s.getKPIs},
 		{method: "GET", path: "/v1/kpis/:id", handle: s.getKPI},

@@ -2,13 +2,44 @@ package dashboards
 
 import (
 	"context"
+	"slices"
 	"strings"
 
+	"ombor/internal/access"
 	"ombor/internal/problem"
 	"ombor/queries"
 )
 
 var findingsParams = []string{"from", "to", "source", "type", "rule"}
+
+// findingsBody are findings; of an agency those of its sources, with the number of all beside them.
+type findingsBody struct {
+	Findings []queries.Finding `json:"findings"`
+	National *findingCounts    `json:"national"`
+}
+
+// findingCounts counts findings by their severity.
+type findingCounts struct {
+	Error   int `json:"error"`
+	Warning int `json:"warning"`
+	Notice  int `json:"notice"`
+}
+
+func (c *findingCounts) count(severity string) {
+	switch severity {
+	case queries.Wrong:
+		c.Error++
+	case queries.Doubtful:
+		c.Warning++
+	default:
+		c.Notice++
+	}
+}
+
+// answers says whether a source is of the agency that a scope names.
+func (s *server) answers(scope access.Scope, source string) bool {
+	return scope == (access.Scope{}) || scope.Dimension == "agency" && scope.Value != "" && s.config.Pack.Sources[source].Owner == scope.Value
+}
 
 // getFindings lists what is wrong with the data, each with who can mend it.
 func (s *server) getFindings(ctx context.Context, q *query) (*answer, error) {
@@ -27,7 +58,17 @@ func (s *server) getFindings(ctx context.Context, q *query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := map[string]any{"findings": list}
+	body := findingsBody{Findings: list}
+	if scope := s.scope(ctx); scope != (access.Scope{}) {
+		body.National = &findingCounts{}
+		for _, f := range list {
+			body.National.count(f.Severity)
+		}
+		body.Findings = slices.DeleteFunc(slices.Clone(list), func(f queries.Finding) bool {
+			return !s.answers(scope, f.Source) && (scope.Dimension != "agency" || f.Owner != scope.Value)
+		})
+	}
+	list = body.Findings
 	return &answer{body: body, name: "findings", table: func() (*table, error) {
 		t := newTable(text("severity"), text("source"), text("type"), text("rule"), text("period"), text("from"), text("to"), text("field"), number("count"), number("expected"),
 			text("words_uz"), text("words_ru"), text("words_en"), text("owner"), text("since"), text("examples"))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"ombor/internal/access"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/queries/portfolio"
@@ -32,7 +33,7 @@ const (
 func (s *server) projectRoutes() []route {
 	return []route{
 		{method: "GET", path: "/v1/projects", tabular: true, params: projectParams, handle: s.getProjects},
-		{method: "GET", path: "/v1/projects/:id", params: projectOneParams, handle: s.getProject},
+		{method: "GET", path: "/v1/projects/:id", params: projectOneParams, scoped: true, handle: s.getProject},
 		{method: "GET", path: "/v1/portfolio", tabular: true, params: summaryParams, handle: s.getPortfolio},
 		{method: "GET", path: "/v1/portfolio/attention", tabular: true, params: projectFilters, handle: s.getAttention},
 		{method: "GET", path: "/v1/portfolio/duplicates", tabular: true, params: duplicateParams, handle: s.getDuplicates},
@@ -72,7 +73,20 @@ func projectRequest(q *query) (r portfolio.Request, err error) {
 type projectsBody struct {
 	*portfolio.List
 	Limit    int                        `json:"limit"`
+	National *portfolio.Figures         `json:"national"` // of all projects, for an agency that is shown its own; else null
 	Agencies map[string]reference.Names `json:"agencies"`
+}
+
+// national are the figures of all projects, beside those of one agency; nil for whoever sees all.
+func (s *server) national(ctx context.Context, p *portfolio.Portfolio, at portfolio.At) (*portfolio.Figures, error) {
+	if s.scope(ctx) == (access.Scope{}) {
+		return nil, nil
+	}
+	all, err := p.Summary(ctx, portfolio.Request{At: at}, "")
+	if err != nil {
+		return nil, err
+	}
+	return &all.Total, nil
 }
 
 func (s *server) getProjects(ctx context.Context, q *query) (*answer, error) {
@@ -109,6 +123,9 @@ func (s *server) getProjects(ctx context.Context, q *query) (*answer, error) {
 	shown := *list
 	shown.Projects = shown.Projects[:min(limit, len(shown.Projects))]
 	body := projectsBody{List: &shown, Limit: limit, Agencies: map[string]reference.Names{}}
+	if body.National, err = s.national(ctx, p, r.At); err != nil {
+		return nil, err
+	}
 	for _, one := range shown.Projects {
 		s.nameAgency(body.Agencies, one.Agency)
 	}
@@ -170,6 +187,9 @@ func (s *server) getProject(ctx context.Context, q *query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if scope := s.scope(ctx); scope != (access.Scope{}) && scope != (access.Scope{Dimension: "agency", Value: one.Project.Agency}) {
+		return nil, problem.New(problem.Denied, "this project is of another agency; you see those of %s=%s", scope.Dimension, scope.Value)
+	}
 	return &answer{body: one, name: "project"}, nil
 }
 
@@ -177,6 +197,7 @@ func (s *server) getProject(ctx context.Context, q *query) (*answer, error) {
 type portfolioBody struct {
 	*portfolio.Summary
 	Currency string                     `json:"currency"`
+	National *portfolio.Figures         `json:"national"` // of all projects, for an agency that is shown its own; else null
 	Agencies map[string]reference.Names `json:"agencies"`
 }
 
@@ -194,6 +215,9 @@ func (s *server) getPortfolio(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	body := portfolioBody{Summary: summary, Currency: s.config.Pack.Currency, Agencies: map[string]reference.Names{}}
+	if body.National, err = s.national(ctx, p, r.At); err != nil {
+		return nil, err
+	}
 	if summary.By == "agency" {
 		for _, g := range summary.Groups {
 			s.nameAgency(body.Agencies, g.Key)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"ombor/internal/access"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 )
@@ -173,6 +174,21 @@ type qualityBody struct {
 	Late           bool       `json:"late"`
 }
 
+// qualitySum is what came of the events of all sources, beside those of one agency.
+type qualitySum struct {
+	Accepted  uint64 `json:"accepted"`
+	Duplicate uint64 `json:"duplicate"`
+	Conflict  uint64 `json:"conflict"`
+	Rejected  uint64 `json:"rejected"`
+	Damaged   uint64 `json:"damaged"`
+	Open      uint64 `json:"quarantine_open"`
+}
+
+func (q *qualitySum) add(x Quality) {
+	q.Accepted, q.Duplicate, q.Conflict = q.Accepted+x.Accepted, q.Duplicate+x.Duplicate, q.Conflict+x.Conflict
+	q.Rejected, q.Damaged, q.Open = q.Rejected+x.Rejected, q.Damaged+x.Damaged, q.Open+x.Open
+}
+
 var qualityParams = []string{"since", "until", "source", "type"}
 
 func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
@@ -213,10 +229,15 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	body := struct {
-		Since *string       `json:"since"`
-		Until *string       `json:"until"`
-		Rows  []qualityBody `json:"rows"`
+		Since    *string       `json:"since"`
+		Until    *string       `json:"until"`
+		Rows     []qualityBody `json:"rows"`
+		National *qualitySum   `json:"national"`
 	}{Rows: []qualityBody{}}
+	scope := s.scope(ctx)
+	if scope != (access.Scope{}) {
+		body.National = &qualitySum{}
+	}
 	if bounded {
 		text := since.String()
 		body.Since = &text
@@ -228,6 +249,12 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 	source, eventType := q.get("source"), q.get("type")
 	for _, x := range list {
 		if source != "" && source != x.Source || eventType != "" && eventType != x.Type {
+			continue
+		}
+		if body.National != nil {
+			body.National.add(x)
+		}
+		if !s.answers(scope, x.Source) {
 			continue
 		}
 		body.Rows = append(body.Rows, qualityBody{x.Source, x.Type, x.Accepted, x.Duplicate, x.Conflict, x.Rejected, x.Damaged,

@@ -226,7 +226,7 @@ type estimateBody struct {
 	Words  reference.Names     `json:"words"`
 }
 
-func (s *server) estimate(ctx context.Context, _ *query, into func(any) error) (int, any, error) {
+func (s *server) estimate(ctx context.Context, q *query, into func(any) error) (int, any, error) {
 	b, err := s.bench()
 	if err != nil {
 		return 0, nil, err
@@ -239,7 +239,7 @@ func (s *server) estimate(ctx context.Context, _ *query, into func(any) error) (
 		return 0, nil, err
 	}
 	e := estimateBody{}
-	if e.Tables, err = b.Gate.Estimate(ctx, access.Of(ctx), workbench.Statement{SQL: sent.SQL, Parameters: sent.Parameters}); err != nil {
+	if e.Tables, err = b.Gate.Estimate(ctx, access.Of(ctx), workbench.Statement{SQL: sent.SQL, Parameters: sent.Parameters, From: q.request}); err != nil {
 		return 0, nil, err
 	}
 	if e.Tables == nil {
@@ -323,7 +323,7 @@ func (s *server) run(c *gin.Context) {
 	progress.Store(new(workbench.Progress))
 	go func() {
 		defer close(events)
-		err := s.rows(ctx, b.Gate, p, workbench.Statement{SQL: sent.SQL, Parameters: sent.Parameters, Format: statementFormat, Address: c.Request.RemoteAddr, Progress: func(now workbench.Progress) { progress.Store(&now) }}, sent.Limit, events)
+		err := s.rows(ctx, b.Gate, p, workbench.Statement{SQL: sent.SQL, Parameters: sent.Parameters, Format: statementFormat, ID: "workbench-" + run.ID, From: c.Request, Progress: func(now workbench.Progress) { progress.Store(&now) }}, sent.Limit, events)
 		if err != nil {
 			events <- err
 		}
@@ -427,7 +427,7 @@ func (s *server) rows(ctx context.Context, gate workbench.Gate, p *access.Princi
 		if n == limit || total > mostRowBytes {
 			return errCut
 		}
-		held = append(held, json.RawMessage(bytes.Clone(row)))
+		held = append(held, exactNumbers(row))
 		if size += len(row); size >= lineBytes {
 			flush()
 		}
@@ -485,6 +485,43 @@ func (r *rowReader) next() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(line, []byte("\n")), nil
+}
+
+// exactNumbers is a copy of a row in which integers of more digits than a reader's numbers hold are text.
+func exactNumbers(row []byte) json.RawMessage {
+	const digits = 15
+	out := make([]byte, 0, len(row))
+	for i := 0; i < len(row); {
+		c := row[i]
+		switch {
+		case c == '"':
+			end := i + 1
+			for end < len(row) && row[end] != '"' {
+				if row[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			end = min(end+1, len(row))
+			out = append(out, row[i:end]...)
+			i = end
+		case c == '-' || c >= '0' && c <= '9':
+			end := i + 1
+			for end < len(row) && bytes.IndexByte([]byte("0123456789.eE+-"), row[end]) >= 0 {
+				end++
+			}
+			if number := row[i:end]; len(bytes.TrimPrefix(number, []byte("-"))) > digits && !bytes.ContainsAny(number, ".eE") {
+				out = append(append(append(out, '"'), number...), '"')
+			} else {
+				out = append(out, number...)
+			}
+			i = end
+		default:
+			out = append(out, c)
+			i++
+		}
+	}
+	return out
 }
 
 // lines writes an answer that comes line by line.

@@ -66,7 +66,7 @@ func (s *server) exportRun(c *gin.Context) {
 		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="ombor-%s-%s-%s.%s"`, internalMark, s.today(), run.ID, format.name))
 	}}
 	err = func() error {
-		body, err := b.Gate.Ask(ctx, p, workbench.Statement{SQL: run.SQL, Parameters: run.Parameters, Format: exportFormats[format.name], Address: c.Request.RemoteAddr, Progress: func(now workbench.Progress) {
+		body, err := b.Gate.Ask(ctx, p, workbench.Statement{SQL: run.SQL, Parameters: run.Parameters, Format: exportFormats[format.name], ID: "workbench-" + run.ID, From: c.Request, Progress: func(now workbench.Progress) {
 			b.Progress(run.ID, now.ReadRows, now.ReadBytes, now.TotalRows)
 		}})
 		if err != nil {

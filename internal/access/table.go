@@ -108,8 +108,8 @@ var Table = []Rule{
 	{Name: "GET /v1/workbench/runs/:id/export", Roles: askers, Record: true},
 
 	// Quality of what was sent.
-	{Name: "GET /v1/quality", Roles: append([]Role{Leader}, behind...)},
-	{Name: "GET /v1/quality/findings", Roles: append([]Role{Leader}, behind...)},
+	{Name: "GET /v1/quality", Roles: readers, Own: true},
+	{Name: "GET /v1/quality/findings", Roles: readers, Own: true},
 	{Name: "GET /v1/quarantine", Roles: keepers, Record: true},
 	{Name: "GET /v1/quarantine/:id", Roles: keepers, Record: true},
 	{Name: "POST /v1/quarantine/:id/fix", Roles: keepers, Record: true},

@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"queries/portfolio":  {"queries", "warehouse", "internal/contract", "internal/kpi", "internal/reference"},
 	"queries/replies":    {"internal/access", "internal/stream"},
 	"queries/letters":    {"queries", "internal/reference"},
-	"queries/workbench":  {"internal/access", "internal/reference", "internal/stream"},
+	"queries/workbench":  {"internal/access", "internal/protocol", "internal/reference", "internal/stream"},
 	"warehouse":          {"warehouse/engine", "internal/contract", "internal/kpi", "internal/reference"},
 	"warehouse/engine":   {"internal/protocol"},
 	"warehouse/lake":     {"internal/contract", "internal/objects", "internal/reference"},

@@ -3,6 +3,7 @@ package workbench
 import (
 	"context"
 	"io"
+	"net/http"
 
 	"ombor/internal/access"
 )
@@ -24,7 +25,8 @@ type Statement struct {
 	SQL        string
 	Parameters map[string]string // for {name:Type}
 	Format     string            // ClickHouse's name of a format
-	Address    string            // of the client, for the audit log
+	ID         string            // under which it is known while it runs; empty: one is made
+	From       *http.Request     // the request that asks, whose address the audit log tells; nil: nobody's
 	Progress   func(Progress)    // called now and then while the statement runs, from another goroutine; nil: nobody asks
 }
 
