@@ -31,6 +31,14 @@ $(DUCKDB): $(wildcard cmd/ombor/testdata/duckdb/*)
 	cd .tools/duckdb && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# ClickHouse's own client for Node.js asks the SQL door in the tests.
+CLIENTS := .tools/clients/node_modules/.package-lock.json
+$(CLIENTS): $(wildcard cmd/ombor/testdata/clients/*)
+	@echo "== installing ClickHouse's client for the tests"
+	@mkdir -p .tools/clients && cp cmd/ombor/testdata/clients/* cmd/ombor/testdata/clients/.npmrc .tools/clients/
+	cd .tools/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # strace shows that no acknowledgement leaves before its fsync.
 STRACE ?= /usr/bin/strace
 $(STRACE):
@@ -79,7 +87,7 @@ test-go: compiler $(LIBCHDB) $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(WEB_STAM
 test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedded engine
 	go run ./warehouse/engine/conformance
 
-test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(STRACE) $(DUCKDB) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
+test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(STRACE) $(DUCKDB) $(CLIENTS) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
 	@$(MAKE) --no-print-directory -j3 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-paths
 
 # Three parts side by side, since each waits much: what is killed or operated on, what breaks, what is done.
