@@ -23,6 +23,7 @@ const (
 	CodeTimeoutExceeded       = 159
 	CodeReadonly              = 164
 	CodeTooBigTree            = 168
+	CodeRequiredPassword      = 194
 	CodeTooManySimultaneous   = 202
 	CodeNetworkError          = 210
 	CodeSameQueryID           = 216
@@ -54,6 +55,7 @@ var names = map[int]string{
 	CodeTimeoutExceeded:       "TIMEOUT_EXCEEDED",
 	CodeReadonly:              "READONLY",
 	CodeTooBigTree:            "TOO_BIG_AST",
+	CodeRequiredPassword:      "REQUIRED_PASSWORD",
 	CodeTooManySimultaneous:   "TOO_MANY_SIMULTANEOUS_QUERIES",
 	CodeNetworkError:          "NETWORK_ERROR",
 	CodeSameQueryID:           "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING",
@@ -164,7 +166,7 @@ func ExceptionOf(err error) *Exception {
 var statuses = func() map[int]int {
 	m := make(map[int]int)
 	for status, codes := range map[int][]int{
-		http.StatusUnauthorized: {194},
+		http.StatusUnauthorized: {CodeRequiredPassword},
 		http.StatusForbidden:    {192, 193, CodeAccessDenied, 512, CodeAuthenticationFailed},
 		http.StatusBadRequest: {6, 8, 15, 25, 26, 27, CodeBadArguments, 37, 38, 41, 44, 53, CodeSyntaxError, 72, 117, 123,
 			167, CodeTooBigTree, 223, 321, 376, 427, 441, 675, 676},

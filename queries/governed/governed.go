@@ -169,6 +169,10 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	p, err := d.config.Gate.Admit(r, Rule)
 	if err != nil {
+		if problem.KindOf(err) == problem.Unauthenticated && r.Header.Get("Authorization") == "" && r.Header.Get("X-ClickHouse-Key") == "" {
+			h.Set("WWW-Authenticate", `Basic realm="ombor", charset="UTF-8"`) // a browser and Excel ask then
+			err = protocol.Exceptionf(protocol.CodeRequiredPassword, "show an API key: as bearer token, as password of any user, or as X-ClickHouse-Key")
+		}
 		d.refuse(w, nil, err)
 		return
 	}
@@ -212,9 +216,6 @@ func (d *Door) refuse(w http.ResponseWriter, req *protocol.Request, err error) {
 	d.identity.Lock()
 	identity := d.identity.Identity
 	d.identity.Unlock()
-	if e.Code == protocol.CodeAuthenticationFailed {
-		w.Header().Set("WWW-Authenticate", `Basic realm="ombor", charset="UTF-8"`)
-	}
 	protocol.NewAnswer(w, req, identity).Fail(e)
 }
 
@@ -557,6 +558,9 @@ func (d *Door) send(ctx context.Context, req *protocol.Request, text, format str
 	header := http.Header{}
 	if answering {
 		answerValues(values, header, req)
+		if user == nil { // the embedded engine chooses query ids itself: this is how a statement is found while it runs
+			values.Set("log_comment", req.QueryID)
+		}
 	}
 	var body bytes.Buffer
 	header.Set("Content-Type", "text/plain; charset=UTF-8")

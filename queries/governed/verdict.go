@@ -19,7 +19,7 @@ type node struct {
 }
 
 // treeLine is a line of EXPLAIN AST: indentation, kind, name, alias, number of children.
-var treeLine = regexp.MustCompile(`^( *)([A-Za-z:]+)(?: (.*?))??(?: \(alias (.*)\))?(?: \(children (\d+)\))?$`)
+var treeLine = regexp.MustCompile(`^( *)([A-Za-z:]+)(?: (.*?))??(?: \(alias (.*?)\))?(?: \(children (\d+)\))?$`)
 
 // parseTree reads what EXPLAIN AST answered. The listing is text, in which a name could be made to look
 // like a node of its own: [plainName] has refused such names, and every number of children must be right.
