@@ -13,9 +13,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/language"
 
 	"ombor/internal/access"
@@ -119,7 +121,7 @@ func (s *server) serve(r route) gin.HandlerFunc {
 			s.fail(c.Writer, c.Request, err)
 			return
 		}
-		out.write(c.Writer, format)
+		out.write(c.Writer, c.Request, format)
 	}
 }
 
@@ -150,6 +152,40 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 type rendered struct {
 	body []byte
 	file string // name for Content-Disposition; empty: shown, not saved
+
+	zip    sync.Once
+	zipped []byte // the body by gzip; nil: it is small, packed already, or nobody has asked for it
+}
+
+// packedFrom is how many bytes an answer has that is worth packing.
+const packedFrom = 1 << 10
+
+// gzipped is the body by gzip, packed once however often it is sent; nil: it is not worth it.
+func (o *rendered) gzipped() []byte {
+	o.zip.Do(func() {
+		if len(o.body) < packedFrom {
+			return
+		}
+		var buf bytes.Buffer
+		w := gzip.NewWriter(&buf)
+		_, err := w.Write(o.body)
+		if err = errors.Join(err, w.Close()); err == nil { // a buffer never fails
+			o.zipped = buf.Bytes()
+		}
+	})
+	return o.zipped
+}
+
+// takesGzip says whether a reader unpacks gzip (RFC 9110, 12.5.3).
+func takesGzip(acceptEncoding string) bool {
+	for part := range strings.SplitSeq(acceptEncoding, ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		if coding = strings.TrimSpace(coding); coding == "gzip" || coding == "*" {
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(weight, " ", ""), "q="), 64)
+			return weight == "" || err == nil && q > 0
+		}
+	}
+	return false
 }
 
 // render encodes an answer completely before the first byte leaves, so that an
@@ -174,15 +210,21 @@ func render(a *answer, f *format) (*rendered, error) {
 	return &rendered{body: buf.Bytes(), file: a.name + "." + f.name}, nil
 }
 
-func (o *rendered) write(w http.ResponseWriter, f *format) {
-	h := w.Header()
+func (o *rendered) write(w http.ResponseWriter, r *http.Request, f *format) {
+	h, body := w.Header(), o.body
+	if !f.packed && takesGzip(r.Header.Get("Accept-Encoding")) {
+		if zipped := o.gzipped(); zipped != nil {
+			body = zipped
+			h.Set("Content-Encoding", "gzip")
+		}
+	}
 	if o.file != "" {
 		h.Set("Content-Disposition", `attachment; filename="`+o.file+`"`)
 	}
 	h.Set("Content-Type", f.media)
-	h.Set("Content-Length", strconv.Itoa(len(o.body)))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
-	if _, err := w.Write(o.body); err != nil {
+	if _, err := w.Write(body); err != nil {
 		slog.Debug("the reader left", "error", err)
 	}
 }

@@ -320,6 +320,11 @@ func TestCompression(t *testing.T) {
 	if got, err := io.ReadAll(reader); err != nil || !bytes.Equal(got, plain) {
 		t.Errorf("gzip: other content (%v)", err)
 	}
+	for accept, want := range map[string]bool{"": false, "gzip": true, "br, gzip;q=0.5": true, "gzip; q=0": false, "*": true, "br": false, "gzip;q=x": false} {
+		if takesGzip(accept) != want {
+			t.Errorf("Accept-Encoding %q: gzip %t, want %t", accept, !want, want)
+		}
+	}
 	response, packed = answerOf(t, h, "/v1/contracts", "Accept-Encoding", "zstd")
 	if response.Header.Get("Content-Encoding") != "zstd" {
 		t.Fatal(response.Header)

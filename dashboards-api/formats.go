@@ -52,14 +52,15 @@ type format struct {
 	name   string // of ?format= and of the file's extension
 	media  string
 	encode func(io.Writer, *table) error // nil: JSON
+	packed bool                          // it is compressed already
 }
 
 var formats = []*format{
-	{"json", "application/json", nil},
-	{"csv", "text/csv; charset=utf-8; header=present", encodeCSV},
-	{"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", encodeXLSX},
-	{"parquet", "application/vnd.apache.parquet", encodeParquet},
-	{"arrow", "application/vnd.apache.arrow.stream", encodeArrow},
+	{"json", "application/json", nil, false},
+	{"csv", "text/csv; charset=utf-8; header=present", encodeCSV, false},
+	{"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", encodeXLSX, true},
+	{"parquet", "application/vnd.apache.parquet", encodeParquet, true},
+	{"arrow", "application/vnd.apache.arrow.stream", encodeArrow, true},
 }
 
 // negotiate chooses the format by ?format=, else by Accept (RFC 9110, 12.5.1),

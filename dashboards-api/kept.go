@@ -77,8 +77,8 @@ func (k *kept) answer(ctx context.Context, tag, key string, compute func(context
 // keep stores an answer unless the facts have moved on; when the memory is full it
 // begins anew, which is simple and rare.
 func (k *kept) keep(facts, key string, out *rendered) {
-	size := len(out.body) + len(key)
-	if size > largestKept {
+	size := 2*len(out.body) + len(key) // twice: it may be kept packed, too
+	if len(out.body) > largestKept {
 		return
 	}
 	k.mu.Lock()
