@@ -29,6 +29,7 @@ import (
 	"ombor/internal/problem"
 	"ombor/internal/stream"
 	"ombor/queries"
+	"ombor/queries/governed"
 	"ombor/queries/portfolio"
 	"ombor/queries/replies"
 	"ombor/warehouse"
@@ -45,7 +46,9 @@ type program struct {
 	page    string   // address for people
 	inside  net.Addr // with TLS: where the commands of this machine are answered
 
-	sqlInside string // where SQL of this machine is answered
+	sql       *governed.Door // nil: this server answers no SQL
+	sqlInside string         // where SQL of this machine is answered
+	workbench *dashboards.Workbench
 
 	engine     *engine.Process // nil with a warehouse elsewhere
 	stream     *stream.Conn
@@ -166,6 +169,12 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	p.watch(ctx)
 	p.publish(ctx, contract.NewChecker(p.pack.Set, keys, contract.Limits{Own: true}))
 	p.keepFigures(ctx)
+	if err := p.openSQL(); err != nil {
+		return p, err
+	}
+	if err := p.openWorkbench(ctx); err != nil {
+		return p, err
+	}
 	handler, err := p.api()
 	if err != nil {
 		return p, err
@@ -178,9 +187,6 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	p.serve(outside, handler)
 	if inside != nil {
 		p.serve(inside, handler)
-	}
-	if err := p.openSQL(); err != nil {
-		return p, err
 	}
 	if !cfg.unseeded && cfg.does("loader") {
 		if err := p.seed(ctx, checker); err != nil {
@@ -391,7 +397,7 @@ func (p *program) api() (http.Handler, error) {
 	kpis := p.newQueries()
 	projects := portfolio.New(p.warehouse, p.pack.Portfolio, kpis, p.pack.Reference, portfolio.Options{Checker: p.checker})
 	return dashboards.New(dashboards.Config{
-		Gate: p.gate, Audit: p.audit, Settings: p.settings, Replies: p.replies,
+		Gate: p.gate, Audit: p.audit, Settings: p.settings, Replies: p.replies, Workbench: p.workbench,
 		Queries: kpis, Projects: projects,
 		Pack:   facts(p.pack),
 		Events: p.door.Events(), Receipts: p.door.Receipts(), Deliveries: p.door.Deliveries(),

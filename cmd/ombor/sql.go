@@ -148,12 +148,15 @@ func exceptionProblem(text string) error {
 	return problem.New(kind, "%s", e.Message)
 }
 
+// analysts is the analysts' database.
+const analysts = "ombor"
+
 // openSQL opens the governed door for SQL.
 func (p *program) openSQL() error {
 	if !p.config.does("api") {
 		return nil
 	}
-	config := governed.Config{Gate: p.gate, Database: "ombor", Reference: []string{"calendar"}}
+	config := governed.Config{Gate: p.gate, Database: analysts, Reference: []string{"calendar"}}
 	for _, table := range p.pack.Reference.Tables() {
 		config.Reference = append(config.Reference, table, table+"_history")
 	}
@@ -173,6 +176,7 @@ func (p *program) openSQL() error {
 	if err != nil {
 		return err
 	}
+	p.sql = door
 	p.closing(func() error { config.Engine.Client.CloseIdleConnections(); return nil })
 	return p.serveSQL(door)
 }
