@@ -13,6 +13,7 @@ export interface Search extends Partial<Record<(typeof texts)[number], string | 
   from?: string | undefined
   to?: string | undefined
   where?: string[] | undefined
+  since?: string | undefined // a day
   show?: 'table' | undefined
 }
 
@@ -21,11 +22,12 @@ export function readSearch(text: string): Search {
   const one = (name: string) => params.get(name) || undefined
   const from = one('from')
   const to = one('to')
+  const since = one('since')
   const where = params.getAll('where').filter((w) => w.indexOf('=') > 0)
   const search: Search = {
     lang: one('lang'), from: isDay(from) ? from : undefined, to: isDay(to) ? to : undefined,
     ...Object.fromEntries(texts.map((name) => [name, one(name)])), where: where.length ? where : undefined,
-    show: one('show') === 'table' ? 'table' : undefined,
+    since: isDay(since) ? since : undefined, show: one('show') === 'table' ? 'table' : undefined,
   }
   return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as Search
 }

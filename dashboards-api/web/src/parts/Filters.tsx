@@ -1,17 +1,34 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { useId, useState } from 'react'
+import { type ReactNode, useId, useState } from 'react'
 import { get, type Labels, type Table } from '../api/client'
 import { period } from '../format'
 import { choices } from '../period'
 import type { Search } from '../search'
+import { useNarrow } from '../screen'
 import { useVoice } from '../voice'
 import { fill, nameIn, useWords } from '../words'
+import { Dialog } from './Dialog'
 
 // useChange writes parts of the address; undefined takes a part out.
 export function useChange() {
   const navigate = useNavigate()
   return (part: Search) => void navigate({ to: '.', search: (old: Search) => ({ ...old, ...part }), resetScroll: false })
+}
+
+// Filters stand in a row; on a phone in a sheet that a button opens, and which stays open while
+// they are chosen; the button says what is shown.
+export function Filters({ shown, children }: { shown: string; children: ReactNode }) {
+  const words = useWords()
+  const narrow = useNarrow()
+  const [open, show] = useState(false)
+  if (!narrow) return children
+  return (
+    <>
+      <button type="button" aria-expanded={open} onClick={() => show(true)}>{shown} <span aria-hidden="true">▾</span><span className="spoken">{words.filters}</span></button>
+      <Dialog open={open} onClose={() => show(false)} title={words.filters} sheet><div className="filters in-sheet">{children}</div></Dialog>
+    </>
+  )
 }
 
 // PeriodFilter offers whole years, the last twelve months, quarters, and any days.

@@ -18,6 +18,7 @@ export const en = {
   searchPlace: 'A figure, a service, an agency, a region, a project',
   figures: 'Figures',
   notFoundHint: 'The address may be mistyped, or what it named is no more. Press / to search.',
+  filters: 'Period and filters',
   search: 'Search',
   searchAll: 'Search everything',
   searchNone: 'Nothing has “{text}” in its name.',

@@ -19,6 +19,7 @@ export const uz: Words = {
   searchPlace: 'Ko‘rsatkich, xizmat, idora, hudud, loyiha',
   figures: 'Ko‘rsatkichlar',
   notFoundHint: 'Manzilda xato bo‘lishi mumkin yoki u ko‘rsatgan narsa endi yo‘q. Qidirish uchun / tugmasini bosing.',
+  filters: 'Davr va filtrlar',
   search: 'Qidirish',
   searchAll: 'Hammasidan qidirish',
   searchNone: 'Nomida “{text}” bo‘lgan hech narsa topilmadi.',

@@ -1,8 +1,143 @@
+import { Link, useSearch } from '@tanstack/react-router'
+import { useState } from 'react'
+import type { Change, Changes } from '../../api/client'
+import { useMay } from '../../api/me'
+import { useSince } from '../../api/since'
+import type { Voice } from '../../finding'
+import { amount, cellText, day, dayOfMoment, difference, period } from '../../format'
+import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
-import { useWordsOf } from '../../words'
+import { Empty, Skeleton } from '../../parts/States'
+import { useVoice } from '../../voice'
+import { fill, nameIn, useWords, useWordsOf, wordsOf } from '../../words'
+import css from './style.module.css'
 import { words } from './words'
 
+type Said = (typeof words)['en']
+
+const most = 5
+
+// MondayPage is one sheet: what has changed since the reader looked, the five that matter most
+// told in full, each with its owner.
 export default function MondayPage() {
+  const shared = useWords()
   const said = useWordsOf(words)
-  return <Page title={said.title} />
+  const voice = useVoice()
+  const asked = useSearch({ from: '__root__' }).since
+  const write = useChange()
+  const { since, first, changes, query } = useSince(asked)
+  const [copied, setCopied] = useState(false)
+  const from = since ? day(since, voice.language) : ''
+  const changed = changes?.changes.length ?? 0
+  const all = changed + (changes?.unchanged ?? 0)
+  const title = !changes ? said.waiting : fill(changed ? said.title : said.nothing, { n: changed, all, day: from })
+  return (
+    <Page title={title} tab={said.tab} query={query} simulated={changes?.simulated}
+      summary={asked ? said.asked : first ? said.first : fill(said.looked, { day: from })}
+      filters={
+        <label className="filter">
+          <span>{said.since}</span>
+          <input type="date" key={since} defaultValue={since} max={new Date().toISOString().slice(0, 10)} onChange={(event) => event.target.value && write({ since: event.target.value })} />
+        </label>
+      }
+      actions={changed > 0 && (
+        <>
+          <button type="button" onClick={() => print()}>{said.print}</button>
+          <button type="button" onClick={() => void navigator.clipboard.writeText(sheetText(title, changes!, said, voice)).then(() => setCopied(true))}>{copied ? said.copied : said.copy}</button>
+        </>
+      )}
+      waiting={<Skeleton rows={5} kind="row" />}>
+      {changes && (changed === 0 ? <Nothing all={all} /> : (
+        <div className={css.sheet}>
+          <section aria-labelledby="five">
+            <h2 id="five">{said.five}</h2>
+            <ol className={css.five}>{changes.changes.slice(0, most).map((c) => <Told key={c.kpi} change={c} changes={changes} />)}</ol>
+          </section>
+          {changed > most && (
+            <section aria-labelledby="rest" className={css.rest}>
+              <h2 id="rest">{said.rest}</h2>
+              <ul>
+                {changes.changes.slice(most).map((c) => (
+                  <li key={c.kpi}><Link to="/kpis/$id" params={{ id: c.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(c.title, voice.language, c.kpi)}</Link> <span className="number">{step(c, said, voice)}</span></li>
+                ))}
+              </ul>
+            </section>
+          )}
+          <p className="caption">{fill(said.sheet, {
+            period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language),
+            through: changes.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData,
+          })}</p>
+        </div>
+      ))}
+    </Page>
+  )
+}
+
+function Told({ change, changes }: { change: Change; changes: Changes }) {
+  const said = useWordsOf(words)
+  const voice = useVoice()
+  const judged = change.trend === 'better' || change.trend === 'worse' ? said[change.trend] : ''
+  return (
+    <li>
+      <div>
+        <h3><Link to="/kpis/$id" params={{ id: change.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(change.title, voice.language, change.kpi)}</Link></h3>
+        {reasons(change, said, voice).map((reason) => <p key={reason}>{reason}</p>)}
+        <p className={css.owner}>{said.owner}: <b>{nameIn(changes.owners[change.owner], voice.language, change.owner)}</b></p>
+      </div>
+      <p className={css.figures}>
+        <span className="figure">{change.now ? cellText(change.now, change.unit, voice.language, voice.labels) : '—'}</span>
+        <span className={judged ? css[change.trend] : undefined}>{moved(change, voice)}{judged && ` · ${judged}`}</span>
+        <span>{step(change, said, voice)}</span>
+      </p>
+    </li>
+  )
+}
+
+const measured = (cell: Change['now']) => cell !== null && cell.value !== null
+
+function moved(change: Change, voice: Voice): string {
+  if (!change.difference) return ''
+  return `${change.difference > 0 ? '↗ +' : '↘ −'}${difference(change.difference, change.unit, voice.language, voice.labels)}`
+}
+
+// step is the figure as it was known and as it is known now.
+function step(change: Change, said: Said, voice: Voice): string {
+  const text = (cell: Change['now']) => (cell ? cellText(cell, change.unit, voice.language, voice.labels) : '—')
+  if (!measured(change.was) && measured(change.now)) return fill(said.newFigure, { now: text(change.now) })
+  return fill(said.was, { was: text(change.was), now: text(change.now) })
+}
+
+// reasons are what is known of why: a target's verdict, months that have another figure, rows
+// that came late or were taken back.
+function reasons(change: Change, said: Said, voice: Voice): string[] {
+  const shared = wordsOf(voice.language)
+  const list: string[] = change.targets.map((t) => fill(said.verdict, { wording: t.wording, status: shared.status[t.status], was: shared.status[t.was as keyof typeof shared.status] ?? t.was }))
+  const known = change.settled.filter((r) => r.was !== null)
+  if (known.length) {
+    const value = (v: number | null, state: string) => (v === null ? (shared.state[state as keyof typeof shared.state] ?? state) : amount(v, change.unit, voice.language, voice.labels))
+    const told = known.slice(-2).map((r) => fill(said.month, { period: period(r.period, voice.language), was: value(r.was, r.was_state), now: value(r.now, r.now_state) }))
+    if (known.length > told.length) told.push(fill(said.more, { n: known.length - told.length }))
+    list.push(fill(said.months, { n: known.length, list: told.join(', ') }) + '.')
+  }
+  const rows = [change.late && fill(said.late, { n: change.late }), change.corrected && fill(said.corrected, { n: change.corrected })].filter(Boolean)
+  if (rows.length) list.push(rows.join('. ') + '.')
+  return list
+}
+
+// sheetText is the sheet as it is read aloud or sent.
+function sheetText(title: string, changes: Changes, said: Said, voice: Voice): string {
+  const lines = changes.changes.slice(0, most).map((c, i) =>
+    [`${i + 1}. ${nameIn(c.title, voice.language, c.kpi)}: ${step(c, said, voice)}.`, ...reasons(c, said, voice), `${said.owner}: ${nameIn(changes.owners[c.owner], voice.language, c.owner)}.`].join(' '))
+  const simulated = changes.simulated ? [wordsOf(voice.language).simulated] : []
+  return [title + '.', ...lines, ...simulated].join('\n')
+}
+
+function Nothing({ all }: { all: number }) {
+  const said = useWordsOf(words)
+  const may = useMay()
+  return (
+    <Empty title={fill(said.steady, { all })}>
+      <p>{said.whoElse} {may('GET /v1/quality') ? <Link to="/quality" search={({ lang }) => ({ lang })}>{said.quality}</Link> : said.quality}</p>
+    </Empty>
+  )
 }

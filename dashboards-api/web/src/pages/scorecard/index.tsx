@@ -1,48 +1,49 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
-import { useEffect } from 'react'
-import { address, get, type Scorecard, type ScorecardRow } from '../../api/client'
-import { Figure, gapText, Spark, Status, TargetBar, TargetLine } from '../../parts/Figures'
-import { PeriodFilter, RegionFilter } from '../../parts/Filters'
-import { Failure, SimulatedNotice, Skeleton } from '../../parts/States'
-import { changeText, coverageText } from '../../finding'
-import { day, dayOfMoment, isoDayOfMoment, period, shortDay } from '../../format'
+import { useMemo } from 'react'
+import { address, get, type HeldTarget, type Scorecard, type ScorecardRow } from '../../api/client'
+import { useSince } from '../../api/since'
+import { boundText, changeText, coverageText } from '../../finding'
+import { day, dayOfMoment, difference, isoDayOfMoment, period, shortDay } from '../../format'
+import { Figure, gapText, Spark, Status, TargetBar } from '../../parts/Figures'
+import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filters'
+import { Page } from '../../parts/Page'
+import { Empty, Skeleton } from '../../parts/States'
+import { isDay } from '../../period'
 import { useVoice } from '../../voice'
-import { fill, nameIn, useWords } from '../../words'
+import { fill, nameIn, useWords, useWordsOf } from '../../words'
+import css from './style.module.css'
+import { words } from './words'
 
+// ScorecardPage is what is opened first: the targets as cards, then every figure by the system
+// that it comes from.
 export default function ScorecardPage() {
-  const words = useWords()
+  const shared = useWords()
+  const said = useWordsOf(words)
   const voice = useVoice()
   const { from, to, where } = useSearch({ from: '__root__' })
-  const question = { from, to, where }
+  const question = { from, to, where, lang: voice.language }
   const card = useQuery({
     queryKey: ['scorecard', question],
     queryFn: ({ signal }) => get<Scorecard>(address('/v1/scorecard', question), signal),
     placeholderData: keepPreviousData,
   })
-  useEffect(() => {
-    document.title = `${words.scorecard} · Ombor`
-  }, [words])
   const data = card.data
   const through = reach(data)
-  const shown = data && (data.from || data.to) ? period(`${data.from ?? ''}/${data.to ?? ''}`, voice.language) : words.latest
+  const shown = data && (data.from || data.to) ? period(`${data.from ?? ''}/${data.to ?? ''}`, voice.language) : shared.latest
+  const held = (data?.rows ?? []).flatMap((row) => askedOf(row) ?? [])
+  const title = held.length ? fill(said.finding, { n: held.filter((t) => t.status === 'reached').length, all: held.length }) : data ? said.noTargets : said.title
   return (
-    <div className={card.isPlaceholderData ? 'page refreshing' : 'page'} aria-busy={card.isFetching}>
-      <div className="page-head">
-        <div>
-          <h1>{words.scorecard}</h1>
-          {data && <Summary card={data} shown={shown} />}
-        </div>
-        <div className="filters">
-          <PeriodFilter from={from} to={to} through={through ? isoDayOfMoment(through, voice.zone) : new Date().toISOString().slice(0, 10)} open={from || to ? words.latest : shown} />
+    <Page title={title} tab={said.title} query={card} simulated={data?.simulated} summary={data && <Summary card={data} held={held} shown={shown} />}
+      filters={
+        <Filters shown={shown}>
+          <PeriodFilter from={from} to={to} through={through ? isoDayOfMoment(through, voice.zone) : new Date().toISOString().slice(0, 10)} open={from || to ? shared.latest : shown} />
           <RegionFilter where={where} />
-        </div>
-      </div>
-      {data?.simulated && <SimulatedNotice />}
-      {card.isPending && <><Skeleton rows={4} kind="card" /><Skeleton rows={8} kind="row" /></>}
-      {card.isError && <Failure error={card.error} again={() => void card.refetch()} />}
-      {data && !card.isError && <Rows card={data} />}
-    </div>
+        </Filters>
+      }
+      waiting={<><Skeleton rows={4} kind="card" /><Skeleton rows={8} kind="row" /></>}>
+      {data && <Rows card={data} />}
+    </Page>
   )
 }
 
@@ -56,53 +57,95 @@ function reach(card: Scorecard | undefined): string | null {
   return days.length ? days.reduce((a, b) => (Date.parse(a) > Date.parse(b) ? a : b)) : (card?.data_through ?? null)
 }
 
-function Summary({ card, shown }: { card: Scorecard; shown: string }) {
-  const words = useWords()
+const order: HeldTarget['status'][] = ['missed', 'off_course', 'at_risk', 'on_course', 'open', 'unmeasured']
+
+// Summary says how the targets stand that are not reached, how much has changed since the
+// reader looked, and how far the data reach.
+function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; shown: string }) {
+  const shared = useWords()
+  const said = useWordsOf(words)
   const voice = useVoice()
-  const held = card.rows.flatMap((row) => askedOf(row) ?? [])
-  const reached = held.filter((t) => t.status === 'reached').length
-  const parts = [shown]
-  if (held.length) parts.push(fill(words.targetsReached, { n: reached, all: held.length }))
+  const { since, changes } = useSince()
   const through = reach(card)
-  parts.push(through ? fill(words.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : words.noData)
-  return <p className="summary">{parts.join(' · ')}</p>
+  const parts = order.map((status) => ({ status, n: held.filter((t) => t.status === status).length })).filter((p) => p.n > 0)
+  return (
+    <ul className={css.summary}>
+      <li>{shown}</li>
+      {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
+      <li>{through ? fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.noData}</li>
+      {changes && since && (
+        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(said.moved, { day: shortDay(since, voice.language), n: changes.changes.length })}</Link></li>
+      )}
+    </ul>
+  )
+}
+
+const kinds = {
+  all: () => true,
+  worse: (row: ScorecardRow) => row.trend === 'worse',
+  better: (row: ScorecardRow) => row.trend === 'better',
+  silent: (row: ScorecardRow) => !row.cell || (row.cell.state !== 'value' && row.cell.state !== 'zero'),
 }
 
 function Rows({ card }: { card: Scorecard }) {
-  const words = useWords()
+  const shared = useWords()
+  const said = useWordsOf(words)
   const voice = useVoice()
+  const { view } = useSearch({ from: '__root__' })
+  const change = useChange()
+  const kind = view !== undefined && view in kinds ? (view as keyof typeof kinds) : 'all'
+  const groups = useMemo(() => grouped(card.rows.filter(kinds[kind]), voice.labels, voice.language, shared.otherGroup), [card, kind, voice, shared])
   const aimed = card.rows.filter(askedOf)
-  const rest = card.rows.filter((row) => !askedOf(row))
-  const groups = new Map<string, ScorecardRow[]>()
-  for (const row of rest) groups.set(row.group, [...(groups.get(row.group) ?? []), row])
-  const nothing = card.rows.every((row) => row.cell?.state === 'not_provided')
-  if (card.rows.length === 0 || nothing) return <Empty card={card} />
+  if (card.rows.length === 0 || card.rows.every((row) => row.cell?.state === 'not_provided')) return <Nothing card={card} />
   return (
     <>
       {aimed.length > 0 && (
         <section aria-labelledby="targets">
-          <h2 id="targets">{words.targets}</h2>
-          <ul className="cards">{aimed.map((row) => <li key={row.kpi}><TargetCard row={row} card={card} /></li>)}</ul>
+          <h2 id="targets">{shared.targets}</h2>
+          <ul className={css.cards}>{aimed.map((row) => <li key={row.kpi}><TargetCard row={row} card={card} /></li>)}</ul>
         </section>
       )}
-      {groups.size > 0 && (
-        <table className="rows">
-          <thead>
-            <tr>
-              <th scope="col">{words.figure}</th><th scope="col" className="number">{words.value}</th><th scope="col">{words.trend}</th>
-              <th scope="col">{words.change}</th><th scope="col">{words.dataAsOf}</th><th scope="col">{words.owner}</th>
-            </tr>
-          </thead>
-          {[...groups].map(([group, rows]) => (
-            <tbody key={group}>
-              <tr className="group-name"><th scope="rowgroup" colSpan={6}>{voice.labels[`group.${group}`] ?? (group || words.otherGroup)}</th></tr>
-              {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
-            </tbody>
-          ))}
-        </table>
-      )}
+      <section aria-labelledby="figures">
+        <div className="section-head">
+          <h2 id="figures">{shared.figures}</h2>
+          <div className="choice" role="group" aria-label={said.show}>
+            {(Object.keys(kinds) as (keyof typeof kinds)[]).map((k) => (
+              <button key={k} type="button" aria-pressed={k === kind} onClick={() => change({ view: k === 'all' ? undefined : k })}>{said[k]} <span className="count">{card.rows.filter(kinds[k]).length}</span></button>
+            ))}
+          </div>
+        </div>
+        {groups.length === 0 ? <Empty title={said.none} /> : (
+          <table className={css.rows}>
+            <thead>
+              <tr>
+                <th scope="col">{said.figure}</th><th scope="col" className="number">{said.value}</th><th scope="col">{said.trend}</th>
+                <th scope="col">{said.change}</th><th scope="col">{said.asked}</th><th scope="col">{said.owner}</th>
+              </tr>
+            </thead>
+            {groups.map(({ group, name, rows }) => (
+              <tbody key={group}>
+                <tr className={css.group}><th scope="rowgroup" colSpan={6}>{name}</th></tr>
+                {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
+              </tbody>
+            ))}
+          </table>
+        )}
+      </section>
     </>
   )
+}
+
+interface Group { group: string; name: string; rows: ScorecardRow[] }
+
+// grouped are the systems with what an act asks of first, the largest first, then the others
+// by name.
+function grouped(rows: ScorecardRow[], labels: Record<string, string>, language: string, other: string): Group[] {
+  const groups = new Map<string, ScorecardRow[]>()
+  for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row])
+  const aimed = (g: Group) => g.rows.filter(askedOf).length > 0
+  return [...groups]
+    .map(([group, all]): Group => ({ group, name: labels[`group.${group}`] ?? (group || other), rows: [...all].sort((a, b) => Number(askedOf(b) !== undefined) - Number(askedOf(a) !== undefined)) }))
+    .sort((a, b) => Number(aimed(b)) - Number(aimed(a)) || (aimed(a) ? b.rows.length - a.rows.length : 0) || a.name.localeCompare(b.name, language))
 }
 
 // Name leads to the KPI's page for the same days, so that it shows the same figure.
@@ -118,67 +161,103 @@ function Name({ row, card }: { row: ScorecardRow; card: Scorecard }) {
 // Trust says how far the data behind a figure reach, who is missing, and whether
 // they were simulated when not all figures of the page were.
 function Trust({ row, card }: { row: ScorecardRow; card: Scorecard }) {
-  const words = useWords()
+  const shared = useWords()
   const voice = useVoice()
   const coverage = coverageText(row.cell?.coverage ?? null, voice)
   return (
-    <span className="trust">
-      {row.data_through ? <span className="spoken">{words.dataAsOf}: </span> : null}
-      {row.data_through ? shortDay(isoDayOfMoment(row.data_through, voice.zone), voice.language) : words.noData}
+    <span className={css.trust}>
+      {row.data_through ? <span className="spoken">{shared.dataAsOf}: </span> : null}
+      {row.data_through ? shortDay(isoDayOfMoment(row.data_through, voice.zone), voice.language) : shared.noData}
       {coverage && <span> · {coverage}</span>}
-      {row.simulated && !card.simulated && <span> · {words.simulatedShort}</span>}
+      {row.simulated && !card.simulated && <span> · {shared.simulatedShort}</span>}
     </span>
   )
 }
 
 function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
-  const words = useWords()
-  const { language } = useVoice()
+  const shared = useWords()
+  const voice = useVoice()
   const target = askedOf(row)!
   return (
-    <article className="card target-card">
-      <div className="top"><h3><Name row={row} card={card} /></h3><Status target={target} /></div>
-      {!row.cell ? <p className="problem">{words.cannotCompute}: {row.problem}</p> : (
+    <article className={css.card}>
+      <header><h3><Name row={row} card={card} /></h3><Status target={target} /></header>
+      {!row.cell ? <p className="problem">{shared.cannotCompute}: {row.problem}</p> : (
         <>
-          <div className="big"><Figure cell={row.cell} unit={row.unit} /><TargetLine target={target} unit={row.unit} /></div>
+          <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${target.act}: ${target.wording}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
           <TargetBar cell={row.cell} target={target} />
-          <div className="under">
+          <div className={css.under}>
             <Spark cells={row.months} unit={row.unit} bound={target.value ?? undefined} />
-            <span className="gap">
-              {gapText(target, row.unit, language, words)}
-              <span className="due">{target.due && target.due_stated ? fill(words.due, { day: day(target.due, language) }) : words.dueNotStated}</span>
-            </span>
+            <p>
+              {target.words || gapText(target, row.unit, voice.language, shared)}
+              <span>{target.due && target.due_stated ? fill(shared.due, { day: day(target.due, voice.language) }) : shared.dueNotStated}</span>
+            </p>
           </div>
         </>
       )}
-      <p className="foot"><span>{nameIn(card.owners[row.owner], language, row.owner)}</span><Trust row={row} card={card} /></p>
+      <footer><span>{nameIn(card.owners[row.owner], voice.language, row.owner)}</span><Trust row={row} card={card} /></footer>
     </article>
   )
 }
 
-function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
-  const words = useWords()
+// brief is a period where room is scarce.
+const brief = (text: string, language: string) => (isDay(text) ? shortDay(text, language) : period(text, language))
+
+// Moved is by how much a figure changed, which way, and whether that is good.
+function Moved({ row }: { row: ScorecardRow }) {
+  const said = useWordsOf(words)
   const voice = useVoice()
+  const change = row.cell?.comparison?.difference
+  if (!row.cell || change == null) return null
+  if (change === 0) return <span className={css.before}>{changeText(row.cell, row.unit, voice)}</span>
+  const judged = row.trend === 'better' ? said.isBetter : row.trend === 'worse' ? said.isWorse : ''
+  return (
+    <span className={`${css.moved} ${row.trend === 'better' || row.trend === 'worse' ? css[row.trend] : ''}`}>
+      <span><span aria-hidden="true">{change > 0 ? '↗' : '↘'}</span> {change > 0 ? '+' : '−'}{difference(change, row.unit, voice.language, voice.labels)}</span>
+      <span className={css.before}>{[judged, fill(said.against, { before: brief(row.cell.comparison!.period, voice.language) })].filter(Boolean).join(', ')}</span>
+    </span>
+  )
+}
+
+// Asked is what was published of a figure: its target with how it stands, else a result or a
+// claim with whether the figure bears it out.
+function Asked({ row }: { row: ScorecardRow }) {
+  const shared = useWords()
+  const said = useWordsOf(words)
+  const voice = useVoice()
+  const one = askedOf(row) ?? row.targets.find((t) => t.value !== null) ?? row.targets[0]
+  if (!one) return null
+  return (
+    <span className={css.published} title={`${one.act}: ${one.wording}`}>
+      <span>{shared.kinds[one.kind]}: {boundText(one, row.unit, voice)}</span>
+      {one.kind === 'target' ? <Status target={one} /> : one.holds !== null && <span className={css.before}><span aria-hidden="true">{one.holds ? '✓' : '≠'}</span> {one.holds ? said.holds : said.fails}</span>}
+    </span>
+  )
+}
+
+function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
+  const shared = useWords()
+  const { language } = useVoice()
+  const owner = nameIn(card.owners[row.owner], language, row.owner)
   return (
     <tr>
       <th scope="row"><Name row={row} card={card} /></th>
-      <td className="number">{!row.cell ? <span className="problem" title={row.problem}>{words.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
-      <td className="trend"><Spark cells={row.months} unit={row.unit} /></td>
-      <td className="change">{row.cell && changeText(row.cell, row.unit, voice)}</td>
-      <td><Trust row={row} card={card} /></td>
-      <td className="owner">{nameIn(card.owners[row.owner], voice.language, row.owner)}</td>
+      <td className="number">{!row.cell ? <span className="problem" title={row.problem}>{shared.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
+      <td className={css.trend}><Spark cells={row.months} unit={row.unit} bound={askedOf(row)?.value ?? undefined} /></td>
+      <td><Moved row={row} /></td>
+      <td><Asked row={row} /></td>
+      <td className={css.owner}><span title={owner}>{owner}</span><Trust row={row} card={card} /></td>
     </tr>
   )
 }
 
-function Empty({ card }: { card: Scorecard }) {
-  const words = useWords()
+function Nothing({ card }: { card: Scorecard }) {
+  const shared = useWords()
   const voice = useVoice()
+  const through = reach(card)
   return (
-    <section className="empty">
-      <h2>{words.emptyTitle}</h2>
-      <p>{reach(card) ? fill(words.emptyHint, { day: dayOfMoment(reach(card)!, voice.zone, voice.language) }) : words.emptyFresh}</p>
-      <p><a href="/docs">{words.documentation}</a></p>
-    </section>
+    <Empty title={shared.emptyTitle}>
+      <p>{through ? fill(shared.emptyHint, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.emptyFresh}</p>
+      <p><a href="/docs">{shared.documentation}</a></p>
+    </Empty>
   )
 }
