@@ -552,6 +552,6 @@ func (l *lines) write(line any) {
 
 // Rows that analysts take away are for people inside.
 const (
-	markHeader   = "X-Ombor-Mark"
+	markHeader   = "X-Ombor-Class"
 	internalMark = "internal"
 )

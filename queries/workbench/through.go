@@ -94,6 +94,9 @@ func (t *Through) Ask(ctx context.Context, p *access.Principal, s Statement) (io
 		t.Door.Serve(a, r, p)
 	}()
 	answer := &asked{from: reader, cancel: cancel}
+	if s.Progress != nil && t.Progress != nil && p.Scope() == (access.Scope{}) { // what was read of others' rows is not an agency's
+		answer.watched = t.watch(ctx, values.Get("query_id"), s.Progress)
+	}
 	<-a.begun
 	if a.status != http.StatusOK {
 		defer answer.Close()
@@ -112,9 +115,6 @@ func (t *Through) Ask(ctx context.Context, p *access.Principal, s Statement) (io
 	}
 	if tag := a.header.Get("X-ClickHouse-Exception-Tag"); tag != "" {
 		answer.mark = []byte("\r\n__exception__\r\n" + tag + "\r\n")
-	}
-	if s.Progress != nil && t.Progress != nil && p.Scope() == (access.Scope{}) { // what was read of others' rows is not an agency's
-		answer.watched = t.watch(ctx, values.Get("query_id"), s.Progress)
 	}
 	return answer, nil
 }
