@@ -18,6 +18,16 @@ export type Changes = Schemas['Changes']
 export type Change = Schemas['Change']
 export type Targets = Schemas['Targets']
 export type Published = Schemas['Published']
+export type WorkbenchSchema = Schemas['WorkbenchSchema']
+export type SavedQuery = Schemas['SavedQuery']
+export type SavedQueries = Schemas['SavedQueries']
+export type QueryToSave = Schemas['QueryToSave']
+export type Run = Schemas['Run']
+export type Runs = Schemas['Runs']
+export type RunLine = Schemas['RunLine']
+export type RunEnd = Schemas['RunEnd']
+export type RunColumn = Schemas['RunColumn']
+export type Estimate = Schemas['Estimate']
 export type ProjectList = Schemas['Projects']
 
 // ApiError carries what the server said about a request that failed; status 0 is a
@@ -33,15 +43,26 @@ export class ApiError extends Error {
   }
 }
 
-export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+// get reads the JSON answer of a path.
+export const get = async <T>(path: string, signal?: AbortSignal): Promise<T> =>
+  (await (await ask(path, { headers: { Accept: 'application/json' } }, signal)).json()) as T
+
+// send sends a body to be done, and reads the JSON answer; undefined when there is none.
+export async function send<T = undefined>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await ask(path, { method, ...(body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }) }, signal)
+  return (response.status === 204 ? undefined : await response.json()) as T
+}
+
+// ask is fetch whose answer is one of success; anything else is an ApiError.
+export async function ask(path: string, request: RequestInit, signal?: AbortSignal): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(path, { headers: { Accept: 'application/json' }, ...(signal ? { signal } : {}) })
+    response = await fetch(path, { ...request, ...(signal ? { signal } : {}) })
   } catch (cause) {
     if (signal?.aborted) throw cause
     throw new ApiError(0, '')
   }
-  if (response.ok) return (await response.json()) as T
+  if (response.ok) return response
   let problem: Partial<Problem> = {}
   try {
     problem = (await response.json()) as Problem
