@@ -12,7 +12,7 @@ type kind int
 const (
 	isQuery    kind = iota // SELECT, WITH, FROM or an opening parenthesis
 	isExplain              // EXPLAIN [kind] [option = n, …] query
-	isShow                 // SHOW DATABASES, SHOW TABLES [FROM database] [LIKE pattern]
+	isShow                 // SHOW DATABASES, EXISTS DATABASE, SHOW TABLES [FROM database] [LIKE pattern]
 	isDescribe             // DESCRIBE, SHOW CREATE, SHOW COLUMNS and EXISTS of one table
 	isUse                  // USE database
 	isSet                  // SET name = value, …
@@ -364,6 +364,9 @@ func (r *reader) classify() error {
 		return r.show()
 	case r.word(0, "DESCRIBE", "DESC"):
 		return r.describe(1, "TABLE")
+	case r.word(0, "EXISTS") && r.word(1, "DATABASE") && len(r.tokens) == 3 && r.tokens[2].kind != symbol && r.tokens[2].kind != text:
+		s.kind, s.database = isShow, r.of(2)
+		return nil
 	case r.word(0, "EXISTS"):
 		return r.describe(1, "TABLE", "VIEW")
 	case r.word(0, "SHOW") && r.word(1, "CREATE"):
