@@ -87,7 +87,7 @@ export function boundText(target: Pick<HeldTarget | Target, 'comparator' | 'valu
 export function coverageText(coverage: Values['coverage'], voice: Voice): string {
   if (!coverage || coverage.expected < 2) return '' // of one source there is no part
   const text = fill(wordsOf(voice.language).coverageOf, { n: number(coverage.covered, voice.language), all: number(coverage.expected, voice.language) })
-  return coverage.missing?.length ? `${text}, ${fill(wordsOf(voice.language).without, { names: coverage.missing.join(', ') })}` : text
+  return coverage.missing?.length ? `${text}, ${fill(wordsOf(voice.language).without, { names: coverage.missing.map((name) => (coverage.weights?.[name] ? `${name} (${number(coverage.weights[name], voice.language, 0)}\u00a0%)` : name)).join(', ') })}` : text
 }
 
 // sentence tells a figure so that it can be read aloud: value, period, parts,
@@ -106,7 +106,8 @@ export function sentence(whole: Values, targets: Target[], voice: Voice): string
   const asked = targets.find((t) => t.kind === 'target' && Object.keys(t.where).length === 0)
   const out = [first + '.', asked ? fill(words.sentenceTarget, { target: boundText(asked, whole.unit, voice), act: asked.act }) : words.noTarget]
   if (whole.data_through) {
-    const coverage = coverageText(cell.coverage ?? whole.coverage, voice)
+    // The coverage of a stock speaks of its rows, not of who reported.
+    const coverage = whole.basis === 'stock' ? '' : coverageText(cell.coverage ?? whole.coverage, voice)
     out.push(fill(words.through, { day: dayOfMoment(whole.data_through, voice.zone, voice.language) }) + (coverage ? `; ${coverage}` : '') + '.')
   }
   if (cell.open) out.push(words.openLong)

@@ -86,7 +86,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
           </tbody>
         </table>
       </div>
-      {parts.length > most && <p className="caption">{fill(words.tooMany, { shown: most, all: parts.length })}</p>}
+      {parts.length > most && <p className="caption most">{fill(words.tooMany, { shown: most, all: parts.length })}</p>}
     </>
   )
 }
@@ -107,13 +107,14 @@ export function drawBars(parts: Part[], say: (cell: Cell) => string, average: nu
   const [left, right, row] = [380, 1020, 30]
   const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)
   const out = [hatch(c)]
+  const labels: string[] = []
   shown.forEach(({ name, cell }, i) => {
     const y = i * row
     out.push(text(left - 14, y + 20, name.length > 42 ? name.slice(0, 41) + '…' : name, 16, c.ink, 'text-anchor="end"'))
     if (measured(cell)) {
       const from = x(Math.min(cell.value!, 0))
       out.push(`<rect x="${from}" y="${y + 5}" width="${Math.max(x(Math.abs(cell.value!) + low) - left, 1.5)}" height="20" fill="${c.bar}"/>`)
-      out.push(text(x(Math.max(cell.value!, 0)) + 10, y + 20, say(cell), 16, c.ink))
+      labels.push(text(x(Math.max(cell.value!, 0)) + 10, y + 20, say(cell), 16, c.ink, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
     } else {
       if (cell.state === 'not_provided') out.push(`<rect x="${left}" y="${y + 5}" width="${right - left}" height="20" fill="url(#hatch)"/>`)
       out.push(text(left + (cell.state === 'suppressed' ? 30 : 10), y + 20, say(cell), 15, c.muted, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
@@ -123,5 +124,5 @@ export function drawBars(parts: Part[], say: (cell: Cell) => string, average: nu
   const height = shown.length * row
   out.push(`<line x1="${x(0)}" x2="${x(0)}" y1="0" y2="${height}" stroke="${c.ink}"/>`)
   if (average !== undefined) out.push(`<line x1="${x(average)}" x2="${x(average)}" y1="0" y2="${height}" stroke="${c.ink}" stroke-dasharray="2 3"/>`)
-  return { svg: out.join(''), height: Math.min(width * 3, height) }
+  return { svg: out.join('') + labels.join(''), height: Math.min(width * 3, height) }
 }

@@ -12,7 +12,7 @@ import { axis } from './scale'
 import './charts.css'
 import { type Flag, flags, gaps, parts, steps } from './line'
 import { type Palette, usePalette } from './palette'
-import { type Drawn, width } from './picture'
+import { type Drawn, family, margin, width } from './picture'
 import { measured } from './states'
 import { wasText } from './was'
 import { chartWords, type ChartWords, words as allWords } from './words'
@@ -42,6 +42,7 @@ export default function Line({ shown, label }: { shown: Shown; label: string }) 
     const made = init(element, null, { renderer: 'svg' })
     chart.current = made
     const watch = new ResizeObserver(() => {
+      if (element.clientWidth === 0) return // hidden: it keeps what it has
       made.resize()
       setNarrow(element.clientWidth < 560)
     })
@@ -78,14 +79,12 @@ export default function Line({ shown, label }: { shown: Shown; label: string }) 
 // drawLine is the same line for a file.
 export function drawLine(shown: Shown, voice: Voice, colours: Palette): Drawn {
   const height = 520
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height })
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width: width - 2 * margin, height })
   chart.setOption(optionOf(shown, voice, chartWords(voice.language), colours, false, 16))
   const svg = chart.renderToSVGString()
   chart.dispose()
-  return { svg, height }
+  return { svg: `<g transform="translate(${margin} 0)">${svg}</g>`, height }
 }
-
-const family = 'Inter Variable, system-ui, sans-serif'
 
 function optionOf({ values, targets, versions }: Shown, voice: Voice, said: ChartWords, c: Palette, narrow: boolean, size: number): EChartsCoreOption {
   const words = wordsOf(voice.language)
@@ -104,7 +103,6 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   const place = lastAt > 0 && (cells[lastAt]!.value ?? 0) < Math.max(...around(lastAt)) ? 'bottom' : 'top'
   const fromZero = values.unit !== 'percent' && values.unit !== 'ratio'
   const scale = axis([...cells.flatMap((cell) => (measured(cell) ? [cell.value!] : [])), ...before.filter((v) => v !== null), ...asked.filter((v) => v !== null)], narrow ? 4 : 6, fromZero)
-  const beforeAt = before.findLastIndex((v) => v !== null)
   const named = (at: number, label: string, colour: string, more: object = {}) => ({
     show: true, position: 'top', align: at < cells.length / 3 ? 'left' : at > (cells.length * 2) / 3 ? 'right' : 'center',
     formatter: label, color: colour, fontFamily: family, fontSize: size, ...more,
@@ -126,18 +124,19 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
       lineStyle: { color: c.accent, width: 2, type: [2, 4], opacity: 0.75 }, itemStyle: { color: c.accent },
     },
   ]
-  if (beforeAt >= 0) {
+  const beforeAt = before.findIndex((v) => v !== null)
+  if (before.filter((v) => v !== null).length > 1) {
     series.push({
       type: 'line', connectNulls: false, symbolSize: 0.1, z: 2, silent: true, lineStyle: { color: c.muted, width: 1.5, type: 'dashed' }, itemStyle: { color: c.muted },
-      data: labelled(before, before.findIndex((v) => v !== null), named(0, comparedWith(values.compare, said), c.muted, { position: 'bottom' })),
+      data: labelled(before, beforeAt, named(beforeAt, comparedWith(values.compare, said), c.muted, { position: 'bottom' })),
     })
   }
   if (target) {
     const at = asked.findIndex((v) => v !== null)
     const below = cells.some((cell, i) => measured(cell) && i >= at && i < at + cells.length / 3 && cell.value! >= target.value!)
     series.push({
-      type: 'line', step: 'middle', symbolSize: 0.1, z: 1, silent: true, lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off },
-      data: labelled(asked, at, named(0, `${words.target}: ${boundText(target, values.unit, voice)}`, c.off, { position: below ? 'bottom' : 'top' })),
+      type: 'line', step: 'end', symbolSize: 0.1, z: 1, silent: true, lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off },
+      data: labelled(asked, at, named(at, `${words.target}: ${boundText(target, values.unit, voice)}`, c.off, { position: below ? 'bottom' : 'top', align: at < cells.length / 2 ? 'left' : 'right', offset: [at < cells.length / 2 ? 6 : -6, 0] })),
     })
   }
   const marks = (data: [string, number][], more: object) => data.length && series.push({ type: 'scatter', data, silent: true, z: 5, ...more })
@@ -158,7 +157,7 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
     textStyle: { fontFamily: family },
     xAxis: {
       type: 'category', data: cells.map((cell) => cell.period), boundaryGap: cells.length < 2, axisTick: { show: false },
-      axisLine: { lineStyle: { color: c.line } }, axisLabel: { ...font, hideOverlap: true, formatter: (p: string) => tick(p, voice.language, cells.length > 18) },
+      axisLine: { lineStyle: { color: c.line } }, axisLabel: { ...font, margin: 0.9 * size, hideOverlap: true, formatter: (p: string) => tick(p, voice.language, cells.length > 18) },
     },
     yAxis: {
       type: 'value', min: scale.low, max: scale.high, interval: scale.step,
@@ -187,7 +186,7 @@ function flagMarks(list: Flag[], cells: number, said: ChartWords, c: Palette, la
       return {
         xAxis: at,
         label: {
-          show: true, position: 'end', distance: 2 + (rows.length - 1 - row) * 1.5 * size, color: c.muted, fontFamily: family, fontSize: size - 0.5,
+          show: true, position: 'end', distance: 5 + (rows.length - 1 - row) * 1.5 * size, color: c.muted, fontFamily: family, fontSize: size - 0.5,
           align: at < cells / 3 ? 'left' : at > (cells * 2) / 3 ? 'right' : 'center', formatter: `⚑ ${words.join(' · ')}`,
         },
       }

@@ -15,8 +15,8 @@ export interface Around {
 }
 
 export const width = 1200
-const margin = 40
-export const family = "'Inter Variable', Inter, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
+export const margin = 40
+export const family = 'Inter Variable, Inter, Segoe UI, Roboto, Liberation Sans, Arial, sans-serif'
 
 const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 export const escape = (text: string) => text.replace(/[&<>"]/g, (c) => entities[c]!)
@@ -55,7 +55,7 @@ export function picture(drawn: Drawn, around: Around, c: Palette): string {
   y += drawn.height + 16
   say(around.source, 15, c.muted)
   const height = Math.ceil(y + margin)
-  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(around.title)}" font-family="${escape(family)}">` +
+  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(around.title)}" font-family="${family}">` +
     `<rect width="${width}" height="${height}" fill="${c.surface}"/>${out.join('')}</svg>`
 }
 

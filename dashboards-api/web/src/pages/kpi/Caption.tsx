@@ -11,7 +11,7 @@ export function captionOf(values: Values, voice: Voice): string {
   return [
     values.definition.source && `${words.source}: ${values.definition.source}`,
     values.data_through ? fill(words.through, { day: dayOfMoment(values.data_through, voice.zone, voice.language) }) : words.noData,
-    coverageText(values.coverage, voice),
+    values.basis === 'stock' ? '' : coverageText(values.coverage, voice), // of a stock it speaks of rows, not of senders
     values.cells.some((c) => c.open) && words.openLong.replace(/\.$/, ''),
     values.simulated && words.simulatedShort,
   ].filter(Boolean).join(' · ')

@@ -5,6 +5,7 @@ import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { gapText } from '../../parts/Figures'
 import { type Gap, useKpi } from './question'
+import style from './style.module.css'
 import { words as allWords } from './words'
 
 const shownAtFirst = 10
@@ -25,7 +26,7 @@ export function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap }) {
   const byCases = gap.entries.some((e) => e.missing !== null && e.missing !== 1)
   const dimension = kpi.dimensions.find((d) => d.name === gap.by)
   return (
-    <section aria-labelledby="gap" className="card">
+    <section aria-labelledby="gap" className={`card ${style.onlyScreen}`}>
       <div className="section-head"><h2 id="gap">{said.gap}</h2></div>
       <p className="says">
         {gap.target ? `${gapText(gap.target, gap.unit, language, words)} · ${gap.target.act}. ` : said.gapNoTarget + ' '}
@@ -35,8 +36,8 @@ export function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap }) {
       <p className="meta">{said.gapOwners}: {most.map(([code, n]) => `${owner(code)} ${number(n, language)}`).join(' · ')}</p>
       <DataTable caption={said.gap} rows={gap.entries} keyOf={(e) => e.code} most={shownAtFirst} more={(n) => fill(said.more, { n })}
         columns={[
-          { key: 'name', title: nameIn(dimension?.title, language, voice.labels[`dimension.${gap.by}`] ?? words.by), wide: true, cell: (e) => <>{nameIn(gap.names[e.code], language, e.code)}{!e.told && <small> · {said.notTold}</small>}</>, order: (e) => nameIn(gap.names[e.code], language, e.code) },
-          { key: 'owner', title: words.owner, cell: (e) => owner(e.owner), order: (e) => owner(e.owner) },
+          { key: 'name', title: nameIn(dimension?.title, language, voice.labels[`dimension.${gap.by}`] ?? words.by), wide: true, cell: (e) => <>{nameIn(gap.names[e.code], language, e.code)}{!e.told && <small> · {said.notTold}</small>}<small className={style.under}>{owner(e.owner)}</small></>, order: (e) => nameIn(gap.names[e.code], language, e.code) },
+          { key: 'owner', title: words.owner, minor: true, cell: (e) => owner(e.owner), order: (e) => owner(e.owner) },
           ...(byCases ? [{ key: 'missing', title: said.missing, number: true, cell: (e: Gap['entries'][number]) => count(e.missing), order: (e: Gap['entries'][number]) => e.missing }] : []),
           ...(gap.ranked_by ? [{ key: 'weight', title: fill(said.weight, { name: nameIn(ranking?.title, language, gap.ranked_by) }), number: true, cell: (e: Gap['entries'][number]) => count(e.weight), order: (e: Gap['entries'][number]) => e.weight }] : []),
         ]} />

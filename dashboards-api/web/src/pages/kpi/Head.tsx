@@ -52,7 +52,7 @@ export function Head({ kpi, asked, whole, held, taking }: { kpi: Kpi; asked: Ask
         {held ? (
           <div className={style.target}>
             <TargetBar cell={cell} target={held} />
-            <p className="meta"><Status target={held} /> {words.target}: {boundText(held, whole.unit, voice)}{held.due_stated && held.due && <> · {fill(words.due, { day: day(held.due, voice.language) })}</>}</p>
+            <p className="meta"><Status target={held} /> · {words.target}: {boundText(held, whole.unit, voice)}{held.due_stated && held.due && <> · {fill(words.due, { day: day(held.due, voice.language) })}</>}</p>
             <p className="meta">{gapText(held, whole.unit, voice.language, words)}{!held.due_stated && <> · {words.dueNotStated}</>} · {held.act}</p>
           </div>
         ) : <p className="meta">{asks ? `${words.target}: ${boundText(asks, whole.unit, voice)} · ${asks.act}` : words.noTarget}</p>}

@@ -31,7 +31,7 @@ export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Valu
       const [{ drawLine }, { palette }] = await Promise.all([import('../../charts/Line'), import('../../charts/palette')])
       return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
     },
-    data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.compare } },
+    data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.beside } },
   }
 }
 
@@ -73,7 +73,7 @@ function SeriesTable({ values }: { values: Values }) {
   const said = useWordsOf(allWords)
   const voice = useVoice()
   const { language } = voice
-  const compared = values.cells.some((c) => c.comparison)
+  const compared = values.cells.some((c) => c.comparison?.difference != null)
   return (
     <div className="scroll" tabIndex={0} role="group" aria-labelledby="over-time">
       <table className="plain">

@@ -24,7 +24,7 @@ export function Trust({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Va
   const said = useWordsOf(allWords)
   const may = useMay()
   return (
-    <section aria-labelledby="trust" className={`card ${style.trust}`}>
+    <section aria-labelledby="trust" className={`card ${style.trust} ${style.onlyScreen}`}>
       <h2 id="trust">{said.trust}</h2>
       <div className={style.columns}>
         <Definition kpi={kpi} asked={asked} whole={whole} />
@@ -217,13 +217,13 @@ function Query({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
   return (
     <details className={style.sql} onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>{said.sql}</summary>
-      {sql.isError ? <p className="problem">{sql.error.message}</p> : !sql.data ? <Skeleton rows={3} kind="row" /> : (
+      {open && (sql.isError ? <p className="problem">{sql.error.message}</p> : !sql.data ? <Skeleton rows={3} kind="row" /> : (
         <>
           <button type="button" onClick={() => void navigator.clipboard.writeText(sql.data.sql).then(() => setCopied(true))}>{copied ? `✓ ${words.copied}` : said.sqlCopy}</button>
           <pre tabIndex={0} aria-label={said.sql}><code>{sql.data.sql}</code></pre>
           {!sql.data.exact && <p className="meta">{fill(said.sqlInexact, { error: sql.data.error ?? 1 })}</p>}
         </>
-      )}
+      ))}
     </details>
   )
 }

@@ -9,7 +9,7 @@ import { palette } from '../../charts/palette'
 import { drawMap, RegionMap } from '../../charts/RegionMap'
 import { measured, ranked } from '../../charts/states'
 import { dimensionName, partName, scopedTitle, type Voice } from '../../finding'
-import { cellText, dimensionValue, number, signed } from '../../format'
+import { cellText, dimensionValue, number, period, signed } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
@@ -69,7 +69,7 @@ export function Where({ kpi, asked, whole, parts }: { kpi: Kpi; asked: Asked; wh
   if (by === '') {
     return <section aria-labelledby="where" className="card"><h2 id="where">{words.breakdown}</h2><p>{words.noDimension}</p></section>
   }
-  const title = values ? `${scopedTitle(values, voice)}: ${name}` : name
+  const title = values ? [scopedTitle(values, voice), whole?.cells[0] && period(whole.cells[0].period, voice.language), name].filter(Boolean).join(' · ') : name
   const draw = async () => {
     const c = palette('light')
     if (view === 'heat' && rows) return drawHeat(rows.rows, rows.periods, values!.unit, voice.language, c)
@@ -123,7 +123,7 @@ function PartsTable({ parts, unit, name, caption }: { parts: Part[]; unit: strin
   const said = useWordsOf(allWords)
   const { language } = useVoice()
   const ratio = parts.some((p) => p.cell.denominator !== null)
-  const compared = parts.some((p) => p.cell.comparison)
+  const compared = parts.some((p) => p.cell.comparison?.difference != null)
   const count = (v: number | null) => (v === null ? '' : number(v, language))
   return (
     <DataTable caption={caption} rows={parts} keyOf={(p) => p.code} most={most} more={(n) => fill(said.more, { n })} sort={{ key: 'value', down: true }}

@@ -41,27 +41,32 @@ export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
   const data = whole?.data_through ? isoDayOfMoment(whole.data_through, voice.zone) : undefined
   const through = [data, search.to].filter((d) => d !== undefined).sort()[0]
   const ready = through !== undefined
-  const first = useAbout<Answer>(kpi.id, 'why', ready ? questionOf(chosen ?? 'previous', asked, through) : {}, ready)
-  const refused = !chosen && first.error instanceof ApiError && first.error.status === 400 && first.error.field === 'before_from'
-  const second = useAbout<Answer>(kpi.id, 'why', ready ? questionOf('quarter', asked, through) : {}, ready && refused)
-  const way: Way = chosen ?? (refused ? 'quarter' : 'previous')
-  const why = refused ? second : first
+  const compared = whole?.cells[0]?.comparison
+  const known = compared && (compared.state === 'value' || compared.state === 'zero') && whole.compare !== 'national'
+  const way: Way = chosen ?? (!known ? 'quarter' : whole.compare === 'year' ? 'year' : 'previous')
+  const additive = asked.version.numerator !== '' // what is no sum over units the API cannot take apart
+  const why = useAbout<Answer>(kpi.id, 'why', ready ? questionOf(way, asked, through) : {}, ready && additive)
   const answer = why.data
   const movers = useAbout<Movers>(kpi.id, 'movers', ready ? { ...questionOf(way, asked, through), largest: '5' } : {}, ready && answer !== undefined && !why.isError)
-  if (!ready) return null
+  if (!ready || !additive) return null
   const unsupported = why.error instanceof ApiError && why.error.status < 500 && why.error.status !== 0
   const steps: Step[] = (answer?.parts ?? []).map((p) => ({ key: p.key, label: said.parts[p.key][0], about: said.parts[p.key][1], change: p.change }))
   const end = (p: Answer['now']) => fill(said.whyEnd, { period: period(p.period, language), value: exact(p.value) })
   const exact = (v: number) => (answer?.unit === 'percent' ? exactly(v, 'percent', language).replace('+', '') + '\u00a0%' : amount(v, answer?.unit ?? '', language, voice.labels))
-  const drawn = answer && { steps, total: { label: said.whyTotal, change: answer.change }, before: end(answer.before), now: end(answer.now), unit: answer.unit }
+  const shortly = ({ parts, change: all }: Answer) => {
+    const largest = parts.reduce((a, b) => (Math.abs(b.change) > Math.abs(a.change) ? b : a))
+    const points = (v: number) => (answer?.unit === 'percent' ? fill(words.points, { value: exactly(v, 'percent', language) }) : exactly(v, answer?.unit ?? '', language))
+    return fill(said.whySays, { change: points(all), part: said.parts[largest.key][0], partChange: points(largest.change) })
+  }
+  const drawn = answer && { steps, total: { label: said.whyTotal, change: answer.change }, before: end(answer.before), now: end(answer.now), say: (v: number) => exactly(v, answer.unit, language) }
   return (
     <section aria-labelledby="why" className="card">
       <div className="section-head">
         <h2 id="why">{said.why}</h2>
         <Choose label={said.against} value={way} options={ways.map((w) => [w, said.againsts[w]])} onChange={(against) => change({ against })} />
         {drawn && whole && (
-          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: nameIn(answer.sentence.text, language), source: sourceOf(whole, voice) }}
-            draw={() => Promise.resolve(drawWaterfall(drawn, language, palette('light')))}
+          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(whole, voice) }}
+            draw={() => Promise.resolve(drawWaterfall(drawn, palette('light')))}
             data={{ path: `/v1/kpis/${encodeURIComponent(kpi.id)}/why`, question: questionOf(way, asked, through) }} />
         )}
       </div>
@@ -69,7 +74,7 @@ export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
         : why.isError ? <Failure error={why.error} again={() => void why.refetch()} />
           : !drawn || why.isPlaceholderData ? <Skeleton rows={5} kind="row" /> : (
             <>
-              <p className="says">{nameIn(answer.sentence.text, language)}</p>
+              <p className="says">{shortly(answer)}</p>
               <div className={style.why}>
                 <div>
                   <Waterfall {...drawn} label={said.why} />
@@ -79,7 +84,7 @@ export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
                 </div>
                 {movers.data && <MoversTable movers={movers.data} />}
               </div>
-              <p className="caption">{[...answer.notes].join(' ') && language === 'en' ? answer.notes.join(' ') : answer.simulated ? words.simulatedShort : ''}</p>
+              <p className="caption">{language === 'en' ? answer.notes.join(' ') : answer.simulated ? words.simulatedShort : ''}</p>
             </>
           )}
     </section>

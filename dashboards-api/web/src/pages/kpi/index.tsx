@@ -41,7 +41,7 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
   const asked = askedOf(kpi, search)
   const { scope, by, compare } = asked
   const whole = useValues(kpi.id, { ...scope, compare, lang: voice.language })
-  const series = useValues(kpi.id, { ...scope, grain: asked.grain, compare })
+  const series = useValues(kpi.id, { ...scope, grain: asked.grain, compare: asked.beside })
   const parts = useValues(kpi.id, { ...scope, by, compare }, by !== '')
   const data = whole.data
   const reported = asked.version.basis === 'reported'

@@ -21,6 +21,7 @@ export interface Asked {
   grains: string[] // that the definition offers
   by: string // '' when there is no dimension
   compare: string | undefined
+  beside: string | undefined // what each point of the line is held against: the point a year earlier, for the one before it is on the line
 }
 
 // askedOf fills in what an address leaves out: the default definition, the grain at which
@@ -41,6 +42,7 @@ export function askedOf(kpi: Kpi, search: Search): Asked {
     grains,
     by: dimension?.name ?? '',
     compare: compare === 'none' ? undefined : compare,
+    beside: compare === 'none' ? undefined : compare === 'previous' && version.basis !== 'reported' ? 'year' : compare,
   }
 }
 
