@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,10 @@ func (d *desk) options(compression clickhouse.CompressionMethod) *clickhouse.Opt
 func (d *desk) native(t *testing.T) {
 	ctx := context.Background()
 	for name, compression := range map[string]clickhouse.CompressionMethod{"none": clickhouse.CompressionNone, "gzip": clickhouse.CompressionGZIP, "lz4": clickhouse.CompressionLZ4, "zstd": clickhouse.CompressionZSTD} {
+		numbers := map[string]int{"lz4": 1000}[name] // a million rows once
+		if numbers == 0 {
+			numbers = 100
+		}
 		conn, err := clickhouse.Open(d.options(compression))
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +115,7 @@ func (d *desk) native(t *testing.T) {
 		if err := conn.Ping(ctx); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		rows, err := conn.Query(ctx, "SELECT number, c.day, c.holiday, c.works FROM numbers(1000) AS n CROSS JOIN (SELECT * FROM calendar ORDER BY day LIMIT 1000) AS c")
+		rows, err := conn.Query(ctx, "SELECT number, c.day, c.holiday, c.works FROM numbers({n:UInt64}) AS n CROSS JOIN (SELECT * FROM calendar ORDER BY day LIMIT 1000) AS c", clickhouse.Named("n", strconv.Itoa(numbers)))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -125,7 +130,7 @@ func (d *desk) native(t *testing.T) {
 			}
 			count, sum = count+1, sum+n
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil || count != 1_000_000 || sum != 499_500_000 {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil || count != 1000*numbers || sum != uint64(1000*numbers*(numbers-1)/2) {
 			t.Errorf("%s: %d rows, sum %d: %v", name, count, sum, err)
 		}
 		if err := conn.Close(); err != nil {
@@ -173,15 +178,11 @@ func (d *desk) native(t *testing.T) {
 			t.Errorf("%s: %v, want code %d", statement, err, code)
 		}
 	}
-	for range 8 {
+	for range 4 {
 		hurried, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-		if rows, err := conn.Query(hurried, "SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))"); err == nil {
-			for rows.Next() {
-			}
-			if rows.Err() == nil {
-				t.Error("a trillion numbers were counted")
-			}
-			_ = rows.Close() // it was cancelled
+		var e *clickhouse.Exception
+		if err := conn.QueryRow(hurried, "SELECT count() FROM numbers(1900000000) WHERE NOT ignore(sipHash64(number), sipHash64(number + 1))").Scan(&listed); err == nil || errors.As(err, &e) {
+			t.Errorf("a minute of work was not cancelled, but ended with %v", err)
 		}
 		cancel()
 	}
@@ -347,8 +348,8 @@ func (d *desk) post(t *testing.T, statement string, parameters url.Values, heade
 		if err != nil {
 			t.Errorf("%s: the compressed answer cannot be read: %v", statement, err)
 		}
-	case parameters.Get("compress") == "1" && response.StatusCode == http.StatusOK && len(body) > 0:
-		if body, err = io.ReadAll(compress.NewReader(bytes.NewReader(body))); err != nil {
+	case parameters.Get("compress") == "1":
+		if body, err = io.ReadAll(compress.NewReader(bytes.NewReader(body))); err != nil && !errors.Is(err, io.EOF) { // it ends with an EOF of its own
 			t.Errorf("%s: the compressed answer cannot be read: %v", statement, err)
 		}
 	}

@@ -9,7 +9,7 @@
 -- & compress=1&async_insert=0&wait_end_of_query=0
 -- : X-ClickHouse-Format: RowBinaryWithNamesAndTypes
 -- : X-ClickHouse-Database: ombor
--- ~ user.timezone.version.*Asia/Tashkent
+-- ~ ^user\ttimezone\tversion\n.+\tUTC\t\d+\.\d+\.
 SELECT currentUser() AS user, timezone() AS timezone, version() AS version LIMIT 1
 
 -- ~ ^1\n$
@@ -42,7 +42,7 @@ SELECT CAST(NULL as Nullable(String)) AS PKTABLE_CAT, CAST(NULL as Nullable(Stri
 -- ~ LOCAL_TYPE_NAME.*DateTime64
 SELECT name AS TYPE_NAME, CAST(0 as Int32) AS DATA_TYPE, CAST(attrs.c2 AS Nullable(Int32)) AS PRECISION, CAST(NULL as Nullable(String)) AS LITERAL_PREFIX, CAST(NULL as Nullable(String)) AS LITERAL_SUFFIX, CAST(NULL as Nullable(String)) AS CREATE_PARAMS, CAST(0 AS Int16) AS NULLABLE, CAST(not(dt.case_insensitive) AS Boolean) AS CASE_SENSITIVE, 3::Int16 AS SEARCHABLE, CAST( not(attrs.c3) AS Boolean) AS UNSIGNED_ATTRIBUTE, false AS FIXED_PREC_SCALE, false AS AUTO_INCREMENT, if(empty(alias_to), name, alias_to) AS LOCAL_TYPE_NAME, CAST(attrs.c4 AS Nullable(Int16)) AS MINIMUM_SCALE, CAST(attrs.c5 AS Nullable(Int16)) AS MAXIMUM_SCALE, CAST(0 AS Nullable(Int32)) AS SQL_DATA_TYPE, CAST(0 AS Nullable(Int32)) AS SQL_DATETIME_SUB, CAST(0 AS Nullable(Int32)) AS NUM_PREC_RADIX FROM system.data_type_families dt  LEFT JOIN (SELECT * FROM VALUES ( ('Bool',1,true,0,0),('Date',10,false,0,0),('DateTime64',29,false,0,9),('String',0,false,0,0)) ) as attrs ON (dt.name = attrs.c1) WHERE alias_to == ''  ORDER BY name
 
--- ~ FUNCTION_NAME.*countIf
+-- ~ FUNCTION_NAME.*toIntervalHour
 SELECT CAST(NULL as Nullable(String)) AS FUNCTION_CAT, CAST(NULL as Nullable(String)) AS FUNCTION_SCHEM, CAST(name as Nullable(String)) AS FUNCTION_NAME, concat(description, '(', origin, ')') AS REMARKS, CAST(0 AS Int16) AS FUNCTION_TYPE, name AS SPECIFIC_NAME FROM system.functions WHERE name LIKE '%'
 
 -- ## DBeaver 26 (org.jkiss.dbeaver.ext.clickhouse, over clickhouse-java)
@@ -95,7 +95,7 @@ FROM system.data_type_families dt
 LEFT JOIN (select 'Bool' as c1,1 as c2,true as c3,0 as c4,0 as c5,16 as c6 UNION ALL select 'Date',10,false,0,0,91
 ) as attrs ON (dt.name = attrs.c1 or dt.alias_to = attrs.c1)
 
--- ~ .
+-- ~ ^$
 KILL QUERY WHERE query_id='2f6a7a52-8f29-4f1c-8a24-3d6a6c1d8f00'
 
 -- ~ ^$
@@ -105,7 +105,7 @@ SET readonly=1
 -- driver/_backend/orchestration.py, http_sync.py, httpcommon.py, cc_sqlalchemy/dialect.py, inspector.py; it reads Native
 -- & wait_end_of_query=1&send_progress_in_http_headers=1&http_headers_progress_interval_ms=120000&date_time_input_format=best_effort&cast_string_to_dynamic_use_inference=1&cancel_http_readonly_queries_on_client_close=1&enable_http_compression=1&session_id=0a1b2c3d-0000-4000-8000-000000000001&database=ombor
 -- : Accept-Encoding: gzip
--- ~ ^\d+\.\d+\.\d+.*\tAsia/Tashkent
+-- ~ \d+\.\d+\.\d+.*\tUTC
 SELECT version(), timezone()
 
 -- ~ name.*value.*readonly.*max_block_size
@@ -166,7 +166,7 @@ SELECT name FROM system.tables WHERE engine LIKE '%View' AND database = 'ombor'
 -- ~ calendar
 SELECT name FROM system.tables WHERE engine NOT LIKE '%View' AND name NOT LIKE '.inner%' AND database = 'ombor'
 
--- ~ primary_key\nString\nday
+-- ~ primary_key\nString\n\(?day
 SELECT primary_key FROM system.tables WHERE database='ombor' AND name='calendar'
 
 -- ~ engine_full
@@ -226,7 +226,7 @@ SELECT value='1' AS cloud FROM system.settings WHERE name='cloud_mode'
 -- ~ Bool|UInt8
 SELECT count(*) > 0 FROM system.databases WHERE name = 'ombor'
 
--- ~ Asia/Tashkent
+-- ~ UTC
 SELECT timezone() AS tz
 
 -- ~ ver

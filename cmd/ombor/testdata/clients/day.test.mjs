@@ -35,7 +35,7 @@ test('morning: who is there', async () => {
   assert.notEqual(hello.user, '')
 })
 
-test('three ways to show a key, and none', async () => {
+test('two ways to show a key, and none', async () => {
   const ask = async (config) => {
     const other = createClient({ url, database: 'ombor', ...quiet, ...config })
     try {
@@ -46,16 +46,16 @@ test('three ways to show a key, and none', async () => {
   }
   assert.equal(await ask({ access_token: key }), 1)
   assert.equal(await ask({ username: 'default', password: key }), 1)
-  assert.equal(await ask({ http_headers: { 'X-ClickHouse-User': 'me', 'X-ClickHouse-Key': key } }), 1)
   await assert.rejects(ask({ username: 'default', password: 'wrong' }), refused('516', /./))
   await assert.rejects(ask({}), refused('516', /./))
 })
 
 test('what there is', async () => {
-  assert.ok((await rows('SHOW DATABASES')).some((d) => d.name === 'ombor'))
-  const databases = await rows('SELECT name FROM system.databases')
-  assert.ok(databases.some((d) => d.name === 'ombor'))
-  assert.ok(!databases.some((d) => ['facts', 'meta', 'rollups'].includes(d.name)), JSON.stringify(databases))
+  for (const query of ['SHOW DATABASES', 'SELECT name FROM system.databases']) {
+    const databases = (await rows(query)).map((d) => d.name)
+    assert.ok(databases.includes('ombor'))
+    assert.ok(!databases.some((d) => ['facts', 'meta', 'rollups'].includes(d)), `${query}: ${databases}`)
+  }
   assert.ok((await rows('SHOW TABLES FROM ombor')).some((t) => t.name === 'request_decided_v1'))
   const tables = await rows("SELECT name, comment, engine FROM system.tables WHERE database = 'ombor' ORDER BY name")
   for (const name of ['calendar', 'kpi_values', 'kpis', 'organisations_history', 'request_decided_v1', 'services_history']) {
@@ -77,9 +77,9 @@ test('parameters', async () => {
     s: "oʻgʻil \\ ' \t\n {x} ; DROP", a: ["it's", '"', '\\'], n: null, d: new Date('2024-03-08T10:00:00.5Z'), m: { a: 1 },
   })
   assert.deepEqual(hard, { s: "oʻgʻil \\ ' \t\n {x} ; DROP", a: ["it's", '"', '\\'], n: null, d: '2024-03-08 15:00:00.500', m: { a: 1 } })
-  // A list of 25,000 does not fit into an address: the client sends it as multipart.
-  const codes = Array.from({ length: 25_000 }, (_, i) => `code-${i}`)
-  assert.equal(Number(await one('SELECT length({codes:Array(String)}) AS n', { codes }, { use_multipart_params: true })), 25_000)
+  // A list of 15,000 does not fit into an address: the client sends it as multipart.
+  const codes = Array.from({ length: 15_000 }, (_, i) => `code-${i}`)
+  assert.equal(Number(await one('SELECT length({codes:Array(String)}) AS n', { codes }, { use_multipart_params: true })), 15_000)
   await assert.rejects(rows('SELECT {gone:String}'), refused('456', /gone/))
 })
 
@@ -147,18 +147,21 @@ test('own lists', async () => {
   assert.equal(Number(await one('SELECT count() AS n FROM calendar WHERE day IN {days:Array(Date)}', { days: ['2024-03-08', '2024-03-21'] })), 2)
 })
 
+// About a minute of work, below the number of rows that one statement may read.
+const long = 'SELECT count() FROM numbers(1900000000) WHERE NOT ignore(sipHash64(number), sipHash64(number + 1), sipHash64(number + 2))'
+
 test('cancelling frees the place', async () => {
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 6; i++) {
     const controller = new AbortController()
-    const asked = client.query({ query: 'SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))', abort_signal: controller.signal })
+    const asked = client.query({ query: long, abort_signal: controller.signal })
     setTimeout(() => controller.abort(), 100)
-    await assert.rejects(asked)
+    await assert.rejects(asked, (error) => !(error instanceof ClickHouseError)) // the client ended it, nothing else did
   }
   assert.equal(Number(await one('SELECT count() AS n FROM calendar')), 11_323)
 })
 
 test('what is refused, and how it reads', async () => {
-  await assert.rejects(rows('SELEC 1'), refused('62', /[Ss]yntax/))
+  await assert.rejects(rows('SELECT 1 +'), refused('62', /[Ss]yntax/))
   await assert.rejects(rows('SELECT 1 FROM nowhere'), refused('60', /nowhere/))
   await assert.rejects(rows('SELECT nothing FROM calendar'), refused('47', /nothing/))
   await assert.rejects(rows("SELECT toDate('soon')"), refused('38', /date/i))
@@ -171,7 +174,7 @@ test('what is refused, and how it reads', async () => {
 })
 
 test('limits', async () => {
-  await assert.rejects(rows('SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))', {}, { clickhouse_settings: { max_execution_time: 1 } }), refused('159', /[Tt]imeout/))
+  await assert.rejects(rows(long, {}, { clickhouse_settings: { max_execution_time: 1 } }), refused('159', /[Tt]imeout/))
   // An error in the middle of a result does not look like its end.
   await assert.rejects(async () => {
     const result = await client.query({ query: "SELECT number, throwIf(number = 900000, 'in the middle') FROM numbers(1000000) SETTINGS max_block_size = 1000", format: 'JSONEachRow' })
@@ -180,7 +183,7 @@ test('limits', async () => {
 })
 
 test('progress', async () => {
-  const result = await client.query({ query: 'SELECT count() AS n FROM numbers(100000000) WHERE NOT ignore(sipHash64(number))', format: 'JSONEachRowWithProgress' })
+  const result = await client.query({ query: 'SELECT count() AS n FROM numbers(30000000) WHERE NOT ignore(sipHash64(number))', format: 'JSONEachRowWithProgress' })
   let progress = 0, n = 0
   for await (const chunk of result.stream()) {
     for (const row of chunk) {
@@ -189,9 +192,9 @@ test('progress', async () => {
       if (line.row) n = Number(line.row.n)
     }
   }
-  assert.equal(n, 100_000_000)
+  assert.equal(n, 30_000_000)
   assert.ok(progress > 0, 'no progress was told')
-  const { response_headers, query_id } = await client.query({ query: 'SELECT count() FROM calendar', query_id: 'of-my-own', clickhouse_settings: { wait_end_of_query: 1 } })
+  const { response_headers, query_id } = await client.query({ query: 'SELECT max(working_days) FROM calendar', query_id: 'of-my-own', clickhouse_settings: { wait_end_of_query: 1 } })
   assert.equal(query_id, 'of-my-own')
   assert.equal(response_headers['x-clickhouse-query-id'], 'of-my-own')
   assert.equal(JSON.parse(response_headers['x-clickhouse-summary']).read_rows, '11323')
@@ -213,5 +216,5 @@ test('evening: one table of the day', async () => {
   assert.equal(table.length, 12)
   assert.ok(table.every((r) => Number(r.online) <= Number(r.decided)))
   const values = await rows("SELECT kpi, from, value FROM kpi_values WHERE latest AND grain = 'year' AND by = '' AND kpi = 'online-processing-share'")
-  assert.ok(values.length <= 1)
+  assert.ok(values.every((v) => v.value === null || (v.value >= 0 && v.value <= 100)), JSON.stringify(values))
 })
