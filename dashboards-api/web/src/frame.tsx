@@ -3,6 +3,7 @@ import { Link, Outlet, useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { get, type Labels } from './api/client'
 import { useLive } from './api/live'
+import { useKeeping } from './api/kept'
 import { useMay, useMe } from './api/me'
 import type { Voice } from './finding'
 import { localeOf } from './format'
@@ -13,7 +14,7 @@ import { SignIn } from './parts/SignIn'
 import { Failure, Skeleton } from './parts/States'
 import type { Search } from './search'
 import { sections } from './sections'
-import { change } from './settings'
+import { change, useSettings } from './settings'
 import { chooseLanguage, VoiceContext } from './voice'
 import { fill, LanguageContext, nameIn, useWords, wordsOf } from './words'
 
@@ -22,6 +23,7 @@ import { fill, LanguageContext, nameIn, useWords, wordsOf } from './words'
 export function Frame() {
   const search = useSearch({ from: '__root__' })
   const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
+  useSettings() // the language may have been chosen elsewhere
   const language = chooseLanguage(search.lang, labels.data)
   useEffect(() => {
     document.documentElement.lang = language
@@ -49,6 +51,7 @@ function Around({ labels, language }: { labels: Labels | undefined; language: st
   const me = useMe()
   const stranger = me.data && !me.data.principal && !me.data.open
   const connection = useLive(onNews, me.data !== undefined && !stranger)
+  useKeeping()
   useKeys(useCallback(() => showSearch(true), []), useCallback(() => showKeys(true), []))
   return (
     <>

@@ -6,6 +6,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { ApiError } from './api/client'
 import { router } from './routes'
+import { settings } from './settings'
 
 const client = new QueryClient({
   defaultOptions: {
@@ -16,6 +17,12 @@ const client = new QueryClient({
     },
   },
 })
+
+// Who comes from elsewhere to the bare address begins at the page of their choice; every other
+// address, reloading and the way back open what they name.
+const { start } = settings()
+const arrival = performance.getEntriesByType('navigation')[0] as PerformanceNavigationTiming | undefined
+if (start && arrival?.type === 'navigate' && location.pathname === '/' && location.search === '' && !document.referrer.startsWith(location.origin)) history.replaceState(null, '', start)
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

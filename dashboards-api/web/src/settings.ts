@@ -34,7 +34,9 @@ function read(name: keyof Settings): string | undefined {
 
 // change sets what it names; undefined takes a choice back.
 export function change(part: Settings): void {
-  now = { ...settings(), ...part }
+  const before = settings()
+  if (Object.entries(part).every(([name, value]) => String(before[name as keyof Settings]) === String(value))) return
+  now = { ...before, ...part }
   for (const [name, value] of Object.entries(part)) {
     try {
       if (value === undefined) localStorage.removeItem(key(name as keyof Settings))
@@ -47,7 +49,13 @@ export function change(part: Settings): void {
   for (const tell of listeners) tell()
 }
 
-export const useSettings = () => useSyncExternalStore((tell) => (listeners.add(tell), () => listeners.delete(tell)), settings)
+// onChange calls tell after every change, until what it returns is called.
+export function onChange(tell: () => void): () => void {
+  listeners.add(tell)
+  return () => listeners.delete(tell)
+}
+
+export const useSettings = () => useSyncExternalStore(onChange, settings)
 
 function drawTheme(theme: Settings['theme']) {
   if (theme) document.documentElement.dataset.theme = theme

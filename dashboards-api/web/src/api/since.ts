@@ -1,9 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { isoDayOfMoment } from '../format'
 import { look } from '../settings'
 import { useVoice } from '../voice'
 import { address, type Changes, get } from './client'
+import { useKept } from './kept'
 import { useMay } from './me'
 
 const week = 7 * 86_400_000
@@ -14,12 +15,16 @@ const week = 7 * 86_400_000
 export function useSince(asked?: string): { since: string | undefined; first: boolean; changes: Changes | undefined; query: ReturnType<typeof useQuery<Changes>> } {
   const { zone } = useVoice()
   const may = useMay()
-  const [looked] = useState(() => look(isoDayOfMoment(new Date().toISOString(), zone)))
-  const since = asked ?? looked ?? isoDayOfMoment(new Date(Date.now() - week).toISOString(), zone)
+  const ready = useKept()
+  const [looked, setLooked] = useState<string | null>() // null: never before; undefined: not known yet
+  useEffect(() => {
+    if (ready) setLooked(look(isoDayOfMoment(new Date().toISOString(), zone)) ?? null)
+  }, [ready, zone])
+  const since = asked ?? (looked === null ? isoDayOfMoment(new Date(Date.now() - week).toISOString(), zone) : looked)
   const query = useQuery({
     queryKey: ['changes', since],
     queryFn: ({ signal }) => get<Changes>(address('/v1/changes', { since }), signal),
-    enabled: may('GET /v1/changes'),
+    enabled: since !== undefined && may('GET /v1/changes'),
   })
-  return { since, first: asked === undefined && looked === undefined, changes: query.data, query }
+  return { since, first: asked === undefined && looked === null, changes: query.data, query }
 }

@@ -4,7 +4,7 @@ import type { Change, Changes } from '../../api/client'
 import { useMay } from '../../api/me'
 import { useSince } from '../../api/since'
 import type { Voice } from '../../finding'
-import { amount, cellText, day, dayOfMoment, difference, period } from '../../format'
+import { amount, cellText, day, dayOfMoment, difference, number, period } from '../../format'
 import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
 import { Empty, Skeleton } from '../../parts/States'
@@ -119,7 +119,8 @@ function reasons(change: Change, said: Said, voice: Voice): string[] {
     if (known.length > told.length) told.push(fill(said.more, { n: known.length - told.length }))
     list.push(fill(said.months, { n: known.length, list: told.join(', ') }) + '.')
   }
-  const rows = [change.late && fill(said.late, { n: change.late }), change.corrected && fill(said.corrected, { n: change.corrected })].filter(Boolean)
+  // Of a figure that is new all rows have come since.
+  const rows = measured(change.was) ? [change.late && fill(said.late, { n: number(change.late, voice.language) }), change.corrected && fill(said.corrected, { n: number(change.corrected, voice.language) })].filter(Boolean) : []
   if (rows.length) list.push(rows.join('. ') + '.')
   return list
 }
