@@ -66,15 +66,14 @@ var passedOver = []string{
 	"add_http_cors_header", "stream_", "replace_running_query", "result_overflow_mode", "timeout_overflow_mode", "read_overflow_mode", "sort_overflow_mode",
 	"group_by_overflow_mode", "join_overflow_mode", "join_algorithm", "set_overflow_mode", "transfer_overflow_mode", "distinct_overflow_mode", "allow_ddl",
 	"allow_introspection_functions", "any_join", "count_distinct_implementation", "merge_tree_", "workload", "s3_", "schema_inference_", "describe_",
-	"show_", "ignore_", "date_time_input_format", "default_format", "session_", "role", "client_",
+	"show_", "ignore_", "date_time_input_format", "default_format", "session_", "role", "client_", "select_sequential_consistency", "cast_string_to_dynamic_use_inference",
 }
 
 // clamped are limits of which a client may ask for less.
-func (l *Limits) clamped() map[string]int64 {
-	return map[string]int64{
-		"max_execution_time": int64(l.Time / time.Second), "max_memory_usage": l.Memory, "max_result_rows": l.ResultRows, "max_result_bytes": l.Result,
-		"max_rows_to_read": l.ReadRows, "max_temporary_data_on_disk_size_for_query": l.Disk, "max_threads": int64(l.Threads),
-		"max_bytes_to_read": 1 << 40,
+func (l *Limits) clamped() map[string]float64 {
+	return map[string]float64{
+		"max_execution_time": l.Time.Seconds(), "max_memory_usage": float64(l.Memory), "max_result_rows": float64(l.ResultRows), "max_result_bytes": float64(l.Result),
+		"max_rows_to_read": float64(l.ReadRows), "max_temporary_data_on_disk_size_for_query": float64(l.Disk), "max_threads": float64(l.Threads),
 	}
 }
 
@@ -89,8 +88,8 @@ func (l *Limits) settle(asked []protocol.Pair) ([]protocol.Pair, error) {
 				if err != nil || n < 0 {
 					return nil, protocol.Exceptionf(protocol.CodeBadArguments, "the setting %s is no number: %q", name, p.Value)
 				}
-				if n > 0 && n < float64(limit) {
-					most[name] = max(1, int64(n))
+				if n > 0 && n < limit {
+					most[name] = n
 				}
 			}
 		}
@@ -111,16 +110,24 @@ func (l *Limits) settle(asked []protocol.Pair) ([]protocol.Pair, error) {
 		}
 	}
 	// Who asks for so many rows and no more means LIMIT: limits of this door fail, they never cut.
-	if rows := most["max_result_rows"]; rows < l.ResultRows && slices.Contains(asked, protocol.Pair{Name: "result_overflow_mode", Value: "break"}) {
-		most["max_result_rows"] = l.ResultRows
+	if rows := most["max_result_rows"]; rows < float64(l.ResultRows) && slices.Contains(asked, protocol.Pair{Name: "result_overflow_mode", Value: "break"}) {
+		most["max_result_rows"] = float64(l.ResultRows)
 		if !slices.ContainsFunc(asked, func(p protocol.Pair) bool { return p.Name == "limit" }) {
-			set = append(set, protocol.Pair{Name: "limit", Value: strconv.FormatInt(rows, 10)})
+			set = append(set, protocol.Pair{Name: "limit", Value: limitText(rows)})
 		}
 	}
 	for name, value := range most {
-		set = append(set, protocol.Pair{Name: name, Value: strconv.FormatInt(value, 10)})
+		set = append(set, protocol.Pair{Name: name, Value: limitText(value)})
 	}
 	return set, nil
+}
+
+// limitText writes a limit; only the time has digits behind the point.
+func limitText(n float64) string {
+	if n < 1 {
+		return strconv.FormatFloat(n, 'f', 3, 64)
+	}
+	return strconv.FormatFloat(n, 'f', -1, 64)
 }
 
 // structure reads the columns of an external table, name Type, …, and writes them again: nothing
