@@ -32,11 +32,12 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 			names = append(names, s.contract.Name)
 		}
 	}
-	params := bind{"contracts": array(names)}
+	params := bind{}
 	sql := "SELECT source, contract, toDate(`from`), toDate(`to`), min(_cut)\nFROM " + q.warehouse.Facts(c) +
-		whereSQL(append([]string{"contract IN {contracts:Array(String)}", q.live(c, qn, params)}, qn.known(params)...)) +
+		whereSQL(append([]string{q.live(c, qn, params)}, qn.known(params)...)) +
 		"\nGROUP BY 1, 2, 3, 4 ORDER BY 3, 4"
-	return once(qn.shared, "closings "+sql+params["contracts"]+params["known_on"], func() ([]closing, error) {
+	// Those of all contracts are few, and are read once for all questions.
+	all, err := once(qn.shared, "closings "+sql+params["known_on"], func() ([]closing, error) {
 		var list []closing
 		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 			var x closing
@@ -50,6 +51,13 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 		})
 		return list, err
 	})
+	var own []closing
+	for _, x := range all {
+		if slices.Contains(names, x.contract) {
+			own = append(own, x)
+		}
+	}
+	return own, err
 }
 
 // ended is the last day that is over, by what is known on the day of the question.

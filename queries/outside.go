@@ -145,7 +145,7 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 	if err != nil {
 		return nil, err
 	}
-	all, err := q.publications(ctx, qn.kpi, qn.version, q.calendar.start(Year, qn.from), q.calendar.after(Year, q.calendar.start(Year, qn.to))-1, qn.knownOn)
+	all, err := q.publicationsOf(ctx, qn)
 	if err != nil {
 		return nil, err
 	}

@@ -91,6 +91,22 @@ func publishes(v *kpi.Version) bool {
 	return v.Basis == kpi.Events && (v.Persons == "" || retractable(v))
 }
 
+// publicationsOf are what was published of a question's version for the calendar years of its
+// days, remembered with what else its shared keeps.
+func (q *Queries) publicationsOf(ctx context.Context, qn *question) (map[place][]*publication, error) {
+	from, to := qn.from, qn.to
+	if from != reference.NoDay {
+		from = q.calendar.start(Year, from)
+	}
+	if to != reference.NoDay {
+		to = q.calendar.after(Year, q.calendar.start(Year, to)) - 1
+	}
+	key := fmt.Sprint("published ", qn.kpi.ID, " ", qn.version.Variant, " ", qn.version.Version, " ", from, " ", to, " ", qn.knownOn)
+	return once(qn.shared, key, func() (map[place][]*publication, error) {
+		return q.publications(ctx, qn.kpi, qn.version, from, to, qn.knownOn)
+	})
+}
+
 // publications are what was published of a version, by place, the oldest first; of days
 // from from to to (NoDay: open), as known on a day.
 func (q *Queries) publications(ctx context.Context, k *kpi.KPI, v *kpi.Version, from, to, knownOn reference.Day) (map[place][]*publication, error) {

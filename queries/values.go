@@ -32,10 +32,10 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if _, err := language(r.Language); err != nil {
 		return nil, err
 	}
+	qn.shared = q.remembered(qn.knownOn)
 	if q.published(qn) {
 		return q.valuesPublished(ctx, qn, r)
 	}
-	qn.shared = q.remembered(qn.knownOn)
 	asked := *qn // answering closes the open ends
 	beside, besideCtx := errgroup.WithContext(ctx)
 	var said []closing
@@ -43,7 +43,7 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	beside.Go(func() (err error) { said, err = q.closings(besideCtx, &asked); return err })
 	if publishes(qn.version) {
 		beside.Go(func() (err error) {
-			before, err = q.publications(besideCtx, asked.kpi, asked.version, asked.from, asked.to, asked.knownOn)
+			before, err = q.publicationsOf(besideCtx, &asked)
 			return err
 		})
 	}
