@@ -90,6 +90,7 @@ type Config struct {
 type Door struct {
 	config   Config
 	turns    turns
+	quick    turns // of statements that read nothing but the catalogue
 	sessions sessions
 	running  running
 	trees    trees
@@ -114,7 +115,8 @@ func New(config Config) (*Door, error) {
 		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
 	}
 	d := &Door{config: config}
-	d.turns = turns{limits: &d.config.Limits, of: map[string]int{}}
+	d.turns = turns{limits: &d.config.Limits, most: l.Running, each: l.Each, of: map[string]int{}}
+	d.quick = turns{limits: &d.config.Limits, most: 2, each: 1, of: map[string]int{}}
 	return d, nil
 }
 
@@ -256,7 +258,7 @@ type query struct {
 	format   string
 	settings []protocol.Pair
 	session  *session
-	catalog  bool // it reads nothing but the engine's catalogue: it has no need of a turn
+	catalog  bool // it reads nothing but the engine's catalogue: it has turns of its own, and little time
 }
 
 // object is what the audit log says of a request.
@@ -273,6 +275,9 @@ func object(r *http.Request, q *query, req *protocol.Request) string {
 	}
 	return said
 }
+
+// quickTime is what a statement may take that reads nothing but the catalogue.
+const quickTime = 5 * time.Second
 
 // queryID is what a client may call its query.
 var queryID = regexp.MustCompile(`^[!-~]{1,200}$`)
@@ -304,9 +309,6 @@ func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Princi
 		return q, err
 	}
 	asked := append(append(q.session.set(), req.Settings...), q.statement.settings...)
-	if q.settings, err = d.config.Limits.settle(asked); err != nil {
-		return q, err
-	}
 	q.format = or(q.statement.format, or(req.DefaultFormat, "TabSeparated"))
 	if !formats[q.format] {
 		return q, protocol.Exceptionf(protocol.CodeUnknownFormat, "Unknown format %s, or one that is not possible here", q.format)
@@ -344,8 +346,25 @@ func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Princi
 		}
 		q.catalog = true
 	}
+	limits := d.config.Limits
+	if q.catalog {
+		limits.Time = min(limits.Time, quickTime)
+	}
+	if q.settings, err = limits.settle(asked); err != nil {
+		return q, err
+	}
 	q.settings = append(q.settings, d.narrowed(known, scope)...)
 	return q, nil
+}
+
+// Judge is what the engine would be given of a statement of somebody, without running it; empty when
+// the door answers it itself. Nothing is recorded.
+func (d *Door) Judge(ctx context.Context, statement string, p *access.Principal) (text string, err error) {
+	q, err := d.read(ctx, &protocol.Request{Query: statement, QueryID: "judge", Body: http.NoBody}, p)
+	if err != nil || q.kind == isUse || q.kind == isSet || q.kind == isKill {
+		return "", err
+	}
+	return q.text, nil
 }
 
 // database refuses any current database but the analysts': a name without one means a table there.
@@ -378,7 +397,7 @@ var catalogue = map[string]string{
 	"system.collations": "", "system.time_zones": "", "system.aggregate_function_combinators": "", "system.keywords": "",
 	"system.numbers": "", "system.numbers_mt": "", "system.zeros": "", "system.zeros_mt": "",
 	"system.dictionaries": "0", "system.clusters": "0", "system.macros": "0", "system.processes": "0", "system.parts": "0", "system.parts_columns": "0", "system.mutations": "0", "system.disks": "0",
-	"system.users": "0", "system.roles": "0", "system.current_roles": "0", "system.enabled_roles": "0", "system.grants": "0", "system.quotas": "0", "system.replicas": "0", "system.merges": "0",
+	"system.current_roles": "0", "system.enabled_roles": "0", "system.replicas": "0", "system.merges": "0",
 	"system.data_skipping_indices": "0", "system.projections": "0", "system.named_collections": "0", "system.storage_policies": "0", "system.metrics": "0", "system.events": "0", "system.asynchronous_metrics": "0",
 	"information_schema.tables": "", "information_schema.columns": "", "information_schema.schemata": "", "information_schema.views": "",
 	"information_schema.key_column_usage": "", "information_schema.referential_constraints": "", "information_schema.statistics": "",
@@ -473,13 +492,15 @@ func (d *Door) run(w http.ResponseWriter, r *http.Request, q *query) error {
 		return err
 	}
 	defer done()
-	if !q.catalog {
-		leave, err := d.turns.take(ctx, q.who.ID)
-		if err != nil {
-			return err
-		}
-		defer leave()
+	lane := &d.turns
+	if q.catalog {
+		lane = &d.quick
 	}
+	leave, err := lane.take(ctx, q.who.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, stop := context.WithTimeoutCause(ctx, d.config.Limits.Time+30*time.Second,
 		protocol.Exceptionf(protocol.CodeTimeoutExceeded, "Timeout exceeded: more than %s", d.config.Limits.Time))
 	defer stop()

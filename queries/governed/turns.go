@@ -11,7 +11,8 @@ import (
 // turns are the places for statements that run at once. Of those who wait, the first one of who
 // has the fewest running is next: many statements of one principal delay that principal.
 type turns struct {
-	limits *Limits
+	most, each int // at once: of everybody, of one principal
+	limits     *Limits
 
 	mu      sync.Mutex
 	running int
@@ -76,10 +77,10 @@ func (t *turns) take(ctx context.Context, who string) (leave func(), err error) 
 
 // call lets begin whoever may. The lock is held.
 func (t *turns) call() {
-	for t.running < t.limits.Running {
+	for t.running < t.most {
 		next := -1
 		for i, waiting := range t.queue {
-			if t.of[waiting.who] < t.limits.Each && (next < 0 || t.of[waiting.who] < t.of[t.queue[next].who]) {
+			if t.of[waiting.who] < t.each && (next < 0 || t.of[waiting.who] < t.of[t.queue[next].who]) {
 				next = i
 			}
 		}

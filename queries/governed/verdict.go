@@ -151,7 +151,7 @@ func judge(root *node, s *statement, allowed func(table string) error) (*verdict
 		if !slices.Contains(v.tables, name) {
 			v.tables = append(v.tables, name)
 		}
-		v.rows = v.rows || !strings.HasPrefix(strings.ToLower(name), "system.")
+		v.rows = v.rows || !isCatalogue(name)
 		return nil
 	}
 	var walk func(n, above *node) error
@@ -195,6 +195,13 @@ func judge(root *node, s *statement, allowed func(table string) error) (*verdict
 		return nil, err
 	}
 	return v, expansion(root, s.common)
+}
+
+// isCatalogue says whether a table tells what there is, which is little.
+func isCatalogue(name string) bool {
+	name = strings.ToLower(name)
+	_, ok := catalogue[name]
+	return ok && !strings.HasPrefix(name, "system.numbers") && !strings.HasPrefix(name, "system.zeros")
 }
 
 // maxExpanded bounds the nodes of a query when every name stands for what it was given to.
