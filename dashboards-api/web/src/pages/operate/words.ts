@@ -1,7 +1,40 @@
 import { inLanguages } from '../../words'
 
 export const words = inLanguages({
-  en: { title: 'Operation' },
-  uz: { title: 'Boshqaruv' },
-  ru: { title: 'Эксплуатация' },
+  en: {
+    title: 'Keys and audit log', parts: 'Parts', keys: 'Keys', audit: 'Audit log',
+    keysCaption: 'API keys, the newest first', noKeys: 'There are no keys yet.', noKeysHint: 'A key lets a program send events or read figures without a person.',
+    name: 'What it is for', roles: 'What it may do', scope: 'Limited to', created: 'Made', expires: 'Expires', state: 'State', never: 'never',
+    works: 'works', ended: 'ended {day}', expired: 'expired', end: 'End it', endSure: 'End the key “{name}” now? Programs that use it are refused within two seconds.', keep: 'Keep it',
+    make: 'Make a key', nameHint: 'For instance: customs system, nightly delivery', agency: 'Only rows of the agency (code)', region: 'Only rows of the region (code)',
+    sources: 'May send for the sources (with commas between; * is any)', expiresOn: 'Works until', optional: 'may stay empty', making: 'Making …',
+    made: 'The key “{name}” was made. It stands here once and is stored nowhere: copy it now.', copy: 'Copy', copied: 'Copied', done: 'Done',
+    auditCaption: 'Who asked for what, the newest first', text: 'Text in who, object or reason', from: 'From', to: 'To', denied: 'Denials only', search: 'Show',
+    time: 'Time', who: 'Who', action: 'Rule', object: 'What', allowed: 'Let in', yes: 'yes', no: 'denied', older: 'Older entries', newest: 'Newest entries',
+    noEntries: 'No entry fits.', head: 'Newest entry: {number}. Its code vouches for all before it: {code}.',
+  },
+  uz: {
+    title: 'Kalitlar va audit jurnali', parts: 'Qismlar', keys: 'Kalitlar', audit: 'Audit jurnali',
+    keysCaption: 'API kalitlari, eng yangisi birinchi', noKeys: 'Hali kalit yo‘q.', noKeysHint: 'Kalit dasturga odam ishtirokisiz hodisalar yuborish yoki ko‘rsatkichlarni o‘qish imkonini beradi.',
+    name: 'Nima uchun', roles: 'Nima qila oladi', scope: 'Chegarasi', created: 'Yaratilgan', expires: 'Muddati', state: 'Holati', never: 'muddatsiz',
+    works: 'ishlaydi', ended: '{day} kuni tugatilgan', expired: 'muddati o‘tgan', end: 'Tugatish', endSure: '“{name}” kaliti hozir tugatilsinmi? Uni ishlatadigan dasturlar ikki soniya ichida rad etiladi.', keep: 'Qoldirish',
+    make: 'Kalit yaratish', nameHint: 'Masalan: bojxona tizimi, tungi yuborish', agency: 'Faqat shu idora qatorlari (kod)', region: 'Faqat shu hudud qatorlari (kod)',
+    sources: 'Qaysi manbalar nomidan yuboradi (vergul bilan; * — istalgan)', expiresOn: 'Qachongacha ishlaydi', optional: 'bo‘sh qolishi mumkin', making: 'Yaratilmoqda …',
+    made: '“{name}” kaliti yaratildi. U faqat shu yerda bir marta ko‘rinadi va hech qayerda saqlanmaydi: hozir nusxalab oling.', copy: 'Nusxalash', copied: 'Nusxalandi', done: 'Tayyor',
+    auditCaption: 'Kim nimani so‘ragan, eng yangisi birinchi', text: 'Kim, nima yoki sababdagi matn', from: 'Dan', to: 'Gacha', denied: 'Faqat rad etilganlar', search: 'Ko‘rsatish',
+    time: 'Vaqt', who: 'Kim', action: 'Qoida', object: 'Nima', allowed: 'Ruxsat', yes: 'ha', no: 'rad etildi', older: 'Eskiroq yozuvlar', newest: 'Eng yangi yozuvlar',
+    noEntries: 'Mos yozuv yo‘q.', head: 'Eng yangi yozuv: {number}. Uning kodi undan oldingi hammasiga kafil: {code}.',
+  },
+  ru: {
+    title: 'Ключи и журнал аудита', parts: 'Части', keys: 'Ключи', audit: 'Журнал аудита',
+    keysCaption: 'Ключи API, сначала новые', noKeys: 'Ключей пока нет.', noKeysHint: 'Ключ позволяет программе отправлять события или читать показатели без человека.',
+    name: 'Для чего', roles: 'Что может', scope: 'Ограничен', created: 'Создан', expires: 'Срок', state: 'Состояние', never: 'бессрочно',
+    works: 'действует', ended: 'прекращён {day}', expired: 'истёк', end: 'Прекратить', endSure: 'Прекратить ключ «{name}» сейчас? Программам с этим ключом будет отказано в течение двух секунд.', keep: 'Оставить',
+    make: 'Создать ключ', nameHint: 'Например: система таможни, ночная отправка', agency: 'Только строки ведомства (код)', region: 'Только строки региона (код)',
+    sources: 'Может отправлять за источники (через запятую; * — любой)', expiresOn: 'Действует до', optional: 'можно не заполнять', making: 'Создаётся …',
+    made: 'Ключ «{name}» создан. Он показан здесь один раз и нигде не хранится: скопируйте его сейчас.', copy: 'Скопировать', copied: 'Скопировано', done: 'Готово',
+    auditCaption: 'Кто что запрашивал, сначала новые', text: 'Текст в полях «кто», «что» или причине', from: 'С', to: 'По', denied: 'Только отказы', search: 'Показать',
+    time: 'Время', who: 'Кто', action: 'Правило', object: 'Что', allowed: 'Допущен', yes: 'да', no: 'отказ', older: 'Более старые записи', newest: 'Самые новые записи',
+    noEntries: 'Подходящих записей нет.', head: 'Последняя запись: {number}. Её код ручается за все предыдущие: {code}.',
+  },
 })
