@@ -78,7 +78,7 @@ func (s *server) exportRun(c *gin.Context) {
 		case "csv":
 			run.Rows, err = exportCSV(out, newRowReader(body))
 		case "xlsx":
-			run.Rows, err = exportXLSX(out, newRowReader(body), about)
+			run.Rows, err = exportXLSX(out, newRowReader(body), about, sheetRows)
 		case "json":
 			run.Rows, err = exportJSON(out, newRowReader(body), about)
 		default:
@@ -222,8 +222,8 @@ func exportJSON(w io.Writer, in *rowReader, about exportAbout) (rows uint64, err
 }
 
 // exportXLSX writes two sheets: the rows with numbers, days, times and truths as such, and what the file
-// is. Text is stored as text, never as a formula. TooLarge: there are more rows than a sheet holds.
-func exportXLSX(w io.Writer, in *rowReader, about exportAbout) (rows uint64, err error) {
+// is. Text is stored as text, never as a formula. TooLarge: there are more rows than the sheet holds, its header included; nothing was written then.
+func exportXLSX(w io.Writer, in *rowReader, about exportAbout, most uint64) (rows uint64, err error) {
 	columns, err := in.columns()
 	if err != nil {
 		return 0, err
@@ -278,8 +278,8 @@ func exportXLSX(w io.Writer, in *rowReader, about exportAbout) (rows uint64, err
 		if err != nil {
 			return rows, err
 		}
-		if rows+1 == sheetRows {
-			return rows, problem.New(problem.TooLarge, "a sheet holds %d rows and the result has more; take CSV, Parquet or Arrow", sheetRows-1)
+		if rows+1 == most {
+			return rows, problem.New(problem.TooLarge, "a sheet holds %d rows and the result has more; take CSV, Parquet or Arrow", most-1)
 		}
 		if row, err = cells(line, row); err != nil {
 			return rows, err

@@ -54,9 +54,9 @@ const (
 	maxListing = 16 << 20               // bytes of the door's own lists
 )
 
-// output are the settings with which answers are written: what is no number is text, and 64 bits
+// output are the settings with which answers are written: what is no number is null, and 64 bits
 // are a number, which whoever cannot hold it has to see to.
-var output = map[string]string{"output_format_json_quote_64bit_integers": "0", "output_format_json_quote_denormals": "1", "output_format_json_quote_decimals": "0"}
+var output = map[string]string{"output_format_json_quote_64bit_integers": "0", "output_format_json_quote_denormals": "0", "output_format_json_quote_decimals": "0"}
 
 // Ask is [Gate.Ask].
 func (t *Through) Ask(ctx context.Context, p *access.Principal, s Statement) (io.ReadCloser, error) {
