@@ -247,7 +247,7 @@ func (s *server) statement(sql string) string {
 // sql asks the warehouse of a running server.
 func (s *server) sql(query string) string {
 	s.t.Helper()
-	r := ombor(s.t, "sql", query, "--data", s.data, "--format", "TSV")
+	r := engineSQL(s.t, s.data, query, "TSV")
 	if r.code != 0 {
 		s.t.Fatalf("%s: exit %d: %s", query, r.code, r.stderr)
 	}

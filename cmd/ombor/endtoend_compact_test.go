@@ -127,7 +127,7 @@ func TestCompactKilledS3(t *testing.T) {
 		download(t, place, dir)
 		for _, table := range []string{"sale_v1", "visit_v1"} {
 			got := byManifest(t, dir, table, "SELECT count(*) FILTER (_sign <> 0), count(DISTINCT _seq::VARCHAR || _sign::VARCHAR) FILTER (_sign <> 0), sum(_sign) FROM read_parquet(getvariable('files'), union_by_name = true)")
-			want := ombor(t, "sql", "SELECT count(), uniqExact(_seq, _sign), sum(_sign) FROM facts."+table, "--data", c.data, "--format", "TSV")
+			want := engineSQL(t, c.data, "SELECT count(), uniqExact(_seq, _sign), sum(_sign) FROM facts."+table, "TSV")
 			if want := strings.TrimSpace(want.stdout); got != want || got == "" {
 				t.Errorf("%s: readers of %s have %q, the warehouse %q", when, table, got, want)
 			}

@@ -260,7 +260,7 @@ func TestLoadGoesOn(t *testing.T) {
 	if _, err := os.Stat(state); !os.IsNotExist(err) {
 		t.Errorf("the state is still there after the end: %v %.300s", err, contentsOf(t, state))
 	}
-	if r := ombor(t, "sql", "SELECT sum(_sign) FROM facts.request_decided_v1", "--data", s.data, "--format", "TSV"); strings.TrimSpace(r.stdout) != fmt.Sprint(n) {
+	if r := engineSQL(t, s.data, "SELECT sum(_sign) FROM facts.request_decided_v1", "TSV"); strings.TrimSpace(r.stdout) != fmt.Sprint(n) {
 		t.Errorf("the warehouse has %s events, want %d", r.stdout, n)
 	}
 	if l, _ := s.load(file); l.Duplicate != n {
@@ -398,14 +398,14 @@ fields: {good: good, amount: amount, buyer: buyer}
 	}
 	clean("an answer", said.String())
 	// What can be read out of the engine and the lake.
-	facts := ombor(t, "sql", "SELECT * FROM facts.sale_v1", "--data", data, "--format", "JSONEachRow")
+	facts := engineSQL(t, data, "SELECT * FROM facts.sale_v1", "JSONEachRow")
 	if facts.code != 0 || strings.Count(facts.stdout, "\n") < 5 {
 		t.Fatalf("the facts: %s %s", facts.stderr, facts.stdout)
 	}
 	clean("the warehouse", facts.stdout)
-	tables := ombor(t, "sql", "SELECT database || '.' || name FROM system.tables WHERE database IN ('facts', 'rollups') AND engine LIKE '%MergeTree'", "--data", data, "--format", "TSV")
+	tables := engineSQL(t, data, "SELECT database || '.' || name FROM system.tables WHERE database IN ('facts', 'rollups') AND engine LIKE '%MergeTree'", "TSV")
 	for _, table := range linesOf(tables.stdout) {
-		clean(table, ombor(t, "sql", "SELECT * FROM "+table, "--data", data, "--format", "JSONEachRow").stdout)
+		clean(table, engineSQL(t, data, "SELECT * FROM "+table, "JSONEachRow").stdout)
 	}
 	rows := 0
 	for table, names := range lakeFiles(t, filepath.Join(data, "lake")) {

@@ -60,7 +60,7 @@ versions:
 	}
 	ask := func(statement string) []string {
 		t.Helper()
-		r := ombor(t, "sql", statement, "--data", c.data, "--format", "TSV")
+		r := engineSQL(t, c.data, statement, "TSV")
 		if r.code != 0 {
 			t.Fatal(r.stderr)
 		}

@@ -134,5 +134,5 @@ func TestStandbyMachine(t *testing.T) {
 // facts is an aggregate over the facts of cases.
 func facts(t *testing.T, s *server, what string) string {
 	t.Helper()
-	return strings.TrimSpace(ombor(t, "sql", "SELECT "+what+" FROM facts.case_opened_v1", "--data", s.data, "--format", "TSV").stdout)
+	return strings.TrimSpace(engineSQL(t, s.data, "SELECT "+what+" FROM facts.case_opened_v1", "TSV").stdout)
 }

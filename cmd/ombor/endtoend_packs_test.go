@@ -75,7 +75,7 @@ func TestPacks(t *testing.T) {
 			holdAgainst(t, s, want, c.grain)
 			readLake(t, s, want.Rows.Accepted)
 			for statement, n := range c.sql {
-				r := ombor(t, "sql", statement, "--data", s.data, "--format", "TSV")
+				r := engineSQL(t, s.data, statement, "TSV")
 				if got := strings.TrimSpace(r.stdout); got != fmt.Sprint(n) {
 					t.Errorf("%s: %s, want %d %s", statement, got, n, r.stderr)
 				}

@@ -49,7 +49,7 @@ func TestPartsElsewhere(t *testing.T) {
 		}
 	}
 	// The warehouse elsewhere is asked with the same command.
-	r := ombor(t, "sql", "SELECT sum(_sign) FROM facts.case_opened_v1", "--data", elsewhere.data, "--format", "TSV")
+	r := engineSQL(t, elsewhere.data, "SELECT sum(_sign) FROM facts.case_opened_v1", "TSV")
 	if got := strings.TrimSpace(r.stdout); got != "58251" {
 		t.Errorf("sql: %q %s", got, r.stderr)
 	}

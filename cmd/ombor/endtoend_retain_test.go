@@ -83,7 +83,7 @@ versions:
 	}
 	facts := func(table string) (n uint64) {
 		t.Helper()
-		r := ombor(t, "sql", "SELECT count() FROM facts."+table, "--data", c.data, "--format", "TSV")
+		r := engineSQL(t, c.data, "SELECT count() FROM facts."+table, "TSV")
 		if _, err := fmt.Sscan(r.stdout, &n); err != nil {
 			t.Fatalf("sql: %s%s", r.stdout, r.stderr)
 		}

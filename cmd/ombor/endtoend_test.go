@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -60,6 +61,40 @@ type result struct {
 func ombor(t testing.TB, arguments ...string) result {
 	t.Helper()
 	return run(t, nil, binary, arguments...)
+}
+
+// engineSQL asks the engine of a server itself, behind the door for SQL: as the operator, who may open its socket.
+func engineSQL(t testing.TB, data, statement, format string) result {
+	t.Helper()
+	var r struct{ Engine string }
+	note, err := os.ReadFile(filepath.Join(data, "running.json"))
+	if err == nil {
+		err = json.Unmarshal(note, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, address := &http.Client{}, r.Engine
+	if filepath.IsAbs(r.Engine) {
+		client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", r.Engine)
+		}}
+		address = "http://engine"
+	}
+	answer, err := client.Post(address+"/?default_format="+format, "text/plain", strings.NewReader(statement))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		return result{code: 1, stderr: string(body)}
+	}
+	return result{stdout: string(body)}
 }
 
 func run(t testing.TB, stdin []byte, name string, arguments ...string) result {

@@ -479,7 +479,7 @@ func (f *traffic) total(s *server, lake string) {
 	standing := f.standing()
 	for _, kind := range []string{"sale", "visit"} {
 		table := kind + "_v1"
-		r := ombor(t, "sql", "SELECT toString(_id), _seq, _sign, _rev, number, edition, good, amount FROM facts."+table, "--data", s.data, "--format", "TSV")
+		r := engineSQL(t, s.data, "SELECT toString(_id), _seq, _sign, _rev, number, edition, good, amount FROM facts."+table, "TSV")
 		if r.code != 0 {
 			t.Fatalf("sql: %s", r.stderr)
 		}
@@ -497,13 +497,13 @@ func (f *traffic) total(s *server, lake string) {
 			t.Errorf("%s: the rows of warehouse and lake differ: %d and %d", kind, len(facts), len(signed))
 		}
 		f.figures(s, kind, standing[kind])
-		r = ombor(t, "sql", "SELECT name FROM system.tables WHERE database = 'rollups' AND name LIKE '"+table+"\\_\\_%'", "--data", s.data, "--format", "TSV")
+		r = engineSQL(t, s.data, "SELECT name FROM system.tables WHERE database = 'rollups' AND name LIKE '"+table+"\\_\\_%'", "TSV")
 		rollups := linesOf(r.stdout)
 		if len(rollups) < 2 {
 			t.Errorf("%s: rollups are %q, want two or more: %s", kind, rollups, r.stderr)
 		}
 		for _, rollup := range rollups {
-			r := ombor(t, "sql", "SELECT sum(_n) FROM rollups.`"+rollup+"`", "--data", s.data, "--format", "TSV")
+			r := engineSQL(t, s.data, "SELECT sum(_n) FROM rollups.`"+rollup+"`", "TSV")
 			if got := strings.TrimSpace(r.stdout); got != fmt.Sprint(len(standing[kind])) {
 				t.Errorf("rollup %s counts %s, want %d %s", rollup, got, len(standing[kind]), r.stderr)
 			}
