@@ -165,7 +165,7 @@ export function cellText(cell: Cell, unit: string, language: string, labels?: Re
   if ((cell.state === 'value' || cell.state === 'zero') && cell.value !== null) return amount(cell.value, unit, language, labels)
   if (cell.state === 'not_applicable') return cell.reason === 'no_cases' ? words.state.no_cases : words.state.not_applicable
   if (cell.state === 'suppressed') return words.state.suppressed
-  return words.state.not_provided
+  return cell.reason === 'not_kept' ? words.state.not_kept : words.state.not_provided
 }
 
 // dimensionValue is the value of a dimension in a cell; a dimension named like one

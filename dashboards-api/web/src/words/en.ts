@@ -48,7 +48,7 @@ export const en = {
   simulated: 'Simulated data. These figures show how Ombor works; they were not measured.',
   simulatedShort: 'simulated',
   status: { reached: 'reached', missed: 'missed', on_course: 'on course', at_risk: 'at risk', off_course: 'off course', open: 'not reached', unmeasured: 'no figure', published: 'published' },
-  state: { not_applicable: 'does not apply', no_cases: 'no cases', not_provided: 'no report received', suppressed: 'hidden to protect people' },
+  state: { not_applicable: 'does not apply', no_cases: 'no cases', not_provided: 'no report received', not_kept: 'rows not kept any longer', suppressed: 'hidden to protect people' },
   target: 'Target',
   atLeast: 'at least {value}',
   atMost: 'at most {value}',

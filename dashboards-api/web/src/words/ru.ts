@@ -49,7 +49,7 @@ export const ru: Words = {
   simulated: 'Смоделированные данные. Эти цифры показывают, как работает Ombor; они не измерены.',
   simulatedShort: 'модель',
   status: { reached: 'достигнуто', missed: 'не достигнуто в срок', on_course: 'по графику', at_risk: 'под угрозой', off_course: 'отстаёт', open: 'не достигнуто', unmeasured: 'нет данных', published: 'опубликовано' },
-  state: { not_applicable: 'не применимо', no_cases: 'случаев нет', not_provided: 'отчёт не поступил', suppressed: 'скрыто для защиты людей' },
+  state: { not_applicable: 'не применимо', no_cases: 'случаев нет', not_provided: 'отчёт не поступил', not_kept: 'строки больше не хранятся', suppressed: 'скрыто для защиты людей' },
   target: 'Цель',
   atLeast: 'не менее {value}',
   yesOrNo: 'да или нет',

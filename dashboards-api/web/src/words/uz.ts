@@ -49,7 +49,7 @@ export const uz: Words = {
   simulated: 'Modellashtirilgan ma’lumotlar. Bu raqamlar Ombor qanday ishlashini ko‘rsatadi; ular o‘lchanmagan.',
   simulatedShort: 'model',
   status: { reached: 'erishildi', missed: 'muddatida erishilmadi', on_course: 'jadval bo‘yicha', at_risk: 'xavf ostida', off_course: 'ortda', open: 'erishilmadi', unmeasured: 'ma’lumot yo‘q', published: 'e’lon qilingan' },
-  state: { not_applicable: 'taalluqli emas', no_cases: 'holatlar yo‘q', not_provided: 'hisobot kelmagan', suppressed: 'odamlarni himoya qilish uchun yashirilgan' },
+  state: { not_applicable: 'taalluqli emas', no_cases: 'holatlar yo‘q', not_provided: 'hisobot kelmagan', not_kept: 'qatorlar endi saqlanmaydi', suppressed: 'odamlarni himoya qilish uchun yashirilgan' },
   target: 'Maqsad',
   atLeast: 'kamida {value}',
   yesOrNo: 'ha yoki yo‘q',

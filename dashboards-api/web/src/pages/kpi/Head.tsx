@@ -1,4 +1,4 @@
-import { useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import { useSearch } from '@tanstack/react-router'
 import type { HeldTarget, Kpi, Values } from '../../api/client'
 import { boundText, changeText, sentence } from '../../finding'
@@ -16,7 +16,7 @@ import style from './style.module.css'
 
 // Head is the figure: value and state, how it stands to its target, the sentence, and what
 // one can do with it.
-export function Head({ kpi, asked, whole, held, taking }: { kpi: Kpi; asked: Asked; whole: Values; held: HeldTarget | undefined; taking: Taking | undefined }) {
+export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; asked: Asked; whole: Values; held: HeldTarget | undefined; taking: Taking | undefined; beside: ReactNode }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -49,6 +49,7 @@ export function Head({ kpi, asked, whole, held, taking }: { kpi: Kpi; asked: Ask
         {cell.quantiles?.map((q) => (
           <p key={q.q} className="meta">{q.q === 0.5 ? words.median : fill(words.quantile, { n: number(q.q * 100, voice.language) })}: {cellText({ ...cell, value: q.value }, whole.unit, voice.language, voice.labels)}</p>
         ))}
+        {beside}
         {held ? (
           <div className={style.target}>
             <TargetBar cell={cell} target={held} />

@@ -13,14 +13,16 @@ import type { Search } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { type Asked, type Findings, type Quality, type Sql, useAbout, type Version } from './question'
+import { Replies } from './Replies'
 import style from './style.module.css'
 import { words as allWords } from './words'
 
 type Status = components['schemas']['Status']
+type Answers = components['schemas']['Replies']
 
 // Trust is what a reader needs to believe the figure or to doubt it: what it means, by whom,
 // who reported, what is wrong with the data, the rows, what was said in public.
-export function Trust({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
+export function Trust({ kpi, asked, whole, replies }: { kpi: Kpi; asked: Asked; whole: Values | undefined; replies: Answers | undefined }) {
   const said = useWordsOf(allWords)
   const may = useMay()
   return (
@@ -35,6 +37,7 @@ export function Trust({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Va
       </div>
       {kpi.versions.length > 1 && <Variants kpi={kpi} asked={asked} />}
       {kpi.targets.length > 0 && <Published kpi={kpi} />}
+      <Replies kpi={kpi} values={whole} answer={replies} />
       {may('GET /v1/kpis/{id}/sql') && <Query kpi={kpi} asked={asked} />}
     </section>
   )

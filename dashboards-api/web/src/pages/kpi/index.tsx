@@ -3,8 +3,8 @@ import { ApiError, type Kpi } from '../../api/client'
 import { useMay } from '../../api/me'
 import { NotFound } from '../../frame'
 import { dimensionName, partName } from '../../finding'
-import { day, isoDayOfMoment } from '../../format'
-import { Choose, PeriodFilter, useChange } from '../../parts/Filters'
+import { day, isoDayOfMoment, period } from '../../format'
+import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
 import { Failure, Skeleton } from '../../parts/States'
 import { filters, type Search, withoutFilter } from '../../search'
@@ -16,6 +16,7 @@ import { Head } from './Head'
 import { OverTime, useLineFiles } from './OverTime'
 import { askedOf, type Gap, useAbout, useKpi, useValues } from './question'
 import { headline } from './says'
+import { Disputed, useReplies } from './Replies'
 import style from './style.module.css'
 import { Trust } from './Trust'
 import { Where } from './Where'
@@ -46,6 +47,7 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
   const data = whole.data
   const reported = asked.version.basis === 'reported'
   const gap = useAbout<Gap>(kpi.id, 'gap', { from: data?.from ?? undefined, to: data?.to ?? undefined, where: scope.where, variant: scope.variant, known_on: scope.known_on }, data !== undefined && may('GET /v1/kpis/{id}/gap'))
+  const replies = useReplies(kpi, data).data
   const name = nameIn(kpi.title, voice.language, kpi.id)
   const title = data ? headline(kpi, data, parts.data && !parts.isPlaceholderData ? parts.data : undefined, by, voice) : name
   const files = useLineFiles(kpi, asked, title, series.data)
@@ -56,21 +58,21 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
     <Page title={title} tab={name} query={{ ...whole, isPlaceholderData: refreshing }} waiting={<><Skeleton rows={1} kind="row" /><Skeleton rows={1} kind="chart" /></>}
       simulated={data?.simulated} crumbs={<Link to="/" search={({ lang, from, to }) => ({ lang, from, to })}>{words.scorecard}</Link>}
       filters={
-        <>
+        <Filters shown={search.from && search.to ? period(`${search.from}/${search.to}`, voice.language) : reported ? words.latest : words.everything}>
           <PeriodFilter from={search.from} to={search.to} through={through} open={reported ? words.latest : words.everything} />
           <Choose label={words.compare} value={compare ?? 'none'} options={compares} onChange={(v) => change({ compare: v })} />
-        </>
+        </Filters>
       }>
       {search.known_on && (
         <p className="notice">{fill(said.knownOn, { day: day(search.known_on, voice.language) })} <Link to="." search={(old: Search) => ({ ...old, known_on: undefined })} resetScroll={false}>{said.knownNow}</Link></p>
       )}
       <Path kpi={kpi} values={parts.data ?? data} />
-      {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} />}
+      {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
       <OverTime kpi={kpi} asked={asked} series={series} taking={files} />
       <Where kpi={kpi} asked={asked} whole={data} parts={parts} />
       {may('GET /v1/kpis/{id}/why') && <Why kpi={kpi} asked={asked} whole={data} />}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
-      <Trust kpi={kpi} asked={asked} whole={data} />
+      <Trust kpi={kpi} asked={asked} whole={data} replies={replies} />
     </Page>
   )
 }
