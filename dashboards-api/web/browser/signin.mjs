@@ -30,6 +30,7 @@ async function signIn(login, path) {
 
 try {
   const { context, page } = await signIn('leader', '/?lang=en&from=2024-01-01&to=2024-12-31')
+  await page.getByRole('button', { name: 'You and your settings' }).click()
   await page.locator('text=Leyla Karimova').first().waitFor()
   const address = new URL(page.url())
   assert.equal(address.searchParams.get('from'), '2024-01-01', 'after signing in the reader is not where they were going')
