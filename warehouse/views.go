@@ -107,6 +107,22 @@ func (o Object) Own(dimension, value string) string {
 	return "0"
 }
 
+// Own is [Object.Own] of the analysts' tables by their names; "0" of a table that is none
+// of [Warehouse.Objects].
+func (w *Warehouse) Own(refs *reference.Set) func(table, dimension, value string) string {
+	objects := map[string]Object{}
+	for _, o := range w.Objects(refs) {
+		objects[o.Name] = o
+	}
+	return func(table, dimension, value string) string {
+		o, ok := objects[table]
+		if !ok {
+			return "0"
+		}
+		return o.Own(dimension, value)
+	}
+}
+
 // View is the analysts' view of a contract's rows that stand, with its database; false
 // when it has none, because it holds fields of class special.
 func (w *Warehouse) View(c *contract.Contract) (string, bool) {

@@ -156,10 +156,7 @@ func (p *program) openSQL() error {
 	if !p.config.does("api") {
 		return nil
 	}
-	config := governed.Config{Gate: p.gate, Database: analysts, Reference: []string{"calendar"}}
-	for _, table := range p.pack.Reference.Tables() {
-		config.Reference = append(config.Reference, table, table+"_history")
-	}
+	config := governed.Config{Gate: p.gate, Database: analysts, Own: p.warehouse.Own(p.pack.Reference)}
 	switch {
 	case p.engine != nil:
 		config.Engine.Client = p.engine.Client()

@@ -79,11 +79,14 @@ type Engine struct {
 
 // Config is what a door needs.
 type Config struct {
-	Gate      *access.Gate
-	Engine    Engine
-	Database  string   // the analysts' database
-	Reference []string // its tables that hold nobody's rows: an agency sees them whole
-	Limits    Limits
+	Gate     *access.Gate
+	Engine   Engine
+	Database string // the analysts' database
+	Limits   Limits
+
+	// Own is the condition on the rows of one of its tables under which somebody sees no others than those
+	// of one agency or region and what is everybody's: "1" is every row, "0" none. Nil: none of any table.
+	Own func(table, dimension, value string) string
 }
 
 // Door serves SQL. It is safe for concurrent use.
@@ -416,20 +419,25 @@ func (d *Door) allowed(known map[string][]string, scope rows, name string) error
 	if _, ok := catalogue[strings.ToLower(name)]; ok && dotted {
 		return nil
 	}
-	columns, there := known[table]
-	if database != d.config.Database || !there {
+	if _, there := known[table]; database != d.config.Database || !there {
 		return protocol.Exceptionf(protocol.CodeUnknownTable, "Table %s does not exist, or cannot be read here; SHOW TABLES lists those that can", name)
 	}
-	if scope.Dimension != "" && !d.isReference(table) && table != published && !slices.Contains(columns, scope.Dimension) {
-		return refusal("%s does not tell whose a row is (it has no column %s), so that %s cannot be shown its own; the figures of all are on the page and in the API", name, scope.Dimension, or(scope.Value, "an agency"))
+	if d.own(table, scope) == "0" {
+		return refusal("%s does not tell whose a row is (it names no %s), so that %s cannot be shown its own; the figures of all are on the page and in the API", name, scope.Dimension, or(scope.Value, "an agency"))
 	}
 	return nil
 }
 
-// published is the view of published figures: masked, and so for everybody; of an agency's those of the nation and its own.
-const published = "kpi_values"
-
-func (d *Door) isReference(table string) bool { return slices.Contains(d.config.Reference, table) }
+// own is the condition on a table's rows under which a scope sees them.
+func (d *Door) own(table string, scope rows) string {
+	switch {
+	case scope.Dimension == "":
+		return "1"
+	case d.config.Own == nil:
+		return "0"
+	}
+	return d.config.Own(table, scope.Dimension, scope.Value)
+}
 
 // barrier keeps the engine from evaluating a statement's expressions before the condition of a scope.
 const barrier = "query_plan_enable_optimizations"
@@ -442,16 +450,9 @@ func (d *Door) narrowed(known map[string][]string, scope rows) []protocol.Pair {
 			continue
 		}
 		visible = append(visible, protocol.QuoteString(table))
-		condition := ""
-		switch {
-		case scope.Dimension == "" || d.isReference(table):
-			continue
-		case table == published:
-			condition = "empty(by) OR has(splitByChar(',', by), " + protocol.QuoteString(scope.Dimension) + ") AND key[indexOf(splitByChar(',', by), " + protocol.QuoteString(scope.Dimension) + ")] = " + protocol.QuoteString(scope.Value)
-		default:
-			condition = protocol.QuoteIdentifier(scope.Dimension) + " = " + protocol.QuoteString(scope.Value)
+		if condition := d.own(table, scope); condition != "1" {
+			filters = append(filters, protocol.QuoteString(d.config.Database+"."+table)+": "+protocol.QuoteString(condition))
 		}
-		filters = append(filters, protocol.QuoteString(d.config.Database+"."+table)+": "+protocol.QuoteString(condition))
 	}
 	for _, table := range slices.Sorted(maps.Keys(catalogue)) {
 		condition := catalogue[table]

@@ -50,9 +50,13 @@ type world struct {
 }
 
 // filled is the engine with its rows, once for all tests.
-var filled sync.Once
+var filled struct {
+	sync.Once
+	own func(table, dimension, value string) string
+}
 
-func fill(t testing.TB) *reference.Set {
+// fill gives what somebody may see of its tables.
+func fill(t testing.TB) func(table, dimension, value string) string {
 	t.Helper()
 	files, err := pack.Embedded("uz")
 	if err != nil {
@@ -87,6 +91,7 @@ func fill(t testing.TB) *reference.Set {
 		if err := w.MigrateViews(ctx, p.Reference); err != nil {
 			t.Fatal(err)
 		}
+		filled.own = w.Own(p.Reference)
 		at := time.Date(2024, 3, 7, 10, 0, 0, 0, time.UTC)
 		var rows []warehousetest.Row
 		for i := range uint64(200) {
@@ -99,12 +104,12 @@ func fill(t testing.TB) *reference.Set {
 		warehousetest.Insert(t, w, w.Contract("request.submitted"), rows)
 		warehousetest.Insert(t, w, w.Contract("register.entered"), []warehousetest.Row{{ID: 1, Time: at, Batch: 1, Data: map[string]any{"illness": canarySpecial}}})
 	})
-	return p.Reference
+	return filled.own
 }
 
 func newWorld(t testing.TB, limits governed.Limits) *world {
 	t.Helper()
-	refs := fill(t)
+	own := fill(t)
 	w := &world{TB: t, keys: map[access.Role]string{}, limit: limits}
 	ctx := context.Background()
 	conn, err := stream.Open(ctx, stream.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
@@ -127,10 +132,7 @@ func newWorld(t testing.TB, limits governed.Limits) *world {
 		}
 		w.keys[role] = token
 	}
-	config := governed.Config{Gate: w.gate, Engine: governed.Engine{Client: enginetest.Shared(t).Client()}, Database: "ombor", Reference: []string{"calendar"}, Limits: limits}
-	for _, table := range refs.Tables() {
-		config.Reference = append(config.Reference, table, table+"_history")
-	}
+	config := governed.Config{Gate: w.gate, Engine: governed.Engine{Client: enginetest.Shared(t).Client()}, Database: "ombor", Own: own, Limits: limits}
 	if w.door, err = governed.New(config); err != nil {
 		t.Fatal(err)
 	}
