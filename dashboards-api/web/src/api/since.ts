@@ -26,5 +26,5 @@ export function useSince(asked?: string): { since: string | undefined; first: bo
     queryFn: ({ signal }) => get<Changes>(address('/v1/changes', { since }), signal),
     enabled: since !== undefined && may('GET /v1/changes'),
   })
-  return { since, first: asked === undefined && looked === null, changes: query.data, query }
+  return { since: may('GET /v1/changes') ? since : undefined, first: asked === undefined && looked === null, changes: query.data, query }
 }

@@ -65,7 +65,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
   const shared = useWords()
   const said = useWordsOf(words)
   const voice = useVoice()
-  const { since, changes } = useSince()
+  const { since, changes } = useSince() // may take longer than the scorecard: the line holds its place
   const through = reach(card)
   const parts = order.map((status) => ({ status, n: held.filter((t) => t.status === status).length })).filter((p) => p.n > 0)
   return (
@@ -73,8 +73,8 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
       <li>{shown}</li>
       {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
       <li>{through ? fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.noData}</li>
-      {changes && since && (
-        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(said.moved, { day: shortDay(since, voice.language), n: changes.changes.length })}</Link></li>
+      {since && (
+        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(said.moved, { day: shortDay(since, voice.language), n: changes ? changes.changes.length : '…' })}</Link></li>
       )}
     </ul>
   )
