@@ -40,7 +40,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	address := freeAddress(t)
-	d := &desk{server: serve(t, t.TempDir(), "--sql-listen", address, "--publish-every", "1s"), sql: "http://" + address}
+	d := &desk{server: serve(t, t.TempDir(), "--sql-listen", address, "--publish-every", "2s"), sql: "http://" + address}
 	for _, arguments := range [][]string{{"--events", "6000"}, {"--scale", "0.002"}} {
 		file := filepath.Join(t.TempDir(), "year.ndjson")
 		if r := ombor(t, append([]string{"simulate", "-o", file}, arguments...)...); r.code != 0 {
@@ -395,23 +395,30 @@ func (d *desk) questions(t *testing.T) {
 	}
 }
 
-// commands runs what docs/sql.md shows of curl, in a shell with its variables set.
+// commands runs what docs/sql.md shows of curl, in a shell with its variables set, and of Node.js.
 func (d *desk) commands(t *testing.T) {
 	dir := t.TempDir()
-	ran := 0
+	ran := map[string]int{}
 	for _, block := range codeBlocks.FindAllStringSubmatch(sqlDocs(t, "Connecting"), -1) {
-		if block[1] != "sh" || !strings.Contains(block[2], "curl") {
+		var command *exec.Cmd
+		switch block[1] {
+		case "sh":
+			command = exec.Command("bash", "-euo", "pipefail", "-c", block[2])
+			command.Dir = dir
+		case "js":
+			command = exec.Command("node", "--input-type=module", "-")
+			command.Dir, command.Stdin = filepath.Join(root, ".tools", "clients"), strings.NewReader(block[2])
+		default:
 			continue
 		}
-		ran++
-		command := exec.Command("bash", "-euo", "pipefail", "-c", block[2])
-		command.Dir = dir
+		ran[block[1]]++
 		command.Env = append(os.Environ(), "OMBOR_SQL="+d.sql, "OMBOR_KEY="+d.key)
-		if said, err := command.CombinedOutput(); err != nil || bytes.Contains(said, []byte("Code: ")) {
+		said, err := command.CombinedOutput()
+		if err != nil || bytes.Contains(said, []byte("Code: ")) {
 			t.Errorf("%v\n%s\n%s", err, block[2], said)
 		}
 	}
-	if ran < 3 {
-		t.Errorf("docs/sql.md shows %d blocks with curl", ran)
+	if ran["sh"] < 3 || ran["js"] != 1 {
+		t.Errorf("docs/sql.md shows commands: %v", ran)
 	}
 }

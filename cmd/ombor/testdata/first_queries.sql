@@ -223,7 +223,7 @@ SELECT toStartOfInterval(toDateTime("time"), INTERVAL 86400 second) as "time", c
 -- ~ cloud
 SELECT value='1' AS cloud FROM system.settings WHERE name='cloud_mode'
 
--- ~ Bool|UInt8
+-- ~ ^greater.*\n1\n
 SELECT count(*) > 0 FROM system.databases WHERE name = 'ombor'
 
 -- ~ UTC

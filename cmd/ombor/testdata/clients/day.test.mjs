@@ -169,17 +169,19 @@ test('what is refused, and how it reads', async () => {
   await assert.rejects(client.insert({ table: 'calendar', values: [{ day: '2024-01-01' }], format: 'JSONEachRow' }), refused('164', /read/i))
   await assert.rejects(rows("SELECT * FROM file('/etc/hostname', 'LineAsString')"), refused('497', /file/))
   await assert.rejects(rows("SELECT file('/etc/hostname')"), refused('497', /file/))
-  await assert.rejects(rows('SELECT count() FROM facts.request_decided_v1'), refused('497', /facts/))
+  await assert.rejects(rows('SELECT count() FROM facts.request_decided_v1'), refused('60', /facts/))
   await assert.rejects(rows('SELECT 1; SELECT 2'), refused('62', /./))
 })
 
 test('limits', async () => {
   await assert.rejects(rows(long, {}, { clickhouse_settings: { max_execution_time: 1 } }), refused('159', /[Tt]imeout/))
   // An error in the middle of a result does not look like its end.
+  let seen = 0
   await assert.rejects(async () => {
-    const result = await client.query({ query: "SELECT number, throwIf(number = 900000, 'in the middle') FROM numbers(1000000) SETTINGS max_block_size = 1000", format: 'JSONEachRow' })
-    for await (const chunk of result.stream()) assert.ok(chunk.length >= 0)
-  }, /in the middle|aborted|terminated|socket/)
+    const result = await client.query({ query: "SELECT number, toUInt8(if(number = 900000, 'in the middle', '1')) AS one FROM numbers(1000000)", format: 'JSONEachRow' })
+    for await (const chunk of result.stream()) seen += chunk.length
+  }, /in the middle/)
+  assert.ok(seen > 0 && seen < 1_000_000, `${seen} rows before the error`)
 })
 
 test('progress', async () => {
