@@ -112,12 +112,9 @@ func readers(f Facts) map[string][]string {
 					add(c, dimensions...)
 				}
 				for _, m := range v.Match {
-					other := contractNamed(f.Contracts, m.In)
-					add(c, kpi.Columns(m.Condition(func(field string) string { add(other, field); return "1" }))...)
-					for _, pair := range m.On {
-						add(c, pair.Own)
-						add(other, pair.Its)
-					}
+					own, its := m.Columns()
+					add(c, own...)
+					add(contractNamed(f.Contracts, m.In), its...)
 				}
 			}
 		}

@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"ombor/internal/pack"
@@ -50,6 +52,10 @@ func TestSidesOfExchanges(t *testing.T) {
 	put("2024-05-01 10:00", "2024-05-01", "d", "twice", "client")
 	put("2024-05-01 10:01", "2024-05-01", "d", "twice", "client")
 	put("2024-05-01 10:00", "2024-05-01", "d", "twice", "producer")
+	// h: the client's side is sent twice under two ids, of the same moment
+	put("2024-05-01 10:00", "2024-05-01", "h", "repeated", "client")
+	put("2024-05-01 10:00", "2024-05-02", "h", "repeated", "client")
+	put("2024-05-01 10:00", "2024-05-01", "h", "repeated", "producer")
 	// e: two sides without a number, which need not be of one exchange
 	put("2024-05-01 10:00", "2024-05-01", "e", "", "client")
 	put("2024-05-01 10:00", "2024-05-01", "e", "", "producer")
@@ -108,12 +114,16 @@ func TestSidesOfExchanges(t *testing.T) {
 			}
 		}
 		other := map[string]string{"client": "producer", "producer": "client"}
-		out := map[string]pair{}
+		out, counted := map[string]pair{}, map[string]bool{}
 		for _, r := range standing {
 			paired := sides[text(r, "exchange")+" "+other[text(r, "side")]]
 			if text(r, "exchange") != "" && r.Time.After(first[key(r)]) || reference.DayOf(r.Time.In(p.Zone)) >= limit {
 				continue
 			}
+			if text(r, "exchange") != "" && counted[key(r)] {
+				continue // of the same moment
+			}
+			counted[key(r)] = true
 			sum := out[text(r, "consumer")]
 			switch {
 			case paired && text(r, "side") == "client":
@@ -160,6 +170,87 @@ func TestSidesOfExchanges(t *testing.T) {
 	} {
 		if got := ask(day(c.on))[c.consumer]; got != c.want {
 			t.Errorf("known on %q: %s is %v, want %v", c.on, c.consumer, got, c.want)
+		}
+	}
+}
+
+// TestLastWord: an access is forbidden when the citizen's last word before it, of the agency or of
+// all, forbids it: also after a lift and a second restriction, and never by what was taken back or
+// came to be known later.
+func TestLastWord(t *testing.T) {
+	files := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"pack.yaml": "name: town\nprefix: town.\ntitle: {en: Town}\nlanguages: [en]\nzone: Asia/Tashkent\nsources:\n  desk: {title: {en: Desk}, owner: hall}\nreference:\n  organisations: {file: organisations.csv}\n",
+		"contracts/all.yaml": "type: town.accessed.v1\ntitle: {en: Accessed}\nsource: desk\nfields:\n  who: {type: code, required: true}\n  agency: {type: code, required: true}\n" +
+			"---\ntype: town.restricted.v1\ntitle: {en: Restricted}\nsource: desk\nfields:\n  who: {type: code, required: true}\n  agency: {type: code}\n  lifted: {type: boolean, required: true}\n",
+		"kpis/all.yaml": "id: forbidden\ntitle: {en: Forbidden}\nabout: {en: Accesses that were forbidden.}\nowner: hall\nunit: count\ndirection: down\nversions:\n  - version: 1\n    source: Statute 7\n    from: accessed\n" +
+			"    match:\n      forbidden: {in: restricted, on: [who], when: \"its.time < time AND (its.agency = '' OR its.agency = agency)\", newest: NOT its.lifted}\n    numerator: countIf(forbidden)\n    rollups: [[who]]\n",
+		"reference/organisations.csv": "code,name_en\nhall,Hall\n",
+	} {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	p, err := pack.Read(files, pack.Checks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := warehousetest.Open(t, p.Set, p.KPIs)
+	q := queries.New(w, p.KPIs, p.Reference, queries.Options{Now: func() time.Time { return now }})
+	var accessed, restricted []warehousetest.Row
+	row := func(list *[]warehousetest.Row, on, received string, data map[string]any) *warehousetest.Row {
+		n := uint64(len(accessed) + len(restricted) + 1)
+		*list = append(*list, warehousetest.Row{ID: n, Time: day(on).Time().Add(6 * time.Hour), Cut: day(received), Data: data, Seq: n})
+		return &(*list)[len(*list)-1]
+	}
+	say := func(on, received, who, agency string, lifted bool) *warehousetest.Row {
+		data := map[string]any{"who": who, "lifted": lifted}
+		if agency != "" {
+			data["agency"] = agency
+		}
+		return row(&restricted, on, received, data)
+	}
+	access := func(on, who, agency string) {
+		row(&accessed, on, on, map[string]any{"who": who, "agency": agency})
+	}
+	// a forbids tax, lifts it and forbids it again; b forbids all and lifts tax alone; c never forbade it.
+	say("2024-03-01", "2024-03-01", "a", "tax", false)
+	say("2024-04-01", "2024-04-01", "a", "tax", true)
+	say("2024-05-01", "2024-05-01", "a", "tax", false)
+	say("2024-03-01", "2024-03-01", "b", "", false)
+	say("2024-04-01", "2024-04-01", "b", "tax", true)
+	// d's lift is withdrawn in August; e's restriction of March is known in July.
+	say("2024-03-01", "2024-03-01", "d", "tax", false)
+	withdrawn := *say("2024-04-01", "2024-04-01", "d", "tax", true)
+	withdrawn.Sign, withdrawn.Cut = -1, day("2024-08-01")
+	restricted = append(restricted, withdrawn)
+	say("2024-03-01", "2024-07-01", "e", "tax", false)
+	for _, who := range []string{"a", "b", "c", "d", "e"} {
+		for _, on := range []string{"2024-02-15", "2024-03-15", "2024-04-15", "2024-05-15"} {
+			access(on, who, "tax")
+			access(on, who, "land")
+		}
+	}
+	for _, list := range []struct {
+		contract string
+		rows     []warehousetest.Row
+	}{{"accessed", accessed}, {"restricted", restricted}} {
+		for i := range list.rows { // what arrived in one month is one batch
+			list.rows[i].Batch = uint64(list.rows[i].Cut.Time().Month())
+			list.rows[i].Seq = list.rows[i].Batch<<20 + uint64(i)
+		}
+		warehousetest.Insert(t, w, w.Contract(list.contract), list.rows)
+	}
+	for knownOn, want := range map[string]string{
+		"2024-06-30": "a 2, b 4, c 0, d 1, e 0",
+		"2024-07-31": "a 2, b 4, c 0, d 1, e 3",
+		"":           "a 2, b 4, c 0, d 3, e 3",
+	} {
+		r := queries.Request{KPI: "forbidden", By: []string{"who"}, KnownOn: day(knownOn)}
+		var got []string
+		for _, c := range values(t, q, r).Cells {
+			got = append(got, c.Dims[0].Value+" "+string(c.Numerator))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("known on %q: %s, want %s", knownOn, strings.Join(got, ", "), want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func matches(v *kpi.Version, expressions []string) []kpi.Match {
 func (q *Queries) rows(qn *question, c *contract.Contract, params bind, conditions, expressions []string) string {
 	list := matches(qn.version, expressions)
 	for _, m := range list {
-		expressions = append(expressions, m.When)
+		expressions = append(expressions, m.When, m.Newest)
 	}
 	from := q.warehouse.From(c, and(conditions), expressions...)
 	if len(list) == 0 {
@@ -41,14 +41,14 @@ func (q *Queries) rows(qn *question, c *contract.Contract, params bind, conditio
 }
 
 // matched gives the rows of a query a column for each match: whether the other contract
-// has a row that stands, has the same keys, and meets the condition. The others' rows are
+// has a row that stands, has the same keys, and meets the condition (kpi.Match). The others' rows are
 // gathered by their keys, so that a row is never counted more than once.
 func (q *Queries) matched(qn *question, own string, params bind, list []kpi.Match) string {
 	var columns, joins strings.Builder
 	for i, m := range list {
 		other := q.warehouse.Contract(m.In)
 		var fields, keys, on []string
-		when := m.Condition(func(field string) string {
+		exists := m.Exists(fmt.Sprintf("its%d.rows", i+1), func(field string) string {
 			at := slices.Index(fields, field)
 			if at < 0 {
 				fields, at = append(fields, field), len(fields)
@@ -75,13 +75,9 @@ func (q *Queries) matched(qn *question, own string, params bind, list []kpi.Matc
 		for j := range m.On {
 			group = append(group, fmt.Sprintf("key%d", j+1))
 		}
-		mentioned := append([]string{m.When}, fields...)
+		mentioned := append([]string{m.When, m.Newest}, fields...)
 		fmt.Fprintf(&joins, "\nLEFT JOIN (SELECT %s, groupArray(tuple(%s)) AS rows FROM %s GROUP BY %s) AS its%d ON %s",
 			strings.Join(keys, ", "), strings.Join(quoted, ", "), q.warehouse.From(other, and(conditions), mentioned...), strings.Join(group, ", "), i+1, strings.Join(on, " AND "))
-		exists := fmt.Sprintf("notEmpty(its%d.rows)", i+1)
-		if m.When != "" {
-			exists = fmt.Sprintf("arrayExists(its -> ifNull(%s, false), its%d.rows)", when, i+1)
-		}
 		fmt.Fprintf(&columns, ", %s AS %s", exists, quote(m.Name))
 	}
 	return "(SELECT own.*" + columns.String() + "\nFROM (" + own + ") AS own" + joins.String() + ")"

@@ -309,7 +309,8 @@ func (n *half) matching(v *kpi.Version, rows, asOf string) string {
 			fields[p.Its] = true
 			on = append(on, fmt.Sprintf("toString(own.%s) = toString(its.its_%s)", p.Own, p.Its))
 		}
-		for _, found := range its.FindAllStringSubmatch(m.When, -1) {
+		fields["time"], fields["_seq"] = true, true
+		for _, found := range its.FindAllStringSubmatch(m.When+" "+m.Newest, -1) {
 			fields[found[1]] = true
 		}
 		var renamed []string
@@ -320,8 +321,12 @@ func (n *half) matching(v *kpi.Version, rows, asOf string) string {
 		if m.When != "" {
 			when = its.ReplaceAllString(m.When, "its_$1")
 		}
-		columns += fmt.Sprintf(", _id IN (SELECT own._id FROM %s AS own INNER JOIN (SELECT %s FROM %s) AS its ON %s WHERE %s) AS %s",
-			rows, strings.Join(renamed, ", "), n.stands(other), strings.Join(on, " AND "), when, m.Name)
+		having := ""
+		if m.Newest != "" {
+			having = " GROUP BY own._id HAVING argMax(toBool(" + its.ReplaceAllString(m.Newest, "its_$1") + "), (its_time, its__seq))"
+		}
+		columns += fmt.Sprintf(", _id IN (SELECT own._id FROM %s AS own INNER JOIN (SELECT %s FROM %s) AS its ON %s WHERE %s%s) AS %s",
+			rows, strings.Join(renamed, ", "), n.stands(other), strings.Join(on, " AND "), when, having, m.Name)
 	}
 	return "(SELECT " + columns + " FROM " + rows + ")"
 }

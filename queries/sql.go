@@ -103,7 +103,7 @@ func (w *writer) matched(own string) (string, error) {
 	for i, m := range list {
 		other := w.queries.warehouse.Contract(m.In)
 		var fields []string
-		when := m.Condition(func(field string) string {
+		exists := m.Exists(fmt.Sprintf("its%d.them", i+1), func(field string) string {
 			if !slices.Contains(fields, field) {
 				fields = append(fields, field)
 			}
@@ -116,10 +116,7 @@ func (w *writer) matched(own string) (string, error) {
 			on = append(on, fmt.Sprintf("its%d.%s = toString(own.%s)", i+1, key, pair.Own))
 			told = append(told, unquote(present(other, pair.Its)))
 		}
-		gathered, exists := "1", fmt.Sprintf("notEmpty(its%d.them)", i+1)
-		if m.When != "" {
-			exists = fmt.Sprintf("arrayExists(its -> ifNull(%s, false), its%d.them)", when, i+1)
-		}
+		gathered := "1"
 		if len(fields) > 0 {
 			gathered = strings.Join(fields, ", ")
 		}

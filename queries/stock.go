@@ -35,7 +35,7 @@ func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) 
 	}
 	list := matches(v, expressions)
 	for _, m := range list {
-		expressions = append(expressions, m.When)
+		expressions = append(expressions, m.When, m.Newest)
 		for _, pair := range m.On {
 			expressions = append(expressions, quote(pair.Own))
 		}

@@ -8,6 +8,7 @@
 package kpi
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,17 +159,47 @@ type Match struct {
 	In   string // the contract
 	On   []Pair // at least one
 	When string // SQL over the fields and time of the row, and over those of the other as its.field; empty: no condition
-	Line int
+	// Newest is what the newest of those rows must meet, by its time and then by when it came, in the
+	// same terms; empty: any row of them will do.
+	Newest string
+	Line   int
 }
 
 // Pair is two fields that must be equal.
 type Pair struct{ Own, Its string }
 
-// Condition is When with its.field replaced.
-func (m *Match) Condition(its func(field string) string) string {
+// Exists is SQL that is true when some element of an array of the other contract's rows, or the
+// newest one, is as the match asks. field is how SQL says a field of such a row, which is named its.
+func (m *Match) Exists(rows string, field func(name string) string) string {
+	if m.When != "" && m.Newest == "" {
+		return fmt.Sprintf("arrayExists(its -> ifNull(%s, false), %s)", ofIts(m.When, field), rows)
+	}
+	if m.Newest == "" {
+		return "notEmpty(" + rows + ")"
+	}
+	if m.When != "" {
+		rows = fmt.Sprintf("arrayFilter(its -> ifNull(%s, false), %s)", ofIts(m.When, field), rows)
+	}
+	newest := fmt.Sprintf("arraySlice(arrayReverseSort(its -> tuple(%s, %s), %s), 1, 1)", field("time"), field("_seq"), rows)
+	return fmt.Sprintf("arrayExists(its -> ifNull(%s, false), %s)", ofIts(m.Newest, field), newest)
+}
+
+// Columns are the fields of the row that the match reads, and those of the other contract's rows.
+func (m *Match) Columns() (own, its []string) {
+	for _, pair := range m.On {
+		own, its = append(own, pair.Own), append(its, pair.Its)
+	}
+	for _, expression := range []string{m.When, m.Newest} {
+		own = append(own, Columns(ofIts(expression, func(field string) string { its = append(its, field); return "1" }))...)
+	}
+	return own, its
+}
+
+// ofIts is an expression with its.field replaced.
+func ofIts(text string, its func(field string) string) string {
 	var b strings.Builder
 	done := 0
-	s := scanner{text: m.When}
+	s := scanner{text: text}
 	for {
 		token, ok := s.next()
 		if !ok {
@@ -185,10 +216,10 @@ func (m *Match) Condition(its func(field string) string) string {
 		if !ok {
 			break
 		}
-		b.WriteString(m.When[done:start] + its(field))
+		b.WriteString(text[done:start] + its(field))
 		done = s.at
 	}
-	return b.String() + m.When[done:]
+	return b.String() + text[done:]
 }
 
 // Side is one contract that a version reads, dated by one of its fields. A ratio of two

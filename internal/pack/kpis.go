@@ -157,11 +157,16 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.per(p, at, path, v.Per)
 	}
 	for _, m := range d.Match {
-		when, err := kpi.ExpandWorkdays(m.When, p.Reference.Calendar())
-		if err != nil {
-			bad("match."+m.Name+".when", "%v", err)
+		match := kpi.Match{Name: m.Name, In: m.In, Line: m.Line}
+		for _, part := range []struct {
+			field, said string
+			into        *string
+		}{{"when", m.When, &match.When}, {"newest", m.Newest, &match.Newest}} {
+			var err error
+			if *part.into, err = kpi.ExpandWorkdays(part.said, p.Reference.Calendar()); err != nil {
+				bad("match."+m.Name+"."+part.field, "%v", err)
+			}
 		}
-		match := kpi.Match{Name: m.Name, In: m.In, When: when, Line: m.Line}
 		for _, pair := range m.On {
 			own, its, differ := strings.Cut(pair, "=")
 			if own = strings.TrimSpace(own); !differ {
@@ -487,7 +492,8 @@ func (r *reader) against(p *Pack, at place, path string, v *kpi.Version, side kp
 // match checks one match of rows of c with those of another contract.
 func (r *reader) match(m *kpi.Match, c, other *contract.Contract, columns []string, bad func(string, string, ...any)) {
 	at := "match." + m.Name
-	theirs := []string{contract.ColumnTime, contract.ColumnSource}
+	columns = append(slices.Clone(columns), contract.ColumnID)
+	theirs := []string{contract.ColumnTime, contract.ColumnSource, contract.ColumnID}
 	for _, f := range other.Fields {
 		theirs = append(theirs, f.Name)
 	}
@@ -499,14 +505,16 @@ func (r *reader) match(m *kpi.Match, c, other *contract.Contract, columns []stri
 			bad(at+".on", "%s has no field %q%s; it has %s", other.Name, pair.Its, nearest(pair.Its, theirs), strings.Join(theirs, ", "))
 		}
 	}
-	if m.When == "" {
-		return
-	}
 	all := slices.Clone(columns)
 	for _, name := range theirs {
 		all = append(all, "its."+name)
 	}
-	r.expression(at+".when", m.When, c, all, bad)
+	if m.When != "" {
+		r.expression(at+".when", m.When, c, all, bad)
+	}
+	if m.Newest != "" {
+		r.expression(at+".newest", m.Newest, c, all, bad)
+	}
 }
 
 // expressions checks each SQL expression of a version: first its names, then, where
