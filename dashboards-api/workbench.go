@@ -290,7 +290,8 @@ type (
 )
 
 // run answers POST /v1/workbench/runs: it runs one statement and answers with lines of JSON as they
-// come, the last one telling how it ended.
+// come, the last one telling how it ended. The first line goes out when the engine has begun to read,
+// so that whatever is wrong before that is a problem with its status.
 func (s *server) run(c *gin.Context) {
 	var sent statementBody
 	b, err := s.bench()
@@ -353,6 +354,9 @@ func (s *server) run(c *gin.Context) {
 			}
 		case <-pace.C:
 			now := progress.Load()
+			if !out.begun && now.ReadRows == 0 && now.TotalRows == 0 {
+				continue // the engine has not begun to read: it may still refuse, which is answered with a status
+			}
 			b.Progress(run.ID, now.ReadRows, now.ReadBytes, now.TotalRows)
 			begun()
 			out.write(progressLine{"progress", time.Since(run.Began).Seconds(), now.ReadRows, now.ReadBytes, now.TotalRows})

@@ -26,6 +26,7 @@ import (
 	"ombor/queries/governed"
 	"ombor/queries/replies"
 	"ombor/queries/workbench"
+	"ombor/warehouse"
 	"ombor/warehouse/engine/enginetest"
 )
 
@@ -71,7 +72,7 @@ func open(t *testing.T, change ...func(*Config)) *office {
 	if config.Replies, err = replies.Open(ctx, conn, config.Now); err != nil {
 		t.Fatal(err)
 	}
-	door, err := governed.New(governed.Config{Gate: config.Gate, Engine: governed.Engine{Client: enginetest.Shared(t).Client()}, Database: "dashboards_ombor", Reference: []string{"calendar"}})
+	door, err := governed.New(governed.Config{Gate: config.Gate, Engine: governed.Engine{Client: enginetest.Shared(t).Client()}, Database: "dashboards_ombor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +81,11 @@ func open(t *testing.T, change ...func(*Config)) *office {
 		t.Fatal(err)
 	}
 	config.Workbench = &Workbench{Workbench: kept, Gate: &workbench.Through{Door: door, Database: "dashboards_ombor", Functions: governed.Functions(),
+		Progress: func(ctx context.Context, id string) (now workbench.Progress, err error) {
+			err = loaded.warehouse.Each(ctx, "SELECT read_rows, read_bytes, total_rows_approx FROM system.processes WHERE startsWith(Settings['log_comment'], {id:String})", map[string]string{"id": id},
+				func(scan warehouse.Scan) error { return scan(&now.ReadRows, &now.ReadBytes, &now.TotalRows) })
+			return now, err
+		},
 		RowBytes: func(context.Context) (map[string]float64, error) {
 			return map[string]float64{"dashboards_facts.case_opened_v1": 100}, nil
 		}}}

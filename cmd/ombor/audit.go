@@ -12,16 +12,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ombor/internal/access"
 	"ombor/internal/audit"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 )
 
 func newAudit() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
-		Short: "The log of who asked for what: list, verify",
+		Short: "The log of who asked for what: list, verify, retire",
 	}
-	c.AddCommand(newAuditList(), newAuditVerify())
+	c.AddCommand(newAuditList(), newAuditVerify(), newAuditRetire())
 	return c
 }
 
@@ -167,4 +169,55 @@ func (p *program) verifyAudit(ctx context.Context, decode func(any) error, _ rep
 		return nil, err
 	}
 	return p.audit.Verify(ctx, noted...)
+}
+
+// auditRetirement is what 'ombor audit retire' asks.
+type auditRetirement struct {
+	Before string `json:"before"` // a day, YYYY-MM-DD, in the pack's zone
+}
+
+func newAuditRetire() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "retire --before DAY",
+		Short: "Remove the entries from before a day",
+		Long: `Entries are kept until this removes the oldest. Those of the last 365 days stay in any
+case. That entries were removed is an entry itself, from which 'ombor audit verify' follows
+the chain that is left. Export what has to be kept longer first.`,
+		Example: `  ombor audit list --to 2024-12-31 --limit 10000 --format parquet > audit-2024.parquet
+  ombor audit retire --before 2025-01-01`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var r audit.Retired
+			before, _ := c.Flags().GetString("before")
+			if err := operate(c, "audit-retire", "entries", auditRetirement{before}, &r); err != nil {
+				return err
+			}
+			if jsonWanted(c) {
+				return printJSON(c, r)
+			}
+			if r.Entries == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "no entry is so old")
+				return nil
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s entries removed, the last of them %s\n", grouped(int64(r.Entries)), r.Last)
+			return nil
+		},
+	}
+	c.Flags().String("before", "", "first day whose entries stay")
+	c.Flags().String("format", "table", "table or json")
+	operatorFlags(c)
+	return c
+}
+
+// retireAudit is the operation behind it.
+func (p *program) retireAudit(ctx context.Context, decode func(any) error, _ reporter) (any, error) {
+	var r auditRetirement
+	if err := decode(&r); err != nil {
+		return nil, problem.Wrap(err, problem.BadInput, "", "the request cannot be read")
+	}
+	day, err := reference.ParseDay(r.Before)
+	if err != nil {
+		return nil, problem.New(problem.BadInput, "--before %q is no day; write it as 2024-12-31", r.Before).In("before")
+	}
+	return p.audit.Retire(ctx, dayStart(day, p.pack.Zone), audit.Entry{Who: "operator:machine", Role: string(access.Operator)})
 }

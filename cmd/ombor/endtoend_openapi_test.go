@@ -30,6 +30,9 @@ type described struct {
 	met      map[string]map[int]bool // "get /v1/kpis" to statuses
 	entry    string                  // an entry of the quarantine
 	project  string                  // a project
+	run      string                  // a run of the workbench
+	query    string                  // a saved query
+	reply    string                  // a reply to a figure
 }
 
 const documentName = "openapi.json"
@@ -206,7 +209,11 @@ func (d *described) hold(what string, a asked, contentType string, body []byte) 
 	if len(body) == 0 {
 		t.Errorf("%s is empty", what)
 	}
-	if strings.HasSuffix(media, "json") {
+	if media == lineForm {
+		for line := range bytes.Lines(body) {
+			d.valid(what, pointer+"/content/"+url.PathEscape(strings.ReplaceAll(media, "/", "~1"))+"/schema", line)
+		}
+	} else if strings.HasSuffix(media, "json") {
 		d.valid(what, pointer+"/content/"+url.PathEscape(strings.ReplaceAll(media, "/", "~1"))+"/schema", body)
 	}
 }
@@ -324,6 +331,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		d.projects(systems)
 		d.access()
 		d.figures("loaded")
+		d.workbench()
+		d.replies()
 		d.tables()
 		d.refusals()
 		d.everywhere()
@@ -339,7 +348,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	for path, item := range paths {
 		for method, operation := range item.(map[string]any) {
 			statuses := met[method+" "+path]
-			if !statuses[200] && !statuses[201] && !statuses[302] && !statuses[303] && path != "/sign-in/callback" { // of which internal/access has the tests
+			if !statuses[200] && !statuses[201] && !statuses[204] && !statuses[302] && !statuses[303] && path != "/sign-in/callback" { // of which internal/access has the tests
 				t.Errorf("no good answer of %s %s was looked at", method, path)
 			}
 			for status := range operation.(map[string]any)["responses"].(map[string]any) {
@@ -732,12 +741,108 @@ func (d *described) access() {
 	d.ask(asked{path: "/sign-out", method: http.MethodPost, status: 403, header: map[string]string{"Origin": "https://elsewhere.example"}})
 }
 
+// workbench runs a statement, saves a query, and asks for both wrongly.
+func (d *described) workbench() {
+	t := d.s.t
+	t.Helper()
+	post := func(path, body string, status int) []byte {
+		t.Helper()
+		return d.post(path, "application/json", []byte(body), status)
+	}
+	d.ask(asked{path: "/v1/workbench/schema", status: 200})
+	lines := bytes.Split(bytes.TrimSpace(post("/v1/workbench/runs", `{"sql":"SELECT region, count() AS n FROM request_decided_v1 GROUP BY region ORDER BY n DESC"}`, 200)), []byte("\n"))
+	d.run = read[struct{ ID string }](t, lines[0]).ID
+	if end := read[struct{ Event, State string }](t, lines[len(lines)-1]); end.Event != "end" || end.State != "done" || d.run == "" {
+		t.Errorf("a run: %s", lines)
+	}
+	if e := read[struct{ Rows int }](t, post("/v1/workbench/estimates", `{"sql":"SELECT count() FROM request_decided_v1 WHERE region = {r:String}","parameters":{"r":"1726"}}`, 200)); e.Rows < 1000 {
+		t.Errorf("an estimate of %d rows", e.Rows)
+	}
+	for _, path := range []string{"/v1/workbench/runs", "/v1/workbench/estimates"} {
+		for _, wrong := range []string{"", "[]", "{}", `{"sql":"SELECT"}`, `{"sql":"SELECT 1","colour":"red"}`} {
+			post(path, wrong, 400)
+		}
+		post(path, `{"sql":"DROP TABLE facts.request_decided_v1"}`, 403)
+	}
+	d.query = read[struct{ ID string }](t, post("/v1/workbench/queries", `{"title":"By region","sql":"SELECT 1","sharing":"everybody"}`, 201)).ID
+	post("/v1/workbench/queries", `{"title":"","sql":"SELECT 1"}`, 400)
+	put := map[string]string{"Content-Type": "application/json"}
+	d.ask(asked{path: "/v1/workbench/queries/{id}", id: d.query, status: 200})
+	d.ask(asked{path: "/v1/workbench/queries/{id}", id: d.query, method: http.MethodPut, header: put, body: []byte(`{"title":"Waits","sql":"SELECT 2","sharing":"private","revision":1}`), status: 200})
+	d.ask(asked{path: "/v1/workbench/queries/{id}", id: d.query, method: http.MethodPut, header: put, body: []byte(`{"title":"Waits","sql":"SELECT 3","sharing":"private","revision":1}`), status: 409})
+	d.ask(asked{path: "/v1/workbench/queries/{id}", id: "nothing", status: 404})
+	gone := read[struct{ ID string }](t, post("/v1/workbench/queries", `{"title":"Gone","sql":"SELECT 1"}`, 201)).ID
+	d.ask(asked{path: "/v1/workbench/queries/{id}", id: gone, method: http.MethodDelete, status: 204})
+	d.ask(asked{path: "/v1/workbench/runs/{id}", id: d.run, status: 200})
+	d.ask(asked{path: "/v1/workbench/runs/{id}", id: d.run, method: http.MethodDelete, status: 404}) // it is over
+	d.cancelled()
+	d.ask(asked{path: "/v1/workbench/runs/{id}/export", id: "nothing", status: 404})
+}
+
+// cancelled runs something long and ends it by its id.
+func (d *described) cancelled() {
+	t := d.s.t
+	t.Helper()
+	answer, err := http.Post(d.s.url+"/v1/workbench/runs", "application/json", strings.NewReader(`{"sql":"SELECT sum(sipHash64(number)) FROM numbers(1000000000)"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	if !lines.Scan() {
+		t.Fatal("a run without its first line")
+	}
+	id := read[struct{ ID string }](t, lines.Bytes()).ID
+	d.ask(asked{path: "/v1/workbench/runs/{id}", id: id, method: http.MethodDelete, status: 204})
+	last := ""
+	for lines.Scan() {
+		last = lines.Text()
+	}
+	if !strings.Contains(last, `"state":"cancelled"`) {
+		t.Errorf("a run that was cancelled ends with %s", last)
+	}
+}
+
+// replies answers for a figure and takes it back, drafts a letter, and keeps settings.
+func (d *described) replies() {
+	t := d.s.t
+	t.Helper()
+	post := func(body string, status int) []byte {
+		t.Helper()
+		return d.post("/v1/replies", "application/json", []byte(body), status)
+	}
+	reply := `{"kpi":"online-processing-share","from":"2024-01-01","to":"2024-12-31","state":"dispute","text":"Two registers were moved in May.","language":"en"}`
+	d.reply = read[struct{ ID string }](t, post(reply, 201)).ID
+	post(strings.Replace(reply, "dispute", "applaud", 1), 400)
+	post(strings.Replace(reply, "2024-12-31", "2023-12-31", 1), 400)
+	post(strings.Replace(reply, "online-processing-share", "nothing", 1), 404)
+	d.ask(asked{path: "/v1/replies/{id}/withdraw", id: d.reply, method: http.MethodPost, status: 200})
+	d.ask(asked{path: "/v1/replies/{id}/withdraw", id: "nothing", method: http.MethodPost, status: 404})
+	if list := read[struct{ Replies []struct{ State, Was string } }](t, d.ask(asked{path: "/v1/replies", query: "kpi=online-processing-share&from=2024-06-01", status: 200})); len(list.Replies) != 1 || list.Replies[0].State != "withdrawn" || list.Replies[0].Was != "dispute" {
+		t.Errorf("replies: %+v", list)
+	}
+	d.ask(asked{path: "/v1/replies", query: "kpi=nothing", status: 404})
+	for _, language := range []string{"uz", "ru", "en"} {
+		if letter := read[struct{ Text string }](t, d.ask(asked{path: "/v1/letters/{source}", id: "customs", query: "language=" + language, status: 200})); len(letter.Text) < 300 {
+			t.Errorf("a letter: %s", letter.Text)
+		}
+	}
+	d.ask(asked{path: "/v1/letters/{source}", id: "nothing", status: 404})
+	d.ask(asked{path: "/v1/letters/{source}", id: "customs", query: "language=de", status: 400})
+	put := map[string]string{"Content-Type": "application/json"}
+	d.ask(asked{path: "/v1/me/settings", status: 200})
+	d.ask(asked{path: "/v1/me/settings", method: http.MethodPut, header: put, body: []byte(`{"language":"ru","looked":"2024-12-31T09:00:00+05:00","pinned":["requests"],"views":[{"name":"Late","address":"/projects?rule=report-missing"}],"more":{"grid":3}}`), status: 200})
+	d.ask(asked{path: "/v1/me/settings", method: http.MethodPut, header: put, body: []byte(`{"views":[{"name":"Away","address":"https://elsewhere.example/"}]}`), status: 400})
+	d.ask(asked{path: "/v1/me/settings", method: http.MethodPut, header: put, body: []byte(`{"more":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`), status: 413})
+}
+
 // everywhere asks every path for what all have in common.
 func (d *described) everywhere() {
 	t := d.s.t
 	t.Helper()
 	ids := map[string]string{"/v1/kpis/{id}": "requests", "/v1/kpis/{id}/values": "requests", "/v1/contracts/{type}": "uz.gov.request.decided.v1", "/v1/receipts/{id}": "AQ",
 		"/v1/quarantine/{id}": d.entry, "/v1/quarantine/{id}/fix": d.entry, "/v1/projects/{id}": d.project, "/v1/kpis/{id}/sql": "requests", "/v1/keys/{id}": "nothing",
+		"/v1/workbench/runs/{id}": d.run, "/v1/workbench/runs/{id}/export": d.run, "/v1/workbench/queries/{id}": d.query, "/v1/replies/{id}/withdraw": d.reply, "/v1/letters/{source}": "customs",
 		"/v1/kpis/{id}/gap": "mobile-availability", "/v1/kpis/{id}/why": "online-processing-share", "/v1/kpis/{id}/movers": "online-processing-share"}
 	needs := map[string]string{"/v1/changes": "since=2024-12-31", "/v1/projects/{id}": "on=2024-12-31",
 		"/v1/kpis/{id}/why": "from=2024-07-01&to=2024-12-31", "/v1/kpis/{id}/movers": "from=2024-07-01&to=2024-12-31"}
@@ -766,7 +871,9 @@ func (d *described) everywhere() {
 				}
 			}
 		}
-		d.ask(asked{path: path, id: id, method: http.MethodPut, status: 405})
+		if item, _ := item.(map[string]any); item["put"] == nil {
+			d.ask(asked{path: path, id: id, method: http.MethodPut, status: 405})
+		}
 		d.ask(asked{path: path, id: id, method: foreign, status: 403, header: map[string]string{"Host": "elsewhere.example"}})
 	}
 }

@@ -130,6 +130,7 @@ var Table = []Rule{
 	{Name: "POST /operator/rebuild", Roles: []Role{Operator}, Record: true},
 	{Name: "POST /operator/backup", Roles: []Role{Operator}, Record: true},
 	{Name: "POST /operator/audit", Roles: []Role{Operator}, Record: true},
+	{Name: "POST /operator/audit-retire", Roles: []Role{Operator}, Record: true},
 
 	// SQL at --sql-listen, whatever the method. Every statement is in the audit log, by its text.
 	{Name: "SQL", Roles: []Role{Analyst, Center, Agency, Operator}, Record: true, Own: true},
@@ -176,6 +177,7 @@ var Table = []Rule{
 	{Name: "ombor sign-in", Via: []string{"POST /v1/links"}},
 	{Name: "ombor audit list", Via: []string{"GET /v1/audit"}},
 	{Name: "ombor audit verify", Via: []string{"POST /operator/audit"}},
+	{Name: "ombor audit retire", Via: []string{"POST /operator/audit-retire"}},
 }
 
 var rules = func() map[string]Rule {

@@ -19,6 +19,9 @@
 // off: for that the newest number and code are also kept in a file beside the data, and an
 // operator may note them elsewhere ([Log.Head], [Log.Verify]).
 //
+// Entries are kept until [Log.Retire] removes the oldest, no younger than a year. An entry says so, with the
+// code of the last one that went, and the chain is followed from there.
+//
 // All processes on one journal write one chain: an append behind an entry that another
 // process wrote meanwhile is refused by the stream and made again behind it.
 //

@@ -255,3 +255,57 @@ func TestServerAway(t *testing.T) {
 		t.Fatal("recorded without a server")
 	}
 }
+
+// Old entries are removed, young ones are not; what is left is whole, what was noted of what went still
+// holds, and nobody who cannot make the entry can remove more.
+func TestRetire(t *testing.T) {
+	c := server(t)
+	now := time.Now()
+	l := open(t, c, audit.Options{Now: func() time.Time { return now }})
+	var heads []audit.Head
+	for i := range 6 {
+		record(t, l, audit.Entry{Who: "key:1", Action: "sql", Object: fmt.Sprintf("SELECT %d", i), Allowed: true})
+		heads = append(heads, l.Head())
+	}
+	who := audit.Entry{Who: "operator:machine", Role: "operator"}
+	if _, err := l.Retire(t.Context(), now.Add(-time.Hour), who); problem.KindOf(err) != problem.BadInput {
+		t.Errorf("within a year: %v", err)
+	}
+	if r, err := l.Retire(t.Context(), now.Add(-2*audit.LeastKept), who); err != nil || r.Entries != 0 {
+		t.Errorf("nothing is so old: %+v, %v", r, err)
+	}
+	now = now.Add(2 * audit.LeastKept) // all but what comes now is old
+	r, err := l.Retire(t.Context(), now.Add(-audit.LeastKept), who)
+	if err != nil || r.Entries != 5 || r.Last != heads[4] { // the newest message stays
+		t.Fatalf("%+v, %v; want 5 up to %v", r, err, heads[4])
+	}
+	verify := func(what string, faults int, noted ...audit.Head) {
+		t.Helper()
+		if report, err := l.Verify(t.Context(), noted...); err != nil || (len(report.Faults) > 0) != (faults > 0) {
+			t.Errorf("%s: %+v, %v", what, report, err)
+		}
+	}
+	verify("shortened", 0, l.Head(), heads[4], heads[5])
+	verify("shortened, with another head noted", 1, audit.Head{Number: 5})
+	entries, err := l.Read(t.Context(), audit.Filter{})
+	if err != nil || len(entries) != 2 || entries[0].Who != "operator:machine" || entries[1].Object != "SELECT 5" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+	record(t, l, audit.Entry{Who: "key:1", Action: "sql", Object: "SELECT 6"})
+	verify("going on", 0)
+	other := open(t, c, audit.Options{})
+	record(t, other, audit.Entry{Who: "key:2", Action: "sql", Object: "SELECT 7"})
+	verify("opened again", 0, other.Head())
+	s, err := c.Stream(t.Context(), stream.Config{Name: "AUDIT", MaxBytes: 1 << 30, Grows: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := s.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Purge(t.Context(), state.First+1); err != nil {
+		t.Fatal(err)
+	}
+	verify("somebody removed one more", 1)
+}

@@ -92,7 +92,7 @@ type Report struct {
 
 var errEnd = errors.New("the end")
 
-// Verify follows the chain from its first entry to its end, and holds it against heads that were
+// Verify follows the chain from its first entry, or from where [Log.Retire] left it, to its end, and holds it against heads that were
 // noted earlier: the log is whole when the report has no faults. After a fault the chain is taken
 // up again behind it, so that every fault is told, up to 100.
 func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
@@ -120,6 +120,15 @@ func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
 	}
 	if state.Messages > 0 {
 		next, begin := uint64(1), false
+		if c.head, err = l.beginning(ctx, state.First, state.Last); err != nil {
+			return nil, err
+		}
+		if c.head != (Head{}) { // what came before was removed as it should be
+			next = state.First
+			if code, ok := known[c.head.Number]; ok && code != c.head.Code {
+				tell((&fault{c.head.Number, "has another code than the one that was noted for it"}).Error())
+			}
+		}
 		err = l.stream.Follow(ctx, 1, func(m stream.Message) error {
 			if m.Seq != next {
 				tell((&fault{c.head.Number + 1, "and those of its group are missing"}).Error())
