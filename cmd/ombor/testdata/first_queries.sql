@@ -1,8 +1,8 @@
 -- The first statements of tools, as they stand in their sources, with what each needs to hear.
 -- A line of ## begins a tool and says where the statements were seen; & are parameters of the
 -- address, : headers that it sends with each; ~ is a pattern that the answer has, asked for as
--- TSVWithNames where the tool names no format; ! is the code with which a statement may be refused
--- that the tool can do without. Question marks are filled in as the tool does.
+-- TSVWithNames where the tool names no format.
+-- Question marks are filled in as the tool does.
 
 -- ## clickhouse-java 0.9.8 (client-v2 and jdbc-v2: DBeaver, Metabase, DataGrip, Spark)
 -- client-v2 Client.java, jdbc-v2 ConnectionImpl.java and metadata/DatabaseMetaDataImpl.java; it sends compress=1 and reads RowBinary
