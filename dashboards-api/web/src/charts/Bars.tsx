@@ -4,11 +4,12 @@ import { amount, number, signed } from '../format'
 import { Figure } from '../parts/Figures'
 import type { Search } from '../search'
 import { useVoice } from '../voice'
-import { fill, useWords } from '../words'
+import { fill, useWords, useWordsOf } from '../words'
 import './charts.css'
 import type { Palette } from './palette'
 import { type Drawn, hatch, text, width } from './picture'
 import { measured } from './states'
+import { words as chartWords } from './words'
 
 // Part is one value of a dimension with its figure; search, and to where it is another page, are
 // where a click on it leads.
@@ -29,7 +30,7 @@ function span(cells: Cell[]): { low: number; high: number } {
 }
 
 interface Props {
-  parts: Part[] // ranked; the first `most` of them are drawn
+  parts: Part[] // ranked; the first `most` of those to which the figure applies are drawn
   unit: string
   dimension: string // its name
   label: string
@@ -42,8 +43,11 @@ interface Props {
 // is its own table for those who do not see the bars.
 export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Props) {
   const words = useWords()
+  const said = useWordsOf(chartWords)
   const { language, labels } = useVoice()
-  const shown = parts.slice(0, most)
+  const drawn = parts.filter((p) => p.cell.state !== 'not_applicable')
+  const without = parts.length - drawn.length
+  const shown = drawn.slice(0, most)
   const { low, high } = span(shown.map((p) => p.cell))
   const scale = (v: number) => (high === low ? 0 : (100 * v) / (high - low))
   const compared = shown.some((p) => p.cell.comparison?.difference != null)
@@ -86,7 +90,9 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
           </tbody>
         </table>
       </div>
-      {parts.length > most && <p className="caption most">{fill(words.tooMany, { shown: most, all: parts.length })}</p>}
+      {(drawn.length > most || without > 0) && (
+        <p className="caption most">{drawn.length > most && fill(words.tooMany, { shown: most, all: drawn.length })} {without > 0 && fill(said.without, { n: without })}</p>
+      )}
     </>
   )
 }
@@ -102,7 +108,7 @@ function Bar({ from, width, mark, zero }: { from: number; width: number; mark?: 
 
 // drawBars are the same bars for a file.
 export function drawBars(parts: Part[], say: (cell: Cell) => string, average: number | undefined, c: Palette): Drawn {
-  const shown = parts.slice(0, most)
+  const shown = parts.filter((p) => p.cell.state !== 'not_applicable').slice(0, most)
   const { low, high } = span(shown.map((p) => p.cell))
   const [left, right, row] = [380, 1020, 30]
   const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)

@@ -13,6 +13,7 @@ export const words = inLanguages({
     comparedWhole: 'the whole',
     mapOf: 'Map: {title}. Arrow keys go from the largest to the smallest, Enter opens.',
     mapCredit: 'Map',
+    without: '{n} without cases are not drawn; the table has them.',
   },
   uz: {
     chart: 'diagramma',
@@ -25,6 +26,7 @@ export const words = inLanguages({
     comparedWhole: 'jami',
     mapOf: 'Xarita: {title}. Yo‘nalish tugmalari eng kattadan eng kichikka o‘tkazadi, Enter ochadi.',
     mapCredit: 'Xarita',
+    without: 'Holatlari yo‘q {n} tasi chizilmagan; ular jadvalda bor.',
   },
   ru: {
     chart: 'диаграмма',
@@ -37,6 +39,7 @@ export const words = inLanguages({
     comparedWhole: 'в целом',
     mapOf: 'Карта: {title}. Стрелки ведут от наибольшего к наименьшему, Enter открывает.',
     mapCredit: 'Карта',
+    without: 'Не показаны {n} без случаев; они есть в таблице.',
   },
 })
 

@@ -44,11 +44,10 @@ export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
   const compared = whole?.cells[0]?.comparison
   const known = compared && (compared.state === 'value' || compared.state === 'zero') && whole.compare !== 'national'
   const way: Way = chosen ?? (!known ? 'quarter' : whole.compare === 'year' ? 'year' : 'previous')
-  const additive = asked.version.numerator !== '' // what is no sum over units the API cannot take apart
-  const why = useAbout<Answer>(kpi.id, 'why', ready ? questionOf(way, asked, through) : {}, ready && additive)
+  const why = useAbout<Answer>(kpi.id, 'why', ready ? questionOf(way, asked, through) : {}, ready)
   const answer = why.data
   const movers = useAbout<Movers>(kpi.id, 'movers', ready ? { ...questionOf(way, asked, through), largest: '5' } : {}, ready && answer !== undefined && !why.isError)
-  if (!ready || !additive) return null
+  if (!ready) return null
   const unsupported = why.error instanceof ApiError && why.error.status < 500 && why.error.status !== 0
   const steps: Step[] = (answer?.parts ?? []).map((p) => ({ key: p.key, label: said.parts[p.key][0], about: said.parts[p.key][1], change: p.change }))
   const end = (p: Answer['now']) => fill(said.whyEnd, { period: period(p.period, language), value: exact(p.value) })
@@ -82,7 +81,7 @@ export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
                     <p className="caption">{fill(said.likeForLike, { units: answer.like_for_like.units, before: exact(answer.like_for_like.before), now: exact(answer.like_for_like.now), change: exactly(answer.like_for_like.change, answer.unit, language) })}</p>
                   )}
                 </div>
-                {movers.data && <MoversTable movers={movers.data} />}
+                {movers.data && !movers.isPlaceholderData ? <MoversTable movers={movers.data} /> : !movers.isError && <Skeleton rows={5} kind="row" />}
               </div>
               <p className="caption">{language === 'en' ? answer.notes.join(' ') : answer.simulated ? words.simulatedShort : ''}</p>
             </>

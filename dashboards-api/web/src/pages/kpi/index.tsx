@@ -14,7 +14,7 @@ import type { Values } from '../../api/client'
 import { GapList } from './GapList'
 import { Head } from './Head'
 import { OverTime, useLineFiles } from './OverTime'
-import { askedOf, type Gap, useAbout, useKpi, useValues } from './question'
+import { additive, askedOf, counted, type Gap, useAbout, useKpi, useValues } from './question'
 import { headline } from './says'
 import { Disputed, useReplies } from './Replies'
 import style from './style.module.css'
@@ -45,8 +45,9 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
   const series = useValues(kpi.id, { ...scope, grain: asked.grain, compare: asked.beside })
   const parts = useValues(kpi.id, { ...scope, by, compare }, by !== '')
   const data = whole.data
+  const told = data !== undefined && data.audience === 'inside' // of what is told by published tables alone there are no rows
   const reported = asked.version.basis === 'reported'
-  const gap = useAbout<Gap>(kpi.id, 'gap', { from: data?.from ?? undefined, to: data?.to ?? undefined, where: scope.where, variant: scope.variant, known_on: scope.known_on }, data !== undefined && may('GET /v1/kpis/{id}/gap'))
+  const gap = useAbout<Gap>(kpi.id, 'gap', { from: data?.from ?? undefined, to: data?.to ?? undefined, where: scope.where, variant: scope.variant, known_on: scope.known_on }, told && counted(asked.version) && may('GET /v1/kpis/{id}/gap'))
   const replies = useReplies(kpi, data).data
   const name = nameIn(kpi.title, voice.language, kpi.id)
   const title = data ? headline(kpi, data, parts.data && !parts.isPlaceholderData ? parts.data : undefined, by, voice) : name
@@ -70,7 +71,7 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
       <OverTime kpi={kpi} asked={asked} series={series} taking={files} />
       <Where kpi={kpi} asked={asked} whole={data} parts={parts} />
-      {may('GET /v1/kpis/{id}/why') && <Why kpi={kpi} asked={asked} whole={data} />}
+      {told && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Why kpi={kpi} asked={asked} whole={data} />}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
       <Trust kpi={kpi} asked={asked} whole={data} replies={replies} />
     </Page>

@@ -1,11 +1,10 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { address, ApiError, get, type Kpi, type Question, type Target, type Values, valuesPath } from '../../api/client'
+import { address, ApiError, get, type Kpi, type Question, type Target, type Values, valuesPath, type Version } from '../../api/client'
 import type { components } from '../../api/schema'
 import { stepFor } from '../../period'
 import type { Search } from '../../search'
 
-export type Version = components['schemas']['Version']
 export type Why = components['schemas']['Why']
 export type Movers = components['schemas']['Movers']
 export type Gap = components['schemas']['Gap']
@@ -45,6 +44,14 @@ export function askedOf(kpi: Kpi, search: Search): Asked {
     beside: compare === 'none' ? undefined : compare === 'previous' && version.basis !== 'reported' ? 'year' : compare,
   }
 }
+
+// counted says whether the cases that are missing to a figure can be listed: those of a share
+// of counts, or of a stock. What it says no of the API would refuse.
+export const counted = (v: Version): boolean => /^count(If)?\(/.test(v.numerator) && (/^count(If)?\(/.test(v.denominator) || (v.denominator === '' && v.basis === 'stock'))
+
+// additive says whether a change can be taken apart: quantiles and distinct counts are no sum
+// over units.
+export const additive = (v: Version): boolean => v.numerator !== ''
 
 export const filtered = (search: Search, dimension: string) => search.where?.some((w) => w.startsWith(dimension + '=')) ?? false
 

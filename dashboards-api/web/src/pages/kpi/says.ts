@@ -45,7 +45,10 @@ export function lineSays(values: Values, voice: Voice): string {
 // partsSay tells a breakdown: how far apart its parts are, or of a count the largest.
 export function partsSay(values: Values, by: string, voice: Voice): string {
   const said = kpiWords(voice.language)
-  const cells = values.cells.filter((c) => measured(c) && dimensionValue(c, by) !== '')
+  const known = values.cells.filter((c) => measured(c) && dimensionValue(c, by) !== '')
+  // A part of less than a hundredth of the cases is none to name.
+  const all = known.reduce((sum, c) => sum + (c.denominator ?? 0), 0)
+  const cells = known.filter((c) => (c.denominator ?? 0) >= all / 100)
   if (cells.length < 2) return ''
   const [high, low] = [cells.reduce((a, b) => (b.value! > a.value! ? b : a)), cells.reduce((a, b) => (b.value! < a.value! ? b : a))]
   const name = (c: Cell) => partName(values, by, dimensionValue(c, by), voice)
