@@ -33,7 +33,7 @@ func (p *program) keepFigures(ctx context.Context) {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		var told, before state
-		var last time.Time
+		last := time.Now()
 		for {
 			select {
 			case <-tick.C:

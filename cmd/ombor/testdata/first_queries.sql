@@ -45,7 +45,7 @@ SELECT name AS TYPE_NAME, CAST(0 as Int32) AS DATA_TYPE, CAST(attrs.c2 AS Nullab
 -- ~ FUNCTION_NAME.*toIntervalHour
 SELECT CAST(NULL as Nullable(String)) AS FUNCTION_CAT, CAST(NULL as Nullable(String)) AS FUNCTION_SCHEM, CAST(name as Nullable(String)) AS FUNCTION_NAME, concat(description, '(', origin, ')') AS REMARKS, CAST(0 AS Int16) AS FUNCTION_TYPE, name AS SPECIFIC_NAME FROM system.functions WHERE name LIKE '%'
 
--- ## DBeaver 26 (org.jkiss.dbeaver.ext.clickhouse, over clickhouse-java)
+-- ## DBeaver, sources of 2026 at 00675bb (org.jkiss.dbeaver.ext.clickhouse, over clickhouse-java)
 -- model/ClickhouseDataSource.java, ClickhouseMetaModel.java, ClickhouseCatalog.java, ClickhouseTable.java, ClickhouseDataTypeCache.java; a session for each connection
 -- & compress=1&session_id=sess_5fd0b9a2-2b7c-4d4b-bd0c-3a1f0b3f8d51
 -- : X-ClickHouse-Format: RowBinaryWithNamesAndTypes
@@ -148,7 +148,7 @@ SELECT engine, engine_full, comment FROM system.tables WHERE database = 'ombor' 
 SELECT * FROM (SELECT * FROM ombor.calendar) LIMIT 0
  FORMAT JSON
 
--- ## Superset 6 (superset/db_engine_specs/clickhouse.py, over clickhouse-connect or clickhouse-sqlalchemy 0.3.2)
+-- ## Superset, sources at 0500b4a (superset/db_engine_specs/clickhouse.py, over clickhouse-connect or clickhouse-sqlalchemy 0.3.2)
 -- drivers/base.py and drivers/http/transport.py of clickhouse-sqlalchemy, which reads TabSeparatedWithNamesAndTypes
 -- & default_format=TabSeparatedWithNamesAndTypes&distributed_ddl_task_timeout=180&database=ombor
 -- ~ name\nString\n
@@ -185,7 +185,7 @@ DESCRIBE TABLE ombor.calendar
 SELECT toStartOfMonth(toDateTime(`time`)) AS `__timestamp`, count(*) AS `count` FROM `ombor`.`request_decided_v1` WHERE `time` >= toDateTime('2024-01-01 00:00:00') AND `time` < toDateTime('2025-01-01 00:00:00') GROUP BY toStartOfMonth(toDateTime(`time`)) ORDER BY `count` DESC LIMIT 10000
 
 -- ## Grafana's ClickHouse data source 4.20.0 (over clickhouse-go, HTTP with gzip)
--- pkg/plugin/driver.go, src/data/CHDatasource.ts, src/data/sqlGenerator.ts; the row limit of the data source is the setting limit
+-- pkg/plugin/driver.go, pkg/macros/macros.go, src/data/CHDatasource.ts, src/data/sqlGenerator.ts; the row limit of the data source is the setting limit
 -- & default_format=Native&client_protocol_version=54460&database=ombor&enable_http_compression=1&max_execution_time=60&limit=1000000
 -- : Accept-Encoding: gzip
 -- ~ \d+\.\d+
@@ -215,13 +215,16 @@ SELECT DISTINCT `outcome` FROM `ombor`.`request_decided_v1` WHERE `outcome` IS N
 -- ~ time
 SELECT toStartOfInterval(toDateTime("time"), INTERVAL 86400 second) as "time", count(*) FROM "ombor"."request_decided_v1" WHERE ( time >= toDateTime(1704067200) AND time <= toDateTime(1735689600) ) GROUP BY time ORDER BY time ASC LIMIT 1000
 
--- ## Metabase 56 (modules/drivers/clickhouse, over clickhouse-java with its metadata queries)
--- src/metabase/driver/clickhouse.clj, clickhouse_version.clj, clickhouse_introspection.clj, clickhouse_qp.clj
+-- ## Metabase, sources at 02d40a0 (modules/drivers/clickhouse, over clickhouse-java with its metadata queries)
+-- src/metabase/driver/clickhouse.clj, clickhouse_version.clj, clickhouse_introspection.clj; the probe of a table and the two questions are those of sql_jdbc
 -- & compress=1&session_timezone=Asia/Tashkent&select_sequential_consistency=1
 -- : X-ClickHouse-Format: RowBinaryWithNamesAndTypes
 -- : X-ClickHouse-Database: ombor
--- ~ cloud
-SELECT value='1' AS cloud FROM system.settings WHERE name='cloud_mode'
+-- ~ equals
+SELECT value='1' FROM system.settings WHERE name='cloud_mode'
+
+-- ~ ^equals.*\n1\n
+SELECT count() = 0 FROM system.clusters WHERE is_local = 0
 
 -- ~ ^greater.*\n1\n
 SELECT count(*) > 0 FROM system.databases WHERE name = 'ombor'
