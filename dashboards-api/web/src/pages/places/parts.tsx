@@ -11,12 +11,14 @@ export function Answer({ value, said: withWord = false }: { value: string | unde
   return <span className={`answer ${state}`}><span aria-hidden="true">{sign}</span> <span className={withWord ? undefined : 'spoken'}>{said[state]}</span></span>
 }
 
-// DayFilter chooses the day of which a list is told; without one it is today.
-export function DayFilter({ on, onChange, most, label }: { on: string | undefined; onChange: (day: string | undefined) => void; most?: string; label?: string }) {
+// DayFilter chooses the day of which a list is told. shown is the day that is told while none
+// was chosen.
+export function DayFilter({ on, shown, onChange, most, label }: { on: string | undefined; shown?: string | undefined; onChange: (day: string | undefined) => void; most?: string; label?: string }) {
   const said = useWordsOf(words)
   const id = useId()
-  const [text, setText] = useState(on ?? '')
-  useEffect(() => setText(on ?? ''), [on])
+  const now = on ?? shown ?? ''
+  const [text, setText] = useState(now)
+  useEffect(() => setText(now), [now])
   return (
     <div className="filter">
       <label htmlFor={id}>{label ?? said.on}</label>
@@ -26,7 +28,11 @@ export function DayFilter({ on, onChange, most, label }: { on: string | undefine
           // A year that is being typed passes through the year 2.
           if (isDay(event.target.value) && event.target.value > '1990') onChange(event.target.value)
         }}
-        onBlur={() => !isDay(text) && onChange(undefined)} />
+        onBlur={() => {
+          if (isDay(text)) return
+          setText(now)
+          if (on) onChange(undefined)
+        }} />
       {on && <button type="button" className="quiet" onClick={() => onChange(undefined)}>{said.today}</button>}
     </div>
   )

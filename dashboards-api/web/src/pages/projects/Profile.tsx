@@ -52,7 +52,7 @@ export function Profile() {
           {p.register_number && ` · ${p.register_number}`}
         </>
       )}
-      filters={<DayFilter label={said.on} on={chosen} most={today.data?.on ?? ''} onChange={(next) => change({ on: next })} />}>
+      filters={<DayFilter label={said.on} on={chosen} shown={d?.on} most={today.data?.on ?? ''} onChange={(next) => change({ on: next })} />}>
       {d && p && (
         <>
           <p className="sentence headline">{headline(d, said, language)}</p>

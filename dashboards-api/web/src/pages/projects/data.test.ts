@@ -16,7 +16,7 @@ describe('foundText', () => {
     expect(say('milestone-due', { milestone: 'M1', due: '2023-11-22' })).toBe('M1, due on 22 November 2023')
     expect(say('dependency-cycle', { projects: 'P-1 P-2' })).toBe('waits in a circle: «P-1» → «P-2»')
     expect(say('dependency-late', { project: 'P-6', overdue: '2' })).toContain('«P-6», which has overdue milestones: 2')
-    expect(say('overspent', { percent: '105', of: 'budgeted' })).toBe('spent 105 % of what was set aside')
+    expect(say('overspent', { percent: '105', of: 'budgeted' })).toBe('spent 105\u00a0% of what was set aside')
   })
   it('leaves no place unfilled in any language, for every rule', () => {
     const facts = { due: '2024-01-01', last: '2024-01-01', milestone: 'M', name: 'N', first_due: '2024-01-01', indicator: 'k', said: 'true', met: 'false', percent: '1', of: 'contracted', rating: '2.1', by: 'all', risk: 'R', times: '3', projects: 'A B', project: 'A', ended: '2024-01-01', overdue: '1' }

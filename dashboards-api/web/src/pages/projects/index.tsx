@@ -58,10 +58,9 @@ export default function ProjectsPage() {
   const old = data?.data_through && daysBetween(data.data_through, data.on) > oldAfter ? daysBetween(data.data_through, data.on) : 0
   return (
     <Page title={title} tab={said.title} query={today.isError ? today : projects.isPending && !today.data ? today : projects} simulated={figures ? figures.simulated > 0 : false}
-      summary={data && data.data_through && fill(said.summary, { all: number(data.total, language), day: day(data.on, language), through: day(data.data_through, language) })}
-      filters={<><DayFilter label={said.on} on={chosen} most={today.data?.on ?? ''} onChange={(next) => change({ on: next })} /><Views search={search} /></>}
+      summary={data && data.data_through && <>{fill(said.summary, { all: number(data.total, language), day: day(data.on, language), through: day(data.data_through, language) })}{!chosen && today.data && data.on !== today.data.on && <> · {fill(said.seenFrom, { day: day(data.on, language) })}</>}</>}
+      filters={<><DayFilter label={said.on} on={chosen} shown={data?.on} most={today.data?.on ?? ''} onChange={(next) => change({ on: next })} /><Views search={search} /></>}
       actions={<Exports path={address('/v1/projects', { ...asked } as object)} />}>
-      {!chosen && data && today.data && data.on !== today.data.on && <p className="notice">{fill(said.seenFrom, { day: day(data.on, language) })}</p>}
       {old > 0 && data && <p className="notice">{fill(said.stale, { day: day(data.data_through!, language), days: number(old, language) })}</p>}
       {data && figures && (figures.projects === 0 && !narrowed ? (
         <Empty title={fill(said.empty, { day: day(data.on, language) })}><p>{today.data && today.data.figures.projects > 0 && data.on < today.data.on ? fill(said.emptyHint, { day: day(earliest(today.data), language) }) : said.emptyFresh}</p><p><a href="/docs">docs</a></p></Empty>

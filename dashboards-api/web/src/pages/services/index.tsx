@@ -69,7 +69,7 @@ export default function ServicesPage() {
   return (
     <Page title={title} tab={said.services} query={services} simulated={table?.rows.some((row) => row.simulated)}
       summary={table && (table.basis === 'events' ? `${said.basisEvents} ${said.basisMixed}` : said.basisTable)}
-      filters={<DayFilter on={on} onChange={(next) => change({ on: next })} />}
+      filters={<DayFilter on={on} shown={table?.on} onChange={(next) => change({ on: next })} />}
       actions={<Exports path={address('/v1/services', { on } as object)} />}>
       {table && table.rows.length === 0 ? <Empty title={said.none}><p>{fill(said.noneBefore, { day: shownDay })}</p></Empty> : table && (
         <div className="catalogue">
