@@ -398,10 +398,9 @@ func (r *Rollup) key() []string {
 	return append(key, "_cut")
 }
 
-// create makes the rollup's table under a name. Its comment ends with the
-// definition's hash.
-func (w *Warehouse) create(r *Rollup, table, hash string) string {
-	columns := []column{}
+// columns are those of the rollup's table: its key, what every rollup has, its measures.
+func (r *Rollup) columns() []column {
+	var columns []column
 	for _, d := range r.Dims {
 		columns = append(columns, column{d, "LowCardinality(String)", codecPlain, ""})
 	}
@@ -417,16 +416,23 @@ func (w *Warehouse) create(r *Rollup, table, hash string) string {
 		column{"_last", "SimpleAggregateFunction(max, DateTime64(3, 'UTC'))", codecNumber, "time of the latest event"},
 		column{"_through", "SimpleAggregateFunction(max, UInt64)", codecNumber, "highest batch in the row"},
 		column{"_loaded", "SimpleAggregateFunction(max, DateTime)", codecNumber, "when it was last written"})
-	// A merge keeps the first value of every column that is not listed here, also of
-	// aggregate functions: _through and the buckets must be listed with the sums.
-	merged := []string{"_n", "_retracted", "_simulated", "_last", "_through", "_loaded"}
 	for _, m := range r.measures {
 		columns = append(columns, column{m.column, m.kind, codecPlain, m.about})
-		merged = append(merged, m.column)
 	}
-	var lines []string
-	for _, c := range columns {
+	return columns
+}
+
+// create makes the rollup's table under a name. Its comment ends with the
+// definition's hash.
+func (w *Warehouse) create(r *Rollup, table, hash string) string {
+	// A merge keeps the first value of every column that is not listed here, also of
+	// aggregate functions: _through and the buckets must be listed with the sums.
+	var lines, merged []string
+	for _, c := range r.columns() {
 		lines = append(lines, "    "+c.definition())
+		if !slices.Contains(r.key(), c.name) {
+			merged = append(merged, c.name)
+		}
 	}
 	return fmt.Sprintf("CREATE TABLE %s.%s\n(\n%s\n)\nENGINE = SummingMergeTree((%s))\nPARTITION BY toYYYYMM(_cut)\nORDER BY (%s)\n"+
 		"SETTINGS fsync_after_insert = 1, fsync_part_directory = 1\nCOMMENT %s",
@@ -507,15 +513,21 @@ func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
 	set, unless := w.own(wholeBlock)
-	for _, r := range rollups {
-		done := through[r.Name]
-		if done >= batch {
+	for _, family := range families(rollups) {
+		family = slices.DeleteFunc(family, func(r *Rollup) bool { return through[r.Name] >= batch })
+		where := func(r *Rollup) string {
+			return fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d AND %s", month, through[r.Name], batch, unless)
+		}
+		// After a crash those of one family may be at different batches.
+		if len(family) > 1 && !slices.ContainsFunc(family, func(r *Rollup) bool { return through[r.Name] != through[family[0].Name] }) {
+			group.Go(func() error { return w.applyFamily(ctx, family, where(family[0])) })
 			continue
 		}
-		group.Go(func() error {
-			where := fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d AND %s", month, done, batch, unless)
-			return w.exec(ctx, "warehouse: apply "+r.Name, set, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where))
-		})
+		for _, r := range family {
+			group.Go(func() error {
+				return w.exec(ctx, "warehouse: apply "+r.Name, set, "INSERT INTO "+w.Table(r)+" "+w.fill(r, where(r)))
+			})
+		}
 	}
 	return group.Wait()
 }

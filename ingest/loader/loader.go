@@ -769,6 +769,12 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 			}
 			linger.Reset(max(0, wait))
 			select {
+			case p := <-landed: // also when the wait is over
+				due = append(due, p)
+				continue
+			default:
+			}
+			select {
 			case p := <-landed:
 				due = append(due, p)
 			case <-linger.C:
