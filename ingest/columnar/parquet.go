@@ -631,60 +631,28 @@ func readPageHeader(b []byte, into *pageHeader) (n int, ok bool) {
 		}
 	}()
 	t, h := &thrift{b: b}, pageHeader{}
+	head, version1, dictionary := t.numbers(&h.kind, &h.unpacked, &h.packed, &h.crc), t.numbers(&h.values, &h.encoding, &h.levels), t.numbers(&h.values, &h.encoding)
+	version2 := t.numbers(&h.values, nil, nil, &h.encoding, &h.definition, &h.repetition)
 	t.object(func(id int, kind byte) bool {
 		switch id {
-		case 1:
-			return t.number(kind, &h.kind)
-		case 2:
-			return t.number(kind, &h.unpacked)
-		case 3:
-			return t.number(kind, &h.packed)
 		case 4:
 			h.checked = true
-			return t.number(kind, &h.crc)
 		case 5:
-			return t.structure(kind, func(id int, kind byte) bool {
-				switch id {
-				case 1:
-					return t.number(kind, &h.values)
-				case 2:
-					return t.number(kind, &h.encoding)
-				case 3:
-					return t.number(kind, &h.levels)
-				}
-				return false
-			})
+			return t.structure(kind, version1)
 		case 7:
-			return t.structure(kind, func(id int, kind byte) bool {
-				switch id {
-				case 1:
-					return t.number(kind, &h.values)
-				case 2:
-					return t.number(kind, &h.encoding)
-				}
-				return false
-			})
+			return t.structure(kind, dictionary)
 		case 8:
 			return t.structure(kind, func(id int, kind byte) bool {
-				switch id {
-				case 1:
-					return t.number(kind, &h.values)
-				case 4:
-					return t.number(kind, &h.encoding)
-				case 5:
-					return t.number(kind, &h.definition)
-				case 6:
-					return t.number(kind, &h.repetition)
-				case 7:
+				if id == 7 {
 					packed := true
 					ok := t.boolean(kind, &packed)
 					h.plain = !packed
 					return ok
 				}
-				return false
+				return version2(id, kind)
 			})
 		}
-		return false
+		return head(id, kind)
 	})
 	*into = h
 	return t.at, true

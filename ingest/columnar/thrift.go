@@ -153,6 +153,14 @@ func (t *thrift) number(kind byte, into *int64) bool {
 	return false
 }
 
+// numbers reads the fields of a struct whose places are given by their order, field 1 first; nil is
+// a field that is not wanted.
+func (t *thrift) numbers(places ...*int64) func(id int, kind byte) bool {
+	return func(id int, kind byte) bool {
+		return id >= 1 && id <= len(places) && places[id-1] != nil && t.number(kind, places[id-1])
+	}
+}
+
 func (t *thrift) text(kind byte, into *[]byte) bool {
 	if kind != thriftBinary {
 		return false
