@@ -185,7 +185,9 @@ type server struct {
 	definitions uint64 // hash of the pack's facts, for ETags
 	document    *document
 	counters    counters
-	kept        kept
+
+	bodyPatience time.Duration // [bodyPatience]; a test has less
+	kept         kept
 }
 
 // New makes the handler. It fails when the Config lacks a needed part or the
@@ -208,7 +210,7 @@ func newServer(config Config) (*server, error) {
 	if config.Pack.Zone == nil {
 		config.Pack.Zone = time.UTC
 	}
-	s := &server{config: config, log: config.Log}
+	s := &server{config: config, log: config.Log, bodyPatience: bodyPatience}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -274,7 +276,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	engine.RedirectFixedPath = false
 	engine.UseRawPath = true
 	engine.UnescapePathValues = true
-	engine.Use(s.observe, s.recover, headers, s.enter)
+	engine.Use(s.observe, s.patience, s.recover, headers, s.enter)
 	for _, r := range s.routes() {
 		engine.Handle(r.method, r.path, s.serve(r))
 		if r.method == http.MethodGet {

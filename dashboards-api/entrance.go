@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -246,10 +245,11 @@ func when(t *time.Time) any {
 // "expires"}. The key itself is in this one answer and nowhere else.
 func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Request) {
 	var k access.Key
-	decoder := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&k); err != nil {
-		s.fail(w, r, problem.Wrap(err, problem.BadInput, "", "the body is not a key: want {\"name\": …, \"roles\": […]} and agency, region, sources, contracts or expires"))
+	if err := s.readJSON(w, r, 64<<10, &k); err != nil {
+		if problem.KindOf(err) == problem.BadInput {
+			err = problem.Wrap(err, problem.BadInput, "", "the body is not a key: want {\"name\": …, \"roles\": […]} and agency, region, sources, contracts or expires")
+		}
+		s.fail(w, r, err)
 		return
 	}
 	p := access.Of(r.Context())

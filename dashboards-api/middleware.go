@@ -29,6 +29,9 @@ func headers(c *gin.Context) {
 	h.Set("X-Frame-Options", "DENY") // for readers that do not know frame-ancestors
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if c.Request.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 }
 

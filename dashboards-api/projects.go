@@ -304,8 +304,9 @@ func (s *server) postDifference(c *gin.Context) {
 		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this server compares no events"))
 		return
 	}
-	body := http.MaxBytesReader(c.Writer, c.Request.Body, portfolio.MaxDifference)
-	d, err := s.config.Projects.Difference(c.Request.Context(), body)
+	done := bounded(c.Writer, c.Request, portfolio.MaxDifference, answerPatience)
+	d, err := s.config.Projects.Difference(c.Request.Context(), c.Request.Body)
+	done()
 	if err != nil {
 		s.fail(c.Writer, c.Request, err)
 		return

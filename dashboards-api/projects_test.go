@@ -49,6 +49,15 @@ const register = `2023-01-01 {"service":"permit","active":true,"agency":"roads",
 // town is the API over a real engine that holds the works and the register.
 func town(t *testing.T) http.Handler {
 	t.Helper()
+	h, err := New(townConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func townConfig(t *testing.T) Config {
+	t.Helper()
 	files, err := pack.Open(filepath.Join("testdata", "town"))
 	if err != nil {
 		t.Fatal(err)
@@ -76,11 +85,7 @@ func town(t *testing.T) http.Handler {
 	config := configOf(p)
 	config.Queries = queries.New(w, p.KPIs, p.Reference, queries.Options{Now: config.Now})
 	config.Projects = portfolio.New(w, p.Portfolio, config.Queries, p.Reference, portfolio.Options{Now: config.Now, Checker: checker})
-	h, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return config
 }
 
 func townEvents() [][]byte {
@@ -189,5 +194,39 @@ func TestDifferences(t *testing.T) {
 	real(t).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/differences", strings.NewReader("{}")))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("a server that compares nothing: %d", w.Code)
+	}
+}
+
+// TestAgencyProjects shows an agency its own projects, and the figures of all beside them.
+func TestAgencyProjects(t *testing.T) {
+	o := open(t, func(c *Config) { c.Projects = townConfig(t).Projects })
+	type list struct {
+		Total    int
+		Projects []struct{ ID, Agency string }
+		National *struct{ Projects int }
+	}
+	read := func(who, path string) (l list) {
+		t.Helper()
+		if err := json.Unmarshal(o.want(who, "GET", path, "", 200, "Projects"), &l); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	if l := read("roads", "/v1/projects"); l.Total != 3 || l.National == nil || l.National.Projects != 4 {
+		t.Errorf("%+v", l)
+	}
+	if l := read("leader", "/v1/projects"); l.Total != 4 || l.National != nil {
+		t.Errorf("%+v", l)
+	}
+	o.want("roads", "GET", "/v1/projects?agency=parks", "", 403, "Problem")
+	o.want("roads", "GET", "/v1/projects/W-1", "", 200, "ProjectDetail")
+	o.want("roads", "GET", "/v1/projects/W-10", "", 403, "Problem")
+	o.want("roads", "GET", "/v1/projects/W-99", "", 404, "Problem")
+	o.want("leader", "GET", "/v1/projects/W-10", "", 200, "ProjectDetail")
+	if text := string(o.want("roads", "GET", "/v1/portfolio?by=agency", "", 200, "PortfolioSummary")); strings.Contains(text, "parks") || !strings.Contains(text, `"national":{"key":"","projects":4`) {
+		t.Error(text)
+	}
+	if text := string(o.want("roads", "GET", "/v1/portfolio/attention", "", 200, "Attention")); strings.Contains(text, "parks") {
+		t.Error(text)
 	}
 }

@@ -299,7 +299,7 @@ func (s *server) run(c *gin.Context) {
 		_, err = readParams(c.Request, nil)
 	}
 	if err == nil {
-		err = readJSON(c.Writer, c.Request, runBody, &sent)
+		err = s.readJSON(c.Writer, c.Request, runBody, &sent)
 	}
 	if err == nil {
 		err = sent.check()

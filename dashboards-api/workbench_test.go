@@ -34,9 +34,10 @@ import (
 // kept in a journal of its own.
 type office struct {
 	*testing.T
-	url  string
-	log  *audit.Log
-	keys map[string]string // tokens, by what they are for
+	config Config
+	url    string
+	log    *audit.Log
+	keys   map[string]string // tokens, by what they are for
 }
 
 var analystsViews sync.Once
@@ -103,6 +104,7 @@ func open(t *testing.T, change ...func(*Config)) *office {
 			t.Fatal(err)
 		}
 	}
+	o.config = config
 	h, err := New(config)
 	if err != nil {
 		t.Fatal(err)
