@@ -9,7 +9,7 @@ CHROMIUM  ?= /usr/bin/chromium
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public -type f) \
 	$(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsconfig.json $(WEB)/package.json
 
-.PHONY: web test-web test-browser
+.PHONY: web test-web test-browser lighthouse
 
 web: $(WEB_STAMP) ## the page, built and ready to be embedded
 
@@ -30,8 +30,11 @@ $(WEB_STAMP): $(WEB_NODE) $(WEB)/src/api/schema.ts $(WEB_SOURCES)
 test-web: $(WEB_STAMP) ## the page's own tests
 	cd $(WEB) && npm run --silent test
 
-test-browser: $(WEB_STAMP) $(CHROMIUM) ## the page in Chromium; URL=http://127.0.0.1:8080 names a running server
-	cd $(WEB) && npm run --silent test:browser -- --url "$(URL)" --chromium $(CHROMIUM)
+test-browser: $(WEB_STAMP) $(CHROMIUM) ## the page in Chromium; URL=http://127.0.0.1:8080 and TOKEN name a running server
+	cd $(WEB) && npm run --silent test:browser -- --url "$(URL)" --token "$(TOKEN)" --chromium $(CHROMIUM)
+
+lighthouse: $(WEB_STAMP) $(CHROMIUM) ## what Lighthouse says of the page; URL and TOKEN name a running server
+	cd $(WEB) && node browser/lighthouse.mjs --url "$(URL)" --token "$(TOKEN)" --chromium $(CHROMIUM)
 
 $(CHROMIUM):
 	@echo "== installing Debian's Chromium"

@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { get, type Labels } from './api/client'
@@ -51,6 +51,15 @@ function Around({ labels, language }: { labels: Labels | undefined; language: st
   const me = useMe()
   const stranger = me.data && !me.data.principal && !me.data.open
   const connection = useLive(onNews, me.data !== undefined && !stranger)
+  const client = useQueryClient()
+  const state = useRef(connection.state)
+  useEffect(() => {
+    if (state.current === 'lost' && connection.state === 'open') {
+      say(wordsOf(language).back)
+      void client.refetchQueries({ predicate: (query) => query.state.status === 'error' })
+    }
+    state.current = connection.state
+  }, [connection.state, client, language])
   useKeeping()
   useKeys(useCallback(() => showSearch(true), []), useCallback(() => showKeys(true), []))
   return (

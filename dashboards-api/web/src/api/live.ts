@@ -6,6 +6,11 @@ export type Connection = { state: 'open' | 'lost'; since: Date }
 // A connection that is away for less than this is not worth a word.
 const patience = 2500
 
+let news = -Infinity
+
+// justNow says whether news came so lately that what changes now changes for them.
+export const justNow = () => performance.now() - news < 20_000
+
 // useLive listens for new data. Figures on the page are asked for again when the
 // watermark moved; the server answers 304 for those that did not change. Whoever has not
 // signed in is told nothing.
@@ -34,6 +39,7 @@ function listen(client: QueryClient, tell: (c: Connection) => void, onNews: () =
       last = new Date()
       const { loaded } = JSON.parse((event as MessageEvent<string>).data) as { loaded: number }
       if (known !== null && loaded !== known) {
+        news = performance.now()
         onNews()
         void client.invalidateQueries()
       }

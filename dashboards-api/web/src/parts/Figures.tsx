@@ -1,18 +1,27 @@
+import { useEffect, useRef, useState } from 'react'
 import type { Cell, HeldTarget } from '../api/client'
+import { justNow } from '../api/live'
 import { amount, cellText, difference, period } from '../format'
-import { boundText } from '../finding'
 import { useVoice } from '../voice'
 import { fill, useWords } from '../words'
 
 const measured = (cell: Cell) => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
 
-// Figure is a cell said in its state: a number, or why there is none.
+// Figure is a cell said in its state: a number, or why there is none. One that news changed
+// under the reader's eyes is lit for a moment.
 export function Figure({ cell, unit }: { cell: Cell; unit: string }) {
   const { language, labels } = useVoice()
   const words = useWords()
+  const text = cellText(cell, unit, language, labels)
+  const before = useRef(text)
+  const [lit, light] = useState(false)
+  useEffect(() => {
+    if (before.current !== text && justNow()) light(true)
+    before.current = text
+  }, [text])
   return (
-    <span className={measured(cell) ? 'figure' : `figure without ${cell.state}`}>
-      {cellText(cell, unit, language, labels)}
+    <span className={`figure${measured(cell) ? '' : ` without ${cell.state}`}${lit ? ' lit' : ''}`} onAnimationEnd={() => light(false)}>
+      {text}
       {cell.open && measured(cell) && <span className="tag" title={words.openLong}>{words.open}</span>}
     </span>
   )
@@ -26,17 +35,6 @@ export function Status({ target }: { target: HeldTarget }) {
   return (
     <span className={`status ${target.status}`}>
       <span aria-hidden="true">{shapes[target.status]}</span> {words.status[target.status]}
-    </span>
-  )
-}
-
-// TargetLine is the target, when it is due and what is missing.
-export function TargetLine({ target, unit }: { target: HeldTarget; unit: string }) {
-  const voice = useVoice()
-  const words = useWords()
-  return (
-    <span className="target-line" title={`${target.act}: ${target.wording}`}>
-      {words.target}: {boundText(target, unit, voice)}
     </span>
   )
 }

@@ -61,7 +61,7 @@ export function Masthead({ labels, me, onSearch }: Props) {
             {known && <Account me={me} />}
           </div>
         </Dialog>
-      ) : known && <Sections />}
+      ) : me === undefined ? <div className="nav-place" /> : known && <Sections />}
     </header>
   )
 }

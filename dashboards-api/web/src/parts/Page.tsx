@@ -36,7 +36,7 @@ export function Page({ title, tab, crumbs, summary, filters, actions, simulated,
       <div className="page-head">
         <div className="page-title">
           <h1>{title}</h1>
-          {summary && <div className="summary">{summary}</div>}
+          {(summary || (waiting && query?.isPending)) && <div className="summary">{summary || '\u00a0'}</div>}
         </div>
         {(filters || actions) && <div className="filters">{filters}{actions && <div className="group">{actions}</div>}</div>}
       </div>
