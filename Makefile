@@ -45,7 +45,7 @@ $(STRACE):
 	@echo "== installing Debian's strace"
 	apt-get update -qq && apt-get install -y -qq strace
 
-.PHONY: help run test test-go test-web test-conformance test-end-to-end test-crash test-server bench-ingest bench-kpi bench-storage bench-scale bench-latency build lint clean
+.PHONY: help run test test-go test-web test-conformance test-end-to-end test-crash test-server bench-ingest bench-kpi bench-storage bench-scale bench-latency bench-sql build lint clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -132,6 +132,10 @@ bench-scale: bin/ombor ## what an event costs with IDS=100000000 ids known, agai
 bench-latency: bin/ombor ## acknowledgement and event to KPI at half of the full load; a tenth sent twice
 	$(BENCH) -run '^TestBenchLatency$$'
 	@cat .tools/bench/latency.txt
+
+bench-sql: bin/ombor ## SQL through the governed door against the engine alone, and KPI answers beside 50 slow analysts
+	$(BENCH) -run '^TestBenchSQL$$'
+	@cat .tools/bench/sql.txt
 
 bench-storage: bin/ombor ## what events take on disk, by place and column
 	$(BENCH) -run '^TestBenchStorage$$'

@@ -118,7 +118,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 		return nil
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newLoad(), newKPI(), newProjects(), newScorecard(), newTargets(), newChanges(), newSQL(), newStatus(), newQuality(), newQuarantine(),
+		newServe(), newDemo(), newLoad(), newKPI(), newProjects(), newScorecard(), newTargets(), newChanges(), newSQL(), newWarehouse(), newStatus(), newQuality(), newQuarantine(),
 		newVerify(), newCompact(), newRetain(), newErase(), newRebuild(), newBackup(), newRestore(),
 		newKey(), newSignIn(), newAudit(),
 		newSimulate(), newPack(), newContract(), newDoctor(), newEngine(),

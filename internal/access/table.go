@@ -149,6 +149,7 @@ var Table = []Rule{
 	{Name: "ombor projects template", Via: []string{Machine}},
 	{Name: "ombor projects import", Via: []string{"POST /v1/differences", "POST /v1/events", "GET /v1/receipts/:id"}},
 	{Name: "ombor sql", Via: []string{"SQL"}},
+	{Name: "ombor warehouse users", Via: []string{Machine}},
 	{Name: "ombor status", Via: []string{"GET /v1/status"}},
 	{Name: "ombor quality", Via: []string{"GET /v1/quality"}},
 	{Name: "ombor quality findings", Via: []string{"GET /v1/quality/findings"}},

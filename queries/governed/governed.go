@@ -55,7 +55,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -106,13 +105,8 @@ type Door struct {
 
 // New makes a door. It asks the engine nothing yet.
 func New(config Config) (*Door, error) {
+	config.Limits = config.Limits.withDefaults()
 	l := &config.Limits
-	l.Time = or(l.Time, 2*time.Minute)
-	l.Memory, l.Disk, l.ReadRows, l.ResultRows, l.Result = or(l.Memory, 512<<20), or(l.Disk, 2<<30), or(l.ReadRows, 2_000_000_000), or(l.ResultRows, 20_000_000), or(l.Result, 4<<30)
-	l.Threads = or(l.Threads, 1)
-	l.Running = or(l.Running, max(1, runtime.NumCPU()/2))
-	l.Each = or(l.Each, max(1, l.Running/2))
-	l.Waiting, l.Wait = or(l.Waiting, 50), or(l.Wait, 30*time.Second)
 	config.Engine.URL = or(config.Engine.URL, "http://engine/")
 	if _, err := url.Parse(config.Engine.URL); err != nil {
 		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
@@ -505,7 +499,7 @@ func (d *Door) run(w http.ResponseWriter, r *http.Request, q *query) error {
 	ctx, stop := context.WithTimeoutCause(ctx, d.config.Limits.Time+30*time.Second,
 		protocol.Exceptionf(protocol.CodeTimeoutExceeded, "Timeout exceeded: more than %s", d.config.Limits.Time))
 	defer stop()
-	answer, err := d.send(ctx, q.req, q.text, q.format, q.settings, true)
+	answer, err := d.send(ctx, q.req, q.who.ID, q.text, q.format, q.settings)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			return cause
@@ -543,7 +537,7 @@ func (d *Door) pass(ctx context.Context, w http.ResponseWriter, q *query, answer
 			if _, err := w.Write(piece[:n]); err != nil {
 				panic(http.ErrAbortHandler)
 			}
-			if n < len(piece) {
+			if n < trickle {
 				_ = control.Flush() // likewise
 			}
 		}
@@ -556,11 +550,15 @@ func (d *Door) pass(ctx context.Context, w http.ResponseWriter, q *query, answer
 	}
 }
 
+// trickle is how many bytes are sent on at once although more may follow; larger pieces go out by themselves.
+const trickle = 4 << 10
+
 // writePatience is how long a client may take no bytes.
 const writePatience = time.Minute
 
-// send asks the engine. own says that settings and external tables of the request go with it.
-func (d *Door) send(ctx context.Context, req *protocol.Request, text, format string, settings []protocol.Pair, answering bool) (*http.Response, error) {
+// send asks the engine, for a principal or, without one, for the door itself: then of the request the
+// parameters alone go with it.
+func (d *Door) send(ctx context.Context, req *protocol.Request, who, text, format string, settings []protocol.Pair) (*http.Response, error) {
 	u, err := url.Parse(d.config.Engine.URL)
 	if err != nil {
 		return nil, err
@@ -578,15 +576,16 @@ func (d *Door) send(ctx context.Context, req *protocol.Request, text, format str
 		values.Set("param_"+p.Name, p.Value)
 	}
 	header := http.Header{}
-	if answering {
+	if who != "" {
 		answerValues(values, header, req)
+		values.Set("quota_key", who)
 		if user == nil { // the embedded engine chooses query ids itself: this is how a statement is found while it runs
 			values.Set("log_comment", req.QueryID)
 		}
 	}
 	var body bytes.Buffer
 	header.Set("Content-Type", "text/plain; charset=UTF-8")
-	if answering && len(req.External) > 0 {
+	if who != "" && len(req.External) > 0 {
 		form := multipart.NewWriter(&body)
 		if err := writeForm(form, text, req.External); err != nil {
 			return nil, err
@@ -674,7 +673,7 @@ func (d *Door) ask(ctx context.Context, req *protocol.Request, text, format stri
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	settings := []protocol.Pair{{Name: "max_execution_time", Value: "15"}, {Name: "max_memory_usage", Value: strconv.FormatInt(d.config.Limits.Memory, 10)}}
-	answer, err := d.send(ctx, req, text, format, settings, false)
+	answer, err := d.send(ctx, req, "", text, format, settings)
 	if err != nil {
 		return nil, err
 	}

@@ -617,6 +617,56 @@ func TestEnding(t *testing.T) {
 	}
 }
 
+// In front of a server the door is the same, and signs in as the user of its address.
+func TestServer(t *testing.T) {
+	w := newWorld(t, governed.Limits{})
+	asked := make(chan *http.Request, 10)
+	client := enginetest.Shared(t).Client()
+	behind := client.Transport
+	door, err := governed.New(governed.Config{Gate: w.gate, Engine: governed.Engine{Client: client, URL: "https://ombor_analyst:hush@warehouse:8443/"}, Database: "ombor", Own: filled.own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		asked <- r.Clone(r.Context())
+		r.URL.Scheme = "http" // the engine of the tests has no certificate
+		return behind.RoundTrip(r)
+	})
+	server := httptest.NewServer(door)
+	defer server.Close()
+	w.url = server.URL
+	if r := w.ask(access.Agency, "SELECT DISTINCT agency FROM request_submitted_v1"); r.body != "mine\n" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	close(asked)
+	for r := range asked {
+		if r.URL.Host != "warehouse:8443" || r.URL.User != nil || r.URL.Query().Has("readonly") || r.Header.Get("X-ClickHouse-User") != "ombor_analyst" || r.Header.Get("X-ClickHouse-Key") != "hush" {
+			t.Errorf("%s %v", r.URL, r.Header)
+		}
+	}
+}
+
+type roundTrip func(r *http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The engine's parser reads every statement of the users' SQL. Whether a server obeys it is not tested here.
+func TestUsers(t *testing.T) {
+	sql := governed.Users("dgc_", governed.Limits{})
+	statements := 0
+	for statement := range strings.SplitSeq(remarks.ReplaceAllString(sql, ""), ";") {
+		if statement = strings.TrimSpace(statement); statement != "" {
+			statements++
+			enginetest.Shared(t).Exec(t, "EXPLAIN AST "+statement)
+		}
+	}
+	if statements < 20 || strings.Contains(sql, " facts.") || governed.Users("dgc_", governed.Limits{}) == sql {
+		t.Errorf("%d statements, or the prefix is missing, or the passwords are the same:\n%s", statements, sql)
+	}
+}
+
+var remarks = regexp.MustCompile(`--.*`)
+
 // What the gate lets through holds nothing that is refused, as the engine writes it again: a second
 // reading of the same statement, by other code than the one that judged.
 func FuzzGate(f *testing.F) {

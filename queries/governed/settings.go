@@ -1,6 +1,7 @@
 package governed
 
 import (
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,16 @@ type Limits struct {
 	Each    int           // of them of one principal; 0 is half of Running, and one at least
 	Waiting int           // statements of one principal that wait; 0 is 50
 	Wait    time.Duration // for a turn; 0 is 30 seconds
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Time = or(l.Time, 2*time.Minute)
+	l.Memory, l.Disk, l.ReadRows, l.ResultRows, l.Result = or(l.Memory, 512<<20), or(l.Disk, 2<<30), or(l.ReadRows, 2_000_000_000), or(l.ResultRows, 20_000_000), or(l.Result, 4<<30)
+	l.Threads = or(l.Threads, 1)
+	l.Running = or(l.Running, max(1, runtime.NumCPU()/2))
+	l.Each = or(l.Each, max(1, l.Running/2))
+	l.Waiting, l.Wait = or(l.Waiting, 50), or(l.Wait, 30*time.Second)
+	return l
 }
 
 // formats that may be asked for. Not among them are those that need a file of the server (Template,
@@ -50,12 +61,30 @@ var forwarded = set(`date_time_output_format bool_true_representation bool_false
 	join_use_nulls join_default_strictness any_join_distinct_right_table_keys union_default_mode except_default_mode intersect_default_mode transform_null_in
 	group_by_use_nulls cast_keep_nullable cast_ipv4_ipv6_default_on_conversion_error data_type_default_nullable aggregate_functions_null_for_empty
 	empty_result_for_aggregation_by_empty_set prefer_column_name_to_alias enable_positional_arguments
-	least_greatest_legacy_null_behavior short_circuit_function_evaluation dialect_is_clickhouse`)
+	least_greatest_legacy_null_behavior short_circuit_function_evaluation`)
 
-// outputSettings are forwarded but for these, which name things of the server.
-const outputSettings = "output_format_"
+// outputs are settings of the same kind whose names begin with output_format_.
+var outputs = set(`always_write_decimal_point_in_float_and_decimal arrow_compression_method arrow_date_as_uint16 arrow_fixed_string_as_fixed_byte_array
+	arrow_low_cardinality_as_dictionary arrow_string_as_string arrow_unsupported_types_as_binary arrow_use_64_bit_indexes_for_dictionary
+	arrow_use_native_writer arrow_use_signed_indexes_for_dictionary arrow_uuid_as_fixed_byte_array arrow_variant_as_string
+	binary_encode_types_in_binary_format binary_write_json_as_string compression_level compression_zstd_window_log csv_crlf_end_of_line
+	csv_header_serialize_tuple_into_separate_columns csv_serialize_tuple_into_separate_columns decimal_trailing_zeros float_precision
+	json_array_of_rows json_escape_forward_slashes json_map_as_array_of_tuples json_named_tuples_as_objects json_pretty_print
+	json_quote_64bit_floats json_quote_64bit_integers json_quote_decimals json_quote_denormals json_skip_null_value_in_named_tuples
+	json_validate_utf8 markdown_escape_special_characters native_encode_types_in_binary_format
+	native_use_flattened_dynamic_and_json_serialization native_write_json_as_string orc_compression_method orc_string_as_string
+	orc_writer_time_zone_name parquet_batch_size parquet_compliant_nested_types parquet_compression_method parquet_data_page_size
+	parquet_date_as_uint16 parquet_datetime_as_uint32 parquet_enum_as_byte_array parquet_fixed_string_as_fixed_byte_array parquet_row_group_size
+	parquet_row_group_size_bytes parquet_string_as_string parquet_unsupported_types_as_binary parquet_use_custom_encoder parquet_version
+	parquet_write_checksums parquet_write_page_index pretty_color pretty_display_footer_column_names pretty_display_footer_column_names_min_rows
+	pretty_fallback_to_vertical pretty_fallback_to_vertical_max_rows_per_chunk pretty_fallback_to_vertical_min_columns
+	pretty_fallback_to_vertical_min_table_width pretty_glue_chunks pretty_grid_charset pretty_highlight_digit_groups
+	pretty_highlight_trailing_spaces pretty_max_column_name_width_cut_to pretty_max_column_name_width_min_chars_to_cut
+	pretty_max_column_pad_width pretty_max_rows pretty_max_value_width pretty_max_value_width_apply_for_single_value pretty_multiline_fields
+	pretty_named_tuples_as_json pretty_row_numbers pretty_single_large_number_tip_threshold pretty_squash_consecutive_ms
+	pretty_squash_max_wait_ms pretty_use_nbsp_for_padding trim_fixed_string tsv_crlf_end_of_line values_escape_quote_with_quote write_statistics`)
 
-var notForwarded = set("output_format_schema output_format_avro_confluent_subject")
+const outputPrefix = "output_format_"
 
 // passedOver are settings that clients send of their own and that change nothing here: how to
 // connect, compress and log, how to be quick, and what is still an experiment in some version.
@@ -66,7 +95,14 @@ var passedOver = []string{
 	"add_http_cors_header", "stream_", "replace_running_query", "result_overflow_mode", "timeout_overflow_mode", "read_overflow_mode", "sort_overflow_mode",
 	"group_by_overflow_mode", "join_overflow_mode", "join_algorithm", "set_overflow_mode", "transfer_overflow_mode", "distinct_overflow_mode", "allow_ddl",
 	"allow_introspection_functions", "any_join", "count_distinct_implementation", "merge_tree_", "workload", "s3_", "schema_inference_", "describe_",
-	"show_", "ignore_", "date_time_input_format", "default_format", "session_", "role", "client_", "select_sequential_consistency", "cast_string_to_dynamic_use_inference",
+	"show_", "ignore_", "date_time_input_format", "default_format", "session_", "role", "client_", "output_format_parallel_formatting", "select_sequential_consistency", "cast_string_to_dynamic_use_inference",
+}
+
+// fixed are the settings of every statement.
+var fixed = []protocol.Pair{
+	{Name: "timeout_overflow_mode", Value: "throw"}, {Name: "read_overflow_mode", Value: "throw"}, {Name: "result_overflow_mode", Value: "throw"},
+	{Name: "max_subquery_depth", Value: "50"}, {Name: "max_ast_elements", Value: "50000"}, {Name: "max_expanded_ast_elements", Value: "500000"},
+	{Name: "use_query_cache", Value: "0"},
 }
 
 // clamped are limits of which a client may ask for less.
@@ -94,15 +130,11 @@ func (l *Limits) settle(asked []protocol.Pair) ([]protocol.Pair, error) {
 			}
 		}
 	}
-	set := []protocol.Pair{
-		{Name: "timeout_overflow_mode", Value: "throw"}, {Name: "read_overflow_mode", Value: "throw"}, {Name: "result_overflow_mode", Value: "throw"},
-		{Name: "max_subquery_depth", Value: "50"}, {Name: "max_ast_elements", Value: "50000"}, {Name: "max_expanded_ast_elements", Value: "500000"},
-		{Name: "use_query_cache", Value: "0"},
-	}
+	set := slices.Clone(fixed)
 	for _, p := range asked {
 		switch {
 		case most[p.Name] != 0:
-		case forwarded[p.Name], strings.HasPrefix(p.Name, outputSettings) && !notForwarded[p.Name]:
+		case forwarded[p.Name], strings.HasPrefix(p.Name, outputPrefix) && outputs[strings.TrimPrefix(p.Name, outputPrefix)]:
 			set = append(set, p)
 		case slices.ContainsFunc(passedOver, func(prefix string) bool { return strings.HasPrefix(p.Name, prefix) }):
 		default:

@@ -1,0 +1,199 @@
+//go:build bench
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const (
+	smallQueries = 500       // statements of each side, in turn
+	streamedRows = 1_000_000 // rows of one answer
+	streams      = 5         // answers of each side and format, in turn
+	analysts     = 50        // who ask slow questions, again and again
+	kpiAnswers   = 120       // in each state
+)
+
+// TestBenchSQL measures the governed door against the engine's own front on the same data, and KPI
+// answers while analysts ask slow questions. It fails when the two do not answer the same, never for a time.
+func TestBenchSQL(t *testing.T) {
+	r := newReport(t, "sql")
+	events := number(t, "EVENTS", 2_000_000)
+	p := embedded(t)
+	s := serve(t, fresh(t))
+	loaded := s.loadYear(t, float64(events)/fullYear)
+	var note struct{ SQL, Token string }
+	if err := json.Unmarshal([]byte(contents(t, filepath.Join(s.data, "running.json"))), &note); err != nil {
+		t.Fatal(err)
+	}
+	socket := s.socket()
+	door := &side{client: &http.Client{Transport: &http.Transport{DisableCompression: true}}, url: note.SQL, token: note.Token}
+	front := &side{url: "http://engine", client: &http.Client{Transport: &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}}
+
+	r.machine(s.sql("SELECT version()"))
+	r.say("settings  %d events of all systems over a year, %d loaded; client and server share the cores; load before: %s", events, loaded, load(t))
+	r.say("")
+	var through, alone, added []float64
+	for i := range smallQueries + 20 {
+		statement := fmt.Sprintf("SELECT count(), any(name_en) FROM ombor.regions WHERE code != '%d'", i) // none is known before
+		a, fromDoor := door.ask(t, statement)
+		b, fromFront := front.ask(t, statement)
+		if fromDoor != fromFront {
+			t.Fatalf("%s: %q through the door, %q from the engine", statement, fromDoor, fromFront)
+		}
+		if i >= 20 { // the first ones warm up
+			through, alone, added = append(through, milliseconds(a)), append(alone, milliseconds(b)), append(added, milliseconds(a-b))
+		}
+	}
+	r.say("a small query, ms            p50    p99")
+	r.say("  engine alone          %8.2f %6.2f", median(alone), quantile(alone, 0.99))
+	r.say("  through the door      %8.2f %6.2f", median(through), quantile(through, 0.99))
+	r.say("  the door adds         %8.2f %6.2f   (parser, audit log on disk, turn)", median(added), quantile(through, 0.99)-quantile(alone, 0.99))
+	r.say("")
+	r.say("%d rows, MB/s        engine   door   door/engine", streamedRows)
+	var ratios []float64
+	for _, format := range []string{"Native", "CSV", "JSONEachRow", "ArrowStream", "Parquet"} {
+		statement := fmt.Sprintf("SELECT number, toDate('2024-01-01') + number %% 366 AS day, concat('service-', toString(number %% 997)) AS service, number * 1.5 AS amount FROM numbers(%d) FORMAT %s", streamedRows, format)
+		var of, each []float64
+		var engineSpeed, doorSpeed []float64
+		for i := range streams + 1 {
+			a, fromDoor := door.drain(t, statement)
+			b, fromFront := front.drain(t, statement)
+			if fromDoor != fromFront && format != "ArrowStream" && format != "Parquet" { // whose pieces differ
+				t.Fatalf("%s: %d bytes through the door, %d from the engine", format, fromDoor, fromFront)
+			}
+			if i > 0 {
+				of, each = append(of, b.Seconds()/a.Seconds()), append(each, a.Seconds())
+				engineSpeed, doorSpeed = append(engineSpeed, float64(fromFront)/1e6/b.Seconds()), append(doorSpeed, float64(fromDoor)/1e6/a.Seconds())
+			}
+		}
+		r.say("  %-18s %8.0f %6.0f %8.2f", format, median(engineSpeed), median(doorSpeed), median(of))
+		ratios = append(ratios, median(of))
+	}
+	r.say("")
+	keys := make([]string, analysts)
+	for i := range keys {
+		made := ombor(t, "key", "create", "--role", "analyst", "--name", fmt.Sprint("analyst ", i), "--data", s.data)
+		if keys[i] = strings.TrimSpace(made.stdout); made.code != 0 {
+			t.Fatal(made.stderr)
+		}
+	}
+	sets := breakdowns(p)
+	next := 0
+	answers := func() (times []float64) {
+		for range kpiAnswers {
+			times = append(times, timed(t, sets[next%len(sets)].url(s, firstDay(next/len(sets)+1)))) // each question once: none is kept
+			next++
+		}
+		return times
+	}
+	answers() // warms up
+	quiet := answers()
+	asking, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	var done, refused atomic.Int64
+	for _, key := range keys {
+		all.Go(func() {
+			mine := &side{client: &http.Client{}, url: note.SQL, token: key}
+			for asking.Err() == nil {
+				switch code, _ := mine.status(asking, "SELECT service, uniqExact(applicant), sum(cityHash64(toString(a.time), number)) FROM request_submitted_v1 AS a, numbers(2000) AS n GROUP BY service ORDER BY 3"); code {
+				case http.StatusOK:
+					done.Add(1)
+				case http.StatusServiceUnavailable:
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	for s.sql("SELECT count() FROM system.processes WHERE query LIKE '%uniqExact(applicant), sum(city%' AND query NOT LIKE '%processes%'") == "0" {
+	}
+	busy := answers()
+	stop()
+	all.Wait()
+	again := answers()
+	both := slices.Concat(quiet, again)
+	r.say("KPI answers, uncached, ms    p50    p99")
+	r.say("  nobody else asks      %8.1f %6.1f", median(both), quantile(both, 0.99))
+	r.say("  %d slow analysts      %8.1f %6.1f   (%d of their statements ended, %d were sent away after waiting)", analysts, median(busy), quantile(busy, 0.99), done.Load(), refused.Load())
+	r.say("  times                 %8.2f %6.2f", median(busy)/median(both), quantile(busy, 0.99)/quantile(both, 0.99))
+	r.say("load after: %s", load(t))
+	r.say("sql/engine ratio %.2f", slices.Min(ratios))
+}
+
+// side is one of the two that are asked.
+type side struct {
+	client     *http.Client
+	url, token string
+}
+
+func (c *side) send(ctx context.Context, statement string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/?"+url.Values{"enable_http_compression": {"0"}}.Encode(), strings.NewReader(statement))
+	if err != nil {
+		return nil, err
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return c.client.Do(r)
+}
+
+// ask is an answer and how long it took.
+func (c *side) ask(t *testing.T, statement string) (time.Duration, string) {
+	t.Helper()
+	began := time.Now()
+	answer, err := c.send(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	took := time.Since(began)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %.300s %v", statement, answer.StatusCode, body, err)
+	}
+	return took, string(body)
+}
+
+// drain is how long an answer took and how many bytes it has.
+func (c *side) drain(t *testing.T, statement string) (time.Duration, int64) {
+	t.Helper()
+	began := time.Now()
+	answer, err := c.send(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	n, err := io.Copy(io.Discard, answer.Body)
+	took := time.Since(began)
+	if err != nil || answer.StatusCode != http.StatusOK || n == 0 {
+		t.Fatalf("%s: %d, %d bytes, %v", statement, answer.StatusCode, n, err)
+	}
+	return took, n
+}
+
+// status asks and throws the answer away.
+func (c *side) status(ctx context.Context, statement string) (int, error) {
+	answer, err := c.send(ctx, statement)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
+}
