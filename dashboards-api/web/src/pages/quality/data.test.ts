@@ -6,7 +6,7 @@ const row = (id: string, type: string, accepted: number, last: string | null = n
 
 describe('sendersOf', () => {
   const found = sendersOf(
-    [source('kept', { last_event: '2024-01-01T00:00:00Z', late: false, events: 5 }), source('late', { last_event: '2024-01-01T00:00:00Z', events: 7 }), source('quiet', {}), source('played', {}), source('free', { promise_seconds: 0, late: false })],
+    [source('kept', { last_event: '2024-01-01T00:00:00Z', late: false, events: 5 }), source('late', { last_event: '2024-01-01T00:00:00Z', events: 7 }), source('quiet', {}), source('played', {}), source('free', { promise_seconds: 0, late: false }), source('simulation/played', { promise_seconds: 0, late: false, last_event: '2024-12-31T10:00:00Z' })],
     [row('simulation/played', 'x.case.opened.v1', 40, '2024-12-30T10:00:00+05:00'), row('simulation/played', 'x.period.closed.v1', 2, '2024-12-31T10:00:00+05:00'), row('kept', 'x.period.closed.v1', 3)],
   )
   it('puts those that need somebody first', () => expect(found.map((s) => [s.source.source, s.state])).toEqual([['late', 'late'], ['quiet', 'silent'], ['played', 'simulated'], ['kept', 'kept'], ['free', 'none']]))
@@ -25,6 +25,10 @@ describe('gapsOf', () => {
     expect(gaps.sources.map((s) => [s.source, [...s.by]])).toEqual([['a', [['2024-01', { whole: false, days: 12 }], ['2024-02', { whole: true, days: 29 }]]], ['b', [['2024-04', { whole: true, days: 30 }]]]])
   })
   it('adds silences of one month up', () => expect(gapsOf([finding('silence', 'a', '2023-12-01', '2023-12-05'), finding('silence', 'a', '2023-12-10', '2024-01-02')]).sources[0]!.by.get('2023-12')).toEqual({ whole: false, days: 27 }))
+  it('shows the last months of many', () => {
+    const gaps = gapsOf([finding('silence', 'old', '2020-01-01', '2020-01-31'), finding('silence', 'new', '2024-01-01', '2024-01-31')], 12)
+    expect([gaps.months.length, gaps.months[0], gaps.sources.map((s) => s.source)]).toEqual([12, '2023-02', ['new']])
+  })
   it('has nothing to lay out', () => expect(gapsOf([])).toEqual({ months: [], sources: [] }))
 })
 

@@ -31,7 +31,9 @@ export function sendersOf(sources: Source[], rows: QualityRow[]): Sender[] {
   const accepted = (list: QualityRow[]) => list.reduce((n, r) => n + r.accepted, 0)
   const newest = (list: QualityRow[]) => list.map((r) => r.last_event).filter((d): d is string => d !== null).sort((a, b) => Date.parse(b) - Date.parse(a))[0] ?? null
   const order: Sender['state'][] = ['late', 'silent', 'simulated', 'kept', 'none']
+  const expected = new Set(sources.map((s) => s.source))
   return sources
+    .filter((s) => !s.source.startsWith(simulation) || !expected.has(expectedOf(s.source)))
     .map((source): Sender => {
       const own = of(source.source)
       const twin = of(simulation + source.source)
@@ -56,12 +58,12 @@ export interface Gap {
 }
 
 export interface Gaps {
-  months: string[] // without gaps between them
+  months: string[] // without gaps between them, the last of many
   sources: { source: string; by: Map<string, Gap> }[]
 }
 
 // gapsOf lays findings of silence and of missing periods out by source and month.
-export function gapsOf(findings: Finding[]): Gaps {
+export function gapsOf(findings: Finding[], most = 18): Gaps {
   const sources = new Map<string, Map<string, Gap>>()
   for (const f of findings) {
     if ((f.rule !== 'silence' && f.rule !== 'missing-period') || !f.from || !f.to) continue
@@ -79,7 +81,8 @@ export function gapsOf(findings: Finding[]): Gaps {
   const all = [...new Set([...sources.values()].flatMap((by) => [...by.keys()]))].sort()
   const months: string[] = []
   if (all.length) for (let m = all[0]!; m <= all[all.length - 1]!; m = after(m)) months.push(m)
-  return { months, sources: [...sources].sort((a, b) => a[0].localeCompare(b[0])).map(([source, by]) => ({ source, by })) }
+  const last = months.slice(-most)
+  return { months: last, sources: [...sources].filter(([, by]) => last.some((m) => by.has(m))).sort((a, b) => a[0].localeCompare(b[0])).map(([source, by]) => ({ source, by })) }
 }
 
 const after = (month: string): string => (month.endsWith('-12') ? `${Number(month.slice(0, 4)) + 1}-01` : `${month.slice(0, 5)}${String(Number(month.slice(5)) + 1).padStart(2, '0')}`)

@@ -35,8 +35,9 @@ export default function QualityPage() {
   const names = useMemo(() => new Map((status.data?.sources ?? []).map((s) => [s.source, nameIn(s.title, language, s.source)])), [status.data, language])
   const nameOf = (id: string) => names.get(expectedOf(id)) ?? id
   const promised = senders?.filter((s) => s.source.promise_seconds > 0) ?? []
-  const behind = promised.filter((s) => s.state !== 'kept').length
-  const title = !senders ? said.title : behind ? fill(said.findingLate, { n: behind, all: promised.length }) : fill(said.findingFine, { all: promised.length })
+  const behind = promised.filter((s) => s.state === 'late' || s.state === 'silent').length
+  const played = promised.filter((s) => s.state === 'simulated').length
+  const title = !senders ? said.title : played ? fill(said.findingSimulated, { n: behind, played, all: promised.length }) : behind ? fill(said.findingLate, { n: behind, all: promised.length }) : fill(said.findingFine, { all: promised.length })
   const s = status.data
   const accepted = quality.data?.rows.reduce((n, r) => n + r.accepted, 0) ?? 0
   const simulated = senders?.some((one) => one.simulated > 0)
@@ -53,7 +54,7 @@ export default function QualityPage() {
     <Page title={title} tab={said.title} query={status} simulated={simulated}
       summary={s && <>{fill(said.summary, { events: number(accepted, language), received: s.received ? dayOfMoment(s.received, zone, language) : '–' })}{s.lag_events > 0 && <> · {fill(said.summaryLag, { lag: number(s.lag_events, language) })}</>}</>}
       actions={<Exports path="/v1/quality/findings" />}>
-      {s && s.problems.length > 0 && <ul className="failure" role="alert">{s.problems.map((p) => <li key={p}>{p}</li>)}</ul>}
+      {s && s.problems.length > 0 && <div className="failure" role="alert"><ul>{s.problems.map((p) => <li key={p}>{p}</li>)}</ul></div>}
       <Tabs label={said.title} open={search.tab} onOpen={(tab) => change({ tab: tab === 'sources' ? undefined : tab })} tabs={tabs} />
       <LetterDialog source={asking} onClose={() => ask(undefined)} />
     </Page>

@@ -114,7 +114,7 @@ function FacetChoice({ facet, title, say, where, onToggle }: { facet: Facet; tit
           const text = `${facet.column}=${v}`
           const n = facet.counts.get(v)!
           return (
-            <button key={v} type="button" aria-pressed={where.includes(text)} aria-label={fill(said.facet, { name: title, answer: name(v), n: number(n, language) })} onClick={() => onToggle(text)}>
+            <button key={v} type="button" aria-pressed={where.includes(text)} onClick={() => onToggle(text)}>
               {name(v)} <span className="count">{number(n, language)}</span>
             </button>
           )

@@ -1,0 +1,86 @@
+// Services, agencies and regions: what the catalogue knew on a day, search in any script,
+// and a place beside the nation.
+import { accessible, must, settled } from './kit.mjs'
+
+export default async function ({ api, test, visit, everywhere, labels }) {
+  const now = await api('/v1/services')
+  must(now.rows.length > 0, 'the server has no catalogue of services')
+  const past = await api('/v1/services?on=2024-06-30')
+  const service = past.rows.find((r) => r.names.uz?.includes('ʻ')) ?? past.rows[0]
+  const regions = labels.tables.includes('regions') ? (await api('/v1/regions')).rows : []
+  const organisations = (await api('/v1/organisations')).rows
+  const name = (row) => row.names.en ?? Object.values(row.names)[0]
+
+  await everywhere('services', '/services?on=2024-06-30')
+  await everywhere('service', `/services/${service.code}`)
+  await everywhere('agencies', '/agencies')
+  await everywhere('agency', `/agencies/${service.values.agency ?? organisations[0].code}`)
+  if (regions.length) {
+    await everywhere('regions', '/regions')
+    await everywhere('region', `/regions/${regions[0].code}`)
+  }
+
+  await test('the catalogue is that of the day in the address', () =>
+    visit('/services?lang=en&on=2024-06-30', {}, async (page) => {
+      const title = await page.locator('h1').innerText()
+      must(title.startsWith(past.rows.length.toLocaleString('en-GB')) && title.includes('30 June 2024'), title)
+      await page.locator('.page-head input[type=date]').fill('2020-01-01')
+      await page.waitForFunction(() => location.search.includes('on=2020-01-01'))
+      await settled(page)
+      const earlier = await api('/v1/services?on=2020-01-01')
+      must((await page.locator('h1').innerText()).startsWith(earlier.rows.length.toLocaleString('en-GB')), await page.locator('h1').innerText())
+      await accessible(page)
+    }))
+
+  await test('search forgives apostrophes, and narrows by what a service is', () =>
+    visit('/services?lang=en&on=2024-06-30', {}, async (page) => {
+      const written = (service.names.uz ?? name(service)).replaceAll('ʻ', '’')
+      await page.locator('.facets input[type=search]').fill(written)
+      await page.waitForSelector(`a.name[href*="/services/${service.code}?"]`)
+      must(new URL(page.url()).searchParams.get('q') === written, 'what is sought is not in the address')
+      await page.locator('.facets > button').click()
+      await page.waitForFunction(() => !location.search.includes('q='))
+      const answer = page.locator('.facets .answers button').first()
+      const count = Number((await answer.locator('.count').innerText()).replace(/\D/g, ''))
+      await answer.click()
+      await page.waitForFunction(() => location.search.includes('where='))
+      must((await page.locator('h1').innerText()).startsWith(count.toLocaleString('en-GB')), `${count}, but ${await page.locator('h1').innerText()}`)
+      await accessible(page)
+    }))
+
+  if (regions.length) {
+    await test('a region beside the nation shows the figures of the API, and leads to the KPI', async () => {
+      const region = regions[0]
+      const [here, nation] = [await api(`/v1/scorecard?where=${encodeURIComponent(`region=${region.code}`)}`), await api('/v1/scorecard')]
+      const row = here.rows.find((r) => r.unit === 'percent' && r.cell?.state === 'value')
+      must(row, 'no share is known of the region')
+      const share = (v) => v.toLocaleString('en-GB', { minimumFractionDigits: 1, maximumFractionDigits: 1 })
+      await visit(`/regions/${region.code}?lang=en`, {}, async (page) => {
+        const link = page.locator(`.against a.name[href*="/kpis/${row.kpi}?"]`).first()
+        const figures = await link.locator('xpath=ancestor::tr').locator('td.number .figure').allInnerTexts()
+        const whole = nation.rows.find((r) => r.kpi === row.kpi).cell.value
+        must(figures[0].startsWith(share(row.cell.value)) && figures[1].startsWith(share(whole)), `${row.kpi}: ${figures.join(' | ')}, API ${share(row.cell.value)} | ${share(whole)}`)
+        await link.click()
+        await page.waitForURL(`**/kpis/${row.kpi}*`)
+        await settled(page)
+        must(new URL(page.url()).searchParams.getAll('where').includes(`region=${region.code}`), 'the region is lost on the way')
+      })
+    })
+    await test('by keyboard alone: from the ranking to a region', () =>
+      visit('/regions?lang=en', {}, async (page) => {
+        const link = page.locator('.bars tbody a').first()
+        await link.focus()
+        await page.keyboard.press('Enter')
+        await page.waitForURL('**/regions/*')
+        await settled(page)
+      }))
+  }
+
+  await test('a place that is not there says so', async () => {
+    await visit('/agencies/no-such-agency?lang=en', {}, accessible)
+    await visit('/services/no-such-service?lang=en', { quiet: false }, async (page) => {
+      must(/no service/.test(await page.locator('.failure').innerText()), await page.locator('.failure').innerText())
+      await accessible(page)
+    })
+  })
+}
