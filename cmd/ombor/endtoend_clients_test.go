@@ -258,7 +258,7 @@ func readFirstQueries(t *testing.T) (tools []firstQueries) {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		line := lines.Text()
-		mark, said, _ := strings.Cut(strings.TrimPrefix(line, "-- "), " ")
+		_, said, _ := strings.Cut(strings.TrimPrefix(line, "-- "), " ")
 		switch {
 		case line == "":
 			end()
@@ -274,7 +274,7 @@ func readFirstQueries(t *testing.T) (tools []firstQueries) {
 		case strings.HasPrefix(line, "-- ~"):
 			answers = regexp.MustCompile("(?s)" + strings.TrimSpace(said))
 		case strings.HasPrefix(line, "-- ") && len(statement) == 0:
-			_ = mark // a remark
+			// a remark
 		default:
 			statement = append(statement, line)
 		}
@@ -358,16 +358,19 @@ func (d *desk) post(t *testing.T, statement string, parameters url.Values, heade
 
 var codeBlocks = regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```")
 
-// sqlDocs is docs/sql.md from one heading to the next of its rank.
+// sqlDocs is docs/sql.md from one heading to the next of its rank; "" is what stands before the first.
 func sqlDocs(t *testing.T, heading string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "docs", "sql.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, ok := strings.Cut(string(text), "\n## "+heading+"\n")
-	if !ok {
-		t.Fatalf("docs/sql.md has no heading %q", heading)
+	section := string(text)
+	if heading != "" {
+		var ok bool
+		if _, section, ok = strings.Cut(section, "\n## "+heading+"\n"); !ok {
+			t.Fatalf("docs/sql.md has no heading %q", heading)
+		}
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	return section
@@ -395,11 +398,14 @@ func (d *desk) questions(t *testing.T) {
 	}
 }
 
-// commands runs what docs/sql.md shows of curl, in a shell with its variables set, and of Node.js.
+// commands runs what docs/sql.md shows of ombor, of curl and of Node.js, with the variables set that it names.
 func (d *desk) commands(t *testing.T) {
 	dir := t.TempDir()
+	if err := os.Symlink(binary, filepath.Join(dir, "ombor")); err != nil {
+		t.Fatal(err)
+	}
 	ran := map[string]int{}
-	for _, block := range codeBlocks.FindAllStringSubmatch(sqlDocs(t, "Connecting"), -1) {
+	for _, block := range codeBlocks.FindAllStringSubmatch(sqlDocs(t, "")+sqlDocs(t, "Connecting"), -1) {
 		var command *exec.Cmd
 		switch block[1] {
 		case "sh":
@@ -412,13 +418,13 @@ func (d *desk) commands(t *testing.T) {
 			continue
 		}
 		ran[block[1]]++
-		command.Env = append(os.Environ(), "OMBOR_SQL="+d.sql, "OMBOR_KEY="+d.key)
+		command.Env = append(os.Environ(), "OMBOR_SQL="+d.sql, "OMBOR_KEY="+d.key, "OMBOR_DATA="+d.data, "PATH="+dir+":"+os.Getenv("PATH"))
 		said, err := command.CombinedOutput()
 		if err != nil || bytes.Contains(said, []byte("Code: ")) {
 			t.Errorf("%v\n%s\n%s", err, block[2], said)
 		}
 	}
-	if ran["sh"] < 3 || ran["js"] != 1 {
+	if ran["sh"] < 4 || ran["js"] != 1 {
 		t.Errorf("docs/sql.md shows commands: %v", ran)
 	}
 }

@@ -215,6 +215,9 @@ SELECT DISTINCT `outcome` FROM `ombor`.`request_decided_v1` WHERE `outcome` IS N
 -- ~ time
 SELECT toStartOfInterval(toDateTime("time"), INTERVAL 86400 second) as "time", count(*) FROM "ombor"."request_decided_v1" WHERE ( time >= toDateTime(1704067200) AND time <= toDateTime(1735689600) ) GROUP BY time ORDER BY time ASC LIMIT 1000
 
+-- ~ ^time\tvalue\n
+SELECT toDateTime(from) AS time, value FROM kpi_values WHERE latest AND kpi = 'on-time-share' AND grain = 'month' AND by = '' ORDER BY time
+
 -- ## Metabase, sources at 02d40a0 (modules/drivers/clickhouse, over clickhouse-java with its metadata queries)
 -- src/metabase/driver/clickhouse.clj, clickhouse_version.clj, clickhouse_introspection.clj; the probe of a table and the two questions are those of sql_jdbc
 -- & compress=1&session_timezone=Asia/Tashkent&select_sequential_consistency=1
