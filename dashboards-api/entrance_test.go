@@ -1,6 +1,9 @@
 package dashboards
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +35,45 @@ func TestEveryRouteHasItsRule(t *testing.T) {
 		}
 		if !slices.Contains(routes, rule.Name) {
 			t.Errorf("the table of access has %s, and the API does not", rule.Name)
+		}
+	}
+}
+
+// TestMay holds what /v1/me says one may ask for against what is let in.
+func TestMay(t *testing.T) {
+	may := access.May(&access.Principal{Roles: []access.Role{access.Leader}})
+	for route, want := range map[string]bool{"GET /v1/scorecard": true, "GET /v1/labels": true, "GET /v1/kpis/:id": true, "GET /v1/audit": false, "POST /v1/events": false, "GET /": false} {
+		if slices.Contains(may, route) != want {
+			t.Errorf("a leader may %s: %v, want %v", route, !want, want)
+		}
+	}
+	server := httptest.NewServer(mustHandler(t, small(t)))
+	defer server.Close()
+	response, err := http.Get(server.URL + "/v1/me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var me struct{ May []string }
+	if err := json.NewDecoder(response.Body).Decode(&me); err != nil {
+		t.Fatal(err)
+	}
+	// This server has no gate: nothing is guarded. Parameters are written as the description has them.
+	for _, route := range []string{"GET /v1/audit", "GET /v1/kpis/{id}"} {
+		if !slices.Contains(me.May, route) {
+			t.Errorf("%s is not among %v", route, me.May)
+		}
+	}
+}
+
+// TestOwned: codes may have dots, files of the page stand at the top.
+func TestOwned(t *testing.T) {
+	for address, want := range map[string]bool{
+		"/": false, "/kpis/a.b": false, "/services/7.1": false, "/promises": false,
+		"/v1": true, "/v1/nothing": true, "/docs/none": true, "/assets/none.js": true, "/robots.txt": true,
+	} {
+		if owned(address) != want {
+			t.Errorf("owned(%q) = %v", address, !want)
 		}
 	}
 }
