@@ -233,7 +233,7 @@ is counted since the journal began.`,
 	f.String("source", "", "only this source")
 	f.String("type", "", "only this event type")
 	f.String("format", "table", "table, json, csv, xlsx, parquet or arrow")
-	c.AddCommand(newFindings())
+	c.AddCommand(newFindings(), newLetter())
 	return c
 }
 

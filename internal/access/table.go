@@ -153,6 +153,7 @@ var Table = []Rule{
 	{Name: "ombor status", Via: []string{"GET /v1/status"}},
 	{Name: "ombor quality", Via: []string{"GET /v1/quality"}},
 	{Name: "ombor quality findings", Via: []string{"GET /v1/quality/findings"}},
+	{Name: "ombor quality letter", Via: []string{"GET /v1/letters/:source"}},
 	{Name: "ombor quarantine", Via: []string{"GET /v1/quarantine"}},
 	{Name: "ombor quarantine list", Via: []string{"GET /v1/quarantine"}},
 	{Name: "ombor quarantine show", Via: []string{"GET /v1/quarantine/:id"}},
