@@ -30,9 +30,8 @@
 //
 // The analysts' database, by role analyst, center and operator all of it. Of the engine's own tables those
 // that clients ask for what there is, narrowed to that database ([catalogue]). An agency sees its own rows: its
-// statements read each view through the condition that a column (agency, or region) has its
-// value, and a view without that column not at all; the reference tables it sees whole. The condition is the
-// engine's additional_table_filters, which holds wherever a table is read, in views and subqueries too. So that no
+// statements read each view through a condition ([Config.Own]), and a view that does not tell whose a
+// row is not at all; the reference tables it sees whole. The condition is the engine's additional_table_filters, which holds wherever a table is read, in views and subqueries too. So that no
 // expression of a statement sees a row before the condition has passed it (an error would tell
 // of other agencies' rows), the engine does not reorder the plan of such a statement.
 //
@@ -95,6 +94,7 @@ type Door struct {
 	quick    turns // of statements that read nothing but the catalogue
 	sessions sessions
 	running  running
+	forms    chan struct{} // one place for each request with external tables
 	trees    trees
 	tables   tables
 	identity struct {
@@ -111,7 +111,7 @@ func New(config Config) (*Door, error) {
 	if _, err := url.Parse(config.Engine.URL); err != nil {
 		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
 	}
-	d := &Door{config: config}
+	d := &Door{config: config, forms: make(chan struct{}, maxForms)}
 	d.turns = turns{limits: &d.config.Limits, most: l.Running, each: l.Each, of: map[string]int{}}
 	d.quick = turns{limits: &d.config.Limits, most: 2, each: 1, of: map[string]int{}}
 	return d, nil
@@ -181,11 +181,26 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // bodyPatience is how long the body of a request may take to arrive.
 const bodyPatience = 2 * time.Minute
 
+// maxExternal is how many bytes all external tables of a request may have; maxForms how many such
+// requests are held at once, others wait.
+const (
+	maxExternal = 32 << 20
+	maxForms    = 4
+)
+
 // Serve answers a request of somebody who has been admitted under [Rule].
 func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal) {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyPatience)) // where it is not supported there is none
-	req, err := protocol.ParseRequest(r, protocol.Limits{Query: maxStatement})
+	_ = control.SetReadDeadline(time.Now().Add(bodyPatience))          // where it is not supported there is none
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // its tables are held in memory
+		select {
+		case d.forms <- struct{}{}:
+			defer func() { <-d.forms }()
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+	req, err := protocol.ParseRequest(r, protocol.Limits{Query: maxStatement, External: maxExternal})
 	if req != nil {
 		req.QueryID = or(req.QueryID, newID())
 	}

@@ -299,7 +299,7 @@ func (w *world) logged(from uint64, asked []string) {
 		if e.Action != governed.Rule || !e.Allowed && e.Why == "" {
 			w.Errorf("entry %d: %+v", i, e)
 		}
-		if want := asked[i]; len(want) < 100 && !strings.ContainsAny(want, "\x00\xef") && !longNumber.MatchString(want) && e.Object != want {
+		if want := asked[i]; len(want) < 100 && !strings.Contains(want, "\x00") && !longNumber.MatchString(want) && e.Object != want {
 			w.Errorf("entry %d tells %q, asked was %q", i, e.Object, want)
 		}
 	}
