@@ -20,7 +20,8 @@
 // For each set of dimensions that a KPI declares, and for the empty set, there is
 // one SummingMergeTree table rollups.<table>__<at>__<dimensions>: the sums of signs
 // and of signed measures by day (or hour). KPIs share a measure when its expression
-// is the same. [Warehouse.ApplyRollups] writes them after the facts; no
+// is the same. [Warehouse.ApplyRollups] writes them after the facts, those whose
+// dimensions lie in a larger one's from the same gathered rows (gather.go); no
 // materialized view does. Each row carries the highest batch in it (_through), and
 // one insert is one part: so what has been applied is asked of the table itself,
 // and applying again changes nothing. The definition's hash stands in the table's

@@ -734,7 +734,8 @@ const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
 // come that a whole plan waits already: more than the machine can keep up with. While fewer come,
-// rollups are brought up once in an Interval, and what nothing follows is rolled up at once.
+// rollups are brought up once in an Interval, on a machine that is busy half of the time at most,
+// and what nothing follows is rolled up at once.
 const maxLinger = 3 * time.Second
 
 // rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
@@ -747,6 +748,7 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		month    time.Month
 	}
 	var began time.Time // the application before
+	var took time.Duration
 	linger := time.NewTimer(time.Hour)
 	defer linger.Stop()
 	for {
@@ -765,7 +767,7 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 			case waiting >= l.cfg.MaxRows:
 				wait = time.Until(first.Add(maxLinger))
 			case waiting > 0:
-				wait = time.Until(began.Add(l.cfg.Interval))
+				wait = time.Until(began.Add(max(l.cfg.Interval, 2*took)))
 			}
 			linger.Reset(max(0, wait))
 			select {
@@ -800,8 +802,9 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 			}
 		}
 		failpoint("rolled up")
+		took = time.Since(began)
 		last := due[len(due)-1].last
-		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", time.Since(began))
+		l.log.Debug("loader: rolled up", "last", last, "plans", len(due), "took", took)
 		l.arrive(func() { l.rolled = last })
 	}
 }
