@@ -599,6 +599,9 @@ func (d *described) contracts(file string) {
 	d.ask(asked{path: "/v1/dictionary", query: "type=uz.gov.request.decided.v1", status: 200})
 	d.ask(asked{path: "/v1/dictionary", query: "type=uz.gov.nothing.v1", status: 400})
 	d.ask(asked{path: "/v1/services", query: "known_on=2999-01-01", status: 400})
+	d.ask(asked{path: "/v1/services/{id}", id: "496", status: 200})
+	d.ask(asked{path: "/v1/services/{id}", id: "496", query: "known_on=2999-01-01", status: 400})
+	d.ask(asked{path: "/v1/services/{id}", id: "no-such-service", status: 404})
 	d.ask(asked{path: "/v1/contracts/{type}", id: "uz.gov.request.decided.v1", query: "format=csv", status: 400})
 }
 

@@ -1,15 +1,18 @@
-// The Cyrillic alphabets of Uzbek and Russian in Latin letters, as Uzbek writes them; letters
-// that only soften are nothing.
+// The Cyrillic alphabets of Uzbek, Russian and Karakalpak in Latin letters, as Uzbek writes
+// them; letters that only soften are nothing.
 const latin: Record<string, string> = {
   а: 'a', б: 'b', в: 'v', г: 'g', д: 'd', е: 'e', ё: 'yo', ж: 'j', з: 'z', и: 'i', й: 'y', к: 'k', л: 'l', м: 'm', н: 'n', о: 'o', п: 'p', р: 'r',
   с: 's', т: 't', у: 'u', ф: 'f', х: 'x', ц: 's', ч: 'ch', ш: 'sh', щ: 'sh', ъ: '', ы: 'i', ь: '', э: 'e', ю: 'yu', я: 'ya', ў: 'o', қ: 'q', ғ: 'g', ҳ: 'h',
+  ә: 'a', і: 'i', ң: 'n', ө: 'o', ү: 'u',
 }
 
 // fold makes spellings of one name alike: case, accents, the apostrophes of Uzbek in all their
-// forms, and its two alphabets, so that "Farg'ona", "Fargʻona" and "Фарғона" are one.
+// forms, and its two alphabets, so that "Farg'ona", "Fargʻona" and "Фарғона" are one. What is
+// written in two ways has one image: е at the beginning of a word is ye, ц is ts or s, х and ҳ are
+// mixed up, and English has kh.
 export function fold(text: string): string {
-  const plain = text.toLowerCase().replace(/[а-яёўқғҳ]/g, (letter) => latin[letter] ?? letter)
-  return plain.normalize('NFD').replace(/[\u0300-\u036f'ʻʼ‘’`´ʹ]/g, '').replace(/x/g, 'h')
+  const plain = text.normalize('NFC').toLowerCase().replace(/[а-яёўқғҳәіңөү]/g, (letter) => latin[letter] ?? letter)
+  return plain.normalize('NFD').replace(/[\u0300-\u036f'ʻʼ‘’`´ʹ]/g, '').replace(/ye/g, 'e').replace(/ts/g, 's').replace(/kh|x/g, 'h')
 }
 
 // found ranks what is sought among names: 3 the whole name, 2 its beginning, 1 the beginning
