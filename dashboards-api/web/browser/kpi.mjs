@@ -1,16 +1,112 @@
-// The page of one KPI.
-import { accessible, must, settled, tabTo } from './kit.mjs'
+// The page of one KPI: its figure, line, places, reasons and files, in three languages, on a
+// laptop and a phone, by mouse and by keyboard alone.
+import { readFileSync } from 'node:fs'
+import { accessible, must, settled, sizes, tabTo } from './kit.mjs'
 
-export default async function ({ api, test, visit, everywhere }) {
+export default async function ({ api, test, visit, everywhere, url, headers }) {
   const card = await api('/v1/scorecard')
-  const row = card.rows.find((r) => r.cell?.state === 'value' && r.basis === 'events' && r.unit === 'percent') ?? card.rows.find((r) => r.cell?.state === 'value')
+  const told = card.rows.filter((r) => r.cell?.state === 'value' && r.basis === 'events' && r.unit === 'percent')
+  const all = (await api('/v1/kpis')).kpis
+  const definitionOf = (id) => all.find((k) => k.id === id)
+  const row = told.find((r) => definitionOf(r.kpi).dimensions.some((d) => d.to === 'regions')) ?? told[0] ?? card.rows.find((r) => r.cell?.state === 'value')
   must(row, 'the server has no figure to look at: load data first')
-  const kpi = await api(`/v1/kpis/${row.kpi}`)
+  const kpi = definitionOf(row.kpi)
   const days = card.from && card.to ? `from=${card.from}&to=${card.to}` : ''
+  const path = `/kpis/${kpi.id}?${days}`
+  const regions = (await api('/v1/regions').catch(() => null)) ?? { columns: [], rows: [] }
+  const mapped = kpi.dimensions.some((d) => d.to === 'regions') && regions.columns.some((c) => c.startsWith('map_'))
 
-  await everywhere('kpi', `/kpis/${row.kpi}?${days}`, {}, (page) => page.waitForSelector('.chart svg'))
+  // No figure of the page may be other than the API's: the value, every bar, every point.
+  const shown = (v) => v.toLocaleString('en-GB', { minimumFractionDigits: 1, maximumFractionDigits: 1 })
 
-  await test('by keyboard alone: search, open, table', () =>
+  await everywhere('kpi', path, {}, (page) => page.waitForSelector('.chart svg'))
+
+  const targeted = card.rows.find((r) => r.cell?.state === 'value' && r.targets.some((t) => t.kind === 'target'))
+  if (targeted) {
+    await everywhere('kpi-target', `/kpis/${targeted.kpi}?${days}`, {}, async (page) => {
+      await page.waitForSelector('.chart svg')
+      must((await page.locator('.target-bar').count()) === 1, 'the target is not drawn beside the figure')
+    })
+  }
+
+  if (row.unit === 'percent') {
+    await test('KPI: the same figures on the page and in the API', () =>
+      visit(`${path}&lang=en&show=table`, {}, async (page) => {
+        const whole = await api(`/v1/kpis/${kpi.id}/values?${days}`)
+        must((await page.locator('.huge .figure').innerText()).startsWith(shown(whole.cells[0].value)), 'the figure is another one')
+        const months = await api(`/v1/kpis/${kpi.id}/values?${days}&grain=month`)
+        const points = await page.locator('section[aria-labelledby="over-time"] tbody tr td:nth-child(2)').allInnerTexts()
+        const wanted = months.cells.map((c) => (c.value === null ? undefined : shown(c.value)))
+        must(points.length === wanted.length && wanted.every((w, i) => w === undefined || points[i].startsWith(w)), `the line is ${points.join(' ')}, the API says ${wanted.join(' ')}`)
+        if (!mapped) return
+        const by = kpi.dimensions.find((d) => d.to === 'regions').name
+        const parts = await api(`/v1/kpis/${kpi.id}/values?${days}&by=${by}`)
+        const bars = await page.locator('.bars tbody tr:not(.whole) td:nth-child(2)').allInnerTexts()
+        const values = parts.cells.filter((c) => c.value !== null).map((c) => c.value).sort((a, b) => b - a).map(shown)
+        must(values.every((v, i) => bars[i].startsWith(v)), `the bars are ${bars.join(' ')}, the API says ${values.join(' ')}`)
+      }))
+
+    await test('KPI: parts of the change add up as they are written', () =>
+      visit(`${path}&lang=en`, {}, async (page) => {
+        const rows = page.locator('.waterfall tr:not(.end) td.number')
+        if ((await rows.count()) === 0) return // nothing is known of an earlier period
+        const numbers = (await rows.allInnerTexts()).map((t) => Math.round(100 * Number(t.replace('−', '-').replace(/[+,]/g, ''))))
+        const total = numbers.pop()
+        must(numbers.reduce((a, b) => a + b, 0) === total, `${numbers.join(' + ')} is not ${total}`)
+      }))
+  }
+
+  if (mapped) {
+    await test('KPI: every region of the pack has its place on the map, and a click leads into it', () =>
+      visit(`${path}&lang=en`, {}, async (page) => {
+        const column = regions.columns.find((c) => c.startsWith('map_'))
+        const by = kpi.dimensions.find((d) => d.to === 'regions').name
+        const parts = (await api(`/v1/kpis/${kpi.id}/values?${days}&by=${by}`)).cells.map((c) => c[by])
+        const codes = regions.rows.filter((r) => r.values[column] && parts.includes(r.code)).map((r) => r.code)
+        must((await page.locator('.map [data-code]').count()) === codes.length, 'a region is not on the map')
+        must((await page.locator('.map .place:not(.elsewhere)').count()) === regions.rows.filter((r) => r.values[column]).length, 'a region of the pack has no place on the map')
+        must((await page.locator('.map figcaption a').innerText()).includes('CC BY 4.0'), 'the map does not say whose it is')
+        const place = page.locator('.map [data-code]').nth(codes.length - 1)
+        const name = (await place.getAttribute('aria-label')).split(':')[0]
+        await place.hover({ force: true })
+        must((await page.locator('.bars tr.hot').innerText()).startsWith(name), 'the bar of the place that is pointed at does not show')
+        await place.focus()
+        await page.keyboard.press('Enter')
+        await page.waitForSelector('nav ol b[aria-current="page"]')
+        await settled(page)
+        must(new URL(page.url()).searchParams.get('where')?.startsWith(by + '='), 'the path is not in the address')
+        must((await page.locator('h1').innerText()).includes(name), 'the title does not say the part')
+        must((await page.locator('nav ol b[aria-current="page"]').innerText()).includes(name), 'the path does not say the part')
+        await page.locator('.bars tbody a').first().click()
+        await page.waitForFunction(() => document.querySelectorAll('nav ol.chips > li').length === 3)
+        await page.goBack()
+        await page.waitForFunction(() => document.querySelectorAll('nav ol.chips > li').length === 2)
+        await settled(page)
+        await accessible(page)
+        await page.locator('nav ol.chips a').first().click()
+        await page.waitForSelector('nav ol.chips', { state: 'detached' })
+      }))
+
+    await test('KPI: map, heat map and table by keyboard alone', () =>
+      visit(`${path}&lang=en`, {}, async (page) => {
+        const first = page.locator('.map [data-code][tabindex="0"]')
+        await tabTo(page, first)
+        const before = await first.getAttribute('data-code')
+        await page.keyboard.press('ArrowRight')
+        must((await page.evaluate(() => document.activeElement.getAttribute('data-code'))) !== before, 'the arrow key stays where it was')
+        const region = page.locator('section[aria-labelledby="where"]')
+        for (const [view, selector] of [['Heat map', '.heat'], ['Table', 'table.data'], ['Bars', '.bars']]) {
+          const button = region.getByRole('button', { name: view, exact: true })
+          await button.focus()
+          await page.keyboard.press('Enter')
+          await region.locator(selector).waitFor()
+          await settled(page)
+          await accessible(page)
+        }
+      }))
+  }
+
+  await test('KPI: by keyboard alone: search, open, from point to point, table', () =>
     visit('/?lang=en', {}, async (page) => {
       await page.keyboard.press('/')
       await page.keyboard.type(kpi.id)
@@ -18,37 +114,89 @@ export default async function ({ api, test, visit, everywhere }) {
       await page.keyboard.press('Enter')
       await page.waitForURL(`**/kpis/${kpi.id}*`)
       await settled(page)
-      const table = page.locator('button[aria-pressed]', { hasText: 'Table' })
-      await tabTo(page, table)
+      const line = page.locator('.line-chart')
+      await tabTo(page, line)
+      await page.keyboard.press('End')
+      const spoken = await line.locator('[aria-live]').innerText()
+      must(/%|\d/.test(spoken), `the point is not said: ${spoken}`)
+      const table = page.locator('button[aria-pressed]', { hasText: 'Table' }).first()
+      await table.focus()
       must((await table.evaluate((b) => getComputedStyle(b).outlineStyle)) !== 'none', 'focus is not visible')
       await page.keyboard.press('Enter')
       await page.waitForSelector('table.plain')
       await accessible(page)
     }))
 
-  if (kpi.dimensions.length > 0) {
-    await test('a click on a part narrows the page, and its chip widens it again', () =>
-      visit(`/kpis/${kpi.id}?lang=en&${days}`, {}, async (page) => {
-        const part = page.locator('.bars tbody a').first()
-        const name = await part.innerText()
-        await part.click()
-        await page.waitForSelector('.chips button')
-        await settled(page)
-        must(new URL(page.url()).searchParams.has('where'), 'the filter is not in the address')
-        must((await page.locator('h1').innerText()).includes(name), 'the title does not say the part')
-        await page.locator('.chips button').click()
-        await page.waitForSelector('.chips', { state: 'detached' })
+  await test('KPI: sentences in three languages, and an address that stays', () =>
+    visit(`${path}&lang=en`, {}, async (page) => {
+      const clipboard = () => page.evaluate(() => navigator.clipboard.readText())
+      for (const [language, words] of [['ru', /Данные по/], ['uz', /Ma’lumotlar/], ['en', /Data through/]]) {
+        await page.locator(`[role=group] button[lang=${language}]`).last().click()
+        await page.waitForFunction((l) => [...document.querySelectorAll(`button[lang=${l}]`)].some((b) => b.textContent.startsWith('✓')), language)
+        must(words.test(await clipboard()), await clipboard())
+      }
+      await page.getByRole('button', { name: 'Copy permanent address' }).click()
+      await page.waitForFunction(() => /^✓/.test([...document.querySelectorAll('button')].find((b) => b.textContent.includes('permanent'))?.textContent ?? ''))
+      const kept = new URL(await clipboard())
+      must(/^\d{4}-\d{2}-\d{2}$/.test(kept.searchParams.get('known_on') ?? ''), `nothing is known on a day at ${kept}`)
+      const before = await page.locator('.huge .figure').innerText()
+      await page.goto(kept.href)
+      await settled(page)
+      must((await page.locator('.huge .figure').innerText()) === before, 'the permanent address shows another figure')
+      must((await page.locator('p.notice', { hasText: 'as they were known' }).count()) === 1, 'it does not say as of when it is known')
+    }))
+
+  await test('KPI: pictures and data to take along', () =>
+    visit(`${path}&lang=en`, {}, async (page) => {
+      const take = async (name) => {
+        const [download] = await Promise.all([page.waitForEvent('download'), page.locator('[role=group][aria-label="Save as"]').first().getByRole(name.length === 3 && name !== 'CSV' ? 'button' : 'link', { name, exact: true }).click()])
+        return readFileSync(await download.path())
+      }
+      const svg = (await take('SVG')).toString('utf8')
+      must(svg.startsWith('<svg') && svg.includes(await page.locator('h1').innerText().then((t) => t.split(':')[0])) && svg.includes('Data through'), 'the picture does not say what it shows')
+      const png = await take('PNG')
+      must(png.subarray(1, 4).toString() === 'PNG' && png.readUInt32BE(16) === 2400, 'the picture is no PNG of 2,400 pixels')
+      for (const format of ['csv', 'xlsx']) {
+        const href = await page.locator(`[role=group][aria-label="Save as"] a[href*="format=${format}"]`).first().getAttribute('href')
+        const response = await fetch(url + href, { headers })
+        must(response.ok && (await response.arrayBuffer()).byteLength > 200, `${format}: ${response.status}`)
+      }
+    }))
+
+  await test('KPI: prints to one page', () =>
+    visit(`${path}&lang=en`, {}, async (page) => {
+      const pdf = (await page.pdf({ preferCSSPageSize: true })).toString('latin1')
+      const pages = pdf.match(/\/Type\s*\/Page[^s]/g)?.length
+      must(pages === 1, `${pages} pages`)
+    }))
+
+  if (row.unit === 'percent') {
+    await test('KPI: the owner answers, and the answer stands beside the figure', () =>
+      visit(`${path}&lang=en`, {}, async (page) => {
+        const open = page.getByRole('button', { name: 'Answer for this figure or dispute it' })
+        if ((await open.count()) === 0) return // who looks may not
+        await open.click()
+        await page.getByLabel('say that it is not right').check()
+        await page.locator('textarea').fill('A test of the page disputes this figure.')
+        await accessible(page)
+        await page.getByRole('button', { name: 'Give the reply' }).click()
+        await page.locator('a[href="#replies"]', { hasText: 'Disputed' }).waitFor()
+        await page.getByRole('button', { name: 'Take back' }).first().click()
+        await page.locator('a[href="#replies"]', { hasText: 'Disputed' }).waitFor({ state: 'detached' })
+      }))
+
+    await test('KPI: the query behind the figure', () =>
+      visit(`${path}&lang=en`, {}, async (page) => {
+        await page.locator('summary', { hasText: 'See the rows' }).click()
+        must(/SELECT/.test(await page.locator('details pre').innerText()), 'there is no query')
+        await accessible(page)
       }))
   }
 
-  await test('the sentence is copied in the language that was chosen', () =>
-    visit(`/kpis/${kpi.id}?lang=en&${days}`, {}, async (page) => {
-      await page.locator('[role=group] button[lang=ru]', { hasText: 'Рус' }).last().click()
-      const text = await page.evaluate(() => navigator.clipboard.readText())
-      must(/Данные по/.test(text), text)
-    }))
+  await test('KPI: nothing is wider than a phone, whatever is opened', () =>
+    visit(`${path}&lang=ru&view=heat`, { width: sizes.phone[0], height: sizes.phone[1] }, accessible))
 
-  await test('a bad parameter says what is allowed', () =>
+  await test('KPI: a bad parameter says what is allowed', () =>
     visit(`/kpis/${kpi.id}?lang=en&grain=fortnight`, { quiet: false }, async (page) => {
       const text = await page.locator('.failure').first().innerText()
       must(/month/.test(text), text)

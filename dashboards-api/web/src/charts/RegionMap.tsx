@@ -16,6 +16,7 @@ interface Props {
   drawing: Drawing
   places: Map<string, string> // code to place of the drawing
   parts: Part[] // ranked: that is the order of the arrow keys
+  names?: Map<string, string> // of all codes: what one is called that is no part, and has no figure
   unit: string
   label: string
   hot: string | undefined
@@ -29,13 +30,14 @@ const labelOf = (part: Part, unit: string, language: string) => (unit === 'perce
 
 // RegionMap draws a figure by place. Places are links; Tab comes to the map once, arrow keys
 // go from place to place. What has no number is drawn as its state, places of the drawing that
-// are no part of the figure (a lake) without colour.
-export function RegionMap({ drawing, places, parts, unit, label, hot, onHot }: Props) {
+// are no part of the figure (a lake) and those without a figure without colour.
+export function RegionMap({ drawing, places, parts, names, unit, label, hot, onHot }: Props) {
   const said = useWordsOf(words)
   const { language, labels } = useVoice()
   const box = useRef<SVGSVGElement>(null)
   const scale = classesOf(parts)
   const byPlace = new Map(parts.flatMap((p) => (places.has(p.code) ? [[places.get(p.code)!, p] as const] : [])))
+  const codes = new Map([...places].map(([code, place]) => [place, code]))
   const order = parts.filter((p) => places.has(p.code))
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key]
@@ -54,7 +56,8 @@ export function RegionMap({ drawing, places, parts, unit, label, hot, onHot }: P
         <defs><pattern id="map-hatch" width="8" height="8" patternUnits="userSpaceOnUse"><path d="M0 8 8 0" className="hatch" /></pattern></defs>
         {sorted.map((place) => {
           const part = byPlace.get(place.key)
-          if (!part) return <path key={place.key} d={place.path} className="place elsewhere" aria-hidden="true" />
+          const code = codes.get(place.key)
+          if (!part) return <path key={place.key} d={place.path} className={`place ${code ? 'not_applicable' : 'elsewhere'}`} aria-hidden="true">{code && <title>{`${names?.get(code) ?? code}: ${said.nothing}`}</title>}</path>
           const tone = measured(part.cell) ? `tone t${scale?.tone(part.cell.value!) ?? 3}` : part.cell.state
           const shape = <path d={place.path} className={`place ${tone}${part.code === hot ? ' hot' : ''}`} />
           const says = `${part.name}: ${cellText(part.cell, unit, language, labels)}`

@@ -13,6 +13,7 @@ export const words = inLanguages({
     comparedWhole: 'the whole',
     mapOf: 'Map: {title}. Arrow keys go from the largest to the smallest, Enter opens.',
     mapCredit: 'Map',
+    nothing: 'no figure',
     without: '{n} without cases are not drawn; the table has them.',
   },
   uz: {
@@ -26,6 +27,7 @@ export const words = inLanguages({
     comparedWhole: 'jami',
     mapOf: 'Xarita: {title}. Yo‘nalish tugmalari eng kattadan eng kichikka o‘tkazadi, Enter ochadi.',
     mapCredit: 'Xarita',
+    nothing: 'ko‘rsatkich yo‘q',
     without: 'Holatlari yo‘q {n} tasi chizilmagan; ular jadvalda bor.',
   },
   ru: {
@@ -39,6 +41,7 @@ export const words = inLanguages({
     comparedWhole: 'в целом',
     mapOf: 'Карта: {title}. Стрелки ведут от наибольшего к наименьшему, Enter открывает.',
     mapCredit: 'Карта',
+    nothing: 'нет показателя',
     without: 'Не показаны {n} без случаев; они есть в таблице.',
   },
 })

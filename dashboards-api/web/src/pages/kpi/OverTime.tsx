@@ -1,6 +1,7 @@
 import { useSearch } from '@tanstack/react-router'
 import { lazy, Suspense } from 'react'
 import { type Kpi, valuesPath, type Values } from '../../api/client'
+import { palette } from '../../charts/palette'
 import { measured } from '../../charts/states'
 import { wasText } from '../../charts/was'
 import { scopedTitle } from '../../finding'
@@ -28,7 +29,7 @@ export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Valu
     name: kpi.id,
     around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(values, voice) },
     draw: async () => {
-      const [{ drawLine }, { palette }] = await Promise.all([import('../../charts/Line'), import('../../charts/palette')])
+      const { drawLine } = await import('../../charts/Line')
       return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
     },
     data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.beside } },

@@ -16,7 +16,7 @@ import { Choose, useChange } from '../../parts/Filters'
 import { Failure, Skeleton } from '../../parts/States'
 import { type Search, withFilter } from '../../search'
 import { useVoice } from '../../voice'
-import { fill, useWords, useWordsOf } from '../../words'
+import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { Caption, sourceOf } from './Caption'
 import { type Asked, coarse, next, useValues } from './question'
 import { partsSay } from './says'
@@ -36,11 +36,12 @@ function partsOf(values: Values, by: string, kpi: Kpi, search: Search, voice: Vo
 
 // useDrawing is the map that the pack says a reference table lies on; null when it says none
 // or the build has none of that name.
-function useDrawing(table: string) {
+function useDrawing(table: string, language: string) {
   const regions = useQuery({ queryKey: [table], queryFn: ({ signal }) => get<Table>(`/v1/${table}`, signal), enabled: table === 'regions' })
   const map = regions.data && mapOf(regions.data)
   const drawing = useQuery({ queryKey: ['drawing', map?.name], queryFn: () => fetchDrawing(map!.name), enabled: map !== undefined })
-  return { places: map?.places, drawing: drawing.data, waiting: table === 'regions' && (regions.isPending || (map !== undefined && drawing.isPending)) }
+  const names = useMemo(() => new Map(regions.data?.rows.map((r) => [r.code, nameIn(r.names, language, r.code)])), [regions.data, language])
+  return { names, places: map?.places, drawing: drawing.data, waiting: table === 'regions' && (regions.isPending || (map !== undefined && drawing.isPending)) }
 }
 
 // Where breaks the figure down by a dimension: as map beside bars, as bars, as a heat map of
@@ -55,7 +56,7 @@ export function Where({ kpi, asked, whole, parts }: { kpi: Kpi; asked: Asked; wh
   const { by } = asked
   const values = parts.data && parts.data.by[0] === by ? parts.data : undefined
   const dimension = kpi.dimensions.find((d) => d.name === by)
-  const { places, drawing, waiting } = useDrawing(dimension?.to ?? '')
+  const { names, places, drawing, waiting } = useDrawing(dimension?.to ?? '', voice.language)
   const list = useMemo(() => (values ? partsOf(values, by, kpi, search, voice) : []), [values, by, kpi, search, voice])
   const mapped = Boolean(drawing && places && list.some((p) => places.has(p.code)))
   const views = (['map', 'bars', 'heat', 'table'] as const).filter((v) => v !== 'map' || mapped)
@@ -96,7 +97,7 @@ export function Where({ kpi, asked, whole, parts }: { kpi: Kpi; asked: Asked; wh
           <p className="says">{partsSay(values, by, voice)}</p>
           {view === 'map' && drawing && places && (
             <div className={style.linked}>
-              <RegionMap drawing={drawing} places={places} parts={list} unit={values.unit} label={title} hot={hot} onHot={onHot} />
+              <RegionMap drawing={drawing} places={places} parts={list} names={names} unit={values.unit} label={title} hot={hot} onHot={onHot} />
               <Bars parts={list} unit={values.unit} dimension={name} label={title} average={average} hot={hot} onHot={onHot} />
             </div>
           )}
