@@ -73,6 +73,7 @@ func TestClients(t *testing.T) {
 	t.Run("database/sql", d.standard)
 	t.Run("first queries", d.first)
 	t.Run("ten questions", d.questions)
+	t.Run("agency", d.agency)
 	t.Run("commands", d.commands)
 	if r := ombor(t, "audit", "verify", "--data", d.data); r.code != 0 {
 		t.Errorf("audit verify: exit %d: %s %s", r.code, r.stdout, r.stderr)
@@ -395,6 +396,30 @@ func (d *desk) questions(t *testing.T) {
 		if response.Header.Get("X-Ombor-Class") != "internal" {
 			t.Errorf("question %d: rows without the mark internal", i+1)
 		}
+	}
+}
+
+// agency asks with the key of an agency, which sees its own rows and the figures of the whole.
+func (d *desk) agency(t *testing.T) {
+	table := url.Values{"database": {"ombor"}}
+	_, most := d.post(t, "SELECT agency FROM request_decided_v1 GROUP BY agency ORDER BY count() DESC, agency LIMIT 1", table, nil)
+	own := strings.TrimSpace(string(most))
+	one := *d
+	one.key = d.newKey("agency", "--agency", own)
+	table.Set("param_own", own)
+	for statement, want := range map[string]string{
+		"SELECT count() > 0, countIf(agency != {own:String}) FROM request_decided_v1":                                                     "1\t0",
+		"SELECT countIf(by = '') > 0, countIf(by != '' AND key[indexOf(splitByChar(',', by), 'agency')] != {own:String}) FROM kpi_values": "1\t0",
+		"SELECT countIf(owner != {own:String}) FROM dataset_served_v1":                                                                    "0",
+		"SELECT count() > 50, uniq(owner) > 1 FROM kpis":                                                                                  "1\t1",
+		"SELECT count() > 1 FROM organisations":                                                                                           "1",
+	} {
+		if response, body := one.post(t, statement, table, nil); response.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != want {
+			t.Errorf("%s sees of %s: %s %s, want %s", own, statement, response.Status, body, want)
+		}
+	}
+	if response, body := one.post(t, "SELECT count() FROM exchange_completed_v1", table, nil); response.Header.Get("X-ClickHouse-Exception-Code") != "497" {
+		t.Errorf("%s sees exchanges that are nobody's own: %s %s", own, response.Status, body)
 	}
 }
 
