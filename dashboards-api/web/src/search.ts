@@ -4,7 +4,7 @@ import { isDay } from './period'
 const texts = [
   'lang', 'grain', 'by', 'compare',
   'on', 'q', 'tab', 'view', 'sort', 'known_on', 'version', 'variant', 'against',
-  'agency', 'service', 'status', 'stage', 'kind', 'owner', 'programme', 'priority', 'rule', 'source', 'severity',
+  'query', 'agency', 'service', 'status', 'stage', 'kind', 'owner', 'programme', 'priority', 'rule', 'source', 'severity',
 ] as const
 
 // What the address holds besides the path. Unknown or malformed parts are left
