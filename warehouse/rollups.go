@@ -174,6 +174,11 @@ func (r *Rollup) has(column string) (string, bool) {
 	return column, slices.ContainsFunc(r.measures, func(m measure) bool { return m.column == column })
 }
 
+// settled says whether the engine has told the types of all measures.
+func (r *Rollup) settled() bool {
+	return !slices.ContainsFunc(r.measures, func(m measure) bool { return m.kind == "" })
+}
+
 // Rollups are those of a contract, in a fixed order. The first of each At has the
 // single dimension "source".
 func (w *Warehouse) Rollups(c *contract.Contract) []*Rollup { return w.declared[c.Table()] }
@@ -518,8 +523,9 @@ func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut 
 		where := func(r *Rollup) string {
 			return fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch > %d AND _batch <= %d AND %s", month, through[r.Name], batch, unless)
 		}
-		// After a crash those of one family may be at different batches.
-		if len(family) > 1 && !slices.ContainsFunc(family, func(r *Rollup) bool { return through[r.Name] != through[family[0].Name] }) {
+		// After a crash those of one family may be at different batches; and who has not called
+		// Migrate does not know the types of what would be gathered.
+		if len(family) > 1 && !slices.ContainsFunc(family, func(r *Rollup) bool { return through[r.Name] != through[family[0].Name] || !r.settled() }) {
 			group.Go(func() error { return w.applyFamily(ctx, family, where(family[0])) })
 			continue
 		}
