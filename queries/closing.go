@@ -76,7 +76,7 @@ func (q *Queries) settle(qn *question, src *sources, said []closing, c *Cell) {
 	if qn.version.Basis == kpi.Stock {
 		from = c.To
 	}
-	if c.To > qn.ended() || qn.matured != reference.NoDay && c.To > qn.matured {
+	if qn.arriving || c.To > qn.ended() || qn.matured != reference.NoDay && c.To > qn.matured {
 		return
 	}
 	last := c.To + 1

@@ -23,6 +23,10 @@
 //
 // # Nothing and zero
 //
+// What is made of several contracts (sides, matches, backlogs) while much is being loaded is open
+// and says so: the contracts' rollups follow one after the other, and a ratio of two of them
+// may be nonsense for a moment.
+//
 // Periods without rows are there. When no source sent anything for a period its state
 // is not_provided; when some did, a count is zero and a ratio not_applicable (no_cases).
 //
@@ -105,6 +109,9 @@ type Options struct {
 	// Loaded is a number that changes after events were loaded, and in no other way; it is asked for
 	// every answer. Who sent what is remembered while it stays. Nil: nothing is remembered.
 	Loaded func() uint64
+	// Arriving says whether so much is being loaded that contracts may not have come equally far: figures
+	// made of several of them are then open. It is asked for every answer. Nil: never.
+	Arriving func() bool
 }
 
 // Queries answers for the KPIs of one pack. It is safe for concurrent use.
@@ -120,8 +127,9 @@ type Queries struct {
 	titles    map[string]reference.Names
 	looked    map[string]string // what Publish has looked at: KPI, version and year → as of when
 
-	loaded func() uint64
-	memory struct {
+	arriving func() bool
+	loaded   func() uint64
+	memory   struct {
 		sync.Mutex
 		shared *shared
 		loaded uint64
@@ -134,7 +142,10 @@ type Queries struct {
 // rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
 	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells,
-		deadlines: options.Closing, titles: options.Titles, looked: map[string]string{}, loaded: options.Loaded}
+		deadlines: options.Closing, titles: options.Titles, looked: map[string]string{}, loaded: options.Loaded, arriving: options.Arriving}
+	if q.arriving == nil {
+		q.arriving = func() bool { return false }
+	}
 	days := *refs.Calendar()
 	days.Zone = w.Zone()
 	q.calendar = calendar{&days}

@@ -28,6 +28,7 @@ type question struct {
 	knownOn  reference.Day // NoDay: everything received
 	compare  Compare
 	outside  bool // only what was published is told
+	arriving bool // several tables are read while they are being loaded
 	today    reference.Day
 	matured  reference.Day // the last day that can be told; NoDay: every day can
 
@@ -61,6 +62,13 @@ func (s side) of(f *kpi.Formula) *kpi.Formula {
 type filter struct {
 	dimension string
 	values    []string
+}
+
+// several says whether what is asked for is made of more than one table: contracts, or one
+// contract by two of its dates.
+func (qn *question) several() bool {
+	first := qn.sides[0].contract.Name
+	return len(qn.sides) > 1 || slices.ContainsFunc(qn.version.Match, func(m kpi.Match) bool { return !strings.HasPrefix(m.In, first) }) || qn.version.Backlog != nil
 }
 
 func (qn *question) filtered(dimension string) []string {
@@ -123,6 +131,7 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		}
 		qn.sides = append(qn.sides, side{s, c})
 	}
+	qn.arriving = qn.several() && q.arriving()
 	if err := checkAudience(r.Audience); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -575,7 +576,7 @@ func (w *writer) head() string {
 	switch {
 	case v.Distribution != nil:
 		w.answer.Exact, w.answer.Error = false, warehouse.RelativeError
-		say("Quantiles of %s, exact here; the API takes them from buckets, within %g %% of these.", v.Distribution.Of, warehouse.RelativeError)
+		say("Quantiles of %s, exact here; the API takes them from buckets, within %g %% of these.", cmp.Or(v.Distribution.Text, v.Distribution.Of), warehouse.RelativeError)
 	case v.Backlog != nil:
 		say("What waits on a day: %s. Value is a quantile of the days for which it has waited.", v.Backlog)
 	case v.Per != nil:

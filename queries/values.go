@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -77,10 +78,15 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	if err := beside.Wait(); err != nil {
 		return nil, err
 	}
+	qn.arriving = qn.arriving || qn.several() && q.arriving() // since it was asked
 	for i := range a.cells {
 		q.settle(qn, src, said, &a.cells[i])
 	}
-	q.correct(qn, before, a.cells)
+	if qn.arriving {
+		a.notes = append(a.notes, Note{Key: "being-loaded"})
+	} else {
+		q.correct(qn, before, a.cells)
+	}
 	if qn.compare != NoComparison && len(a.cells) > 0 {
 		compared := q.compared
 		if qn.compare == National {
@@ -224,7 +230,7 @@ func (q *Queries) describe(qn *question, r Request) *Result {
 		d.Denominator = v.Denominator.Text
 	}
 	if v.Distribution != nil {
-		d.Of, d.Quantiles, d.Exact, d.Error = v.Distribution.Of, v.Distribution.Quantiles, false, warehouse.RelativeError
+		d.Of, d.Quantiles, d.Exact, d.Error = cmp.Or(v.Distribution.Text, v.Distribution.Of), v.Distribution.Quantiles, false, warehouse.RelativeError
 	}
 	if v.Distinct != nil {
 		d.Of = v.Distinct.Of

@@ -402,3 +402,20 @@ func TestMatch(t *testing.T) {
 		}
 	}
 }
+
+// What is made of several contracts is still arriving while they are being loaded; what is
+// made of one is as it was.
+func TestArriving(t *testing.T) {
+	f, w, _, _ := loaded(t)
+	loading := true
+	q := queries.New(w, f.kpis, f.refs, queries.Options{Now: func() time.Time { return now }, Arriving: func() bool { return loading }})
+	for _, loading = range []bool{true, false} {
+		for id, several := range map[string]bool{"automatic-per-submitted": true, "automatic": false, "known-applicants": false} {
+			r := values(t, q, queries.Request{KPI: id, From: day("2024-03-01"), To: day("2024-03-31")})
+			said := slices.ContainsFunc(r.Said, func(n queries.Note) bool { return n.Key == "being-loaded" })
+			if c := r.Cells[0]; c.Open != (several && loading) || said != c.Open || c.Closed.Set == c.Open {
+				t.Errorf("%s while loading %t: open %t, closed %v, said %t", id, loading, c.Open, c.Closed, said)
+			}
+		}
+	}
+}

@@ -47,6 +47,11 @@ var sentences = map[string]reference.Names{
 		"uz": "Muddati oʻtgani uchun yopildi, xabar bermaganlar: {names}.",
 		"ru": "Период закрыт по сроку, без подтверждения от: {names}."},
 
+	"being-loaded": {
+		"en": "Events are being loaded: the parts of this figure may not have come equally far.",
+		"uz": "Maʼlumotlar yuklanmoqda: bu koʻrsatkichning qismlari hali teng toʻlmagan boʻlishi mumkin.",
+		"ru": "Данные загружаются: части этого показателя могли поступить не в равной мере."},
+
 	"one-source":  {"en": "the one source", "uz": "yagona manba", "ru": "единственный источник"},
 	"one-unit":    {"en": "the one unit", "uz": "yagona birlik", "ru": "единственная единица"},
 	"all-source":  {"en": "all {all} sources", "uz": "barcha {all} ta manba", "ru": "все источники ({all})"},

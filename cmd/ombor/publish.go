@@ -14,11 +14,19 @@ import (
 
 // newQueries makes the answers of the pack.
 func (p *program) newQueries() *queries.Queries {
-	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets, Loaded: p.loader.Loaded, Closing: map[string]time.Duration{}, Titles: map[string]reference.Names{}}
+	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets, Loaded: p.loader.Loaded, Arriving: p.arriving, Closing: map[string]time.Duration{}, Titles: map[string]reference.Names{}}
 	for id, source := range p.pack.Sources {
 		options.Closing[id], options.Titles[id] = source.Closing, source.Title
 	}
 	return queries.New(p.warehouse, p.pack.KPIs, p.pack.Reference, options)
+}
+
+// arriving says whether more is being loaded than a steady stream of events: the rollups of
+// contracts follow one after the other, within a few seconds.
+func (p *program) arriving() bool {
+	const events, seconds = 10_000, 5
+	lag := p.loader.Status().Lag
+	return lag.Events >= events || lag.Seconds >= seconds
 }
 
 // publishAtLeast is how often figures are published also while events keep coming: half

@@ -318,6 +318,7 @@ func (v *Version) describe() string {
 // logarithmic buckets of ratio 1.02 (±1 %), which a correction can retract.
 type Distribution struct {
 	Of        string    // SQL expression over the contract's fields, in the KPI's unit
+	Text      string    // Of as the pack states it; empty: Of itself
 	If        string    // SQL condition; empty: all rows
 	Quantiles []float64 // 0.5 and 0.9; the first is the value
 }

@@ -89,6 +89,13 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	if v.Valid.From != reference.NoDay && v.Valid.To != reference.NoDay && v.Valid.To < v.Valid.From {
 		bad("valid.to", "%s is before from %s", v.Valid.To, v.Valid.From)
 	}
+	expand := func(field, expression string) string {
+		sql, err := kpi.ExpandWorkdays(expression, p.Reference.Calendar())
+		if err != nil {
+			bad(field, "%v", err)
+		}
+		return sql
+	}
 	formula := func(field, text string) *kpi.Formula {
 		if text == "" {
 			return nil
@@ -96,6 +103,10 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		f, err := kpi.ParseFormula(text)
 		if err != nil {
 			bad(field, "%v, in %q", err, text)
+			return f
+		}
+		for i := range f.Terms {
+			f.Terms[i].Of, f.Terms[i].If = expand(field, f.Terms[i].Of), expand(field, f.Terms[i].If)
 		}
 		return f
 	}
@@ -142,7 +153,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		}
 	}
 	if q := d.Distribution; q != nil {
-		v.Distribution = &kpi.Distribution{Of: q.Of, If: q.If, Quantiles: q.Quantiles}
+		v.Distribution = &kpi.Distribution{Of: expand("distribution.of", q.Of), Text: q.Of, If: expand("distribution.if", q.If), Quantiles: q.Quantiles}
 		quantiles("distribution.quantiles", q.Quantiles)
 	}
 	if q := d.Distinct; q != nil {
@@ -157,16 +168,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.per(p, at, path, v.Per)
 	}
 	for _, m := range d.Match {
-		match := kpi.Match{Name: m.Name, In: m.In, Line: m.Line}
-		for _, part := range []struct {
-			field, said string
-			into        *string
-		}{{"when", m.When, &match.When}, {"newest", m.Newest, &match.Newest}} {
-			var err error
-			if *part.into, err = kpi.ExpandWorkdays(part.said, p.Reference.Calendar()); err != nil {
-				bad("match."+m.Name+"."+part.field, "%v", err)
-			}
-		}
+		match := kpi.Match{Name: m.Name, In: m.In, When: expand("match."+m.Name+".when", m.When), Newest: expand("match."+m.Name+".newest", m.Newest), Line: m.Line}
 		for _, pair := range m.On {
 			own, its, differ := strings.Cut(pair, "=")
 			if own = strings.TrimSpace(own); !differ {
