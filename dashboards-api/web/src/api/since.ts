@@ -25,6 +25,7 @@ export function useSince(asked?: string): { since: string | undefined; first: bo
     queryKey: ['changes', since],
     queryFn: ({ signal }) => get<Changes>(address('/v1/changes', { since }), signal),
     enabled: since !== undefined && may('GET /v1/changes'),
+    retry: false, // it holds every figure against an earlier one: what took too long is not asked for at once again
   })
   return { since: may('GET /v1/changes') ? since : undefined, first: asked === undefined && looked === null, changes: query.data, query }
 }

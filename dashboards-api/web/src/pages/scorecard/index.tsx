@@ -65,7 +65,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
   const shared = useWords()
   const said = useWordsOf(words)
   const voice = useVoice()
-  const { since, changes } = useSince() // may take longer than the scorecard: the line holds its place
+  const { since, changes } = useSince()
   const through = reach(card)
   const parts = order.map((status) => ({ status, n: held.filter((t) => t.status === status).length })).filter((p) => p.n > 0)
   return (
@@ -74,7 +74,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
       {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
       <li>{through ? fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.noData}</li>
       {since && (
-        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(said.moved, { day: shortDay(since, voice.language), n: changes ? changes.changes.length : '…' })}</Link></li>
+        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: shortDay(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
       )}
     </ul>
   )
