@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bufio"
+	"cmp"
 	"io"
 	"os"
 	"os/exec"
@@ -28,7 +29,8 @@ func TestPartsElsewhere(t *testing.T) {
 	const boston = "internal/pack/testdata/boston"
 
 	embedded := serve(t, t.TempDir(), "--pack", boston)
-	elsewhere := serve(t, t.TempDir(), "--pack", boston, "--lake", minio.URL("lake"), "--warehouse", engine)
+	analysts := cmp.Or(os.Getenv("SQL_WAREHOUSE"), strings.Replace(engine, "://", "://ombor_analyst@", 1)) // of a server: the user that 'ombor warehouse users' makes
+	elsewhere := serve(t, t.TempDir(), "--pack", boston, "--lake", minio.URL("lake"), "--warehouse", engine, "--sql-warehouse", analysts)
 	for _, s := range []*server{embedded, elsewhere} {
 		if l, r := s.load(file); l.Accepted != 58_251 {
 			t.Fatalf("load: %+v %s", l, r.stderr)
@@ -48,7 +50,13 @@ func TestPartsElsewhere(t *testing.T) {
 			}
 		}
 	}
-	// The warehouse elsewhere is asked with the same command.
+	// SQL is answered there by the same door.
+	if r := ombor(t, "sql", "SELECT count() FROM case_opened_v1", "--data", elsewhere.data, "--format", "TSV"); strings.TrimSpace(r.stdout) != "58251" {
+		t.Errorf("sql: %q %s", r.stdout, r.stderr)
+	}
+	if r := ombor(t, "sql", "SELECT count() FROM facts.case_opened_v1", "--data", elsewhere.data); r.code == 0 {
+		t.Errorf("the facts are told: %s", r.stdout)
+	}
 	r := engineSQL(t, elsewhere.data, "SELECT sum(_sign) FROM facts.case_opened_v1", "TSV")
 	if got := strings.TrimSpace(r.stdout); got != "58251" {
 		t.Errorf("sql: %q %s", got, r.stderr)

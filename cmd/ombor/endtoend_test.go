@@ -82,7 +82,7 @@ func engineSQL(t testing.TB, data, statement, format string) result {
 		}}
 		address = "http://engine"
 	}
-	answer, err := client.Post(address+"/?default_format="+format, "text/plain", strings.NewReader(statement))
+	answer, err := client.Post(strings.TrimRight(address, "/")+"/?default_format="+format, "text/plain", strings.NewReader(statement))
 	if err != nil {
 		t.Fatal(err)
 	}
