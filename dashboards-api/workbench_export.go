@@ -100,7 +100,6 @@ func (s *server) exportRun(c *gin.Context) {
 		return
 	}
 	s.log.Warn("an export broke off", "run", run.ID, "error", err)
-	end(run)
 	panic(http.ErrAbortHandler) // the file must not look whole
 }
 

@@ -362,6 +362,16 @@ PWDx,48,2024-02-29,2024-02-29 13:14:15,0,true,0.5,"[1,2]",,9007199290071992
 	}
 	if history := string(o.want("analyst", "GET", "/v1/workbench/runs", "", 200, "Runs")); !strings.Contains(history, "Division by zero") {
 		t.Errorf("the history does not say why: %.600s", history)
+	} else {
+		var list struct{ Runs []struct{ ID string } }
+		if err := json.Unmarshal([]byte(history), &list); err != nil {
+			t.Fatal(err)
+		}
+		for i, run := range list.Runs {
+			if i > 0 && run.ID == list.Runs[i-1].ID {
+				t.Errorf("the history has a run twice: %s", run.ID)
+			}
+		}
 	}
 }
 
