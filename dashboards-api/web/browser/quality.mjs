@@ -19,8 +19,7 @@ export default async function ({ url, headers, api, test, visit, everywhere, lab
       const expected = status.sources.filter((s) => !(s.source.startsWith('simulation/') && status.sources.some((o) => `simulation/${o.source}` === s.source)))
       const rows = await page.locator('table.data tbody tr').count()
       must(rows === expected.length, `${rows} rows, ${expected.length} sources`)
-      const tab = await page.locator('[role=tab]', { hasText: 'Findings' }).innerText()
-      must(findings.length === 0 || tab.includes(`(${findings.length.toLocaleString('en-GB')})`), `${tab}, API ${findings.length}`)
+      if (findings.length) await page.locator('[role=tab]', { hasText: `Findings (${findings.length.toLocaleString('en-GB')})` }).waitFor()
     }))
 
   const catalogue = labels.pack === 'uz'

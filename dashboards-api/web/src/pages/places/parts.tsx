@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from 'react'
+import { type ReactNode, useEffect, useId, useState } from 'react'
 import { isDay } from '../../period'
 import { useWordsOf } from '../../words'
 import { words } from './words'
@@ -55,6 +55,12 @@ export function SearchField({ label, value, onChange }: { label: string; value: 
       <input id={id} type="search" value={text} onChange={(event) => setText(event.target.value)} />
     </div>
   )
+}
+
+// More holds filters: on a phone behind a heading that opens them, elsewhere in sight.
+export function More({ title, children }: { title: string; children: ReactNode }) {
+  const [wide] = useState(() => !matchMedia('(max-width: 860px)').matches)
+  return <details className="more-filters" open={wide}><summary>{title}</summary><div>{children}</div></details>
 }
 
 // Exports are links to the same answer as a file.

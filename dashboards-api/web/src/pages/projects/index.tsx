@@ -12,7 +12,7 @@ import { type Search, writeSearch } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
 import { finder } from '../places/fold'
-import { DayFilter, Exports, SearchField } from '../places/parts'
+import { DayFilter, Exports, More, SearchField } from '../places/parts'
 import { Agencies } from './Agencies'
 import { AttentionList } from './Attention'
 import { type Asked, dayOf, daysBetween, money, oldAfter, percentOf, type Projects, useAttention, useProjects } from './data'
@@ -140,9 +140,9 @@ function Narrow({ data, search, narrowed }: { data: Projects; search: Search; na
   return (
     <div className="filters narrow">
       <SearchField label={said.search} value={search.q ?? ''} onChange={(q) => change({ q: q || undefined })} />
-      {(['agency', 'stage', 'status', 'priority', 'programme'] as const).filter((n) => values[n].length > 1).map((n) => (
+      <More title={said.narrow}>{(['agency', 'stage', 'status', 'priority', 'programme'] as const).filter((n) => values[n].length > 1).map((n) => (
         <Choose key={n} label={names[n]} value={search[n] ?? ''} options={[['', said.all], ...values[n]]} onChange={(v) => change({ [n]: v || undefined })} />
-      ))}
+      ))}</More>
       {search.rule && <button type="button" onClick={() => change({ rule: undefined })}>{said.rule}: {said.rules[search.rule as keyof typeof said.rules] ?? search.rule} <span aria-hidden="true">×</span></button>}
       {narrowed && <button type="button" className="quiet" onClick={() => change({ q: undefined, agency: undefined, stage: undefined, status: undefined, priority: undefined, programme: undefined, rule: undefined, kind: undefined })}>{said.clear}</button>}
     </div>

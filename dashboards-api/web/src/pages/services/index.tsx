@@ -13,7 +13,7 @@ import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { type Facet, facetsOf, fieldsOf, narrowed, toggled } from '../places/catalogue'
 import { type Row, type Service, useTable } from '../places/data'
-import { Answer, DayFilter, Exports, SearchField } from '../places/parts'
+import { Answer, DayFilter, Exports, More, SearchField } from '../places/parts'
 import { Standing } from '../places/Standing'
 import { words } from '../places/words'
 import '../places/places.css'
@@ -87,7 +87,7 @@ export default function ServicesPage() {
                 {agencies.filter((a) => a.code).map((a) => <option key={a.code} value={a.code}>{a.name} ({a.n})</option>)}
               </select>
             </div>
-            {facets.map((facet) => <FacetChoice key={facet.column} facet={facet} title={columns.title(facet.column)} say={(v) => columns.value(facet.column, v)} where={where} onToggle={(text) => change({ where: toggled(where, text) })} />)}
+            <More title={said.filters}>{facets.map((facet) => <FacetChoice key={facet.column} facet={facet} title={columns.title(facet.column)} say={(v) => columns.value(facet.column, v)} where={where} onToggle={(text) => change({ where: toggled(where, text) })} />)}</More>
             {narrow && <button type="button" onClick={() => change({ where: undefined, q: undefined })}>{said.clear}</button>}
           </section>
           <div className="found">
