@@ -60,7 +60,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
             <tr>
               <th scope="col">{dimension}</th>
               <th scope="col" className="number">{words.value}</th><th scope="col" aria-hidden="true" className="bar-head" />
-              {compared && <th scope="col" className="number">{words.difference}</th>}
+              {compared && <th scope="col" className="number minor">{words.difference}</th>}
               {ratio && <th scope="col" className="number parts">{words.parts}</th>}
             </tr>
           </thead>
@@ -69,7 +69,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
               <tr className="whole">
                 <th scope="row">{words.whole}</th><td className="number">{amount(average, unit, language, labels)}</td>
                 <td className="bar" aria-hidden="true"><Bar from={scale(-low)} width={scale(average)} /></td>
-                {compared && <td />}{ratio && <td className="parts" />}
+                {compared && <td className="minor" />}{ratio && <td className="parts" />}
               </tr>
             )}
             {shown.map(({ code, name, cell, search, to }) => (
@@ -83,7 +83,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
                     ? <Bar from={scale(Math.min(cell.value!, 0) - low)} width={scale(Math.abs(cell.value!))} zero={cell.value === 0} mark={average === undefined ? undefined : scale(average - low)} />
                     : <span className={`nobar ${cell.state}`} />}
                 </td>
-                {compared && <td className="number">{cell.comparison?.difference == null ? '' : signed(cell.comparison.difference, unit, language)}</td>}
+                {compared && <td className="number minor">{cell.comparison?.difference == null ? '' : signed(cell.comparison.difference, unit, language)}</td>}
                 {ratio && <td className="number parts">{cell.numerator === null || cell.denominator === null ? '' : `${number(cell.numerator, language)} / ${number(cell.denominator, language)}`}</td>}
               </tr>
             ))}

@@ -25,8 +25,9 @@ interface Props {
 
 export const classesOf = (parts: Part[]): Classes | undefined => classes(parts.filter((p) => measured(p.cell)).map((p) => p.cell.value!))
 
-// labelOf is the figure of a place in as few characters as can be read.
-const labelOf = (part: Part, unit: string, language: string) => (unit === 'percent' ? number(part.cell.value!, language, 0) : amount(part.cell.value!, unit, language))
+// labelOf is the figure of a place in as few characters as tell its class.
+const labelOf = (part: Part, unit: string, language: string, scale: Classes | undefined) =>
+  unit === 'percent' ? number(part.cell.value!, language, scale && scale.bounds[1]! - scale.bounds[0]! < 1 ? 1 : 0) : amount(part.cell.value!, unit, language)
 
 // RegionMap draws a figure by place. Places are links; Tab comes to the map once, arrow keys
 // go from place to place. What has no number is drawn as its state, places of the drawing that
@@ -72,7 +73,7 @@ export function RegionMap({ drawing, places, parts, names, unit, label, hot, onH
           {drawing.places.map((place) => {
             const part = byPlace.get(place.key)
             if (!part || !place.middle || !measured(part.cell)) return null
-            const label = labelOf(part, unit, language)
+            const label = labelOf(part, unit, language, scale)
             if (label.length * 9 > place.width) return null
             return <text key={place.key} x={place.middle[0]} y={place.middle[1]} className={`on-t${scale?.tone(part.cell.value!) ?? 3}`}>{label}</text>
           })}
@@ -112,7 +113,7 @@ export function drawMap(drawing: Drawing, places: Map<string, string>, parts: Pa
   const labels = drawing.places.flatMap((p) => {
     const part = byPlace.get(p.key)
     if (!part || !p.middle || !measured(part.cell)) return []
-    const said = labelOf(part, unit, language)
+    const said = labelOf(part, unit, language, scale)
     return said.length * 9 > p.width ? [] : [text(p.middle[0], p.middle[1], said, 13, c.onTones[scale?.tone(part.cell.value!) ?? 3]!, 'text-anchor="middle" dominant-baseline="central"')]
   })
   const left = (width - w * size) / 2

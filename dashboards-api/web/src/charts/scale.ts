@@ -7,10 +7,10 @@ export interface Axis {
   ticks: number[]
 }
 
-// roundStep is the smallest of 1, 2, 2.5, 5 times a power of ten that is at least size.
+// roundStep is the smallest of 1, 2, 5 times a power of ten that is at least size.
 function roundStep(size: number): number {
   const power = 10 ** Math.floor(Math.log10(size))
-  return [1, 2, 2.5, 5, 10].map((f) => f * power).find((s) => s >= size * 0.9999)!
+  return [1, 2, 5, 10].map((f) => f * power).find((s) => s >= size * 0.9999)!
 }
 
 // roundTo takes away what binary fractions add: 0.30000000000000004.
