@@ -498,6 +498,7 @@ func child(spec string) {
 	ctx := context.Background()
 	wh, err := warehouse.Open(ctx, warehouse.Config{Socket: f[0], Prefix: f[1]}, set, testKPIs(t))
 	t.must(err)
+	t.must(wh.Migrate(ctx))
 	conn, err := stream.Open(ctx, stream.Options{Dir: filepath.Join(f[2], "nats"), Logger: quiet})
 	t.must(err)
 	j, err := journal.Open(ctx, conn, journal.Options{Contracts: set, Logger: quiet})
