@@ -68,8 +68,9 @@ type TargetChange struct {
 
 // Changes holds every KPI's figure against what was known at the end of the day before
 // Since: by how much it moved, which months that had ended were corrected or completed by
-// late rows, and which targets have been reached or missed. It costs two scorecards and one
-// sum over the rollup by source of each contract, however long ago Since is.
+// late rows, and which targets have been reached or missed. It costs a scorecard and one sum
+// over the rollup by source of each contract, however long ago Since is, and the first time
+// that a day is asked for a scorecard from facts.
 func (q *Queries) Changes(ctx context.Context, r ChangesRequest) (*Changes, error) {
 	today := q.calendar.Today(q.now())
 	if open(r.Since) == reference.NoDay {
@@ -85,7 +86,7 @@ func (q *Queries) Changes(ctx context.Context, r ChangesRequest) (*Changes, erro
 	}
 	was := &Scorecard{}
 	if now.From.Set || now.To.Set { // else nothing has ever come
-		if was, err = q.Scorecard(ctx, ScorecardRequest{From: dayOr(now.From), To: dayOr(now.To), Where: r.Where, KnownOn: known, Language: r.Language}); err != nil {
+		if was, err = q.scorecardOf(ctx, ScorecardRequest{From: dayOr(now.From), To: dayOr(now.To), Where: r.Where, KnownOn: known, Language: r.Language}); err != nil {
 			return nil, err
 		}
 	}
@@ -126,6 +127,45 @@ func (q *Queries) Changes(ctx context.Context, r ChangesRequest) (*Changes, erro
 		return a.size() > b.size()
 	})
 	return answer, nil
+}
+
+// knownKept is how many scorecards of what was known are kept.
+const knownKept = 32
+
+// scorecardOf is the scorecard of what was known at the end of an earlier day. It stands on
+// facts, which takes its time, and what had come by then does not change: it is kept for
+// whoever asks next. Of a day before anything had come nothing was known.
+func (q *Queries) scorecardOf(ctx context.Context, r ScorecardRequest) (*Scorecard, error) {
+	key := fmt.Sprint(r)
+	q.known.Lock()
+	found := q.known.cards[key]
+	q.known.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	common := &shared{}
+	if err := q.sentOfAll(ctx, common, r.KnownOn); err != nil {
+		return nil, err
+	}
+	card, something := &Scorecard{}, false
+	common.asked.Range(func(_, sent any) bool {
+		senders, err := sent.(func() ([]sender, error))()
+		something = err != nil || len(senders) > 0
+		return !something
+	})
+	if something {
+		var err error
+		if card, err = q.Scorecard(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	q.known.Lock()
+	defer q.known.Unlock()
+	if len(q.known.cards) >= knownKept || q.known.cards == nil {
+		q.known.cards = map[string]*Scorecard{}
+	}
+	q.known.cards[key] = card
+	return card, nil
 }
 
 func dayOr(d Date) reference.Day {

@@ -134,6 +134,10 @@ type Queries struct {
 		shared *shared
 		loaded uint64
 	}
+	known struct {
+		sync.Mutex
+		cards map[string]*Scorecard // of what was known on earlier days, by request
+	}
 }
 
 // New makes the answers of a pack. kpis are those that w was opened with, so that their

@@ -325,7 +325,7 @@ func (s changes) print(out io.Writer, language string) {
 // figureText is a cell that may not have been there.
 func figureText(cell map[string]any, unit string) string {
 	if cell == nil {
-		return "nothing"
+		return "no report received"
 	}
 	return valueText(cell, unit)
 }
