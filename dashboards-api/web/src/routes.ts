@@ -10,6 +10,7 @@ const pages = [
   createRoute({ getParentRoute: () => root, path: '/', component: lazyRouteComponent(() => import('./pages/scorecard')) }),
   createRoute({ getParentRoute: () => root, path: '/monday', component: lazyRouteComponent(() => import('./pages/monday')) }),
   createRoute({ getParentRoute: () => root, path: '/promises', component: lazyRouteComponent(() => import('./pages/promises')) }),
+  createRoute({ getParentRoute: () => root, path: '/kpis', component: lazyRouteComponent(() => import('./pages/kpis')) }),
   createRoute({ getParentRoute: () => root, path: '/kpis/$id', component: lazyRouteComponent(() => import('./pages/kpi')) }),
   createRoute({ getParentRoute: () => root, path: '/services', component: lazyRouteComponent(() => import('./pages/services')) }),
   createRoute({ getParentRoute: () => root, path: '/services/$id', component: lazyRouteComponent(() => import('./pages/services'), 'Profile') }),

@@ -5,6 +5,7 @@ import type { Words } from './words'
 // key after "g" opens it.
 export const sections = [
   { to: '/', name: 'scorecard', needs: 'GET /v1/scorecard', key: 's' },
+  { to: '/kpis', name: 'definitions', needs: 'GET /v1/kpis', key: 'd' },
   { to: '/services', name: 'services', needs: 'GET /v1/services', key: 'v' },
   { to: '/agencies', name: 'agencies', needs: 'GET /v1/organisations', key: 'a' },
   { to: '/regions', name: 'regions', needs: 'GET /v1/regions', key: 'r' },

@@ -8,7 +8,7 @@ export const en = {
   signInLink: 'This server has no place where people sign in. Its operator opens the link that this command prints on the server’s machine:',
   signOut: 'Sign out',
   scorecard: 'Scorecard',
-  sections: { scorecard: 'Scorecard', services: 'Services', agencies: 'Agencies', regions: 'Regions', projects: 'Projects', promises: 'Promises', quality: 'Data quality', workbench: 'Workbench' },
+  sections: { scorecard: 'Scorecard', definitions: 'Definitions', services: 'Services', agencies: 'Agencies', regions: 'Regions', projects: 'Projects', promises: 'Promises', quality: 'Data quality', workbench: 'Workbench' },
   signInWhat: 'The figures of digital government, each with its date, coverage and definition. Sign in to see them.',
   account: 'You and your settings',
   settings: 'Settings',

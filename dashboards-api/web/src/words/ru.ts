@@ -9,7 +9,7 @@ export const ru: Words = {
   signInLink: 'На этом сервере не указано, где люди входят в систему. Его оператор открывает ссылку, которую печатает на машине сервера эта команда:',
   signOut: 'Выйти',
   scorecard: 'Показатели',
-  sections: { scorecard: 'Показатели', services: 'Услуги', agencies: 'Ведомства', regions: 'Регионы', projects: 'Проекты', promises: 'Обещания', quality: 'Качество данных', workbench: 'Рабочий стол' },
+  sections: { scorecard: 'Показатели', definitions: 'Определения', services: 'Услуги', agencies: 'Ведомства', regions: 'Регионы', projects: 'Проекты', promises: 'Обещания', quality: 'Качество данных', workbench: 'Рабочий стол' },
   signInWhat: 'Показатели цифрового правительства: у каждого дата, охват и определение. Войдите, чтобы их увидеть.',
   account: 'Вы и ваши настройки',
   settings: 'Настройки',

@@ -9,7 +9,7 @@ export const uz: Words = {
   signInLink: 'Bu serverda odamlar qayerda kirishi ko‘rsatilmagan. Operator server mashinasida shu buyruq chiqaradigan havolani ochadi:',
   signOut: 'Chiqish',
   scorecard: 'Ko‘rsatkichlar',
-  sections: { scorecard: 'Ko‘rsatkichlar', services: 'Xizmatlar', agencies: 'Idoralar', regions: 'Hududlar', projects: 'Loyihalar', promises: 'Va’dalar', quality: 'Ma’lumotlar sifati', workbench: 'Ish stoli' },
+  sections: { scorecard: 'Ko‘rsatkichlar', definitions: 'Ta’riflar', services: 'Xizmatlar', agencies: 'Idoralar', regions: 'Hududlar', projects: 'Loyihalar', promises: 'Va’dalar', quality: 'Ma’lumotlar sifati', workbench: 'Ish stoli' },
   signInWhat: 'Raqamli hukumat ko‘rsatkichlari: har biri sanasi, qamrovi va ta’rifi bilan. Ko‘rish uchun kiring.',
   account: 'Siz va sozlamalaringiz',
   settings: 'Sozlamalar',
