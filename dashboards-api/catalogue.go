@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func describeVersion(v *kpi.Version) versionBody {
 		body.Denominator = v.Denominator.Text
 	}
 	if d := v.Distribution; d != nil {
-		body.Of, body.If, body.Quantiles = d.Of, d.If, d.Quantiles
+		body.Of, body.If, body.Quantiles = cmp.Or(d.Text, d.Of), d.If, d.Quantiles
 	}
 	if d := v.Distinct; d != nil {
 		body.Of, body.Grains = d.Of, listed(d.Grains)
