@@ -88,19 +88,22 @@ test-conformance: bin/ombor ## clickhouse-go's own HTTP tests against the embedd
 	go run ./warehouse/engine/conformance
 
 test-end-to-end: bin/ombor $(MINIO) $(NATS_SERVER) $(OIDC_PROVIDER) $(STRACE) $(DUCKDB) $(CLIENTS) $(CHROMIUM) $(WEB_NODE) ## the real binary, the real packs, the page in Chromium
-	@$(MAKE) --no-print-directory -j3 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-paths
+	@$(MAKE) --no-print-directory -j4 --output-sync=target end-to-end-crashes end-to-end-faults end-to-end-page end-to-end-paths
 
-# Three parts side by side, since each waits much: what is killed or operated on, what breaks, what is done.
+# Four parts side by side, since each waits much: what is killed, what breaks, what is read on the page, what is done.
 CRASHES := ^Test(Crash|Standby|Nothing|Verify|Rebuild|Compact)
 FAULTS  := ^Test(Parts|FullDisk|Backup|Operate)
+PAGE    := ^Test(Demo|SignInWithBrowser)$$
 END_TO_END := go test -count=1 -timeout 25m -tags endtoend
-.PHONY: end-to-end-crashes end-to-end-faults end-to-end-paths
+.PHONY: end-to-end-crashes end-to-end-faults end-to-end-page end-to-end-paths
 end-to-end-crashes:
 	$(END_TO_END) -run '$(CRASHES)' ./cmd/ombor
 end-to-end-faults:
 	$(END_TO_END) -run '$(FAULTS)' ./cmd/ombor
+end-to-end-page:
+	$(END_TO_END) -run '$(PAGE)' ./cmd/ombor
 end-to-end-paths:
-	$(END_TO_END) -skip '$(CRASHES)|$(FAULTS)' ./cmd/ombor
+	$(END_TO_END) -skip '$(CRASHES)|$(FAULTS)|$(PAGE)' ./cmd/ombor
 
 # SEED repeats the events and the moments of a run.
 test-crash: ROUNDS ?= 1000
