@@ -67,7 +67,12 @@ func TestPartsFullJournal(t *testing.T) {
 	t.Cleanup(senders.Wait)
 	f.under(s, []fault{
 		{name: "journal: at its limit", begin: func() { limit(held() + 100<<10) }, end: func() { limit(whole.MaxBytes) }, words: "journal is full", refuses: true},
-		{name: "journal: at its limit, purged", begin: func() { limit(held() + 100<<10) }, end: func() {
+		{name: "journal: at its limit, purged", begin: func() {
+			for held() < 2<<20 { // so that purging makes room for a while
+				time.Sleep(50 * time.Millisecond)
+			}
+			limit(held() + 100<<10)
+		}, end: func() {
 			var st statusOf
 			if err := s.getJSON("/v1/status", &st); err != nil {
 				t.Fatal(err)
@@ -76,7 +81,7 @@ func TestPartsFullJournal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, words: "journal is full", refuses: true},
-		{name: "journal: full disk", begin: fill, end: func() { free(); server.Stop(); server.Up() }, words: "journal", refuses: true},
+		{name: "journal: full disk", begin: func() { limit(whole.MaxBytes); fill() }, end: func() { free(); server.Stop(); server.Up() }, words: "journal", refuses: true},
 	})
 	close(quiet)
 	senders.Wait()

@@ -843,7 +843,7 @@ func (d *described) replies() {
 func (d *described) everywhere() {
 	t := d.s.t
 	t.Helper()
-	ids := map[string]string{"/v1/kpis/{id}": "requests", "/v1/kpis/{id}/values": "requests", "/v1/contracts/{type}": "uz.gov.request.decided.v1", "/v1/receipts/{id}": "AQ",
+	ids := map[string]string{"/v1/kpis/{id}": "requests", "/v1/services/{id}": "496", "/v1/kpis/{id}/values": "requests", "/v1/contracts/{type}": "uz.gov.request.decided.v1", "/v1/receipts/{id}": "AQ",
 		"/v1/quarantine/{id}": d.entry, "/v1/quarantine/{id}/fix": d.entry, "/v1/projects/{id}": d.project, "/v1/kpis/{id}/sql": "requests", "/v1/keys/{id}": "nothing",
 		"/v1/workbench/runs/{id}": d.run, "/v1/workbench/runs/{id}/export": d.run, "/v1/workbench/queries/{id}": d.query, "/v1/replies/{id}/withdraw": d.reply, "/v1/letters/{source}": "customs",
 		"/v1/kpis/{id}/gap": "mobile-availability", "/v1/kpis/{id}/why": "online-processing-share", "/v1/kpis/{id}/movers": "online-processing-share"}

@@ -99,7 +99,7 @@ func engineSQL(t testing.TB, data, statement, format string) result {
 
 func run(t testing.TB, stdin []byte, name string, arguments ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, name, arguments...)
 	command.Dir = root

@@ -28,7 +28,7 @@ export function Files({ name, around, draw, data }: Taking) {
       <span className="label">{said.file}</span>
       <button type="button" onClick={make(givePng)}>PNG</button>
       <button type="button" onClick={make(giveSvg)}>SVG</button>
-      {data && ['csv', 'xlsx'].map((format) => <a key={format} className="button" href={address(data.path, { ...data.question, format })} download>{format.toUpperCase()}</a>)}
+      {data && ['csv', 'xlsx'].map((format) => <a key={format} className="button" href={address(data.path, { ...data.question, format })}>{format.toUpperCase()}</a>)}
       {failed && <span role="alert" className="problem">{failed}</span>}
     </span>
   )

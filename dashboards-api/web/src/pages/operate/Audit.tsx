@@ -38,7 +38,7 @@ export function Audit() {
         <label>{said.to} <input name="to" type="date" /></label>
         <label className={css.check}><input name="denied" type="checkbox" value="true" /> {said.denied}</label>
         <button type="submit">{said.search}</button>
-        <span className="group"><span className="label">{shared.export}</span>{['csv', 'xlsx'].map((format) => <a key={format} className="button" href={address('/v1/audit', { ...filter, limit: '10000', format })} download>{format.toUpperCase()}</a>)}</span>
+        <span className="group"><span className="label">{shared.export}</span>{['csv', 'xlsx'].map((format) => <a key={format} className="button" href={address('/v1/audit', { ...filter, limit: '10000', format })}>{format.toUpperCase()}</a>)}</span>
       </form>
       {log.isError ? <Failure error={log.error} again={() => void log.refetch()} /> : !log.data ? <Skeleton rows={8} kind="row" /> : entries.length === 0 ? <Empty title={said.noEntries} /> : (
         <>

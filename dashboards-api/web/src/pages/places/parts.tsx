@@ -70,8 +70,8 @@ export function Exports({ path }: { path: string }) {
   return (
     <span className="group exports">
       <span className="label">{said.export}</span>
-      <a className="button" href={joined + 'format=csv'} download>CSV</a>
-      <a className="button" href={joined + 'format=xlsx'} download>XLSX</a>
+      <a className="button" href={joined + 'format=csv'}>CSV</a>
+      <a className="button" href={joined + 'format=xlsx'}>XLSX</a>
     </span>
   )
 }
