@@ -142,7 +142,9 @@ export default async function ({ api, test, visit, everywhere, url, headers }) {
       const before = await page.locator('.huge .figure').innerText()
       await page.goto(kept.href)
       await settled(page)
-      must((await page.locator('.huge .figure').innerText()) === before, 'the permanent address shows another figure')
+      await page.waitForFunction((figure) => document.querySelector('.huge .figure')?.innerText === figure, before).catch(async () => {
+        throw new Error(`the permanent address shows another figure: ${await page.locator('.huge .figure').innerText()}, not ${before}`)
+      })
       must((await page.locator('p.notice', { hasText: 'as they were known' }).count()) === 1, 'it does not say as of when it is known')
     }))
 

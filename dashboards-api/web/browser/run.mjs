@@ -25,8 +25,9 @@ if (unknown.length) {
   process.exit(2)
 }
 const kit = await open({ url: options.url.replace(/\/$/, ''), token: options.token, executable: options.chromium, screens: options.screens })
-// Readers wait more than they compute: some areas at once.
-const waiting = [...wanted]
+// Readers wait more than they compute: some areas at once. Quality comes last, for it changes
+// what the others read.
+const waiting = wanted.filter((area) => area !== 'quality')
 await Promise.all(Array.from({ length: 3 }, async () => {
   for (let area; (area = waiting.shift()); ) {
     const began = Date.now()
@@ -34,6 +35,7 @@ await Promise.all(Array.from({ length: 3 }, async () => {
     console.log(`      ${area}: ${((Date.now() - began) / 1000).toFixed(0)} s`)
   }
 }))
+if (wanted.includes('quality')) await (await import('./quality.mjs')).default(kit)
 await kit.close()
 console.log(`${kit.counts.passed} passed, ${kit.counts.failed} failed`)
 process.exit(kit.counts.failed ? 1 : 0)
