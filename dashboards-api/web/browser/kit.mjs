@@ -18,12 +18,13 @@ export const must = (held, what) => {
 // settled waits until the heading stands, no skeleton is left and nothing loads.
 export async function settled(page) {
   await page.waitForSelector('h1', { timeout: 60_000 })
-  await page.waitForFunction(() => !document.querySelector('.skeleton') && !document.querySelector('[aria-busy="true"]'), undefined, { timeout: 60_000 })
+  await page.waitForFunction(() => !document.querySelector('.skeleton') && !document.querySelector('[aria-busy="true"]') && !document.querySelector('.refreshing'), undefined, { timeout: 60_000 })
   await page.evaluate(() => document.fonts.ready)
 }
 
 // accessible demands that axe finds nothing on the page as it stands.
 export async function accessible(page) {
+  await settled(page) // what is being refreshed is paler for that moment
   await page.evaluate(axe)
   // What axe would load beforehand of an editor's shadow tree it writes into a style element,
   // which the page's security policy does not allow.

@@ -140,6 +140,7 @@ export default async function ({ api, test, visit, everywhere, url, headers }) {
       const kept = new URL(await clipboard())
       must(/^\d{4}-\d{2}-\d{2}$/.test(kept.searchParams.get('known_on') ?? ''), `nothing is known on a day at ${kept}`)
       const before = await page.locator('.huge .figure').innerText()
+      kept.searchParams.set('lang', 'en') // who opens it reads it in their own language
       await page.goto(kept.href)
       await settled(page)
       await page.waitForFunction((figure) => document.querySelector('.huge .figure')?.innerText === figure, before).catch(async () => {
