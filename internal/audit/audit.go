@@ -160,6 +160,11 @@ func (l *Log) Record(ctx context.Context, e Entry) (uint64, error) {
 		e.Object = strings.ToValidUTF8(e.Object[:objectBytes], "") + "…"
 	}
 	e.Object, e.Why = redact(e.Object), redact(e.Why)
+	return l.record(ctx, e)
+}
+
+// record writes an entry as it stands.
+func (l *Log) record(ctx context.Context, e Entry) (uint64, error) {
 	w := &waiting{entry: e, stored: make(chan struct{})}
 	gone := problem.New(problem.Unavailable, "the audit log is closed")
 	select {
