@@ -176,7 +176,7 @@ func (g *Generator) expected() int64 {
 		}
 		n += int64(p.sessions[i])
 	}
-	n += g.expectedOfFlows() + int64(g.catalogueEvents()+g.expectedClosings())
+	n += g.expectedOfFlows(false) + int64(g.catalogueEvents()+g.expectedClosings())
 	return n + int64(float64(n)*g.options.DuplicateShare)
 }
 

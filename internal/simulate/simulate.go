@@ -28,6 +28,8 @@
 //   - with [Options.Systems] the events of all other systems of the pack, as its file
 //     simulation/systems.json tells: cases (a payment, a project, a school's day) of
 //     which each gives some events, one after the other. All of that is invented.
+//     Registers are scaled, save those that the file says are not: the projects of a
+//     country are as many however few of its events are made.
 //   - figure.reported: for each quarter inside the range, what each agency with
 //     certificates would report; the same numbers as its events, save for one agency in
 //     each quarter that does not report.
@@ -196,13 +198,13 @@ func (g *Generator) setScale() error {
 	case o.Events < 0 || o.Scale < 0 || o.Scale > 100:
 		return problem.New(problem.BadInput, "the number of events must not be negative, the scale must lie between 0 and 100").In("events")
 	case o.Events > 0:
-		fixed, full := float64(g.catalogueEvents()+g.expectedClosings()), 0.0
+		fixed, full := float64(int64(g.catalogueEvents()+g.expectedClosings())+g.expectedOfFlows(true)), 0.0
 		g.scale = 1
 		full = float64(g.expected())
 		g.scale = (float64(o.Events) - fixed) / max(full-fixed, 1)
 		g.years = map[int]*yearPlan{}
 		if g.scale <= 0 {
-			return problem.New(problem.BadInput, "%d events are too few: the catalogue of services and the closing of months alone take %d", o.Events, int(fixed)).In("events")
+			return problem.New(problem.BadInput, "%d events are too few: the catalogue of services, the closing of months and the registers that have no scale alone take %d", o.Events, int(fixed)).In("events")
 		}
 	case o.Scale == 0:
 		g.scale = 1

@@ -525,12 +525,12 @@ func TestStops(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for message, o := range map[string]simulate.Options{
-		"the last day 2024-01-01 is before the first day 2024-06-01":                                 {From: day(t, "2024-06-01"), To: day(t, "2024-01-01")},
-		"2050-01-01 is more than ten years from 2024, the published year":                            {To: day(t, "2050-01-01")},
-		"the share of late events is 1.5; a share is between 0 and 1":                                {LateShare: 1.5},
-		"the share of duplicate events is -1; a share is between 0 and 1":                            {DuplicateShare: -1},
-		"10 events are too few: the catalogue of services and the closing of months alone take 1133": {Events: 10},
-		"the number of events must not be negative, the scale must lie between 0 and 100":            {Scale: -1},
+		"the last day 2024-01-01 is before the first day 2024-06-01":                                                                   {From: day(t, "2024-06-01"), To: day(t, "2024-01-01")},
+		"2050-01-01 is more than ten years from 2024, the published year":                                                              {To: day(t, "2050-01-01")},
+		"the share of late events is 1.5; a share is between 0 and 1":                                                                  {LateShare: 1.5},
+		"the share of duplicate events is -1; a share is between 0 and 1":                                                              {DuplicateShare: -1},
+		"10 events are too few: the catalogue of services, the closing of months and the registers that have no scale alone take 1133": {Events: 10},
+		"the number of events must not be negative, the scale must lie between 0 and 100":                                              {Scale: -1},
 	} {
 		_, err := simulate.New(uz(), o)
 		if problem.KindOf(err) != problem.BadInput || err == nil || err.Error() != message {

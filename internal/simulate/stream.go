@@ -257,7 +257,7 @@ func (r *run) scheduleSessions(d reference.Day) {
 func (r *run) prepareFlows() {
 	for i := range r.flows {
 		f := &r.flows[i]
-		f.size = r.entities(f.Each)
+		f.size = r.sizeOf(f)
 		if f.Every == "once" {
 			for n := range f.size {
 				if d := r.onceOn(f, n); d <= r.options.To {

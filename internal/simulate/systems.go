@@ -23,6 +23,7 @@ type flow struct {
 	Name     string
 	AYear    uint64 `json:"a_year"` // cases begun in the published year at full scale; scaled, and grown to other years
 	Each     uint64 // cases of each entity of a register, numbered from 0; scaled, at least 12
+	Unscaled bool   // each: as many at every scale, as the projects that officers work off
 	Every    string // with each: day, working_day, month, quarter, or once: a register's past up to today
 	Since    string // once: the first day on which a case can begin; the opening of the catalogue when not told
 	Office   bool   // cases begin in office hours
@@ -406,7 +407,15 @@ func boolean(b bool) value {
 	return value{is: truth}
 }
 
-// entities is how many a register has at the scale of the simulation.
+// sizeOf is how many entities a flow of a register has at the scale of the simulation.
+func (g *Generator) sizeOf(f *flow) uint64 {
+	if f.Unscaled {
+		return f.Each
+	}
+	return g.entities(f.Each)
+}
+
+// entities is how many of n a register has at the scale of the simulation.
 func (g *Generator) entities(n uint64) uint64 {
 	return max(uint64(float64(n)*min(g.scale, 1)), min(n, 12))
 }
@@ -449,12 +458,16 @@ func (g *Generator) cases(f *flow, d reference.Day) (n uint32, first uint64) {
 	return y.n[d-y.first], y.before[d-y.first]
 }
 
-// expectedOfFlows is about how many events the flows give.
-func (g *Generator) expectedOfFlows() int64 {
+// expectedOfFlows is about how many events the flows give, or those alone that are the
+// same at every scale.
+func (g *Generator) expectedOfFlows(unscaled bool) int64 {
 	all := 0.0
 	for i := range g.flows {
 		f := &g.flows[i]
-		f.size = g.entities(f.Each)
+		if unscaled && !f.Unscaled {
+			continue
+		}
+		f.size = g.sizeOf(f)
 		of := 0.0 // events of a case
 		for j := range f.Steps {
 			s := &f.Steps[j]

@@ -101,7 +101,6 @@ func newNation(t testing.TB) *nation {
 	}
 	for _, flow := range flows {
 		if strings.HasPrefix(flow["name"].(string), "pro") && flow["every"] == "once" {
-			flow["each"] = math.Ceil(flow["each"].(float64) / scale)
 			kept = append(kept, flow)
 		}
 	}

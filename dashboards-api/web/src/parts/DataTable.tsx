@@ -1,4 +1,5 @@
 import { type ReactNode, useMemo, useState } from 'react'
+import { number } from '../format'
 import { useVoice } from '../voice'
 
 type Order = string | number | null | undefined
@@ -19,16 +20,18 @@ interface Props<Row> {
   rows: Row[]
   keyOf: (row: Row) => string
   sort?: { key: string; down?: boolean } // at first; without one the rows stand as they came
-  most?: number // so many rows are drawn at first, and more when asked for
-  more?: (hidden: number) => string // words of the button that shows more; needed with most
+  most?: number // so many rows are drawn at first
+  more?: (next: number) => string // words of the button that draws the next so many; needed with most
 }
+
+const step = 200 // rows that one press adds: a press stays quick however many there are
 
 // DataTable is a table that sorts by its headings, by mouse and keyboard, and tells how it is
 // sorted. Rows without a value stand last whichever way. On a phone it scrolls within itself.
 export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more }: Props<Row>) {
   const { language } = useVoice()
   const [by, setBy] = useState(sort)
-  const [all, showAll] = useState(false)
+  const [added, setAdded] = useState(0)
   const sorted = useMemo(() => {
     const order = columns.find((c) => c.key === by?.key)?.order
     if (!order) return rows
@@ -42,7 +45,8 @@ export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more
       })
       .map(({ row }) => row)
   }, [rows, columns, by, language])
-  const shown = most && !all ? sorted.slice(0, most) : sorted
+  const shown = most ? sorted.slice(0, most + added) : sorted
+  const next = Math.min(step, sorted.length - shown.length)
   const classOf = (c: Column<Row>) => [c.number && 'number', c.wide && 'wide', c.minor && 'minor'].filter(Boolean).join(' ') || undefined
   return (
     <>
@@ -71,7 +75,7 @@ export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more
           </tbody>
         </table>
       </div>
-      {shown.length < sorted.length && more && <button type="button" onClick={() => showAll(true)}>{more(sorted.length - shown.length)}</button>}
+      {next > 0 && more && <p className="more-rows"><button type="button" onClick={() => setAdded(added + step)}>{more(next)}</button> <small>{number(shown.length, language)} / {number(sorted.length, language)}</small></p>}
     </>
   )
 }

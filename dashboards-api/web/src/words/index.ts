@@ -13,9 +13,10 @@ export const shortNames: Record<string, string> = { uz: 'O‘z', ru: 'Рус', e
 export const wordsOf = (language: string): Words => dictionaries[language] ?? en
 
 // fill puts values in the places of a text. A place without a value stays visible,
-// so that a mistake is seen and not read as a sentence.
+// so that a mistake is seen and not read as a sentence. {n|day|days} is the first word when n
+// is 1 and the second otherwise.
 export function fill(text: string, values: Record<string, string | number>): string {
-  return text.replace(/\{(\w+)\}/g, (place, name: string) => (name in values ? String(values[name]) : place))
+  return text.replace(/\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g, (place, name: string, one?: string, many?: string) => (!(name in values) ? place : one === undefined ? String(values[name]) : String(values[name]) === '1' ? one : many!))
 }
 
 export const LanguageContext = createContext('en')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { dayOf, daysBetween, type Detail, dueBy, type Finding, foundText, gravest, median, minor, money, percentOf, type Project, stagesOf, storyOf } from './data'
+import { dayOf, daysBetween, type Detail, dueBy, type Finding, foundText, gravest, median, minor, money, percentOf, type Project, stagesOf, storyOf, columns, isFresh } from './data'
 import { words } from './words'
 
 const voice = { language: 'en', zone: 'UTC', labels: {} }
@@ -37,10 +37,21 @@ it('stagesOf counts days in the stage, in the order of the pack', () => {
   expect(stagesOf(projects, '2024-01-31', ['idea', 'pilot']).map((s) => [s.stage, s.projects.map((p) => [p.project.id, p.days]), s.median])).toEqual([['idea', [['b', 10]], 10], ['pilot', [['a', 30], ['c', 20]], 25], ['', [['e', 1]], 1]])
 })
 
+it('columns count every project once, by days and by how grave', () => {
+  const rules = [{ rule: 'x', severity: 3, about: '' }]
+  const of = [{ project: project('a', { attention: ['x'] }), days: 0 }, { project: project('b', { attention: [] }), days: 4 }, { project: project('c', { attention: [] }), days: 9 }]
+  expect(columns(of, 9, 2, rules)).toEqual([[1, 0, 0, 1], [1, 0, 0, 0]])
+})
+
+it('isFresh is what began within seven days', () => {
+  expect(['2024-12-31', '2024-12-25', '2024-12-24', '2025-01-01', undefined].map((since) => isFresh({ since } as never, '2024-12-31'))).toEqual([true, true, false, false, false])
+})
+
 it('dueBy fills months between, and marks those that have passed', () => {
   const due = (id: string, day: string | null) => project(id, { milestones: { next_due: day } })
   const found = dueBy([due('a', '2023-12-05'), due('b', '2024-02-10'), due('c', '2024-02-20'), due('d', null)], '2024-02-15')
   expect(found.map((m) => [m.month, m.projects.length, m.overdue])).toEqual([['2023-12', 1, true], ['2024-01', 0, true], ['2024-02', 2, true]])
+  expect(dueBy([due('a', '2022-12-05'), due('b', '2023-02-10'), due('c', '2023-07-31'), due('d', '2023-08-01')], '2024-02-15').map((m) => [m.month, m.before, m.projects.length])).toEqual([['2023-08', true, 3], ['2023-08', undefined, 1]])
   expect(dueBy([], '2024-02-15')).toEqual([])
 })
 

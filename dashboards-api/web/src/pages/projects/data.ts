@@ -116,6 +116,14 @@ export interface InStage {
   median: number
 }
 
+// columns are the projects of a stage counted by days in it, in equal steps up to the most days
+// of any stage, each by how grave what needs attention is (0, nothing, to 3).
+export function columns(of: InStage['projects'], most: number, steps: number, rules: Attention['rules']): [number, number, number, number][] {
+  const all = Array.from({ length: steps }, (): [number, number, number, number] => [0, 0, 0, 0])
+  for (const { project, days } of of) all[Math.min(steps - 1, Math.floor((steps * days) / (most + 1)))]![gravest(project, rules)]! += 1
+  return all
+}
+
 // stagesOf are the active projects by the stage that they stand in, in the order in which the
 // pack's labels tell stages; stages that it does not tell come last.
 export function stagesOf(projects: Project[], on: string, order: string[]): InStage[] {
@@ -138,34 +146,47 @@ export function stagesOf(projects: Project[], on: string, order: string[]): InSt
 
 export interface DueMonth {
   month: string // YYYY-MM
+  before?: true // of everything before that month
   projects: Project[]
   overdue: boolean // the month has ended, or some of it has and a date in it has passed
 }
 
+const byMonth = 6 // months before this one that are told one by one
+
 // dueBy are active projects by the month of their next due date, without gaps between the
-// first and the last. Dates that have passed make months of their own.
-export function dueBy(projects: Project[], on: string, most = 18): DueMonth[] {
+// first and the last. What was due long ago is told together.
+export function dueBy(projects: Project[], on: string): DueMonth[] {
+  let oldest = on.slice(0, 7)
+  for (let i = 0; i < byMonth; i++) oldest = monthBefore(oldest)
+  const earlier: DueMonth = { month: oldest, before: true, projects: [], overdue: true }
   const months = new Map<string, DueMonth>()
   for (const project of projects) {
     const due = project.milestones.next_due
     if (project.status !== 'active' || !due) continue
     const month = due.slice(0, 7)
-    const one = months.get(month) ?? { month, projects: [], overdue: due < on }
+    const one = month < oldest ? earlier : (months.get(month) ?? { month, projects: [], overdue: due < on })
     one.projects.push(project)
     one.overdue ||= due < on
-    months.set(month, one)
+    if (one !== earlier) months.set(month, one)
   }
-  const keys = [...months.keys()].sort()
-  if (keys.length === 0) return []
-  const all: DueMonth[] = []
-  for (let at = keys[0]!; at <= keys[keys.length - 1]!; at = nextMonth(at)) all.push(months.get(at) ?? { month: at, projects: [], overdue: at < on.slice(0, 7) })
-  return all.length <= most ? all : all.filter((m) => m.projects.length > 0)
+  const told = [...months.keys()].sort()
+  const all = earlier.projects.length ? [earlier] : []
+  for (let at = told[0]; at && at <= told[told.length - 1]!; at = nextMonth(at)) all.push(months.get(at) ?? { month: at, projects: [], overdue: at < on.slice(0, 7) })
+  return all
+}
+
+function monthBefore(month: string): string {
+  const [year, m] = month.split('-').map(Number) as [number, number]
+  return m === 1 ? `${year - 1}-12` : `${year}-${String(m - 1).padStart(2, '0')}`
 }
 
 export function nextMonth(month: string): string {
   const [year, m] = month.split('-').map(Number) as [number, number]
   return m === 12 ? `${year + 1}-01` : `${year}-${String(m + 1).padStart(2, '0')}`
 }
+
+// isFresh is whether what a rule found began in the week up to a day; what has no beginning is not.
+export const isFresh = (finding: Pick<Finding, 'since'>, on: string): boolean => !!finding.since && finding.since <= on && daysBetween(finding.since, on) < 7
 
 // gravest is the severity of the gravest rule that a project breaks; 0 when it breaks none.
 export const gravest = (project: Project, rules: Attention['rules']): number => Math.max(0, ...project.attention.map((id) => rules.find((r) => r.rule === id)?.severity ?? 0))
