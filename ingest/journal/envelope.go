@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,19 +19,21 @@ import (
 // The envelope of a message, little-endian:
 //
 //	4 bytes   "OMBJ"
-//	uint16    version, 2
+//	uint16    version: 2, or 3 when a part has pseudonyms of later keys than the first
 //	uint16    number of parts
 //	int64     received, milliseconds since 1970
 //	for each part:
 //	  uint16, bytes   length of the event type, event type
+//	  uint16          version of the keys that its pseudonyms were made with, from 1; not in version 2: 1
 //	  uint32          rows
 //	  uint32          length of the body
 //	  uint64          xxHash64 of the body
 //	uint64    xxHash64 of everything above: the whole, since it covers the bodies' hashes
 //	bodies    columns, as columns.go lays them out
 const (
-	magic   = "OMBJ"
-	version = 2
+	magic        = "OMBJ"
+	version      = 2
+	versionKeyed = 3 // says of which keys the pseudonyms are
 
 	// MaxMessage bounds a message in bytes; NATS takes 1 MB by default.
 	MaxMessage = 900 << 10
@@ -41,15 +44,16 @@ const (
 
 const (
 	headerBytes = 4 + 2 + 2 + 8
-	partBytes   = 2 + 4 + 4 + 8
+	partBytes   = 2 + 2 + 4 + 4 + 8 // at most
 	sumBytes    = 8
 )
 
 // block is one part, encoded.
 type block struct {
-	eventType string
-	rows      int
-	body      []byte
+	eventType  string
+	pseudonyms int
+	rows       int
+	body       []byte
 }
 
 func (b *block) size() int { return partBytes + len(b.eventType) + len(b.body) }
@@ -63,13 +67,21 @@ func seal(received time.Time, blocks []block) []byte {
 	out := make([]byte, 0, n)
 	le := binary.LittleEndian
 	out = append(out, magic...)
-	out = le.AppendUint16(out, version)
+	keyed := slices.ContainsFunc(blocks, func(b block) bool { return b.pseudonyms > 1 })
+	if keyed {
+		out = le.AppendUint16(out, versionKeyed)
+	} else {
+		out = le.AppendUint16(out, version)
+	}
 	out = le.AppendUint16(out, uint16(len(blocks)))
 	out = le.AppendUint64(out, uint64(received.UnixMilli()))
 	for i := range blocks {
 		b := &blocks[i]
 		out = le.AppendUint16(out, uint16(len(b.eventType)))
 		out = append(out, b.eventType...)
+		if keyed {
+			out = le.AppendUint16(out, uint16(max(b.pseudonyms, 1)))
+		}
 		out = le.AppendUint32(out, uint32(b.rows))
 		out = le.AppendUint32(out, uint32(len(b.body)))
 		out = le.AppendUint64(out, xxhash.Sum64(b.body))
@@ -83,10 +95,11 @@ func seal(received time.Time, blocks []block) []byte {
 
 // sealedPart is one part of an envelope before its body is read.
 type sealedPart struct {
-	eventType string
-	rows      int
-	body      []byte
-	sum       uint64
+	eventType  string
+	pseudonyms int
+	rows       int
+	body       []byte
+	sum        uint64
 }
 
 var errEnvelope = errors.New("the envelope is damaged")
@@ -97,24 +110,32 @@ func unseal(data []byte) (received time.Time, parts []sealedPart, err error) {
 	if len(data) < headerBytes+sumBytes || string(data[:4]) != magic {
 		return received, nil, fmt.Errorf("%w: it does not begin as one", errEnvelope)
 	}
-	if v := le.Uint16(data[4:]); v != version {
+	v := le.Uint16(data[4:])
+	if v != version && v != versionKeyed {
 		return received, nil, fmt.Errorf("%w or of another version of Ombor: version %d", errEnvelope, v)
 	}
 	count := int(le.Uint16(data[6:]))
 	received = time.UnixMilli(int64(le.Uint64(data[8:]))).UTC()
 	at := headerBytes
 	lengths := make([]int, 0, min(count, 1024))
-	rows := 0
+	rows, least := 0, partBytes
+	if v == version {
+		least -= 2
+	}
 	for range count {
-		if len(data)-at < partBytes {
+		if len(data)-at < least {
 			return received, nil, fmt.Errorf("%w: it is cut off", errEnvelope)
 		}
 		n := int(le.Uint16(data[at:]))
-		if len(data)-at < partBytes+n {
+		if len(data)-at < least+n {
 			return received, nil, fmt.Errorf("%w: it is cut off", errEnvelope)
 		}
-		p := sealedPart{eventType: string(data[at+2 : at+2+n])}
+		p := sealedPart{eventType: string(data[at+2 : at+2+n]), pseudonyms: 1}
 		at += 2 + n
+		if v == versionKeyed {
+			p.pseudonyms = int(le.Uint16(data[at:]))
+			at += 2
+		}
 		p.rows = int(le.Uint32(data[at:]))
 		lengths = append(lengths, int(le.Uint32(data[at+4:])))
 		p.sum = le.Uint64(data[at+8:])
@@ -176,7 +197,7 @@ func encode(part contract.Part, perRow float64) ([]block, error) {
 			each = max(1, min(n-1, int(float64(n)*float64(room)*0.9/float64(len(body)))))
 			continue
 		}
-		blocks = append(blocks, block{part.Contract.Type, n, body})
+		blocks = append(blocks, block{part.Contract.Type, part.Pseudonyms, n, body})
 		start += n
 	}
 	return blocks, nil

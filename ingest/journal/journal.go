@@ -618,14 +618,14 @@ func (j *Journal) open(raw stream.Message, only string) (Message, error) {
 			return m, problem.New(problem.Conflict, "message %d of the journal has events of type %s, which this pack does not know; load with the pack that accepted them", m.Seq, p.eventType)
 		}
 		if only != "" && p.eventType != only {
-			m.Parts = append(m.Parts, contract.Part{Contract: c})
+			m.Parts = append(m.Parts, contract.Part{Contract: c, Pseudonyms: p.pseudonyms})
 			continue
 		}
 		rec, err := p.open(c.Schema())
 		if err != nil {
 			m.Damage = append(m.Damage, Damage{Place: Place{m.Seq, i}, Type: p.eventType, Rows: p.rows, Reason: err.Error()})
 		}
-		m.Parts = append(m.Parts, contract.Part{Contract: c, Record: rec})
+		m.Parts = append(m.Parts, contract.Part{Contract: c, Record: rec, Pseudonyms: p.pseudonyms})
 	}
 	return m, nil
 }

@@ -938,6 +938,9 @@ func (q *Quarantine) Fix(ctx context.Context, id string, held contract.Held, by,
 	if e.State != StateOpen {
 		return e, notOpen(e)
 	}
+	if e.Held.Pseudonyms != held.Pseudonyms {
+		return e, problem.New(problem.Conflict, "the pseudonyms of entry %s have been rewritten meanwhile; look at it again", id)
+	}
 	if _, err := q.act(ctx, record{Op: "fix", ID: id, Held: &held, By: by, Note: note}); err != nil {
 		return e, err
 	}
@@ -1063,6 +1066,44 @@ func (q *Quarantine) Begun(ctx context.Context) ([]*Replay, error) {
 	}
 	slices.SortFunc(all, func(a, b *Replay) int { return int(a.begun) - int(b.begun) })
 	return all, nil
+}
+
+// Rewrite gives every entry the content that change makes of it, and erases from the log what
+// stood there. Interrupted at any point it is done again: change must leave alone what it has made. It
+// stops with change's error. Replays that are under way are waited for. Others may
+// hold, fix, replay and dismiss meanwhile; what they write keeps the content that they had read.
+func (q *Quarantine) Rewrite(ctx context.Context, change func(contract.Held) (contract.Held, error)) error {
+	if err := q.ready(ctx); err != nil {
+		return err
+	}
+	st, err := q.s.State(ctx)
+	for err == nil {
+		now, serr := q.s.State(ctx)
+		if err = serr; err != nil || now.First > st.Last {
+			return err
+		}
+		if err = q.idle(ctx); err == nil {
+			_, err = q.shortenStep(ctx, nil, change)
+		}
+	}
+	return err
+}
+
+// idle returns when no entry is being replayed.
+func (q *Quarantine) idle(ctx context.Context) error {
+	for {
+		q.mu.RLock()
+		pending, changed := q.pending, q.changed
+		q.mu.RUnlock()
+		if pending == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Held calls fn with every entry, the oldest first, whatever its state.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/internal/stream"
 )
@@ -177,7 +178,7 @@ func (q *Quarantine) shorten(ctx context.Context, now time.Time) error {
 		if !worth {
 			return nil
 		}
-		done, err := q.shortenStep(ctx, drop)
+		done, err := q.shortenStep(ctx, drop, nil)
 		if err != nil || done {
 			return err
 		}
@@ -207,9 +208,10 @@ func (q *Quarantine) useless(now time.Time) (drop map[entryID]bool, worth bool) 
 	return drop, len(drop) > 0 || q.bytes > 2*live+(64<<20)
 }
 
-// shortenStep writes the first part of the log again without what is dropped. done
-// says that there was no other part.
-func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (done bool, err error) {
+// shortenStep writes the first part of the log again without what is dropped, and with the
+// content that change makes of the rest; what stood there is then overwritten, not only
+// let go of. nil changes nothing. done says that there was no other part.
+func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool, change func(contract.Held) (contract.Held, error)) (done bool, err error) {
 	q.op.Lock() // nothing changes its state meanwhile
 	defer q.op.Unlock()
 	st, err := q.s.State(ctx)
@@ -220,8 +222,11 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 		return true, err
 	}
 	q.mu.RLock()
-	changes := q.changes
+	changes, pending := q.changes, q.pending
 	q.mu.RUnlock()
+	if pending > 0 { // begun since: its lines must stay where they are
+		return false, nil
+	}
 	var lines [][]byte
 	size, through := 0, uint64(0)
 	notes := newLineReader(q.s)
@@ -241,6 +246,11 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 			q.mu.RUnlock()
 			if x.number == 0 || x.body != here || drop[x.id] {
 				continue
+			}
+			if change != nil {
+				if *r.Held, err = change(*r.Held); err != nil {
+					return err
+				}
 			}
 			kept := record{Op: "keep", ID: r.ID, Row: x.row, Held: r.Held, Number: x.number, State: x.state, Fixed: x.fixed, At: x.at, Closed: x.closed}
 			if x.state != StateOpen {
@@ -278,6 +288,13 @@ func (q *Quarantine) shortenStep(ctx context.Context, drop map[entryID]bool) (do
 		q.mu.RUnlock()
 		if !alone { // another process changed entries meanwhile, which the copies may not say: another time
 			return true, nil
+		}
+	}
+	if change != nil {
+		for seq := st.First; seq <= through; seq++ {
+			if err := q.s.Erase(ctx, seq); err != nil {
+				return true, err
+			}
 		}
 	}
 	if err := q.s.Purge(ctx, through+1); err != nil {

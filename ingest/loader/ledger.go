@@ -73,6 +73,7 @@ type summary struct {
 	Epoch  uint64   `json:"epoch"`
 	Loaded uint64   `json:"loaded"`
 	Counts []Count  `json:"counts,omitempty"`
+	Keys   *keyed   `json:"keys,omitempty"`  // nil: the first
 	Begun  []uint64 `json:"begun,omitempty"` // records of the plans that are begun and not done
 	Last   *done    `json:"last,omitempty"`  // the newest plan that is done, without counts
 }
@@ -82,6 +83,12 @@ type summary struct {
 type reign struct {
 	Epoch  uint64 `json:"epoch"`
 	Holder string `json:"holder"`
+}
+
+// keyed is the record that says of which pseudonym keys everything that is stored is from then on.
+type keyed struct {
+	Pseudonyms int    `json:"pseudonyms"` // version
+	Mark       string `json:"mark"`       // [contract.Keys.PseudonymMark] of it
 }
 
 // ledger is the loaders' durable memory: an append-only log of plans, so that a crash, or
@@ -116,6 +123,7 @@ type ledger struct {
 	loaded uint64
 	begun  []*planned // and not done, in their order
 	last   *done      // the newest plan that is done
+	keys   keyed // version 1 without a mark until a record says another
 	totals map[countKey]*Outcome
 }
 
@@ -130,6 +138,7 @@ const (
 	kindDone    = 'D'
 	kindSummary = 'S'
 	kindReign   = 'R'
+	kindKeyed   = 'K'
 
 	summaryEvery = 500
 )
@@ -143,7 +152,7 @@ func openLedger(ctx context.Context, j *journal.Journal) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{s: s, totals: map[countKey]*Outcome{}}
+	l := &ledger{s: s, keys: keyed{Pseudonyms: 1}, totals: map[countKey]*Outcome{}}
 	return l, l.catchUp(ctx)
 }
 
@@ -219,7 +228,7 @@ func (l *ledger) catchUp(ctx context.Context) error {
 		}
 		if r.damage != nil && damage == nil {
 			damage = r.damage
-		} else if r.damage == nil && r.kind != kindReign {
+		} else if r.damage == nil && r.kind != kindReign && r.kind != kindKeyed {
 			damage = nil // what it said is said again by what follows
 		}
 		l.mu.Lock()
@@ -266,6 +275,14 @@ func (l *ledger) note(ctx context.Context, r record) error {
 		l.mu.Lock()
 		l.epoch = max(l.epoch, e.Epoch)
 		l.mu.Unlock()
+	case kindKeyed:
+		var k keyed
+		if err := json.Unmarshal(r.line, &k); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.keys = k
+		l.mu.Unlock()
 	case kindPlan:
 		p := &planned{at: r.at}
 		if err := json.Unmarshal(r.line, p); err != nil {
@@ -310,6 +327,9 @@ func (l *ledger) note(ctx context.Context, r record) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.epoch, l.loaded, l.last, l.begun = max(l.epoch, s.Epoch), s.Loaded, s.Last, begun
+		if s.Keys != nil {
+			l.keys = *s.Keys
+		}
 		clear(l.totals)
 		for _, c := range s.Counts {
 			o := c.Outcome
@@ -423,6 +443,50 @@ func (l *ledger) reign(ctx context.Context, e reign) error {
 	return nil
 }
 
+// pseudonyms are the keys that what is stored was made with.
+func (l *ledger) pseudonyms() keyed {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keys
+}
+
+// turn writes down that everything that is stored is of these keys from now on.
+func (l *ledger) turn(ctx context.Context, k keyed) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if _, err := l.append(ctx, kindKeyed, k, nil); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keys = k
+	return nil
+}
+
+// forgetRows erases the records of plans that are done and hold rows that they took back: once
+// the plan is done nobody asks for them, and they name persons.
+func (l *ledger) forgetRows(ctx context.Context) error {
+	loaded, _ := l.now()
+	for from := uint64(1); ; {
+		r, err := l.read(ctx, from)
+		if err != nil && problem.KindOf(err) == problem.NotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var p planned
+		if r.damage != nil || r.kind == kindPlan && json.Unmarshal(r.line, &p) == nil && p.Last <= loaded && len(p.Retracted) > 0 {
+			for at := r.next; at > r.at; at-- { // from its end: half erased it is damaged, and found again
+				if err := l.s.Erase(ctx, at-1); err != nil {
+					return err
+				}
+			}
+		}
+		from = r.next
+	}
+}
+
 // overtaken says whether somebody has written behind what this ledger knows; no when the server
 // cannot tell.
 func (l *ledger) overtaken(ctx context.Context) bool {
@@ -443,6 +507,10 @@ func (l *ledger) begin(ctx context.Context, p *planned) error {
 	if l.since >= summaryEvery {
 		l.mu.Lock()
 		s := summary{Epoch: l.epoch, Loaded: l.loaded, Counts: l.counts(), Last: l.last}
+		if l.keys.Pseudonyms > 1 {
+			keys := l.keys
+			s.Keys = &keys
+		}
 		for _, b := range l.begun {
 			s.Begun = append(s.Begun, b.at)
 		}

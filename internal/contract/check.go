@@ -3,7 +3,6 @@ package contract
 import (
 	"bytes"
 	"fmt"
-	"hash"
 	"math"
 	"strings"
 	"time"
@@ -76,8 +75,9 @@ type Batch struct {
 	size    int
 	rows    int
 
-	identity, digest []byte        // keys
-	pseudonyms       [][]hash.Hash // by kind of identifier: one for each key version
+	identity, digest []byte   // keys
+	pseudonyms       []*chain // by kind of identifier
+	version          int      // of the keys in them
 	days             zoneDays
 	midnights        midnights
 	latest           int64 // Unix milliseconds; no event is later
@@ -99,7 +99,6 @@ type Batch struct {
 	field      string // where fault is
 	plain      []byte // texts without their escapes, identifiers in canonical form
 	scratch    []byte
-	sum        []byte
 }
 
 // row is what the event becomes.
@@ -123,12 +122,20 @@ func (c *Checker) NewBatch() *Batch {
 	b := &Batch{checker: c, tables: make([]*table, len(c.set.all)), order: make(followers, attrCount+2),
 		identity: c.keys.identityKey(), digest: c.keys.digestKey(),
 		days: zoneDays{zone: c.set.zone}, midnights: midnights{zone: c.set.zone}}
-	for _, kind := range c.set.kinds {
-		b.pseudonyms = append(b.pseudonyms, c.keys.pseudonymChain(kind))
-	}
+	b.renew()
 	b.depth = c.limits.Depth
 	b.facts.b = b
 	return b
+}
+
+// renew takes the newest pseudonym keys. All rows of a record have one version.
+func (b *Batch) renew() {
+	if now := b.checker.keys.PseudonymVersion(); b.rows == 0 && now > b.version {
+		b.version, b.pseudonyms = now, b.pseudonyms[:0]
+		for _, kind := range b.checker.set.kinds {
+			b.pseudonyms = append(b.pseudonyms, b.checker.keys.chain(kind, 0, now))
+		}
+	}
 }
 
 // Len is the number of events in the batch's records, held ones not included.
@@ -146,7 +153,7 @@ func (b *Batch) Parts() []Part {
 			continue
 		}
 		if t.rows > 0 {
-			parts = append(parts, Part{t.contract, t.build()})
+			parts = append(parts, Part{t.contract, t.build(), b.version})
 		}
 		t.forget()
 	}
@@ -258,6 +265,9 @@ func (b *Batch) begin(event []byte) {
 	b.extensions, b.members, b.plain = b.extensions[:0], b.members[:0], b.plain[:0]
 	b.fault, b.field = fault{}, ""
 	b.row = row{values: b.row.values}
+	if b.rows == 0 {
+		b.renew()
+	}
 }
 
 func (b *Batch) accept(size int) {

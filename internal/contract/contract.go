@@ -30,6 +30,7 @@
 package contract
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,11 @@ func (c *Contract) Field(name string) *Field {
 		}
 	}
 	return nil
+}
+
+// NamesPersons says whether events of the contract may name a person.
+func (c *Contract) NamesPersons() bool {
+	return slices.ContainsFunc(c.Fields, func(f Field) bool { return f.Type == Person })
 }
 
 // Kind tells the two kinds of input apart; they are never mixed in one figure.

@@ -252,6 +252,9 @@ func (b *Batch) readString(i int, x *value, typ Type, s []byte) (code, reason st
 			if n, err := hex.Decode(x.p[:], s); err != nil || n != len(x.p) {
 				return BadIdentifier, "is not a pseudonym: 32 hexadecimal digits"
 			}
+			if b.replay.Pseudonyms > b.version {
+				return BadIdentifier, "is a pseudonym of later keys than this server has: give it the newest file of keys"
+			}
 			return "", ""
 		}
 		begin := len(b.plain)

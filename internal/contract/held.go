@@ -14,7 +14,7 @@ import (
 func (b *Batch) hold() {
 	r, t := &b.row, b.row.table
 	h := Held{Index: b.index, ID: string(r.id), Source: string(r.source), Type: t.contract.Type, Time: time.UnixMilli(r.time).UTC(),
-		Field: b.field, Code: strings.TrimPrefix(b.fault.code, "held "), Reason: b.fault.reason, Digest: r.digest, Key: hex.EncodeToString(r.key[:]), Revision: r.revision}
+		Field: b.field, Code: strings.TrimPrefix(b.fault.code, "held "), Reason: b.fault.reason, Digest: r.digest, Key: hex.EncodeToString(r.key[:]), Revision: r.revision, Pseudonyms: b.version}
 	data := map[string]any{}
 	for i := range t.contract.Fields {
 		f, v := &t.contract.Fields[i], &r.values[i]

@@ -8,11 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"ombor/internal/problem"
 )
@@ -23,8 +23,8 @@ import (
 //
 // each key 256 bits in base64. The identity key and the digest key never change: the
 // first-seen index holds what they made. Pseudonym keys chain: a pseudonym is
-// HMAC(kₙ, … HMAC(k₁, identifier)), so that adding a version can rewrite what is
-// stored without the identifiers.
+// HMAC(kₙ, … HMAC(k₁, identifier)), so that adding a version ([Keys.Rotate]) can rewrite
+// what is stored without the identifiers ([Keys.Advance]).
 //
 // Pseudonyms are HMAC-SHA-256 (RFC 2104, FIPS 198-1), cut to 128 bits: they have to
 // withstand who holds the data and knows what identifiers look like. _id and _digest are
@@ -36,7 +36,10 @@ import (
 // Keys never print: formatted or logged they are "contract.Keys(redacted)".
 type Keys struct {
 	identity, digest []byte
-	pseudonyms       [][]byte // by version, 1 first
+	path             string // of their file; "": they live in memory only
+
+	mu         sync.RWMutex
+	pseudonyms [][]byte // by version, 1 first; only added to
 }
 
 // keyFile is the file's form.
@@ -100,7 +103,7 @@ func readKeys(path string) (*Keys, error) {
 		// The decoder's message may quote the file, so it stays behind.
 		return nil, problem.New(problem.BadInput, "the key file %s is damaged or of another format (%s is expected); restore it from its backup: other keys would make every event look new", path, keyFormat)
 	}
-	k := &Keys{identity: file.Identity, digest: file.Digest}
+	k := &Keys{identity: file.Identity, digest: file.Digest, path: path}
 	sound := len(k.identity) == keySize && len(k.digest) == keySize && len(file.Pseudonyms) > 0
 	for i, p := range file.Pseudonyms {
 		sound = sound && p.Version == i+1 && len(p.Key) == keySize
@@ -112,14 +115,21 @@ func readKeys(path string) (*Keys, error) {
 	return k, nil
 }
 
-func createKeys(path string) (err error) {
-	secret := func() []byte {
-		b := make([]byte, keySize)
-		_, _ = rand.Read(b) // never fails (crypto/rand since Go 1.24)
-		return b
-	}
-	data, err := json.MarshalIndent(keyFile{Format: keyFormat, Identity: secret(), Digest: secret(),
-		Pseudonyms: []keyOfVersion{{Version: 1, Key: secret()}}}, "", "  ")
+func createKeys(path string) error {
+	// Unlike a rename, a link never replaces.
+	return writeKeys(path, &keyFile{Format: keyFormat, Identity: secret(), Digest: secret(), Pseudonyms: []keyOfVersion{{Version: 1, Key: secret()}}}, os.Link)
+}
+
+// secret is a new key.
+func secret() []byte {
+	b := make([]byte, keySize)
+	_, _ = rand.Read(b) // never fails (crypto/rand since Go 1.24)
+	return b
+}
+
+// writeKeys writes them beside path, and puts them in place when they are durable.
+func writeKeys(path string, file *keyFile, place func(from, to string) error) (err error) {
+	data, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -135,7 +145,7 @@ func createKeys(path string) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil { // unlike a rename, never replaces
+	if err := place(f.Name(), path); err != nil {
 		return err
 	}
 	d, err := os.Open(dir)
@@ -149,9 +159,6 @@ func createKeys(path string) (err error) {
 // Derive makes a 256-bit key for another purpose of this installation, such as
 // signing receipts. The same purpose always gives the same key.
 func (k *Keys) Derive(purpose string) []byte { return derive(k.identity, "ombor derived "+purpose) }
-
-// PseudonymVersion is the version of the newest pseudonym key.
-func (k *Keys) PseudonymVersion() int { return len(k.pseudonyms) }
 
 // identityKey is HighwayHash's for _id.
 func (k *Keys) identityKey() []byte { return derive(k.identity, "ombor identity") }
@@ -171,15 +178,6 @@ func derive(key []byte, purpose string) []byte {
 	return h.Sum(nil)
 }
 
-// pseudonymChain is one keyed hash for each version, in the domain of a kind of identifier.
-func (k *Keys) pseudonymChain(kind string) []hash.Hash {
-	var chain []hash.Hash
-	for _, key := range k.pseudonyms {
-		chain = append(chain, hmac.New(sha256.New, derive(key, "ombor person "+kind)))
-	}
-	return chain
-}
-
 const redacted = "contract.Keys(redacted)"
 
 // String, GoString, Format and LogValue keep the keys out of messages and logs.
@@ -190,19 +188,3 @@ func (*Keys) Format(s fmt.State, _ rune) {
 }
 func (*Keys) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (*Keys) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// Pseudonym is what a person's identifier of a kind ("pinfl") becomes at the door, in whichever
-// of its spellings it is given. One that no event could have is a BadInput error, which does
-// not repeat it.
-func (k *Keys) Pseudonym(kind, identifier string) (p [16]byte, err error) {
-	input, wrong := canonical(nil, kind, []byte(identifier))
-	if wrong != "" {
-		return p, problem.New(problem.BadInput, "the identifier %s", wrong).In("identifier")
-	}
-	for _, h := range k.pseudonymChain(kind) {
-		h.Write(input)
-		copy(p[:], h.Sum(nil))
-		input = p[:]
-	}
-	return p, nil
-}

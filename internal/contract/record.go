@@ -10,8 +10,9 @@ import (
 // Part is one record batch of one contract, in the layout of [Contract.Schema]. The
 // record lives on Go's heap: releasing it is allowed and not necessary.
 type Part struct {
-	Contract *Contract
-	Record   arrow.Record
+	Contract   *Contract
+	Record     arrow.Record
+	Pseudonyms int // version of the keys that its persons were made with; 0 is the first
 }
 
 // table gathers the rows of one contract. A row is appended whole, when everything

@@ -109,6 +109,8 @@ type Held struct {
 	// stands under its Key, whatever revision it came as: how a conflict is settled. Without
 	// it, a replayed event corrects nothing that came since, also when it came with onchange: correct.
 	Correct bool `json:"correct,omitempty"`
+
+	Pseudonyms int `json:"pseudonyms,omitempty"` // version of the keys that its persons were made with; 0 is the first
 }
 
 // Warning counts the events that broke a rule whose severity is warn.

@@ -120,22 +120,15 @@ func (b *Batch) wordSum(tag uint64, text []byte) uint64 {
 }
 
 func (b *Batch) pseudonymise() {
-	if b.replay != nil {
-		return
-	}
 	t := b.row.table
 	for _, i := range t.persons {
 		v := &b.row.values[i]
-		if !v.set {
-			continue
-		}
-		input := v.s
-		for _, h := range b.pseudonyms[t.kinds[i]] {
-			h.Reset()
-			h.Write(input)
-			b.sum = h.Sum(b.sum[:0])
-			copy(v.p[:], b.sum)
-			input = v.p[:]
+		switch chain := b.pseudonyms[t.kinds[i]]; {
+		case !v.set:
+		case b.replay != nil: // it is a pseudonym, perhaps of an earlier version
+			chain.of(v.p[:], max(b.replay.Pseudonyms, 1), &v.p)
+		default:
+			chain.of(v.s, 0, &v.p)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ type flowCase struct {
 	f      *flow
 	day    reference.Day // on which it begins
 	number uint64        // within the day's year, or of the entity
+	of     *request      // which it belongs to; nil: none
 	lot    uint64
 	entity uint64
 	times  []int64 // of the first repeat of each step, Unix milliseconds; 0 while not known
@@ -39,8 +41,33 @@ func (g *Generator) newCase(f *flow, d reference.Day, number uint64) *flowCase {
 	return c
 }
 
+// caseOf is the case of a flow that belongs to a request.
+func (g *Generator) caseOf(f *flow, q *request) *flowCase {
+	c := g.newCase(f, g.dayOfMillis(f.begin(q)), uint64(q.number))
+	c.of = q
+	c.lot = mix(g.lot(q) ^ hash(f.Name))
+	return c
+}
+
+// chosen says whether a request has its case, in so many of one.
+func (c *flowCase) chosen(share float64) bool {
+	lot := draw(c.lot ^ 0x63686f73656e)
+	return chance(&lot, share)
+}
+
+// begin is the moment of a request at which its case begins.
+func (f *flow) begin(q *request) int64 {
+	if f.Begins == "submitted" {
+		return q.submitted
+	}
+	return q.decided
+}
+
 // begin is the moment at which the case begins.
 func (c *flowCase) begin() int64 {
+	if c.of != nil {
+		return c.f.begin(c.of)
+	}
 	lot := draw(c.lot ^ 0x626567)
 	hours := c.g.table.citizenHours
 	if c.f.Office {
@@ -171,6 +198,8 @@ func (c *flowCase) find(d *draft, at, rep int) value {
 	case d.Service != nil:
 		i, _ := slices.BinarySearch(d.until, lot.below(d.until[len(d.until)-1])+1)
 		return value{is: text, text: g.services[d.services[i]].code}
+	case d.Request != "":
+		return c.requested(d.Request)
 	case d.Code != "":
 		return value{is: text, text: d.Code + strconv.FormatUint(1+min(lot.below(d.Of), lot.below(d.Of)), 10)}
 	case d.Entity != "":
@@ -235,6 +264,29 @@ func (c *flowCase) find(d *draft, at, rep int) value {
 	return d.literal
 }
 
+// requested is what the case's request has.
+func (c *flowCase) requested(what string) value {
+	g, q := c.g, c.of
+	switch what {
+	case "service":
+		return value{is: text, text: g.services[q.service].code}
+	case "region":
+		return value{is: text, text: g.regions[q.region].code}
+	case "request":
+		return value{is: text, text: string(g.appendKey(nil, q))}
+	}
+	a := g.attributes(q)
+	switch {
+	case what == "applicant":
+		return value{is: text, text: string(g.nation.Invented.Identifiers.Person.append(nil, a.person))}
+	case what == "intake":
+		return value{is: text, text: intakes[a.intake]}
+	case a.partner > 0:
+		return value{is: text, text: fmt.Sprintf("%s-%d", intakes[a.intake], a.partner)}
+	}
+	return value{}
+}
+
 // family is what entities share their stable values with.
 func (c *flowCase) family() string {
 	for i := range c.f.Draw {
@@ -267,6 +319,9 @@ func (c *flowCase) regionIndex() int {
 
 // key is what no other case has.
 func (c *flowCase) key(b []byte) []byte {
+	if c.of != nil {
+		return c.g.appendKey(b, c.of)
+	}
 	b = append(b, c.g.tag...)
 	b = append(b, '-')
 	if c.f.AYear > 0 {

@@ -638,6 +638,61 @@ func TestSystemsRangesAreCuts(t *testing.T) {
 	}
 }
 
+// What belongs to a request carries its key, and comes from the same person for the same service in
+// the same region: a bill after the request was made, an opinion after it was decided.
+func TestCasesOfRequests(t *testing.T) {
+	lines, _ := run(t, simulate.Options{Scale: 0.002, Seed: 3, Systems: true, From: day(t, "2024-02-01"), To: day(t, "2024-04-15")})
+	type told struct {
+		Request, Applicant, Payer, Service, Region string
+	}
+	type belongs struct {
+		typ string
+		at  time.Time
+		told
+	}
+	requests := map[string]map[string]belongs{submitted: {}, decided: {}}
+	after := map[string]string{"uz.gov.payment.issued.v1": submitted, "uz.gov.payment.settled.v1": submitted, "uz.gov.payment.refunded.v1": submitted,
+		"uz.gov.document.issued.v1": decided, "uz.gov.feedback.given.v1": decided, "uz.gov.request.disputed.v1": decided}
+	var cases []belongs
+	for line := range bytes.Lines(lines) {
+		var e struct {
+			Type string
+			Time time.Time
+			Data told
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		one := belongs{e.Type, e.Time, e.Data}
+		if requests[e.Type] != nil {
+			requests[e.Type][e.Data.Request] = one
+		} else if after[e.Type] != "" {
+			one.Applicant += one.Payer
+			cases = append(cases, one)
+		}
+	}
+	met, earlier := map[string]int{}, 0
+	for _, c := range cases {
+		of, ok := requests[after[c.typ]][c.Request]
+		switch {
+		case !ok && c.at.Before(time.Date(2024, 3, 25, 0, 0, 0, 0, time.UTC)):
+			earlier++ // of a request of before the range
+			continue
+		case !ok || !of.at.Before(c.at) || c.Applicant != of.Applicant || c.Service != of.Service || c.Region != of.Region:
+			t.Fatalf("%+v belongs to %+v", c, of)
+		}
+		met[c.typ]++
+	}
+	for typ := range after {
+		if few := typ == "uz.gov.request.disputed.v1" || typ == "uz.gov.payment.refunded.v1"; met[typ] == 0 && !few {
+			t.Errorf("no %s belongs to a request of the range", typ)
+		}
+	}
+	if earlier*4 > len(cases) {
+		t.Errorf("%d of %d cases belong to requests of before the range", earlier, len(cases))
+	}
+}
+
 // What the sources say when they close a month is what they have sent of it.
 func TestClosedMonths(t *testing.T) {
 	lines, _ := run(t, simulate.Options{Scale: 0.0005, Seed: 3, Systems: true, From: day(t, "2024-02-01"), To: day(t, "2024-04-15"), LateShare: 0.02, DuplicateShare: 0.01})

@@ -40,8 +40,8 @@ const (
 // item is one delivery of one event.
 type item struct {
 	at    int64         // when it arrives, Unix milliseconds
-	day   reference.Day // of the cohort or of the session; 0 for what is prepared
-	index uint32        // in the cohort, in the day's sessions, in what is prepared; of a flow's case
+	day   reference.Day // of the cohort, the session or the case; 0 for what is prepared
+	index uint32        // in the cohort, also of a case of requests; in the day's sessions, in what is prepared; of any other case
 	kind  kind
 	flow  uint8 // of kindFlow, with the step and its repeat
 	step  uint8
@@ -59,7 +59,8 @@ type static struct {
 type run struct {
 	*Generator
 	first, last reference.Day // days of the stream, tail included
-	cohorts     [][]request   // by day decided, from the first day of the range
+	oldest      reference.Day // on which requests were decided that still have events in the range
+	cohorts     [][]request   // by day decided, from oldest
 	buckets     [][]item      // by day of arrival, from first
 	statics     []static
 	summary     Summary
@@ -108,7 +109,7 @@ func (g *Generator) WriteTo(ctx context.Context, w io.Writer, progress func(done
 			}
 		})
 	}
-	for d := g.options.From; d <= g.options.To+reference.Day(g.nation.Invented.Duration.MostDays); d++ {
+	for d := g.options.From - g.lag(); d <= g.options.To+reference.Day(g.nation.Invented.Duration.MostDays); d++ {
 		g.plan(d) // from here on the years are only read
 	}
 	total, failed := g.expected(), make(chan error, 1)
@@ -156,15 +157,15 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 	from, to := r.options.From, r.options.To
 	ahead := reference.Day(inv.Duration.MostDays)
 	tail := reference.Day(max(inv.LateDays, uint64(inv.Figures.DaysAfter)) + inv.AgainDays + 1)
-	r.first, r.last = from, to+tail
-	r.cohorts = make([][]request, to+ahead-from+1)
+	r.first, r.last, r.oldest = from, to+tail, from-r.lag()
+	r.cohorts = make([][]request, to+ahead-r.oldest+1)
 	r.buckets = make([][]item, r.last-r.first+1)
 	r.prepare()
 	r.prepareFlows()
-	planned := from
+	planned := r.oldest
 	for d := r.first; d <= r.last; d++ {
 		for ; planned <= min(d+ahead, to+ahead); planned++ {
-			r.cohorts[planned-from] = r.cohort(planned)
+			r.cohorts[planned-r.oldest] = r.cohort(planned)
 			r.schedule(planned)
 		}
 		if d <= to {
@@ -178,11 +179,12 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind), cmp.Compare(a.day, b.day), cmp.Compare(a.flow, b.flow), cmp.Compare(a.index, b.index),
 				cmp.Compare(a.step, b.step), cmp.Compare(a.rep, b.rep))
 		})
-		// An event arrives at most so many days before or after the day of its decision.
-		base, end := max(d-tail, from), min(d+ahead, to+ahead)
+		// An event arrives at most so many days before or after the day of its request's decision.
+		keep := tail + r.lag()
+		base, end := max(d-keep, r.oldest), min(d+ahead, to+ahead)
 		var cohorts [][]request
 		if base <= end {
-			cohorts = slices.Clone(r.cohorts[base-from : end-from+1])
+			cohorts = slices.Clone(r.cohorts[base-r.oldest : end-r.oldest+1])
 		}
 		for len(items) > 0 {
 			n := min(len(items), jobItems)
@@ -196,7 +198,7 @@ func (r *run) feed(ctx context.Context, work, ordered chan<- *job) error {
 			}
 			ordered <- j // never blocks for good: the writer takes every job that a worker has
 		}
-		if old := d - tail - from; old >= 0 && int(old) < len(r.cohorts) {
+		if old := d - keep - r.oldest; old >= 0 && int(old) < len(r.cohorts) {
 			r.cohorts[old] = nil
 		}
 	}
@@ -227,20 +229,39 @@ func (r *run) enter(it item) {
 	r.buckets[d-r.first] = append(r.buckets[d-r.first], it)
 }
 
-// schedule enters the events of the requests decided on a day, as far as they fall
-// into the range.
+// schedule enters the events of the requests decided on a day and of their cases, as far as
+// they fall into the range.
 func (r *run) schedule(d reference.Day) {
 	begin, end := r.start(r.options.From), r.start(r.options.To+1)
-	for i := range r.cohorts[d-r.options.From] {
-		q := &r.cohorts[d-r.options.From][i]
+	for i := range r.cohorts[d-r.oldest] {
+		q := &r.cohorts[d-r.oldest][i]
 		lot := draw(r.lot(q) ^ 1)
 		if q.submitted >= begin && q.submitted < end {
 			r.put(item{at: q.submitted, day: d, index: uint32(i), kind: kindSubmitted}, lot)
 		}
-		if d <= r.options.To {
+		if q.decided >= begin && q.decided < end {
 			r.put(item{at: q.decided, day: d, index: uint32(i), kind: kindDecided}, draw(mix(uint64(lot))))
 		}
+		for j := range r.flows {
+			f := &r.flows[j]
+			if f.Requests == nil || !f.asked[q.service] {
+				continue
+			}
+			if c := r.caseOf(f, q); c.chosen(r.shareOfYear(f, r.yearOf(q.decided))) {
+				r.enterCase(c, d, uint32(i), begin)
+			}
+		}
 	}
+}
+
+// lag is how many days after its decision a request may still have events.
+func (g *Generator) lag() (most reference.Day) {
+	for i := range g.flows {
+		if f := &g.flows[i]; f.Requests != nil {
+			most = max(most, reference.Day(f.LagDays))
+		}
+	}
+	return most
 }
 
 func (r *run) scheduleSessions(d reference.Day) {
@@ -261,7 +282,7 @@ func (r *run) prepareFlows() {
 		if f.Every == "once" {
 			for n := range f.size {
 				if d := r.onceOn(f, n); d <= r.options.To {
-					r.enterCase(f, d, n, 0)
+					r.enterCase(r.newCase(f, d, n), d, uint32(n), 0)
 				}
 			}
 		}
@@ -289,31 +310,32 @@ func (r *run) scheduleFlows(d reference.Day) {
 }
 
 func (r *run) casesOf(f *flow, d reference.Day, begin int64) {
-	if f.Every == "once" {
+	if f.Every == "once" || f.Requests != nil {
 		return
 	}
 	n, first := r.cases(f, d)
 	for k := range n {
-		r.enterCase(f, d, first+uint64(k), begin)
+		number := first + uint64(k)
+		r.enterCase(r.newCase(f, d, number), d, uint32(number), begin)
 	}
 }
 
-// enterCase enters the events of a case that happen from begin to the end of the range.
-func (r *run) enterCase(f *flow, d reference.Day, number uint64, begin int64) {
+// enterCase enters the events of a case that happen from begin to the end of the range; it is
+// found again by day and index.
+func (r *run) enterCase(c *flowCase, day reference.Day, index uint32, begin int64) {
 	end := r.start(r.options.To + 1)
-	c := r.newCase(f, d, number)
-	for i := range f.Steps {
-		s := &f.Steps[i]
+	for i := range c.f.Steps {
+		s := &c.f.Steps[i]
 		if c.at(i) == never64 {
 			continue
 		}
 		for rep := range s.Times {
 			at := c.repeat(i, rep)
-			if at < begin || at >= end {
+			if at < begin || at >= end || c.of != nil && at >= r.start(day+reference.Day(c.f.LagDays)+1) {
 				continue
 			}
 			r.byType[s.event.Type]++
-			it := item{at: at, day: d, index: uint32(number), kind: kindFlow, flow: uint8(f.index), step: uint8(i), rep: uint16(rep)}
+			it := item{at: at, day: day, index: index, kind: kindFlow, flow: uint8(c.f.index), step: uint8(i), rep: uint16(rep)}
 			r.put(it, draw(mix(c.lot^mix(uint64(i)<<32|uint64(rep)))))
 		}
 	}

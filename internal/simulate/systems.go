@@ -21,14 +21,16 @@ const systemsFile = "simulation/systems.json"
 // for a case, and the events that it gives, step after step.
 type flow struct {
 	Name     string
-	AYear    uint64 `json:"a_year"` // cases begun in the published year at full scale; scaled, and grown to other years
-	Each     uint64 // cases of each entity of a register, numbered from 0; scaled, at least 12
-	Unscaled bool   // each: as many at every scale, as the projects that officers work off
-	Every    string // with each: day, working_day, month, quarter, or once: a register's past up to today
-	Since    string // once: the first day on which a case can begin; the opening of the catalogue when not told
-	Office   bool   // cases begin in office hours
-	LagDays  int    `json:"lag_days"` // at most so many days from the beginning to the last step
-	Contract string // of steps that name none
+	AYear    uint64            `json:"a_year"` // cases begun in the published year at full scale; scaled, and grown to other years
+	Each     uint64            // cases of each entity of a register, numbered from 0; scaled, at least 12
+	Unscaled bool              // each: as many at every scale, as the projects that officers work off
+	Every    string            // with each: day, working_day, month, quarter, or once: a register's past up to today
+	Since    string            // once: the first day on which a case can begin; the opening of the catalogue when not told
+	Requests map[string]string // with a_year: each case is of a request for a service like that, by columns of the table services, as far as there are so many
+	Begins   string            // with requests: submitted or decided, the moment of its request at which a case begins
+	Office   bool              // cases begin in office hours
+	LagDays  int               `json:"lag_days"` // at most so many days from the beginning to the last step; a case of a request has none later
+	Contract string            // of steps that name none
 	Draw     []draft
 	Steps    []step
 
@@ -36,7 +38,9 @@ type flow struct {
 	drafts map[string]*draft
 	years  map[int]*flowYear
 	since  reference.Day
-	size   uint64 // entities
+	size   uint64          // entities
+	asked  []bool          // with requests: whether a service is like that
+	shares map[int]float64 // with requests: how many of those of a year have a case
 }
 
 // flowYear divides a year's cases over its days.
@@ -105,6 +109,7 @@ type draft struct {
 	Person   bool
 	Company  bool
 	Service  map[string]string // of the table services, by columns; weighted by applications
+	Request  string            // what the case's request has: request (its key), applicant, service, region, intake, partner
 	Code     string            // prefix of one of so many entities
 	Of       uint64
 	Entity   string // prefix: the entity of a case
@@ -186,7 +191,7 @@ func (g *Generator) readSystems() error {
 	var issues problem.Issues
 	for i := range g.flows {
 		f := &g.flows[i]
-		f.index, f.years = i, map[int]*flowYear{}
+		f.index, f.years, f.shares = i, map[int]*flowYear{}, map[int]float64{}
 		g.bindFlow(f, func(format string, args ...any) {
 			issues.Add(systemsFile, 0, f.Name, format, args...)
 		})
@@ -204,6 +209,15 @@ func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
 	}
 	if f.LagDays < 0 || f.LagDays > 400 {
 		bad("lag_days lies between 0 and 400")
+	}
+	if f.Requests != nil {
+		f.asked = make([]bool, len(g.services))
+		for _, i := range g.servicesLike(f.Requests) {
+			f.asked[i] = true
+		}
+		if f.AYear == 0 || f.Begins != "submitted" && f.Begins != "decided" || !slices.Contains(f.asked, true) {
+			bad("cases of requests have a_year, begin when theirs is submitted or decided, and some service is like that")
+		}
 	}
 	f.since = g.opens
 	if f.Since != "" {
@@ -225,6 +239,9 @@ func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
 		}
 		f.drafts[d.Name] = d
 		g.bindDraft(d, bad)
+		if d.Request != "" && (f.Requests == nil || !slices.Contains([]string{"request", "applicant", "service", "region", "intake", "partner"}, d.Request)) {
+			bad("%s: a case of requests takes from its own: request, applicant, service, region, intake, partner", d.Name)
+		}
 	}
 	for i := range f.Steps {
 		g.bindStep(f, i, bad)
@@ -356,18 +373,10 @@ func (g *Generator) bindDraft(d *draft, bad func(string, ...any)) {
 	case d.Whole != nil:
 		d.Whole.bind(d.Name, bad)
 	case d.Service != nil:
-		table := g.pack.Reference.Table("services")
 		sum := uint64(0)
-		for i := range g.services {
-			row, _ := table.Get(g.services[i].code)
-			fits := true
-			for column, want := range d.Service {
-				fits = fits && slices.Contains(strings.Split(want, "|"), row.Value(column))
-			}
-			if fits {
-				sum += g.services[i].weight
-				d.services, d.until = append(d.services, int32(i)), append(d.until, sum)
-			}
+		for _, i := range g.servicesLike(d.Service) {
+			sum += g.services[i].weight
+			d.services, d.until = append(d.services, i), append(d.until, sum)
 		}
 		if len(d.services) == 0 {
 			bad("%s: no service is like that", d.Name)
@@ -391,6 +400,41 @@ func (g *Generator) bindDraft(d *draft, bad func(string, ...any)) {
 			bad("%s: permille is one number or two", d.Name)
 		}
 	}
+}
+
+// servicesLike are the places of the services whose columns have one of the values told, between bars.
+func (g *Generator) servicesLike(columns map[string]string) (like []int32) {
+	table := g.pack.Reference.Table("services")
+	for i := range g.services {
+		row, _ := table.Get(g.services[i].code)
+		fits := true
+		for column, want := range columns {
+			fits = fits && slices.Contains(strings.Split(want, "|"), row.Value(column))
+		}
+		if fits {
+			like = append(like, int32(i))
+		}
+	}
+	return like
+}
+
+// shareOfYear is how many of the requests decided in a year have a case of the flow.
+func (g *Generator) shareOfYear(f *flow, year int) float64 {
+	share, known := f.shares[year]
+	if !known {
+		all := uint64(0)
+		p := g.year(year)
+		for d := range p.days {
+			for i, c := range p.day(p.first+reference.Day(d), len(g.services)) {
+				if f.asked[i] {
+					all += uint64(c.n)
+				}
+			}
+		}
+		share = float64(g.total(f.AYear, year)) / float64(max(all, 1))
+		f.shares[year] = share
+	}
+	return share
 }
 
 func shareOf(d *draft) []uint64 {

@@ -43,7 +43,7 @@ func (g *Generator) prepareTexts() {
 	t.first = min(g.options.From, g.opens)
 	for i := range g.flows {
 		f := &g.flows[i]
-		margin = max(margin, reference.Day(f.LagDays)+40)
+		margin = max(margin, reference.Day(f.LagDays+inv.Duration.MostDays)+40)
 		t.first = min(t.first, f.since)
 	}
 	t.first -= margin
@@ -104,7 +104,14 @@ func (g *Generator) write(b []byte, j *job) []byte {
 		case kindSession:
 			b = g.writeSession(b, it.day, it.index)
 		case kindFlow:
-			b = g.newCase(&g.flows[it.flow], it.day, uint64(it.index)).append(b, int(it.step), int(it.rep))
+			f := &g.flows[it.flow]
+			c := (*flowCase)(nil)
+			if f.Requests != nil {
+				c = g.caseOf(f, &j.cohorts[it.day-j.base][it.index])
+			} else {
+				c = g.newCase(f, it.day, uint64(it.index))
+			}
+			b = c.append(b, int(it.step), int(it.rep))
 		default:
 			b = g.writeRequest(b, &j.cohorts[it.day-j.base][it.index], it.kind)
 		}

@@ -562,6 +562,17 @@ func (s *Stream) Delete(ctx context.Context, seq uint64) error {
 	return s.conn.fault(fmt.Sprintf("stream: delete %s/%d", s.name, seq), s.s.DeleteMsg(ctx, seq))
 }
 
+// Erase is [Stream.Delete] that overwrites the message where it stood on the server's disk.
+// Erasing one that is gone is fine.
+func (s *Stream) Erase(ctx context.Context, seq uint64) error {
+	err := s.s.SecureDeleteMsg(ctx, seq)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return nil
+	}
+	return s.conn.fault(fmt.Sprintf("stream: erase %s/%d", s.name, seq), err)
+}
+
 // Purge removes every message below before.
 func (s *Stream) Purge(ctx context.Context, before uint64) error {
 	return s.conn.fault("stream: purge "+s.name, s.s.Purge(ctx, jetstream.WithPurgeSequence(before)))

@@ -97,6 +97,7 @@ type Door struct {
 	forms    chan struct{} // one place for each request with external tables
 	trees    trees
 	tables   tables
+	embedded bool // the engine is the embedded one
 	identity struct {
 		sync.Mutex
 		protocol.Identity
@@ -107,11 +108,12 @@ type Door struct {
 func New(config Config) (*Door, error) {
 	config.Limits = config.Limits.withDefaults()
 	l := &config.Limits
+	embedded := config.Engine.URL == ""
 	config.Engine.URL = or(config.Engine.URL, "http://engine/")
 	if _, err := url.Parse(config.Engine.URL); err != nil {
 		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
 	}
-	d := &Door{config: config, forms: make(chan struct{}, maxForms)}
+	d := &Door{config: config, forms: make(chan struct{}, maxForms), embedded: embedded}
 	d.turns = turns{limits: &d.config.Limits, most: l.Running, each: l.Each, of: map[string]int{}}
 	d.quick = turns{limits: &d.config.Limits, most: 2, each: 1, of: map[string]int{}}
 	return d, nil
@@ -204,16 +206,25 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal
 	if req != nil {
 		req.QueryID = or(req.QueryID, newID())
 	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
 	var q *query
 	if err == nil {
-		q, err = d.read(r.Context(), req, p)
+		q, err = d.read(ctx, req, p)
 	}
 	_ = control.SetReadDeadline(time.Time{}) // from now on a read tells that the client has gone
+	var sent *sending
+	if err == nil {
+		if q.runs() && len(req.External) == 0 && d.embedded {
+			sent = d.begin(ctx, q)
+		}
+		err = d.judge(ctx, q)
+	}
 	if err != nil {
 		err = problem.Wrap(err, problem.Denied, "", "%s", exception(err).Message) // for the log: the client gets the exception
 	}
 	if err = d.config.Gate.Decide(r, p, Rule, object(r, q, req), err); err == nil {
-		err = d.run(w, r, q)
+		err = d.run(ctx, cancel, w, q, sent)
 	}
 	if err == nil {
 		return
@@ -270,8 +281,12 @@ type query struct {
 	format   string
 	settings []protocol.Pair
 	session  *session
-	catalog  bool // it reads nothing but the engine's catalogue: it has turns of its own, and little time
+	known    map[string][]string // the tables of the analysts' database, with their columns
+	catalog  bool                // it reads nothing but the engine's catalogue: it has turns of its own, and little time
 }
+
+// runs says whether the engine is asked: the door answers other statements itself.
+func (q *query) runs() bool { return q.kind != isUse && q.kind != isSet && q.kind != isKill }
 
 // object is what the audit log says of a request.
 func object(r *http.Request, q *query, req *protocol.Request) string {
@@ -294,7 +309,8 @@ const quickTime = 5 * time.Second
 // queryID is what a client may call its query.
 var queryID = regexp.MustCompile(`^[!-~]{1,200}$`)
 
-// read reads and judges a request. The query is there with the error, too, so that the log can tell of it.
+// read reads a request: its statement, and the settings with which that would run. The query is there with
+// the error, too, so that the log can tell of it.
 func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Principal) (*query, error) {
 	body, err := io.ReadAll(io.LimitReader(req.Body, maxStatement+1))
 	q := &query{req: req, who: p, raw: req.Query, statement: &statement{}}
@@ -330,50 +346,48 @@ func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Princi
 			return q, err
 		}
 	}
-	scope := scopeOf(p)
-	known, err := d.tables.get(ctx, d)
-	if err != nil {
+	if q.known, err = d.tables.get(ctx, d); err != nil {
 		return q, err
 	}
-	allowed := func(name string) error { return d.allowed(known, scope, name) }
+	if q.settings, err = d.config.Limits.settle(asked, q.format); err != nil {
+		return q, err
+	}
+	q.settings = append(q.settings, d.narrowed(q.known, scopeOf(p))...)
+	return q, nil
+}
+
+// judge says whether a query that was read may run.
+func (d *Door) judge(ctx context.Context, q *query) error {
+	allowed := func(name string) error { return d.allowed(q.known, scopeOf(q.who), name) }
 	switch q.kind {
 	case isQuery, isExplain:
 		tree, err := d.tree(ctx, q)
 		if err != nil {
-			return q, err
+			return err
 		}
 		v, err := judge(tree, q.statement, allowed)
 		if err != nil {
-			return q, err
+			return err
 		}
 		q.catalog = !v.rows
 	case isDescribe:
-		if err := allowed(or(q.statement.database, d.config.Database) + "." + q.table); err != nil {
-			return q, err
-		}
 		q.catalog = true
+		return allowed(or(q.statement.database, d.config.Database) + "." + q.table)
 	case isShow, isUse:
-		if err := d.database(q.statement.database); err != nil {
-			return q, err
-		}
 		q.catalog = true
+		return d.database(q.statement.database)
 	}
-	limits := d.config.Limits
-	if q.catalog {
-		limits.Time = min(limits.Time, quickTime)
-	}
-	if q.settings, err = limits.settle(asked); err != nil {
-		return q, err
-	}
-	q.settings = append(q.settings, d.narrowed(known, scope)...)
-	return q, nil
+	return nil
 }
 
 // Judge is what the engine would be given of a statement of somebody, without running it; empty when
 // the door answers it itself. Nothing is recorded.
 func (d *Door) Judge(ctx context.Context, statement string, p *access.Principal) (text string, err error) {
 	q, err := d.read(ctx, &protocol.Request{Query: statement, QueryID: "judge", Body: http.NoBody}, p)
-	if err != nil || q.kind == isUse || q.kind == isSet || q.kind == isKill {
+	if err == nil {
+		err = d.judge(ctx, q)
+	}
+	if err != nil || !q.runs() {
 		return "", err
 	}
 	return q.text, nil
@@ -479,8 +493,8 @@ func (d *Door) narrowed(known map[string][]string, scope rows) []protocol.Pair {
 	return set
 }
 
-// run runs a query and sends its answer on.
-func (d *Door) run(w http.ResponseWriter, r *http.Request, q *query) error {
+// run runs a query that may, and sends its answer on. cancel ends ctx, and sent is what [Door.begin] has begun; nil: nothing.
+func (d *Door) run(ctx context.Context, cancel context.CancelCauseFunc, w http.ResponseWriter, q *query, sent *sending) error {
 	switch q.kind {
 	case isUse:
 		return d.empty(w, q)
@@ -495,26 +509,28 @@ func (d *Door) run(w http.ResponseWriter, r *http.Request, q *query) error {
 		}
 		return answer.Close()
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
 	done, err := d.running.begin(q.who.ID, q.req.QueryID, cancel)
 	if err != nil {
 		return err
 	}
 	defer done()
-	lane := &d.turns
+	lane, limit := &d.turns, d.config.Limits.Time+30*time.Second // the engine's own clock comes first
 	if q.catalog {
-		lane = &d.quick
+		lane, limit = &d.quick, min(limit, quickTime)
 	}
 	leave, err := lane.take(ctx, q.who.ID)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	ctx, stop := context.WithTimeoutCause(ctx, d.config.Limits.Time+30*time.Second,
-		protocol.Exceptionf(protocol.CodeTimeoutExceeded, "Timeout exceeded: more than %s", d.config.Limits.Time))
-	defer stop()
-	answer, err := d.send(ctx, q.req, q.who.ID, q.text, q.format, q.settings)
+	clock := time.AfterFunc(limit, func() {
+		cancel(protocol.Exceptionf(protocol.CodeTimeoutExceeded, "Timeout exceeded: more than %s", min(limit, d.config.Limits.Time)))
+	})
+	defer clock.Stop()
+	if sent == nil {
+		sent = d.begin(ctx, q)
+	}
+	answer, err := sent.finish()
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			return cause
@@ -523,6 +539,54 @@ func (d *Door) run(w http.ResponseWriter, r *http.Request, q *query) error {
 	}
 	defer answer.Body.Close()
 	return d.pass(ctx, w, q, answer)
+}
+
+// sending is a request to the engine whose statement is held back. While it is judged and recorded, the
+// engine makes a connection ready for it.
+type sending struct {
+	may    chan struct{} // closed when the statement may go
+	ended  chan struct{} // closed when there is an answer, or an error
+	answer *http.Response
+	err    error
+}
+
+// begin sends the engine all of a query but its statement, which goes with [sending.finish], or never when ctx ends.
+func (d *Door) begin(ctx context.Context, q *query) *sending {
+	s := &sending{may: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		s.answer, s.err = d.send(ctx, q.req, q.who.ID, q.text, q.format, q.settings, s.may)
+	}()
+	context.AfterFunc(ctx, func() {
+		<-s.ended // at once: its context is over
+		if s.answer != nil {
+			s.answer.Body.Close()
+		}
+	})
+	return s
+}
+
+// finish lets the statement go and waits for the answer.
+func (s *sending) finish() (*http.Response, error) {
+	close(s.may)
+	<-s.ended
+	return s.answer, s.err
+}
+
+// heldBack is a body that is read once it may.
+type heldBack struct {
+	context.Context
+	io.Reader
+	may <-chan struct{}
+}
+
+func (h *heldBack) Read(p []byte) (int, error) {
+	select {
+	case <-h.may:
+		return h.Reader.Read(p)
+	case <-h.Done():
+		return 0, h.Err()
+	}
 }
 
 func (d *Door) empty(w http.ResponseWriter, q *query) error {
@@ -572,15 +636,15 @@ const trickle = 4 << 10
 const writePatience = time.Minute
 
 // send asks the engine, for a principal or, without one, for the door itself: then of the request the
-// parameters alone go with it.
-func (d *Door) send(ctx context.Context, req *protocol.Request, who, text, format string, settings []protocol.Pair) (*http.Response, error) {
+// parameters alone go with it, and there is no current database. The text goes once it may; nil: at once.
+func (d *Door) send(ctx context.Context, req *protocol.Request, who, text, format string, settings []protocol.Pair, may <-chan struct{}) (*http.Response, error) {
 	u, err := url.Parse(d.config.Engine.URL)
 	if err != nil {
 		return nil, err
 	}
 	user := u.User
 	u.User, u.Path = nil, "/"
-	values := url.Values{"database": {d.config.Database}, "default_format": {format}}
+	values := url.Values{"default_format": {format}}
 	if user == nil { // a server's profile says it
 		values.Set("readonly", "1")
 	}
@@ -592,6 +656,7 @@ func (d *Door) send(ctx context.Context, req *protocol.Request, who, text, forma
 	}
 	header := http.Header{}
 	if who != "" {
+		values.Set("database", d.config.Database)
 		answerValues(values, header, req)
 		values.Set("quota_key", who)
 		if user == nil { // the embedded engine chooses query ids itself: this is how a statement is found while it runs
@@ -615,6 +680,9 @@ func (d *Door) send(ctx context.Context, req *protocol.Request, who, text, forma
 		return nil, err
 	}
 	r.Header = header
+	if may != nil {
+		r.Body, r.GetBody = io.NopCloser(&heldBack{ctx, &body, may}), nil
+	}
 	if user != nil {
 		password, _ := user.Password()
 		r.Header.Set("X-ClickHouse-User", user.Username())
@@ -683,12 +751,11 @@ func writeForm(form *multipart.Writer, text string, tables []protocol.External) 
 	return form.Close()
 }
 
-// ask asks the engine for something of the door's own and reads the answer to its end.
+// ask asks the engine for something of the door's own, that takes little, and reads the answer to its end.
 func (d *Door) ask(ctx context.Context, req *protocol.Request, text, format string) ([]byte, error) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
-	settings := []protocol.Pair{{Name: "max_execution_time", Value: "15"}, {Name: "max_memory_usage", Value: strconv.FormatInt(d.config.Limits.Memory, 10)}}
-	answer, err := d.send(ctx, req, "", text, format, settings)
+	answer, err := d.send(ctx, req, "", text, format, nil, nil)
 	if err != nil {
 		return nil, err
 	}

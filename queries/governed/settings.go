@@ -19,6 +19,7 @@ type Limits struct {
 	ResultRows int64         // rows of an answer; 0 is 20 million
 	Result     int64         // bytes of an answer, as the engine counts them; 0 is 4 GiB
 	Threads    int           // of one statement; 0 is one
+	Encoding   int           // threads of a statement whose answer is Parquet, which is more work to write than to find; 0 is two
 
 	Running int           // statements of everybody that read rows at once; 0 is one for each two processors
 	Each    int           // of them of one principal; 0 is half of Running, and one at least
@@ -29,7 +30,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	l.Time = or(l.Time, 2*time.Minute)
 	l.Memory, l.Disk, l.ReadRows, l.ResultRows, l.Result = or(l.Memory, 512<<20), or(l.Disk, 2<<30), or(l.ReadRows, 2_000_000_000), or(l.ResultRows, 20_000_000), or(l.Result, 4<<30)
-	l.Threads = or(l.Threads, 1)
+	l.Threads, l.Encoding = or(l.Threads, 1), or(l.Encoding, 2)
 	l.Running = or(l.Running, max(1, runtime.NumCPU()/2))
 	l.Each = or(l.Each, max(1, l.Running/2))
 	l.Waiting, l.Wait = or(l.Waiting, 50), or(l.Wait, 30*time.Second)
@@ -105,18 +106,22 @@ var fixed = []protocol.Pair{
 	{Name: "use_query_cache", Value: "0"},
 }
 
-// clamped are limits of which a client may ask for less.
-func (l *Limits) clamped() map[string]float64 {
+// clamped are limits of which a client may ask for less, by the format of the answer.
+func (l *Limits) clamped(format string) map[string]float64 {
+	threads := l.Threads
+	if strings.EqualFold(format, "Parquet") {
+		threads = max(threads, l.Encoding)
+	}
 	return map[string]float64{
 		"max_execution_time": l.Time.Seconds(), "max_memory_usage": float64(l.Memory), "max_result_rows": float64(l.ResultRows), "max_result_bytes": float64(l.Result),
-		"max_rows_to_read": float64(l.ReadRows), "max_temporary_data_on_disk_size_for_query": float64(l.Disk), "max_threads": float64(l.Threads),
+		"max_rows_to_read": float64(l.ReadRows), "max_temporary_data_on_disk_size_for_query": float64(l.Disk), "max_threads": float64(threads),
 	}
 }
 
 // settle makes the engine's settings of what a client asked for: a limit may be lowered, a
 // wish that changes nothing is passed over, and what would change what can be read is refused.
-func (l *Limits) settle(asked []protocol.Pair) ([]protocol.Pair, error) {
-	most := l.clamped()
+func (l *Limits) settle(asked []protocol.Pair, format string) ([]protocol.Pair, error) {
+	most := l.clamped(format)
 	for name, limit := range most {
 		for _, p := range asked {
 			if p.Name == name {

@@ -61,9 +61,9 @@ func Users(prefix string, limits Limits) string {
 	for _, p := range fixed {
 		lines = append(lines, fmt.Sprintf("%s = %s CHANGEABLE_IN_READONLY", p.Name, protocol.QuoteString(p.Value)))
 	}
-	most := limits.clamped()
+	usual, most := limits.clamped(""), limits.clamped("Parquet")
 	for _, setting := range slices.Sorted(maps.Keys(most)) {
-		lines = append(lines, fmt.Sprintf("%s = %s MAX %[2]s CHANGEABLE_IN_READONLY", setting, limitText(most[setting])))
+		lines = append(lines, fmt.Sprintf("%s = %s MAX %s CHANGEABLE_IN_READONLY", setting, limitText(usual[setting]), limitText(most[setting])))
 	}
 	for _, setting := range slices.Sorted(maps.Keys(forwarded)) {
 		lines = append(lines, setting+" CHANGEABLE_IN_READONLY")

@@ -33,8 +33,10 @@ type front struct {
 	config   Config
 	identity protocol.Identity
 	limits   protocol.Limits
-	turns    chan struct{} // one place for each statement that runs
-	waiting  chan struct{} // one place for each statement that waits
+	turns    chan struct{}    // one place for each statement that runs
+	waiting  chan struct{}    // one place for each statement that waits
+	ahead    chan struct{}    // one place for each connection that is made ready ahead of its statement
+	parsers  chan *connection // that nothing runs on but EXPLAIN AST
 	inserts  *budget
 	sessions sessions
 
@@ -97,6 +99,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // handle runs one request to its end. What it returns has not been answered yet.
 func (f *front) handle(ctx context.Context, req *protocol.Request, answer *protocol.Answer) error {
+	q := &query{f: f, req: req, answer: answer, mark: newID()}
+	release, err := q.connectAhead()
+	if err != nil {
+		return err
+	}
+	defer func() { release() }()
 	head, err := readHead(req)
 	if err != nil {
 		return err
@@ -123,12 +131,20 @@ func (f *front) handle(ctx context.Context, req *protocol.Request, answer *proto
 		format = "TabSeparated"
 	}
 	reframe := strings.EqualFold(format, "Native") && req.Revision > 0
-	q := &query{f: f, req: req, statement: statement, answer: answer, format: format, reframe: reframe, mark: newID()}
-	release, err := q.connect()
-	if err != nil {
-		return err
+	q.statement, q.format = statement, format
+	if q.parses(head) {
+		return q.parse(head)
 	}
-	defer release()
+	if q.conn != nil && q.reframe != reframe { // its own FORMAT says otherwise than the request
+		release()
+		q.conn, release = nil, func() {}
+	}
+	if q.reframe = reframe; q.conn == nil {
+		if release, err = q.connect(); err != nil {
+			release = func() {}
+			return err
+		}
+	}
 
 	done := make(chan struct{})
 	defer close(done)
@@ -276,6 +292,65 @@ type query struct {
 	mark      string
 	out       []byte // reused between chunks
 	began     time.Time
+}
+
+// explainAST is how a statement begins that shows what the parser makes of it, and executes nothing.
+const explainAST = "EXPLAIN AST "
+
+// parses says whether a query needs no connection of its own: it shows a tree, and no setting but readonly comes with it.
+func (q *query) parses(text []byte) bool {
+	return q.conn == nil && q.req.SessionID == "" && len(q.req.Settings) == 1 && q.req.Settings[0].Name == "readonly" && len(q.req.External) == 0 &&
+		q.req.Database == "" && bytes.HasPrefix(text, []byte(explainAST))
+}
+
+// parse runs EXPLAIN AST on a connection that is kept for it: making one costs as much as parsing.
+func (q *query) parse(text []byte) (err error) {
+	select {
+	case q.conn = <-q.f.parsers:
+	default:
+		if q.conn, err = q.f.lib.dial(q.f.base); err != nil {
+			return err
+		}
+		if err = q.do("SET readonly = 1"); err != nil {
+			q.conn.close()
+			return err
+		}
+	}
+	defer func() {
+		select {
+		case q.f.parsers <- q.conn:
+		default:
+			q.conn.close()
+		}
+	}()
+	r, err := q.conn.run(text, q.format, q.params())
+	if err != nil {
+		return err
+	}
+	defer r.free()
+	return q.send(r.bytes())
+}
+
+// connectAhead connects a query that can only read before its statement is there: who sends that later than
+// the head of the request finds the connection ready. Of others, and when many are ready already, it does
+// nothing: conn is nil.
+func (q *query) connectAhead() (release func(), err error) {
+	nothing := func() {}
+	if readonly, _ := q.req.Setting("readonly"); readonly == "" || readonly == "0" || q.req.Database == "" || q.req.SessionID != "" || len(q.req.External) > 0 {
+		return nothing, nil
+	}
+	select {
+	case q.f.ahead <- struct{}{}:
+	default:
+		return nothing, nil
+	}
+	q.reframe = strings.EqualFold(q.req.DefaultFormat, "Native") && q.req.Revision > 0
+	disconnect, err := q.connect()
+	if err != nil {
+		<-q.f.ahead
+		return nothing, err
+	}
+	return func() { disconnect(); <-q.f.ahead }, nil
 }
 
 // connect gives the query a connection with its settings, database and external

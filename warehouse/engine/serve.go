@@ -260,6 +260,8 @@ func boot(config Config) (*front, error) {
 		config:  config,
 		turns:   make(chan struct{}, config.MaxConcurrent),
 		waiting: make(chan struct{}, 4*config.MaxConcurrent),
+		ahead:   make(chan struct{}, config.MaxConcurrent),
+		parsers: make(chan *connection, 4),
 		inserts: &budget{left: 2 * config.InsertLimit},
 	}
 	f.admin.conn, err = lib.dial(f.base)
@@ -290,6 +292,9 @@ func (f *front) shutdown() {
 		}
 	}
 	f.sessions.closeAll()
+	for len(f.parsers) > 0 {
+		(<-f.parsers).close()
+	}
 	f.admin.Lock()
 	defer f.admin.Unlock()
 	f.admin.conn.close()

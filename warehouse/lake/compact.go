@@ -108,7 +108,7 @@ func (l *Lake) groups(ctx context.Context, c Compaction) ([]group, error) {
 	}
 	var all []group
 	var g group
-	rows, size := map[string]uint64{}, map[string]int64{}
+	rows, size, keyed := map[string]uint64{}, map[string]int64{}, map[string]int{}
 	end := func() {
 		if len(g.manifests) > 1 {
 			all = append(all, g)
@@ -129,7 +129,7 @@ func (l *Lake) groups(ctx context.Context, c Compaction) ([]group, error) {
 		known := true
 		for _, f := range files {
 			known = known && c.Contracts.ByType(f.Contract) != nil
-			fits = fits && (rows[f.Contract] == 0 || rows[f.Contract]+f.Rows <= uint64(c.Rows) && size[f.Contract]+f.Bytes <= mergeBytes)
+			fits = fits && (rows[f.Contract] == 0 || rows[f.Contract]+f.Rows <= uint64(c.Rows) && size[f.Contract]+f.Bytes <= mergeBytes && keyed[f.Contract] == f.Pseudonyms)
 		}
 		if !known { // the pack that it was made with may come back
 			end()
@@ -142,6 +142,7 @@ func (l *Lake) groups(ctx context.Context, c Compaction) ([]group, error) {
 		for _, f := range files {
 			rows[f.Contract] += f.Rows
 			size[f.Contract] += f.Bytes
+			keyed[f.Contract] = f.Pseudonyms
 		}
 	}
 	end()

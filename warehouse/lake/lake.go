@@ -101,6 +101,7 @@ func Schema(c *contract.Contract) *arrow.Schema {
 type Plan struct {
 	First, Last uint64
 	Cut         reference.Day
+	Pseudonyms  int // version of the keys that the persons of its rows were made with; 0 is the first
 }
 
 func (p Plan) name() string { return fmt.Sprintf("%020d-%020d", p.First, p.Last) }
@@ -121,6 +122,8 @@ type File struct {
 	Checksum string        `json:"checksum"` // xxHash64 of the object, hexadecimal
 	Content  string        `json:"content"`  // sum over the rows of a hash of identity, sign, sequence and digest: equal however the rows are packed
 	Schema   string        `json:"schema"`   // hash of the columns' names and types
+
+	Pseudonyms int `json:"pseudonyms,omitempty"` // version of the keys that its persons were made with; 0 is the first, or there are none
 
 	// Of a compaction; First and Last are then those of all plans that it merged.
 	Generation int        `json:"generation,omitempty"` // 0: as the loader wrote it
@@ -221,6 +224,9 @@ func (l *Lake) writeFile(ctx context.Context, plan Plan, part contract.Part) (Fi
 		Name:  fmt.Sprintf("%s/cut=%s/%s.parquet", c.Table(), plan.Cut, plan.name()),
 		Table: c.Table(), Contract: c.Type, Cut: plan.Cut.String(), First: plan.First, Last: plan.Last,
 		Rows: uint64(part.Record.NumRows()), Schema: fingerprint(part.Record.Schema()),
+	}
+	if plan.Pseudonyms > 1 && c.NamesPersons() {
+		f.Pseudonyms = plan.Pseudonyms
 	}
 	if err := describe(&f, part.Record); err != nil {
 		return f, err

@@ -16,6 +16,12 @@ import (
 	"ombor/internal/problem"
 )
 
+// # Files written anew
+//
+// A file is never changed: another takes its place, and one put of a manifest of the next
+// generation makes that current, as a compaction's does. So may any part of what rows say be
+// replaced, at any moment be ended and done again; readers by the manifests see every row once.
+
 // Replacement gives a person another pseudonym.
 type Replacement struct {
 	Contracts        Contracts           // required
@@ -25,46 +31,105 @@ type Replacement struct {
 	Progress         func(done, files int)
 }
 
-// Replaced is what a replacement did.
+// Advance brings the persons of files to a version of the pseudonym keys.
+type Advance struct {
+	Contracts  Contracts // required
+	Through    uint64    // plans up to this message are done; others stay as they are
+	Pseudonyms int       // version
+	// Record is a record of a contract with its persons brought from an earlier version to that
+	// one, and nothing else changed; the caller releases it.
+	Record   func(c *contract.Contract, rec arrow.Record, from int) (arrow.Record, error)
+	Progress func(done, files int)
+}
+
+// Replaced is what was written anew.
 type Replaced struct {
-	Files int    `json:"files"` // written anew
-	Rows  uint64 `json:"rows"`  // that had the old pseudonym
+	Files int    `json:"files"`
+	Rows  uint64 `json:"rows"` // with another person than before
 }
 
 var errFound = errors.New("found")
 
 // ReplacePerson writes the files that hold a pseudonym anew, with another in its place, and
-// removes them. For each plan, or what a compaction made of several, one put of a manifest makes
-// the new files current: readers by the manifests see every row once, and nothing else
-// of a row changes. It may be ended at any moment and done again; what is replaced already is
-// passed over. No compaction may run at the same time; loaders may.
+// removes them. Nothing else of a row changes. What is replaced already is passed over. No
+// compaction may run at the same time; loaders may.
 func (l *Lake) ReplacePerson(ctx context.Context, r Replacement) (Replaced, error) {
 	var out Replaced
-	clean := Compaction{Contracts: r.Contracts, Now: time.Now()}
+	return out, l.replace(ctx, r.Contracts, r.Through, r.Progress, func(f File, c *contract.Contract, next manifest) (File, bool, error) {
+		fields := r.Fields[f.Contract]
+		if len(fields) == 0 {
+			return f, false, nil
+		}
+		err := l.ReadColumns(ctx, f, c, fields, func(rec arrow.Record) error {
+			other, rows := replaced(rec, fields, r.Old, r.Replacement)
+			if other.Release(); rows > 0 {
+				return errFound
+			}
+			return nil
+		})
+		if !errors.Is(err, errFound) {
+			return f, false, err
+		}
+		out.Files++
+		f, err = l.replaceFile(ctx, f, c, next, func(rec arrow.Record) (arrow.Record, error) {
+			other, rows := replaced(rec, fields, r.Old, r.Replacement)
+			out.Rows += uint64(rows)
+			return other, nil
+		})
+		return f, true, err
+	})
+}
+
+// AdvancePersons writes the files anew whose pseudonyms are of an earlier version than asked for, and
+// removes them. Nothing else of a row changes. What has the version is passed over, so that no
+// pseudonym is advanced twice. No compaction may run at the same time; a loader may when
+// what it writes has the version.
+func (l *Lake) AdvancePersons(ctx context.Context, a Advance) (Replaced, error) {
+	var out Replaced
+	return out, l.replace(ctx, a.Contracts, a.Through, a.Progress, func(f File, c *contract.Contract, next manifest) (File, bool, error) {
+		from := max(f.Pseudonyms, 1)
+		if from >= a.Pseudonyms || !c.NamesPersons() {
+			return f, false, nil
+		}
+		out.Files++
+		out.Rows += f.Rows
+		f.Pseudonyms = a.Pseudonyms
+		f, err := l.replaceFile(ctx, f, c, next, func(rec arrow.Record) (arrow.Record, error) { return a.Record(c, rec, from) })
+		return f, true, err
+	})
+}
+
+// change gives the file that takes the place of another in a manifest; false: it stays.
+type change func(f File, c *contract.Contract, next manifest) (File, bool, error)
+
+// replace asks change for each file and makes what it gives current: for each plan, or what a
+// compaction made of several, at once. Files of a type that no contract has stay. What is replaced is removed.
+func (l *Lake) replace(ctx context.Context, contracts Contracts, through uint64, progress func(done, files int), change change) error {
+	clean := Compaction{Contracts: contracts, Now: time.Now()}
 	if err := l.sweep(ctx, clean, new(Compacted)); err != nil { // what a crash left
-		return out, err
+		return err
 	}
 	current, _, err := l.manifests(ctx)
 	if err != nil {
-		return out, err
+		return err
 	}
 	for i, m := range current {
-		if r.Progress != nil {
-			r.Progress(i, len(current))
+		if progress != nil {
+			progress(i, len(current))
 		}
-		if m.last > r.Through {
+		if m.last > through {
 			break
 		}
-		if err := l.replaceIn(ctx, r, m, &out); err != nil {
-			return out, err
+		if err := l.replaceIn(ctx, contracts, m, change); err != nil {
+			return err
 		}
 	}
 	clean.Now = time.Now()
-	return out, l.sweep(ctx, clean, new(Compacted))
+	return l.sweep(ctx, clean, new(Compacted))
 }
 
 // replaceIn writes the files of one manifest that need it, and then a manifest of the next generation.
-func (l *Lake) replaceIn(ctx context.Context, r Replacement, m manifest, out *Replaced) error {
+func (l *Lake) replaceIn(ctx context.Context, contracts Contracts, m manifest, change change) error {
 	files, err := l.manifest(ctx, m.object)
 	if err != nil {
 		return err
@@ -76,21 +141,12 @@ func (l *Lake) replaceIn(ctx context.Context, r Replacement, m manifest, out *Re
 	var lines bytes.Buffer
 	list := make([]File, len(files))
 	for i, f := range files {
-		c, fields := r.Contracts.ByType(f.Contract), r.Fields[f.Contract]
-		if c != nil && len(fields) > 0 {
-			err := l.ReadColumns(ctx, f, c, fields, func(rec arrow.Record) error {
-				if _, rows := replaced(rec, fields, r.Old, r.Replacement); rows > 0 {
-					return errFound
-				}
-				return nil
-			})
-			if errors.Is(err, errFound) {
-				f, err = l.replaceFile(ctx, r, c, next, f, out)
-				changed = true
-			}
-			if err != nil {
+		if c := contracts.ByType(f.Contract); c != nil {
+			other := false
+			if f, other, err = change(f, c, next); err != nil {
 				return err
 			}
+			changed = changed || other
 		}
 		f.First, f.Last, f.Generation, f.Merged = next.first, next.last, next.generation, &now
 		list[i] = f
@@ -113,7 +169,8 @@ func (l *Lake) replaceIn(ctx context.Context, r Replacement, m manifest, out *Re
 	return nil
 }
 
-func (l *Lake) replaceFile(ctx context.Context, r Replacement, c *contract.Contract, m manifest, f File, out *Replaced) (File, error) {
+// replaceFile writes the rows of a file, each record as other gives it, under the name that it has in another manifest.
+func (l *Lake) replaceFile(ctx context.Context, f File, c *contract.Contract, m manifest, other func(arrow.Record) (arrow.Record, error)) (File, error) {
 	var records []arrow.Record
 	defer func() {
 		for _, rec := range records {
@@ -121,16 +178,17 @@ func (l *Lake) replaceFile(ctx context.Context, r Replacement, c *contract.Contr
 		}
 	}()
 	if err := l.Read(ctx, f, c, func(rec arrow.Record) error {
-		next, rows := replaced(rec, r.Fields[f.Contract], r.Old, r.Replacement)
-		records = append(records, next)
-		out.Rows += uint64(rows)
-		return nil
+		next, err := other(rec)
+		if err == nil {
+			records = append(records, next)
+		}
+		return err
 	}); err != nil {
 		return f, err
 	}
 	rec, err := together(c, records)
 	if err != nil {
-		return f, problem.Wrap(err, problem.Internal, "lake: replace in "+f.Name, "the rows of a file cannot be put together")
+		return f, problem.Wrap(err, problem.Internal, "lake: replace "+f.Name, "the rows of a file cannot be put together")
 	}
 	defer rec.Release()
 	next := f
@@ -140,14 +198,13 @@ func (l *Lake) replaceFile(ctx context.Context, r Replacement, c *contract.Contr
 		return f, err
 	}
 	if next.Rows != f.Rows || next.Facts != f.Facts || next.Content != f.Content {
-		return f, problem.New(problem.Internal, "replacing a person in %s would change more than that", f.Name)
+		return f, problem.New(problem.Internal, "writing %s anew would change more than its persons", f.Name)
 	}
 	data, err := encode(rec, next)
 	if err != nil {
 		return f, problem.Wrap(err, problem.Internal, "lake: encode "+next.Name, "a Parquet file cannot be written")
 	}
 	next.Bytes, next.Checksum = int64(len(data)), checksum(data)
-	out.Files++
 	return next, l.store.Put(ctx, next.Name, data)
 }
 

@@ -16,17 +16,22 @@ export const localeOf = (language: string) => locales[language] ?? 'en-GB'
 
 const space = '\u00a0' // keeps a number and its unit on one line
 
-const cache = new Map<string, Intl.NumberFormat>()
+// A format is made once: making one takes a browser longer than a hundred uses of it.
+const numberFormats = new Map<string, Intl.NumberFormat>()
+const dateFormats = new Map<string, Intl.DateTimeFormat>()
 
-function numberFormat(language: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
-  const key = language + JSON.stringify(options)
-  let format = cache.get(key)
-  if (!format) {
-    format = new Intl.NumberFormat(localeOf(language), options)
-    cache.set(key, format)
-  }
-  return format
+function kept<F>(formats: Map<string, F>, key: string, make: () => F): F {
+  const found = formats.get(key) ?? make()
+  formats.set(key, found)
+  return found
 }
+
+const numberFormat = (language: string, options: Intl.NumberFormatOptions) =>
+  kept(numberFormats, language + JSON.stringify(options), () => new Intl.NumberFormat(localeOf(language), options))
+
+// dateFormat is of civil days, which have no zone.
+const dateFormat = (language: string, options: Intl.DateTimeFormatOptions) =>
+  kept(dateFormats, language + JSON.stringify(options), () => new Intl.DateTimeFormat(localeOf(language), { ...options, timeZone: 'UTC' }))
 
 export function number(value: number, language: string, digits = 0): string {
   return numberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
@@ -94,26 +99,26 @@ export function signed(value: number, unit: string, language: string): string {
 export function day(iso: string, language: string): string {
   const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
   if (language === 'uz') return `${iso.slice(0, 4)}-yil ${Number(iso.slice(8, 10))}-${monthName(date, language, 'long')}`
-  return new Intl.DateTimeFormat(localeOf(language), { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' }).format(date).replace(/ г\.$/, '')
+  return dateFormat(language, { day: 'numeric', month: 'long', year: 'numeric' }).format(date).replace(/ г\.$/, '')
 }
 
 function monthName(date: Date, language: string, length: 'long' | 'short'): string {
   if (language === 'uz') return length === 'long' ? uzMonths[date.getUTCMonth()]! : uzMonths[date.getUTCMonth()]!.slice(0, 3)
-  return new Intl.DateTimeFormat(localeOf(language), { month: length, timeZone: 'UTC' }).format(date)
+  return dateFormat(language, { month: length }).format(date)
 }
 
 // shortDay is a day where room is scarce: "31 Dec 2024".
 export function shortDay(iso: string, language: string): string {
   const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
   if (language === 'uz') return `${Number(iso.slice(8, 10))}-${monthName(date, language, 'short')} ${iso.slice(0, 4)}`
-  return new Intl.DateTimeFormat(localeOf(language), { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' }).format(date).replace(/ г\.$/, '')
+  return dateFormat(language, { day: 'numeric', month: 'short', year: 'numeric' }).format(date).replace(/ г\.$/, '')
 }
 
 // dayOfMoment is the civil day of an instant in the pack's zone.
 export const dayOfMoment = (iso: string, zone: string, language: string) => day(isoDayOfMoment(iso, zone), language)
 
 export function isoDayOfMoment(iso: string, zone: string): string {
-  return new Intl.DateTimeFormat('en-CA', { timeZone: zone }).format(new Date(iso))
+  return kept(dateFormats, 'day ' + zone, () => new Intl.DateTimeFormat('en-CA', { timeZone: zone })).format(new Date(iso))
 }
 
 function monthText(iso: string, language: string, length: 'long' | 'short', withYear = true): string {
@@ -121,7 +126,7 @@ function monthText(iso: string, language: string, length: 'long' | 'short', with
     const name = monthName(new Date(iso + '-01T00:00:00Z'), language, length)
     return withYear ? `${iso.slice(0, 4)}-yil ${name}` : name
   }
-  return new Intl.DateTimeFormat(localeOf(language), { month: length, ...(withYear ? { year: 'numeric' } : {}), timeZone: 'UTC' })
+  return dateFormat(language, { month: length, ...(withYear ? { year: 'numeric' } : {}) })
     .format(new Date(iso + '-01T00:00:00Z'))
     .replace(/ г\.$/, '')
 }

@@ -1,6 +1,6 @@
 import { LineChart, ScatterChart } from 'echarts/charts'
 import { GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from 'echarts/components'
-import { type EChartsCoreOption, init, use } from 'echarts/core'
+import { type ECharts, type EChartsCoreOption, init, use } from 'echarts/core'
 import { SVGRenderer } from 'echarts/renderers'
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
 import type { Cell, Target, Values, Version } from '../api/client'
@@ -25,6 +25,13 @@ export interface Shown {
   versions: Version[]
 }
 
+// Room is what a line has to stand in: whether it is as narrow as on a phone, and the size of
+// small text in pixels.
+interface Room {
+  narrow: boolean
+  size: number
+}
+
 // Line draws a figure over time: closed periods solid, periods still arriving lighter and
 // dotted, the comparison dashed, the target as a step from the day of its act, a hatched gap
 // where nothing was reported, a ring where a published figure was corrected, and flags for
@@ -34,38 +41,52 @@ export default function Line({ shown, label }: { shown: Shown; label: string }) 
   const voice = useVoice()
   const said = useWordsOf(allWords)
   const colours = usePalette()
-  const [narrow, setNarrow] = useState(false)
+  const [room, setRoom] = useState<Room>()
+  const [chart, setChart] = useState<ECharts>()
   const [at, go] = useState(-1)
-  const chart = useRef<ReturnType<typeof init>>(undefined)
+  const known = room !== undefined
   useEffect(() => {
     const element = box.current!
-    const made = init(element, null, { renderer: 'svg' })
-    chart.current = made
     const watch = new ResizeObserver(() => {
       if (element.clientWidth === 0) return // hidden: it keeps what it has
-      made.resize()
-      setNarrow(element.clientWidth < 560)
+      const now = { narrow: element.clientWidth < 560, size: 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize) }
+      setRoom((old) => (old?.narrow === now.narrow && old.size === now.size ? old : now))
+    })
+    watch.observe(element)
+    return () => watch.disconnect()
+  }, [])
+  // The library takes its time: it begins in a task of its own, once it is known how much room
+  // there is, and so draws once.
+  useEffect(() => {
+    if (!known) return
+    const element = box.current!
+    let made: ECharts | undefined
+    const begin = setTimeout(() => setChart((made = init(element, null, { renderer: 'svg' }))))
+    const watch = new ResizeObserver(() => {
+      if (made && element.clientWidth > 0 && (made.getWidth() !== element.clientWidth || made.getHeight() !== element.clientHeight)) made.resize()
     })
     watch.observe(element)
     return () => {
+      clearTimeout(begin)
       watch.disconnect()
-      made.dispose()
+      made?.dispose()
     }
-  }, [])
-  const size = 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize)
-  const option = useMemo(() => optionOf(shown, voice, said, colours, narrow, size), [shown, voice, said, colours, narrow, size])
-  useEffect(() => chart.current?.setOption(option, { notMerge: true }), [option])
+  }, [known])
+  const option = useMemo(() => room && optionOf(shown, voice, said, colours, room), [shown, voice, said, colours, room])
+  useEffect(() => {
+    if (option && chart && !chart.isDisposed()) chart.setOption(option, { notMerge: true, lazyUpdate: true })
+  }, [chart, option])
   const cells = shown.values.cells
   const onKey = (event: KeyboardEvent) => {
     const to = { ArrowRight: Math.min(at + 1, cells.length - 1), ArrowLeft: Math.max(at < 0 ? cells.length - 1 : at - 1, 0), Home: 0, End: cells.length - 1 }[event.key]
     if (to === undefined) return
     event.preventDefault()
     go(to)
-    chart.current?.dispatchAction({ type: 'showTip', seriesIndex: 0, dataIndex: to })
+    chart?.dispatchAction({ type: 'showTip', seriesIndex: 0, dataIndex: to })
   }
   const leave = () => {
     go(-1)
-    chart.current?.dispatchAction({ type: 'hideTip' })
+    chart?.dispatchAction({ type: 'hideTip' })
   }
   const here = cells[at]
   return (
@@ -80,13 +101,13 @@ export default function Line({ shown, label }: { shown: Shown; label: string }) 
 export function drawLine(shown: Shown, voice: Voice, colours: Palette): Drawn {
   const height = 520
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: width - 2 * margin, height })
-  chart.setOption(optionOf(shown, voice, chartWords(voice.language), colours, false, 16))
+  chart.setOption(optionOf(shown, voice, chartWords(voice.language), colours, { narrow: false, size: 16 }))
   const svg = chart.renderToSVGString()
   chart.dispose()
   return { svg: `<g transform="translate(${margin} 0)">${svg}</g>`, height }
 }
 
-function optionOf({ values, targets, versions }: Shown, voice: Voice, said: ChartWords, c: Palette, narrow: boolean, size: number): EChartsCoreOption {
+function optionOf({ values, targets, versions }: Shown, voice: Voice, said: ChartWords, c: Palette, { narrow, size }: Room): EChartsCoreOption {
   const words = wordsOf(voice.language)
   const cells = values.cells
   const variant = values.variant ?? ''
@@ -111,12 +132,13 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   const valueLabel = { show: true, position: place, align: lastAt > 0 ? 'right' : 'center', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: family, fontSize: size + 1, fontWeight: 650 }
   const point = (value: number | null, i: number) => (i === lastAt ? { value, label: valueLabel } : value)
   const flagList = flags(cells, targets, versions, variant)
+  const silent = gaps(cells)
   const series: object[] = [
     {
       type: 'line', data: settled.map(point), connectNulls: false, showSymbol: true, symbol: 'circle', symbolSize: many ? 0.1 : 5, z: 4,
       lineStyle: { color: c.accent, width: 2 }, itemStyle: { color: c.accent },
-      markArea: { silent: true, itemStyle: { color: hatch(c.muted) }, data: gaps(cells).map(([first, last]) => [{ xAxis: Math.max(first - 1, 0) }, { xAxis: Math.min(last + 1, cells.length - 1) }]) },
-      markLine: flagMarks(flagList, cells.length, said, c, voice.language, narrow, size),
+      ...(silent.length && { markArea: { silent: true, itemStyle: { color: hatch(c.muted) }, data: silent.map(([first, last]) => [{ xAxis: Math.max(first - 1, 0) }, { xAxis: Math.min(last + 1, cells.length - 1) }]) } }),
+      ...(flagList.length && { markLine: flagMarks(flagList, cells.length, said, c, voice.language, narrow, size) }),
     },
     {
       type: 'line', connectNulls: false, showSymbol: true, symbol: 'emptyCircle', symbolSize: many ? 0.1 : 6, z: 3,
@@ -151,9 +173,11 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
     },
   })
   const room = flagList.length ? Math.min(new Set(flagList.map((f) => f.at)).size, 3) : 0
+  const ticks = Array.from({ length: Math.round((scale.high - scale.low) / scale.step) + 1 }, (_, i) => axisText(scale.low + i * scale.step, scale.step, values.unit, voice))
   return {
     animation: false,
-    grid: { left: 4, right: narrow ? 16 : 2 * size, top: (1.8 + 1.5 * room) * size, bottom: 4, containLabel: true },
+    // The room of the axes' words is reckoned from their letters: the library would draw the axes twice to find it.
+    grid: { left: (0.66 * Math.max(...ticks.map((t) => t.length)) + 0.9) * size, right: narrow ? 16 : 2 * size, top: (1.8 + 1.5 * room) * size, bottom: 2.4 * size, outerBoundsMode: 'none' },
     textStyle: { fontFamily: family },
     xAxis: {
       type: 'category', data: cells.map((cell) => cell.period), boundaryGap: cells.length < 2, axisTick: { show: false },

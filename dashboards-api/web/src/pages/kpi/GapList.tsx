@@ -1,3 +1,4 @@
+import { memo } from 'react'
 import type { Kpi } from '../../api/client'
 import { number } from '../../format'
 import { DataTable } from '../../parts/DataTable'
@@ -11,7 +12,7 @@ import { words as allWords } from './words'
 const shownAtFirst = 10
 
 // GapList is what keeps the figure from its target, one by one, with who answers for each.
-export function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap }) {
+export const GapList = memo(function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -43,4 +44,4 @@ export function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap }) {
         ]} />
     </section>
   )
-}
+})

@@ -1,5 +1,5 @@
 import { useSearch } from '@tanstack/react-router'
-import { lazy, Suspense } from 'react'
+import { lazy, memo, Suspense, useMemo } from 'react'
 import { type Kpi, valuesPath, type Values } from '../../api/client'
 import { palette } from '../../charts/palette'
 import { measured } from '../../charts/states'
@@ -12,39 +12,42 @@ import { Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, useWords, useWordsOf } from '../../words'
 import { Caption, sourceOf } from './Caption'
-import { type Asked, ownTargets, type useValues } from './question'
+import { type Asked, ownTargets, useSeries } from './question'
 import { lineSays } from './says'
 import { Take, type Taking } from './Take'
 import { words as allWords } from './words'
 
-// The chart's library is large and comes when a chart is shown.
-const Line = lazy(() => import('../../charts/Line'))
+// The chart's library is large: it is asked for as soon as the page is, and comes while the
+// figures do.
+const library = import('../../charts/Line')
+const Line = lazy(() => library)
 
 // useLine is the line as files: it stands also in the head of the page.
 export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Values | undefined): Taking | undefined {
   const voice = useVoice()
   const search = useSearch({ from: '__root__' })
-  if (!values) return undefined
-  return {
+  return useMemo(() => values && {
     name: kpi.id,
     around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(values, voice) },
     draw: async () => {
-      const { drawLine } = await import('../../charts/Line')
+      const { drawLine } = await library
       return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
     },
     data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.beside } },
-  }
+  }, [kpi, asked, title, values, voice, search])
 }
 
 // OverTime is the line, or its table.
-export function OverTime({ kpi, asked, series, taking }: { kpi: Kpi; asked: Asked; series: ReturnType<typeof useValues>; taking: Taking | undefined }) {
+export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kpi; asked: Asked; taking: Taking | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
   const search = useSearch({ from: '__root__' })
   const change = useChange()
+  const series = useSeries(kpi.id, asked)
   const values = series.data
   const table = search.show === 'table'
+  const shown = useMemo(() => values && { values, targets: ownTargets(kpi, search), versions: kpi.versions }, [kpi, search, values])
   return (
     <section aria-labelledby="over-time" className="card">
       <div className="section-head">
@@ -53,12 +56,12 @@ export function OverTime({ kpi, asked, series, taking }: { kpi: Kpi; asked: Aske
         <button type="button" aria-pressed={table} onClick={() => change({ show: table ? undefined : 'table' })}>{words.table}</button>
         {taking && <Take {...taking} />}
       </div>
-      {series.isError ? <Failure error={series.error} again={() => void series.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
+      {series.isError ? <Failure error={series.error} again={() => void series.refetch()} /> : !values || !shown ? <Skeleton rows={1} kind="chart" /> : (
         <>
           <p className="says">{lineSays(values, voice)}</p>
           {table ? <SeriesTable values={values} /> : values.cells.some(measured) ? (
             <Suspense fallback={<Skeleton rows={1} kind="chart" />}>
-              <Line shown={{ values, targets: ownTargets(kpi, search), versions: kpi.versions }} label={`${scopedTitle(values, voice)}. ${lineSays(values, voice)}`} />
+              <Line shown={shown} label={`${scopedTitle(values, voice)}. ${lineSays(values, voice)}`} />
             </Suspense>
           ) : <p className="empty">{words.emptyTitle}</p>}
           <Caption values={values} />
@@ -66,7 +69,7 @@ export function OverTime({ kpi, asked, series, taking }: { kpi: Kpi; asked: Aske
       )}
     </section>
   )
-}
+})
 
 // SeriesTable has a row for each period with its state: still arriving, closed, corrected.
 function SeriesTable({ values }: { values: Values }) {

@@ -1,6 +1,6 @@
 import { useQueries, useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
-import { useState } from 'react'
+import { memo, useState } from 'react'
 import { address, get, type Kpi, valuesPath, type Values, type Version } from '../../api/client'
 import { useMay } from '../../api/me'
 import type { components } from '../../api/schema'
@@ -22,7 +22,7 @@ type Answers = components['schemas']['Replies']
 
 // Trust is what a reader needs to believe the figure or to doubt it: what it means, by whom,
 // who reported, what is wrong with the data, the rows, what was said in public.
-export function Trust({ kpi, asked, whole, replies }: { kpi: Kpi; asked: Asked; whole: Values | undefined; replies: Answers | undefined }) {
+export const Trust = memo(function Trust({ kpi, asked, whole, replies }: { kpi: Kpi; asked: Asked; whole: Values | undefined; replies: Answers | undefined }) {
   const said = useWordsOf(allWords)
   const may = useMay()
   return (
@@ -41,7 +41,7 @@ export function Trust({ kpi, asked, whole, replies }: { kpi: Kpi; asked: Asked; 
       {may('GET /v1/kpis/{id}/sql') && <Query kpi={kpi} asked={asked} />}
     </section>
   )
-}
+})
 
 const formulaOf = (v: Version) => (v.numerator ? (v.denominator ? `${v.numerator}  ÷  ${v.denominator}` : v.numerator) : v.of)
 

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { useMemo, useState } from 'react'
+import { memo, useMemo, useState } from 'react'
 import { get, type Kpi, type Table, valuesPath, type Values } from '../../api/client'
 import { Bars, drawBars, most, type Part } from '../../charts/Bars'
 import { fetchDrawing, mapOf } from '../../charts/drawing'
@@ -18,7 +18,7 @@ import { type Search, withFilter } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { Caption, sourceOf } from './Caption'
-import { type Asked, coarse, next, useValues } from './question'
+import { type Asked, coarse, next, useParts, useValues } from './question'
 import { partsSay } from './says'
 import style from './style.module.css'
 import { Take } from './Take'
@@ -46,7 +46,7 @@ function useDrawing(table: string, language: string) {
 
 // Where breaks the figure down by a dimension: as map beside bars, as bars, as a heat map of
 // periods, as a table.
-export function Where({ kpi, asked, whole, parts }: { kpi: Kpi; asked: Asked; whole: Values | undefined; parts: ReturnType<typeof useValues> }) {
+export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -54,6 +54,7 @@ export function Where({ kpi, asked, whole, parts }: { kpi: Kpi; asked: Asked; wh
   const change = useChange()
   const [hot, onHot] = useState<string>()
   const { by } = asked
+  const parts = useParts(kpi.id, asked)
   const values = parts.data && parts.data.by[0] === by ? parts.data : undefined
   const dimension = kpi.dimensions.find((d) => d.name === by)
   const { names, places, drawing, waiting } = useDrawing(dimension?.to ?? '', voice.language)
@@ -111,7 +112,7 @@ export function Where({ kpi, asked, whole, parts }: { kpi: Kpi; asked: Asked; wh
       )}
     </section>
   )
-}
+})
 
 function heatRows(values: Values, by: string, list: Part[]): { rows: HeatRow[]; periods: string[] } {
   const periods = [...new Set(values.cells.map((c) => c.period))].sort()

@@ -1,4 +1,5 @@
 import { useSearch } from '@tanstack/react-router'
+import { memo } from 'react'
 import { ApiError, type Kpi, type Question, type Values } from '../../api/client'
 import { palette } from '../../charts/palette'
 import { drawWaterfall, type Step, Waterfall } from '../../charts/Waterfall'
@@ -30,7 +31,7 @@ function questionOf(way: Way, asked: Asked, through: string): Question {
 // Why takes the change apart: three exact parts, the change like for like, and who moved it
 // most. What is held against what is the reader's choice; at first the period shown and the
 // one before, and its last quarter where nothing is known of the period before.
-export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
+export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -88,7 +89,7 @@ export function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
           )}
     </section>
   )
-}
+})
 
 function MoversTable({ movers }: { movers: Movers }) {
   const words = useWords()

@@ -1,10 +1,12 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
+import { useMemo } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
 import { useMay } from '../../api/me'
 import { NotFound } from '../../frame'
 import { dimensionName, partName } from '../../finding'
 import { day, isoDayOfMoment, period } from '../../format'
 import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
+import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Failure, Skeleton } from '../../parts/States'
 import { filters, type Search, withoutFilter } from '../../search'
@@ -14,7 +16,7 @@ import type { Values } from '../../api/client'
 import { GapList } from './GapList'
 import { Head } from './Head'
 import { OverTime, useLineFiles } from './OverTime'
-import { additive, askedOf, counted, type Gap, useAbout, useKpi, useValues } from './question'
+import { additive, askedOf, counted, type Gap, useAbout, useKpi, useParts, useSeries, useValues } from './question'
 import { headline } from './says'
 import { Disputed, useReplies } from './Replies'
 import style from './style.module.css'
@@ -39,11 +41,11 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
   const search = useSearch({ from: '__root__' })
   const change = useChange()
   const may = useMay()
-  const asked = askedOf(kpi, search)
+  const asked = useMemo(() => askedOf(kpi, search), [kpi, search])
   const { scope, by, compare } = asked
   const whole = useValues(kpi.id, { ...scope, compare, lang: voice.language })
-  const series = useValues(kpi.id, { ...scope, grain: asked.grain, compare: asked.beside })
-  const parts = useValues(kpi.id, { ...scope, by, compare }, by !== '')
+  const series = useSeries(kpi.id, asked)
+  const parts = useParts(kpi.id, asked)
   const data = whole.data
   const told = data !== undefined && data.audience === 'inside' // of what is told by published tables alone there are no rows
   const reported = asked.version.basis === 'reported'
@@ -69,11 +71,11 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
       )}
       <Path kpi={kpi} values={parts.data ?? data} />
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
-      <OverTime kpi={kpi} asked={asked} series={series} taking={files} />
-      <Where kpi={kpi} asked={asked} whole={data} parts={parts} />
-      {told && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Why kpi={kpi} asked={asked} whole={data} />}
+      <OverTime kpi={kpi} asked={asked} taking={files} />
+      <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>
+      {told && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
-      <Trust kpi={kpi} asked={asked} whole={data} replies={replies} />
+      <Later place={<Skeleton rows={8} kind="row" />}><Trust kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>
     </Page>
   )
 }

@@ -94,6 +94,11 @@ export function useValues(id: string, question: Question, enabled = true) {
   })
 }
 
+// useSeries and useParts are the two questions by which the figure is drawn: over time, and
+// broken down.
+export const useSeries = (id: string, asked: Asked) => useValues(id, { ...asked.scope, grain: asked.grain, compare: asked.beside })
+export const useParts = (id: string, asked: Asked) => useValues(id, { ...asked.scope, by: asked.by, compare: asked.compare }, asked.by !== '')
+
 // useAbout asks a further question of a KPI: why, movers, gap, sql.
 export function useAbout<T>(id: string, what: 'why' | 'movers' | 'gap' | 'sql', question: Question, enabled: boolean) {
   return useQuery({
