@@ -23,6 +23,7 @@ type statement struct {
 	settled bool                   // persons are in it, and exact
 	facts   bool                   // it reads facts, which may not be kept any longer
 	ready   map[reference.Day]bool // but not for the periods that begin on these days
+	lacks   []warehouse.Gone       // days of which a rollup that it reads does not hold everything
 
 	parts []part // and from: what joint needs; none when it reads several tables
 	from  string
@@ -192,10 +193,11 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 	var parts []part
 	var selects []string
 	for i, side := range qn.sides {
-		r, rows, err := q.fitting(ctx, qn, side)
+		r, rows, lacks, err := q.fitting(ctx, qn, side)
 		if err != nil {
 			return nil, err
 		}
+		s.lacks = append(s.lacks, lacks...)
 		var from string
 		if r != nil {
 			parts, from = q.overRollup(qn, i, r, s.params)
@@ -293,57 +295,64 @@ func (qn *question) needed() []string {
 }
 
 // fitting is the smallest rollup of a side that has the dimensions, the grain and
-// every measure, with its number of rows; nil when there is none.
-func (q *Queries) fitting(ctx context.Context, qn *question, side side) (*warehouse.Rollup, uint64, error) {
+// every measure, with its number of rows; nil when there is none. It is one that holds all days
+// of the question, if one does; lacks are those that it does not.
+func (q *Queries) fitting(ctx context.Context, qn *question, side side) (best *warehouse.Rollup, least uint64, lacks []warehouse.Gone, err error) {
 	v := qn.version
 	if v.Distinct != nil || v.Match != nil {
-		return nil, 0, nil
+		return nil, 0, nil, nil
 	}
-	var best *warehouse.Rollup
-	var least uint64
 	for _, r := range q.warehouse.Rollups(side.contract) {
-		if r.At != side.At || qn.grain == Hour && !r.Hourly || !q.holds(r, qn, side) {
+		columns, ok := q.holds(r, qn, side)
+		if r.At != side.At || qn.grain == Hour && !r.Hourly || !ok {
 			continue
 		}
 		rows, err := q.warehouse.Rows(ctx, q.warehouse.Table(r))
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
-		if best == nil || rows < least || rows == least && len(r.Dims) < len(best.Dims) {
-			best, least = r, rows
+		gone, err := q.warehouse.Lacks(ctx, r, columns)
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		gone = slices.DeleteFunc(gone, func(g warehouse.Gone) bool {
+			return qn.from != reference.NoDay && g.Last < qn.from || qn.to != reference.NoDay && g.First > qn.to
+		})
+		whole, before := len(gone) == 0, len(lacks) == 0
+		if best == nil || whole && !before || whole == before && (rows < least || rows == least && len(r.Dims) < len(best.Dims)) {
+			best, least, lacks = r, rows, gone
 		}
 	}
-	return best, least, nil
+	return best, least, lacks, nil
 }
 
-func (q *Queries) holds(r *warehouse.Rollup, qn *question, side side) bool {
+// holds lists the columns of a rollup that answer a side of the question; false when it lacks one.
+func (q *Queries) holds(r *warehouse.Rollup, qn *question, side side) (columns []string, ok bool) {
 	v := qn.version
 	for _, d := range qn.needed() {
 		if !slices.Contains(r.Dims, d) {
-			return false
+			return nil, false
 		}
+	}
+	columns, ok = append(slices.Clone(qn.needed()), "_n"), true
+	needs := func(column string, has bool) {
+		columns, ok = append(columns, column), ok && has
 	}
 	for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
 		if f == nil {
 			continue
 		}
 		for _, t := range side.of(f).Terms {
-			if _, ok := r.Column(t); !ok {
-				return false
-			}
+			needs(r.Column(t))
 		}
 	}
 	if v.Distribution != nil {
-		if _, ok := r.BucketsColumn(v.Distribution); !ok {
-			return false
-		}
+		needs(r.BucketsColumn(v.Distribution))
 	}
 	if v.Persons != "" {
-		if _, ok := q.warehouse.PersonsColumn(r, v, side.Side); !ok {
-			return false
-		}
+		needs(q.warehouse.PersonsColumn(r, v, side.Side))
 	}
-	return true
+	return columns, ok
 }
 
 // grouping are the columns that an answer is grouped by.

@@ -10,17 +10,19 @@ import (
 )
 
 // NotKept is the reason of a cell that is not provided because it could only be told by facts that
-// are not kept any longer (the retention of their contract). What rollups tell stays.
+// are not kept any longer (the retention of their contract). What rollups tell stays; one that was
+// declared after the lake's rows went, too, tells nothing of their days.
 const NotKept = "not_kept"
 
 // withhold takes the figures out of the cells that were computed from facts some of which are
-// not kept any longer: they would be told too small. A stock needs all facts up to its day.
+// not kept any longer, or from rollups that lack them: they would be told too small. A stock needs
+// all facts up to its day.
 func (q *Queries) withhold(ctx context.Context, qn *question, s *statement, a *answer) error {
-	if !s.facts {
-		return nil
-	}
-	var gone []warehouse.Gone
+	gone := slices.Clone(s.lacks)
 	for _, side := range qn.sides {
+		if !s.facts {
+			break
+		}
 		days, err := q.warehouse.NotKept(ctx, side.contract, side.At)
 		if err != nil {
 			return err

@@ -630,7 +630,7 @@ func (q *Queries) untouched(ctx context.Context, qn *question) (map[key]*sums, e
 	var parts []part
 	k := q.warehouse.PersonsLimit()
 	for _, side := range qn.sides {
-		r, _, err := q.fitting(ctx, qn, side)
+		r, _, _, err := q.fitting(ctx, qn, side)
 		if err != nil {
 			return nil, err
 		}

@@ -86,17 +86,26 @@ func (w *Warehouse) DistinctTable(d *Distinct) string {
 	return name(w.databases.rollups) + "." + name(d.table)
 }
 
+// distinctColumns are those of a table of distinct counts.
+var distinctColumns = []column{
+	{name: "grain", kind: "LowCardinality(String)"}, {name: "period", kind: "Date"}, {name: "dimension", kind: "LowCardinality(String)"}, {name: "value", kind: "LowCardinality(String)"},
+	{name: "n", kind: "UInt64"}, {name: "cases", kind: "Int64"}, {name: "retracted", kind: "Int64"}, {name: "simulated", kind: "Int64"}, {name: "through", kind: "UInt64"}, {name: "rows", kind: "Int64"},
+}
+
 func (w *Warehouse) createDistinct(d *Distinct) string {
+	var columns []string
+	for _, c := range distinctColumns {
+		columns = append(columns, c.definition())
+	}
 	// A newer count of the same cell takes the place of an older one when parts are merged.
 	return fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s
 (
-    grain LowCardinality(String), period Date, dimension LowCardinality(String), value LowCardinality(String),
-    n UInt64, cases Int64, retracted Int64, simulated Int64, through UInt64, rows Int64
+    %s
 )
 ENGINE = ReplacingMergeTree(through)
 ORDER BY (grain, period, dimension, value)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT %s`, w.DistinctTable(d), literal("exact distinct counts of "+d.Of+" in "+d.Contract.Type))
+COMMENT %s`, w.DistinctTable(d), strings.Join(columns, ", "), literal("exact distinct counts of "+d.Of+" in "+d.Contract.Type))
 }
 
 // count computes a period's counts by a dimension, or as a whole, from facts.
@@ -182,6 +191,11 @@ var (
 	startFunction = map[string]string{"month": "toStartOfMonth", "quarter": "toStartOfQuarter", "year": "toStartOfYear"}
 	monthsOf      = map[string]int{"month": 1, "quarter": 3, "year": 12}
 )
+
+// monthsOfGrain is how many months the period of a row of counts has, as an expression.
+func monthsOfGrain() string {
+	return fmt.Sprintf("transform(grain, ['month', 'quarter', 'year'], [%d, %d, %d], 0)", monthsOf["month"], monthsOf["quarter"], monthsOf["year"])
+}
 
 func startOf(grain string, d reference.Day) reference.Day {
 	t := d.Time()

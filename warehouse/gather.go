@@ -108,19 +108,22 @@ func (w *Warehouse) applyFamily(ctx context.Context, family []*Rollup, where str
 func (w *Warehouse) sum(r *Rollup, table, where string) string {
 	var columns, expressions []string
 	for _, c := range r.columns() {
-		expr := name(c.name)
-		switch aggregate := strings.HasPrefix(c.kind, "AggregateFunction("); {
-		case slices.Contains(r.key(), c.name):
-		case aggregate:
-			expr = fmt.Sprintf("uniqUpToMergeState(%d)(%s)", w.persons, expr)
-		case strings.HasPrefix(c.kind, "SimpleAggregateFunction(sumMap,"):
-			expr = "sumMap(" + expr + ")"
-		case strings.HasPrefix(c.kind, "SimpleAggregateFunction(max,"):
-			expr = "max(" + expr + ")"
-		default:
-			expr = "sum(" + expr + ")"
-		}
-		columns, expressions = append(columns, c.name), append(expressions, expr)
+		columns, expressions = append(columns, c.name), append(expressions, w.summed(r, c))
 	}
 	return fmt.Sprintf("(%s)\nSELECT %s\nFROM %s\nWHERE %s\nGROUP BY %s", names(columns), strings.Join(expressions, ", "), table, where, names(r.key()))
+}
+
+// summed is a column of the rollup, added up by its key.
+func (w *Warehouse) summed(r *Rollup, c column) string {
+	switch {
+	case slices.Contains(r.key(), c.name):
+		return name(c.name)
+	case strings.HasPrefix(c.kind, "AggregateFunction("):
+		return fmt.Sprintf("uniqUpToMergeState(%d)(%s)", w.persons, name(c.name))
+	case strings.HasPrefix(c.kind, "SimpleAggregateFunction(sumMap,"):
+		return "sumMap(" + name(c.name) + ")"
+	case strings.HasPrefix(c.kind, "SimpleAggregateFunction(max,"):
+		return "max(" + name(c.name) + ")"
+	}
+	return "sum(" + name(c.name) + ")"
 }

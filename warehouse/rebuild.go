@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"ombor/internal/contract"
 	"ombor/internal/problem"
@@ -34,8 +35,9 @@ func (w *Warehouse) DeleteBatches(ctx context.Context, c *contract.Contract, fir
 
 // BeginRebuild drops every fact and rollup. From then on, until [Warehouse.EndRebuild],
 // [Warehouse.Rebuilding] says so, also to another process. The fact tables are there
-// afterwards, and empty.
-func (w *Warehouse) BeginRebuild(ctx context.Context) error {
+// afterwards, and empty. The months of which the lake keeps figures, and not the rows, are
+// retired afterwards, and no others.
+func (w *Warehouse) BeginRebuild(ctx context.Context, months []Retired) error {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
 	if err := w.migrateFixed(ctx); err != nil {
@@ -44,9 +46,30 @@ func (w *Warehouse) BeginRebuild(ctx context.Context) error {
 	if err := w.note(ctx, "dropping"); err != nil {
 		return err
 	}
-	// The lake has what was retired here: it is there again until it is retired again.
-	if err := w.exec(ctx, "warehouse: rebuild", nil, "TRUNCATE TABLE "+name(w.databases.meta)+".retired"); err != nil {
-		return err
+	// Of other months the lake has what was retired here: it is there again until it is retired again.
+	var retired, kept []string
+	for _, r := range months {
+		c, month, err := w.find(r)
+		if err != nil {
+			return err
+		}
+		for _, d := range r.Days {
+			retired = append(retired, fmt.Sprintf("(%s, %d, %s, %s, %s, %d, %d)", literal(c.Table()), month, literal(d.By), literal(d.First.String()), literal(d.Last.String()), r.Through, r.Rows))
+		}
+		kept = append(kept, keptRow(c, month, "toUUID('"+uuid([16]byte{})+"')", nil, "system.one"))
+	}
+	for _, table := range []string{".retired", ".kept"} {
+		if err := w.exec(ctx, "warehouse: rebuild", nil, "TRUNCATE TABLE "+name(w.databases.meta)+table); err != nil {
+			return err
+		}
+	}
+	if len(months) > 0 {
+		if err := w.exec(ctx, "warehouse: rebuild", settings{"async_insert": 0}, "INSERT INTO "+name(w.databases.meta)+".retired (table, month, dated, first, last, through, rows) VALUES "+strings.Join(retired, ", ")); err != nil {
+			return err
+		}
+		if err := w.insertKept(ctx, kept); err != nil {
+			return err
+		}
 	}
 	w.forgetRetired()
 	for _, database := range []string{w.databases.rollups, w.databases.facts} {
@@ -77,8 +100,9 @@ func (w *Warehouse) Rebuilding(ctx context.Context) (begun, dropped bool, err er
 	return begun, dropped, err
 }
 
-// EndRebuild computes every rollup anew from the facts and ends the rebuild.
-func (w *Warehouse) EndRebuild(ctx context.Context) error {
+// EndRebuild computes every rollup anew from the facts, has put in what facts do not tell any
+// more ([Warehouse.PutFigures]) and ends the rebuild.
+func (w *Warehouse) EndRebuild(ctx context.Context, put func(context.Context) error) error {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
 	if begun, dropped, err := w.Rebuilding(ctx); err != nil || !begun || !dropped {
@@ -91,6 +115,9 @@ func (w *Warehouse) EndRebuild(ctx context.Context) error {
 		return err
 	}
 	if err := w.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := put(ctx); err != nil {
 		return err
 	}
 	return w.exec(ctx, "warehouse: rebuild", nil, "DROP TABLE IF EXISTS "+name(w.databases.meta)+".rebuild SYNC")

@@ -18,17 +18,35 @@ import (
 //
 // Facts are kept for as long as their contract says, counted from the day of receipt, and go by
 // whole months of receipt, a partition each. Rollups stay, so that figures stay. What only
-// facts could tell of such a month is told as not kept any longer: [Warehouse.NotKept].
+// facts could tell of such a month is told as not kept any longer: [Warehouse.NotKept]. While the
+// lake has the rows, they can be made again from there. When it has not (kept.go), rollups hold
+// what was kept of them.
 
 // Retired is a month of receipt whose facts are not kept, or need not be kept, any longer.
 type Retired struct {
-	Contract string `json:"contract"` // CloudEvents type
-	Month    string `json:"month"`    // of receipt, YYYY-MM
-	Rows     uint64 `json:"rows"`     // of facts, corrections included
-	Through  uint64 `json:"-"`        // last message of them
+	Contract string      `json:"contract"` // CloudEvents type
+	Month    string      `json:"month"`    // of receipt, YYYY-MM
+	Rows     uint64      `json:"rows"`     // of facts, corrections included
+	Through  uint64      `json:"-"`        // last message of them
+	Days     []DatedDays `json:"-"`        // that they tell of; none before they are retired
 
 	contract *contract.Contract
 	month    uint32
+}
+
+// DatedDays are the first and the last day that rows tell of, by one of the fields that date them in some KPI.
+type DatedDays struct {
+	By          string // "time" or another field
+	First, Last reference.Day
+}
+
+// days are those by a field; all days when no KPI was dated by it when the facts went.
+func (r *Retired) days(by string) Gone {
+	at := slices.IndexFunc(r.Days, func(d DatedDays) bool { return d.By == by })
+	if at < 0 {
+		return Gone{reference.Day(-1 << 31), reference.Day(1<<31 - 1)}
+	}
+	return Gone{r.Days[at].First, r.Days[at].Last}
 }
 
 // Gone is a span of days, both inclusive, of which facts are not kept.
@@ -40,7 +58,7 @@ type retired struct {
 	sync.Mutex
 	taken  time.Time
 	months []Retired
-	spans  map[string][]Gone // by table and field, joined with a blank
+	kept   kept
 
 	known atomic.Int64 // number of months, without the lock
 }
@@ -57,18 +75,15 @@ func (w *Warehouse) Expired(ctx context.Context, today, newest reference.Day) ([
 		if keep == 0 {
 			continue
 		}
-		t := today.Time()
-		limit := time.Date(t.Year(), t.Month()-time.Month(keep), t.Day(), 0, 0, 0, 0, time.UTC)
 		err := w.each(ctx, "warehouse: retention", "SELECT toYYYYMM(_cut) AS month, count(), max(intDiv(_seq, 1048576)) FROM "+w.Facts(c)+" GROUP BY month ORDER BY month", nil, func(scan Scan) error {
 			r := Retired{Contract: c.Type, contract: c}
 			if err := scan(&r.month, &r.Rows, &r.Through); err != nil {
 				return err
 			}
-			first := dayOfMonth(r.month).Time()
-			if first.AddDate(0, 1, 0).After(limit) || r.month >= monthOf(newest) {
+			if r.month >= monthOf(newest) || !Over(dayOfMonth(r.month), keep, today) {
 				return nil
 			}
-			r.Month = first.Format("2006-01")
+			r.Month = dayOfMonth(r.month).Time().Format("2006-01")
 			list = append(list, r)
 			return nil
 		})
@@ -77,6 +92,12 @@ func (w *Warehouse) Expired(ctx context.Context, today, newest reference.Day) ([
 		}
 	}
 	return list, nil
+}
+
+// Over says whether the last day of the month of a day is further back from today than some months.
+func Over(day reference.Day, months int, today reference.Day) bool {
+	d, t := day.Time(), today.Time()
+	return !time.Date(d.Year(), d.Month()+1, 1, 0, 0, 0, 0, time.UTC).After(time.Date(t.Year(), t.Month()-time.Month(months), t.Day(), 0, 0, 0, 0, time.UTC))
 }
 
 // Retire removes the facts of one of the months that [Warehouse.Expired] lists. Its rollups
@@ -89,7 +110,7 @@ func (w *Warehouse) Retire(ctx context.Context, r Retired) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(known, func(k Retired) bool { return k.contract == r.contract && k.month == r.month }) {
+	if !slices.ContainsFunc(known, r.same) {
 		var parts []string
 		for _, at := range w.dated(r.contract) {
 			where := fmt.Sprintf("toYYYYMM(_cut) = %d", r.month)
@@ -149,20 +170,20 @@ func (w *Warehouse) Retired(ctx context.Context) ([]Retired, error) {
 	return months, err
 }
 
-func (w *Warehouse) retirements(ctx context.Context) ([]Retired, map[string][]Gone, error) {
+func (w *Warehouse) retirements(ctx context.Context) ([]Retired, kept, error) {
 	w.retired.Lock()
 	defer w.retired.Unlock()
 	if w.retired.months != nil && time.Since(w.retired.taken) < retiredLast {
-		return w.retired.months, w.retired.spans, nil
+		return w.retired.months, w.retired.kept, nil
 	}
-	months, spans := []Retired{}, map[string][]Gone{}
-	var there uint64 // the table comes with the migration, which another server's loader may not have run yet
-	err := w.each(ctx, "warehouse: what is retired", "SELECT count() FROM system.tables WHERE database = {meta:String} AND name = 'retired'",
-		map[string]string{"meta": w.databases.meta}, func(scan Scan) error { return scan(&there) })
+	months := []Retired{}
+	var there, figures uint64 // the tables come with the migration, which another server's loader may not have run yet
+	err := w.each(ctx, "warehouse: what is retired", "SELECT countIf(name = 'retired'), countIf(name = 'kept') FROM system.tables WHERE database = {meta:String}",
+		map[string]string{"meta": w.databases.meta}, func(scan Scan) error { return scan(&there, &figures) })
 	if err != nil || there == 0 {
-		return months, spans, err
+		return months, kept{}, err
 	}
-	err = w.each(ctx, "warehouse: what is retired", "SELECT table, month, dated, toInt64(first), toInt64(last), through, rows FROM "+name(w.databases.meta)+".retired", nil, func(scan Scan) error {
+	err = w.each(ctx, "warehouse: what is retired", "SELECT table, month, dated, toInt64(first), toInt64(last), through, rows FROM "+name(w.databases.meta)+".retired ORDER BY table, month, dated", nil, func(scan Scan) error {
 		var r Retired
 		var table, dated string
 		var first, last int64
@@ -175,36 +196,43 @@ func (w *Warehouse) retirements(ctx context.Context) ([]Retired, map[string][]Go
 		}
 		r.contract = w.contracts[at]
 		r.Contract, r.Month = r.contract.Type, dayOfMonth(r.month).Time().Format("2006-01")
-		if dated == "time" {
+		if n := len(months); n == 0 || !months[n-1].same(r) {
 			months = append(months, r)
 		}
-		spans[table+" "+dated] = append(spans[table+" "+dated], Gone{reference.Day(first), reference.Day(last)})
+		m := &months[len(months)-1]
+		m.Days = append(m.Days, DatedDays{dated, reference.Day(first), reference.Day(last)})
 		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, kept{}, err
+	}
+	var kept kept
+	if figures > 0 {
+		if kept, err = w.readKept(ctx); err != nil {
+			return nil, kept, err
+		}
 	}
 	w.retired.known.Store(int64(len(months)))
-	w.retired.taken, w.retired.months, w.retired.spans = time.Now(), months, spans
-	return months, spans, nil
+	w.retired.taken, w.retired.months, w.retired.kept = time.Now(), months, kept
+	return months, kept, nil
+}
+
+func (r *Retired) same(other Retired) bool {
+	return r.contract == other.contract && r.month == other.month
 }
 
 // NotKept lists the days, by the field that dates a row, of which facts of a contract are not kept
 // any longer: not all facts of such a day need be gone. Nothing retired is nil. What rollups
-// tell of those days is whole.
+// tell of those days is whole, but for [Warehouse.Lacks].
 func (w *Warehouse) NotKept(ctx context.Context, c *contract.Contract, at string) ([]Gone, error) {
-	months, spans, err := w.retirements(ctx)
-	if err != nil || len(months) == 0 {
-		return nil, err
+	months, _, err := w.retirements(ctx)
+	var days []Gone
+	for _, m := range months {
+		if m.contract == c {
+			days = append(days, m.days(cmpOr(at, "time")))
+		}
 	}
-	if own, ok := spans[c.Table()+" "+cmpOr(at, "time")]; ok || at == "" || at == "time" {
-		return own, nil
-	}
-	// No KPI was dated by this field when the facts went.
-	if len(spans[c.Table()+" time"]) > 0 {
-		return []Gone{{reference.Day(-1 << 31), reference.Day(1<<31 - 1)}}, nil
-	}
-	return nil, nil
+	return days, err
 }
 
 // isRetired says whether the facts of a month of receipt are gone.
@@ -218,11 +246,12 @@ func (w *Warehouse) RetiredIn(ctx context.Context, c *contract.Contract, cut ref
 	return w.isRetired(ctx, c, monthOf(cut))
 }
 
-// keepFigures is asked before a rollup is made anew: where facts are gone, only the lake can
-// make it, so the warehouse is to be rebuilt from there ([Warehouse.Rebuilding]).
+// keepFigures is asked before a rollup of a contract is made anew. Where facts are gone and the
+// lake has the rows, the warehouse is to be rebuilt from there ([Warehouse.Rebuilding]). Where the
+// lake has only figures, they are put in later ([Warehouse.PutFigures]).
 func (w *Warehouse) keepFigures(ctx context.Context, c *contract.Contract) error {
-	gone, err := w.isRetired(ctx, c, 0)
-	if err != nil || !gone {
+	months, kept, err := w.retirements(ctx)
+	if err != nil || !slices.ContainsFunc(months, func(r Retired) bool { return r.contract == c && !kept.has(r) }) {
 		return err
 	}
 	if begun, _, err := w.Rebuilding(ctx); err != nil || begun {

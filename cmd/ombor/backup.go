@@ -89,6 +89,7 @@ func (p *program) backup(ctx context.Context, decode func(any) error, report rep
 	// the journal has is at least that, so it can be read later.
 	var files []lake.File
 	var manifests []string
+	var figures []lake.Figures
 	err = p.loader.Quiet(ctx, func() error {
 		out.Through = p.loader.Status().Loaded
 		var err error
@@ -96,6 +97,9 @@ func (p *program) backup(ctx context.Context, decode func(any) error, report rep
 			return err
 		}
 		if manifests, err = p.lake.Manifests(ctx); err != nil {
+			return err
+		}
+		if figures, err = p.lake.Figures(ctx); err != nil {
 			return err
 		}
 		return p.backUpStreams(ctx, w, report, &out, func(name string) bool { return name != p.journal.Name() })
@@ -126,6 +130,16 @@ func (p *program) backup(ctx context.Context, decode func(any) error, report rep
 			continue
 		}
 		if err := w.Copy(ctx, name, -1, func(ctx context.Context) ([]byte, error) { return p.lake.ManifestObject(ctx, name) }); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range figures { // of months without rows: the documents last, which make them what a rebuild takes
+		for _, file := range f.Files {
+			if err := w.Copy(ctx, file.Name, file.Bytes, func(ctx context.Context) ([]byte, error) { return p.lake.FigureObject(ctx, file) }); err != nil {
+				return nil, err
+			}
+		}
+		if err := w.Copy(ctx, f.Object(), -1, func(ctx context.Context) ([]byte, error) { return p.lake.FigureDocument(ctx, f) }); err != nil {
 			return nil, err
 		}
 	}

@@ -25,7 +25,8 @@ type Rebuilt struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Rebuild makes the warehouse from the lake: facts, then rollups. Every file is read and held
+// Rebuild makes the warehouse from the lake: facts, then rollups, and the figures that were kept of
+// months without rows. Every file is read and held
 // against its manifest first, so that nothing is dropped that could not be made again; a
 // damaged lake is an Internal error, and nothing has changed then. While it runs, no
 // plan is carried out, the journal goes on accepting, and [Loader.Rebuilding] says how
@@ -74,11 +75,18 @@ func (l *Loader) resumeRebuild(ctx context.Context) error {
 		}
 		if !begun {
 			empty, err := l.cfg.Warehouse.Empty(ctx)
-			if err != nil || !empty {
+			if err != nil {
 				return err
 			}
+			if !empty {
+				return l.completeFigures(ctx)
+			}
 			files, err := l.loadedFiles(ctx)
-			if err != nil || !slices.ContainsFunc(files, func(f lake.File) bool { return f.Facts > 0 }) {
+			if err != nil {
+				return err
+			}
+			kept, err := l.cfg.Lake.Figures(ctx)
+			if err != nil || len(kept) == 0 && !slices.ContainsFunc(files, func(f lake.File) bool { return f.Facts > 0 }) {
 				return err
 			}
 			l.log.Warn("loader: the warehouse is empty and the lake is not; making it from the lake")
@@ -98,6 +106,17 @@ func (l *Loader) resumeRebuild(ctx context.Context) error {
 	})
 	if err == nil {
 		l.looked.Store(true)
+	}
+	return err
+}
+
+// completeFigures gives tables that were made at this start what the lake keeps for them. Where it
+// cannot be read, their answers of those days stay "not kept", which is no reason not to load.
+func (l *Loader) completeFigures(ctx context.Context) error {
+	err := l.putFigures(ctx)
+	if k := problem.KindOf(err); err != nil && (k == problem.Internal || k == problem.NotFound) {
+		l.log.Error("loader: figures that the lake keeps cannot be put back", "err", err)
+		return nil
 	}
 	return err
 }
@@ -131,15 +150,31 @@ func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, flo
 	if err != nil {
 		return nil, err
 	}
+	kept, err := l.cfg.Lake.Figures(ctx)
+	if err != nil {
+		return nil, err
+	}
 	loaded, _ := l.ledger.now()
 	out := &Rebuilt{Through: loaded, Files: len(files)}
 	var all, facts uint64
+	figures := map[monthOf]bool{} // months of which the lake may still have rows, and figures are taken
+	var months []warehouse.Retired
+	for _, f := range kept {
+		if l.cfg.Set.ByType(f.Contract) == nil {
+			return nil, problem.New(problem.Conflict, "the lake has figures of %s, which this pack does not know; rebuild with the pack that accepted the events", f.Contract)
+		}
+		figures[monthOf{f.Contract, f.Month}] = true
+		months = append(months, retiredOf(f))
+	}
+	stored := func(f lake.File) bool { return f.Facts > 0 && !figures[monthOf{f.Contract, f.Month()}] }
 	for _, f := range files {
 		if l.cfg.Set.ByType(f.Contract) == nil {
 			return nil, problem.New(problem.Conflict, "the lake has events of type %s, which this pack does not know; rebuild with the pack that accepted them", f.Contract)
 		}
 		all += f.Rows
-		facts += f.Facts
+		if stored(f) {
+			facts += f.Facts
+		}
 	}
 	if !begun || !dropped {
 		var read uint64
@@ -152,6 +187,13 @@ func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, flo
 				return nil, err
 			}
 		}
+		for _, f := range kept {
+			for _, file := range f.Files {
+				if _, err := l.cfg.Lake.FigureObject(ctx, file); err != nil {
+					return nil, err
+				}
+			}
+		}
 	}
 	// From here on figures are kept back until all is there.
 	say("facts", 0, facts)
@@ -162,7 +204,7 @@ func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, flo
 		}
 		failpoint("rebuild begins")
 		if !begun || !dropped {
-			if err := l.cfg.Warehouse.BeginRebuild(lasting); err != nil {
+			if err := l.cfg.Warehouse.BeginRebuild(lasting, months); err != nil {
 				return err
 			}
 		}
@@ -170,7 +212,7 @@ func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, flo
 		for _, c := range l.cfg.Set.All() {
 			var own []lake.File
 			for _, f := range files {
-				if f.Contract == c.Type && f.Facts > 0 {
+				if f.Contract == c.Type && stored(f) {
 					own = append(own, f)
 				}
 			}
@@ -183,7 +225,7 @@ func (l *Loader) rebuild(ctx, lasting context.Context, progress func(string, flo
 		}
 		failpoint("facts rebuilt")
 		say("rollups", facts, facts)
-		return l.cfg.Warehouse.EndRebuild(lasting)
+		return l.cfg.Warehouse.EndRebuild(lasting, l.putFigures)
 	})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ type Verified struct {
 
 // Difference is one range in which two parts do not hold the same.
 type Difference struct {
-	Between  string `json:"between"` // "journal", "journal and lake", "lake", "lake and warehouse", "warehouse", "rollups and facts"
+	Between  string `json:"between"` // "journal", "journal and lake", "lake", "lake and warehouse", "warehouse", "rollups and facts", "lake and rollups"
 	What     string `json:"what"`    // "missing in the lake", "twice in the warehouse", "other content in the warehouse" …
 	Contract string `json:"contract,omitempty"`
 	Day      string `json:"day,omitempty"`   // of receipt
@@ -102,6 +102,7 @@ const (
 	lakeWarehouse = "lake and warehouse"
 	warehouseOnly = "warehouse"
 	rollupsFacts  = "rollups and facts"
+	lakeRollups   = "lake and rollups"
 )
 
 // examples is how many batches that differ are looked into row by row, for each contract.
@@ -114,6 +115,8 @@ type verifier struct {
 	files []lake.File // of the plans that are done
 	taken []lake.File // those that the filters take
 	rows  uint64      // of them
+
+	kept    []lake.Figures   // of months without rows
 
 	retired map[monthOf]bool // whose facts are not kept any longer
 
@@ -141,7 +144,9 @@ func (r *verifier) keeps(c *contract.Contract, cut string) bool {
 //   - lake and warehouse: the rows of every batch and their checksums over all columns, and where they
 //     differ, which rows; of months whose facts are kept;
 //   - warehouse: no revision of an event counts twice;
-//   - rollups and facts: the sums of each rollup, by month of receipt, are those of its facts.
+//   - rollups and facts: the sums of each rollup, by month of receipt, are those of its facts;
+//   - lake and rollups: of months without rows the lake's figures are there as their document says, and each
+//     rollup that they were kept for has their sum.
 func (l *Loader) Verify(ctx context.Context, v Verification) (*Verified, error) {
 	began := time.Now()
 	if v.Progress == nil {
@@ -166,7 +171,13 @@ func (l *Loader) Verify(ctx context.Context, v Verification) (*Verified, error) 
 		if r.files, err = l.cfg.Lake.Files(ctx); err != nil {
 			return err
 		}
-		return r.rollups(ctx, v.Repair)
+		if r.kept, err = l.cfg.Lake.Figures(ctx); err != nil {
+			return err
+		}
+		if err := r.rollups(ctx, v.Repair); err != nil {
+			return err
+		}
+		return r.keptFigures(ctx, v.Repair)
 	}); err != nil {
 		return nil, err
 	}
@@ -183,7 +194,7 @@ func (l *Loader) Verify(ctx context.Context, v Verification) (*Verified, error) 
 			r.out.Lake.Bytes += f.Bytes
 		}
 	}
-	steps := []func(context.Context) error{r.lakeAndWarehouse, r.countedTwice, r.ledgerAndLake, r.journalAndLake}
+	steps := []func(context.Context) error{r.lakeAndWarehouse, r.figureFiles, r.countedTwice, r.ledgerAndLake, r.journalAndLake}
 	if v.Quick {
 		steps = steps[:1]
 	}
@@ -274,6 +285,54 @@ func (r *verifier) rollups(ctx context.Context, repair bool) error {
 	}
 	slices.Sort(r.out.Repaired)
 	return r.rollups(ctx, false)
+}
+
+// keptFigures holds the rollups of months without rows against what the lake keeps of them, and repairs
+// when asked to. Nothing is loaded meanwhile.
+func (r *verifier) keptFigures(ctx context.Context, repair bool) error {
+	for _, f := range r.kept {
+		if r.Contract != "" && f.Contract != r.Contract || !r.retired[monthOf{f.Contract, f.Month}] {
+			continue
+		}
+		held, err := r.cfg.Warehouse.Held(ctx, retiredOf(f))
+		if err != nil {
+			return err
+		}
+		for _, file := range f.Files {
+			n, is := held[file.Table]
+			if !is || n == file.Cases { // distinct counts have no sum; a rollup may be none any more
+				continue
+			}
+			if !repair {
+				r.differ(Difference{Between: lakeRollups, What: "do not add up", Contract: f.Contract,
+					Detail: fmt.Sprintf("%s has %d in %s where the lake's figures have %d; 'ombor verify --repair' puts them in again", file.Table, n, f.Month, file.Cases)})
+				continue
+			}
+			r.rolling.Lock()
+			err := r.putTable(ctx, f, file.Table)
+			r.rolling.Unlock()
+			if err != nil {
+				return err
+			}
+			r.out.Repaired = append(r.out.Repaired, f.Contract+", received in "+f.Month+", from the lake's figures")
+		}
+	}
+	return nil
+}
+
+// figureFiles looks whether the figures of months without rows are what their documents say.
+func (r *verifier) figureFiles(ctx context.Context) error {
+	for _, f := range r.kept {
+		for _, file := range f.Files {
+			if r.Contract != "" && f.Contract != r.Contract {
+				continue
+			}
+			if _, err := r.cfg.Lake.FigureObject(ctx, file); err != nil && !r.damaged(lake.File{Name: file.Name, Contract: f.Contract, Cut: f.Month}, err) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // sum is what one part holds of a batch.

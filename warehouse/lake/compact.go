@@ -129,7 +129,7 @@ func (l *Lake) groups(ctx context.Context, c Compaction) ([]group, error) {
 		known := true
 		for _, f := range files {
 			known = known && c.Contracts.ByType(f.Contract) != nil
-			fits = fits && (rows[f.Contract] == 0 || rows[f.Contract]+f.Rows <= uint64(c.Rows) && size[f.Contract]+f.Bytes <= mergeBytes && keyed[f.Contract] == f.Pseudonyms)
+			fits = fits && (rows[f.Table] == 0 || rows[f.Table]+f.Rows <= uint64(c.Rows) && size[f.Table]+f.Bytes <= mergeBytes && keyed[f.Table] == f.Pseudonyms)
 		}
 		if !known { // the pack that it was made with may come back
 			end()
@@ -140,9 +140,9 @@ func (l *Lake) groups(ctx context.Context, c Compaction) ([]group, error) {
 		}
 		g.manifests, g.files = append(g.manifests, m), append(g.files, files)
 		for _, f := range files {
-			rows[f.Contract] += f.Rows
-			size[f.Contract] += f.Bytes
-			keyed[f.Contract] = f.Pseudonyms
+			rows[f.Table] += f.Rows
+			size[f.Table] += f.Bytes
+			keyed[f.Table] = f.Pseudonyms
 		}
 	}
 	end()
@@ -152,26 +152,26 @@ func (l *Lake) groups(ctx context.Context, c Compaction) ([]group, error) {
 // merge writes the merged files of a group and then its manifest, which makes them current.
 func (l *Lake) merge(ctx context.Context, c Compaction, g group, sum *Compacted) error {
 	m := manifest{first: g.manifests[0].first, last: g.manifests[len(g.manifests)-1].last}
-	byContract := map[string][]File{}
+	byTable := map[string][]File{}
 	var order []string
 	for i, files := range g.files {
 		m.generation = max(m.generation, g.manifests[i].generation+1)
 		for _, f := range files {
-			if byContract[f.Contract] == nil {
-				order = append(order, f.Contract)
+			if byTable[f.Table] == nil {
+				order = append(order, f.Table)
 			}
-			byContract[f.Contract] = append(byContract[f.Contract], f)
+			byTable[f.Table] = append(byTable[f.Table], f)
 		}
 	}
 	now := c.Now.UTC().Truncate(time.Second)
 	var lines bytes.Buffer
 	var merged []File
-	for _, eventType := range order {
-		files := byContract[eventType]
+	for _, table := range order {
+		files := byTable[table]
 		f := files[0] // alone it stays where it is
 		if len(files) > 1 {
 			var err error
-			if f, err = l.mergeFiles(ctx, c.Contracts.ByType(eventType), m, files); err != nil {
+			if f, err = l.mergeFiles(ctx, c.Contracts.ByType(f.Contract), m, files); err != nil {
 				return err
 			}
 			sum.Files += len(files)
@@ -223,8 +223,9 @@ func (l *Lake) mergeFiles(ctx context.Context, c *contract.Contract, m manifest,
 	}()
 	var want uint64 // content
 	f := files[0]
-	f.Name = fmt.Sprintf("%s/cut=%s/%s.parquet", c.Table(), f.Cut, m.base())
+	f.Name = fmt.Sprintf("%s/cut=%s/%s.parquet", f.Table, f.Cut, m.base())
 	f.Rows, f.Facts = 0, 0
+	schema, labels := f.layout(c)
 	for _, old := range files {
 		f.Rows += old.Rows
 		content, err := parseContent(old)
@@ -232,7 +233,7 @@ func (l *Lake) mergeFiles(ctx context.Context, c *contract.Contract, m manifest,
 			return f, err
 		}
 		want += content
-		if err := l.Read(ctx, old, c, func(rec arrow.Record) error {
+		if err := l.read(ctx, old, schema, func(rec arrow.Record) error {
 			rec.Retain()
 			records = append(records, rec)
 			return nil
@@ -240,7 +241,7 @@ func (l *Lake) mergeFiles(ctx context.Context, c *contract.Contract, m manifest,
 			return f, err
 		}
 	}
-	rec, err := together(c, records)
+	rec, err := sorted(schema, labels, records)
 	if err != nil {
 		return f, problem.Wrap(err, problem.Internal, "lake: compact "+f.Name, "the files of a day cannot be merged")
 	}
@@ -262,7 +263,18 @@ func (l *Lake) mergeFiles(ctx context.Context, c *contract.Contract, m manifest,
 // together is the rows of records as one, sorted by day, by the contract's labels and
 // then by sequence.
 func together(c *contract.Contract, records []arrow.Record) (arrow.Record, error) {
-	schema := Schema(c)
+	return sorted(Schema(c), c.SortLabels(), records)
+}
+
+// sorted is the rows of records of a schema as one, sorted by day, where there is one, by labels and
+// then by sequence.
+func sorted(schema *arrow.Schema, labels []string, records []arrow.Record) (arrow.Record, error) {
+	records = slices.DeleteFunc(slices.Clone(records), func(rec arrow.Record) bool { return rec.NumRows() == 0 })
+	if len(records) == 0 {
+		b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+		defer b.Release()
+		return b.NewRecord(), nil
+	}
 	columns := make([]arrow.Array, schema.NumFields())
 	var perm []int32
 	column := func(i int) (arrow.Array, error) {
@@ -273,17 +285,21 @@ func together(c *contract.Contract, records []arrow.Record) (arrow.Record, error
 		return array.Concatenate(parts, memory.DefaultAllocator)
 	}
 	at := func(name string) int { return schema.FieldIndices(name)[0] } // the lake's schema has them
-	days, err := column(at(contract.ColumnDay))
-	if err != nil {
-		return nil, err
-	}
 	seqs, err := column(at(ColumnSeq))
 	if err != nil {
 		return nil, err
 	}
-	day, seq := days.(*array.Date32).Date32Values(), seqs.(*array.Uint64).Uint64Values()
+	seq := seqs.(*array.Uint64).Uint64Values()
+	day := make([]arrow.Date32, len(seq))
+	if schema.HasField(contract.ColumnDay) {
+		days, err := column(at(contract.ColumnDay))
+		if err != nil {
+			return nil, err
+		}
+		day = days.(*array.Date32).Date32Values()
+	}
 	var ranks [][]int32 // of each label's value in each row
-	for _, name := range c.SortLabels() {
+	for _, name := range labels {
 		values, err := column(at(name))
 		if err != nil {
 			return nil, err

@@ -260,8 +260,11 @@ func describe(f *File, rec arrow.Record) error {
 		return err
 	}
 	var content uint64
-	f.MinDay, f.MaxDay = reference.Day(rows.day[0]), reference.Day(rows.day[0])
+	f.MinDay, f.MaxDay = 0, 0
 	for i, sign := range rows.sign {
+		if i == 0 {
+			f.MinDay, f.MaxDay = reference.Day(rows.day[0]), reference.Day(rows.day[0])
+		}
 		if sign != 0 {
 			f.Facts++
 		}

@@ -267,6 +267,7 @@ type ledger struct {
 	seq    []uint64
 }
 
+// rowsOf reads them; where only ids are, every day is 0.
 func rowsOf(rec arrow.Record) (l ledger, err error) {
 	ok := true
 	column := func(name string) arrow.Array {
@@ -280,13 +281,19 @@ func rowsOf(rec arrow.Record) (l ledger, err error) {
 	id, iok := column(contract.ColumnID).(*array.FixedSizeBinary)
 	digest, dok := column(contract.ColumnDigest).(*array.Uint64)
 	rev, rok := column(contract.ColumnRev).(*array.Uint32)
-	day, yok := column(contract.ColumnDay).(*array.Date32)
+	day := make([]arrow.Date32, rec.NumRows())
+	if rec.Schema().HasField(contract.ColumnDay) {
+		days, yok := column(contract.ColumnDay).(*array.Date32)
+		if ok = ok && yok; yok {
+			day = days.Date32Values()
+		}
+	}
 	sign, sok := column(ColumnSign).(*array.Int8)
 	seq, qok := column(ColumnSeq).(*array.Uint64)
-	if !ok || !iok || !dok || !rok || !yok || !sok || !qok {
+	if !ok || !iok || !dok || !rok || !sok || !qok {
 		return l, problem.New(problem.Internal, "a record for the lake has not the lake's columns: %s", rec.Schema())
 	}
-	return ledger{id, digest.Uint64Values(), rev.Uint32Values(), day.Date32Values(), sign.Int8Values(), seq.Uint64Values()}, nil
+	return ledger{id, digest.Uint64Values(), rev.Uint32Values(), day, sign.Int8Values(), seq.Uint64Values()}, nil
 }
 
 // hash mixes what makes row i itself. Sums of it compare sets of rows.

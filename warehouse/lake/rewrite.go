@@ -88,7 +88,7 @@ func (l *Lake) AdvancePersons(ctx context.Context, a Advance) (Replaced, error) 
 	var out Replaced
 	return out, l.replace(ctx, a.Contracts, a.Through, a.Progress, func(f File, c *contract.Contract, next manifest) (File, bool, error) {
 		from := max(f.Pseudonyms, 1)
-		if from >= a.Pseudonyms || !c.NamesPersons() {
+		if from >= a.Pseudonyms || !c.NamesPersons() || f.Retired() {
 			return f, false, nil
 		}
 		out.Files++
