@@ -358,11 +358,7 @@ func sightings(rec arrow.Record, source string) (func(func(sightedRow) bool), er
 // and withdraws what is gone. A withdrawal names the revision that it found plus one: an
 // event that changed meanwhile is not touched by it.
 func (d *Door) withdrawGone(ctx context.Context, c *closing, seen []sighting, through uint64) (*Closed, error) {
-	batch := d.batches.Get().(*contract.Batch)
-	defer func() {
-		batch.Reset()
-		d.batches.Put(batch)
-	}()
+	batch := d.config.Checker.NewBatch()
 	err := d.config.Closing.Standing(ctx, c.contract, c.source, c.days, (through+1)<<rowBits, func(id [16]byte, revision uint32, at time.Time) error {
 		i, ok := slices.BinarySearchFunc(seen, id, func(s sighting, id [16]byte) int { return bytes.Compare(s.id[:], id[:]) })
 		if ok {

@@ -71,7 +71,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -159,13 +158,20 @@ type Config struct {
 	Log        *slog.Logger     // nil: slog.Default
 }
 
+// Of requests under way at once, so many leave their memory to the next ones, when they had at
+// most so many bytes of text.
+const (
+	spare     = 4
+	spareText = 8 << 20
+)
+
 // Door takes events. It is safe for concurrent use.
 type Door struct {
 	config   Config
 	limits   Limits
 	log      *slog.Logger
-	batches  sync.Pool // of *contract.Batch
-	lines    sync.Pool // of *splitter
+	batches  spares[*contract.Batch]
+	lines    spares[*splitter]
 	slots    chan struct{}
 	closings chan struct{} // holds one: the delivery that is being closed
 	memory   atomic.Int64  // bytes of text under way
@@ -199,8 +205,8 @@ func New(config Config) (*Door, error) {
 	d := &Door{config: config, limits: config.Limits.withDefaults(), log: config.Log}
 	d.slots = make(chan struct{}, d.limits.Requests)
 	d.closings = make(chan struct{}, 1)
-	d.batches.New = func() any { return config.Checker.NewBatch() }
-	d.lines.New = func() any { return newSplitter(config.Checker.Limits().Event) }
+	d.batches = newSpares(spare, config.Checker.NewBatch)
+	d.lines = newSpares(spare, func() *splitter { return newSplitter(config.Checker.Limits().Event) })
 	return d, nil
 }
 
@@ -297,16 +303,18 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 	}
 	defer body.close()
 
-	batch := d.batches.Get().(*contract.Batch)
+	batch := d.batches.get()
 	defer func() {
 		batch.Reset() // a failed request leaves rows behind
-		d.batches.Put(batch)
+		if body.n <= spareText {
+			d.batches.put(batch)
+		}
 	}()
-	split := d.lines.Get().(*splitter)
+	split := d.lines.get()
 	split.reset(body)
 	defer func() {
 		split.reset(nil)
-		d.lines.Put(split)
+		d.lines.put(split)
 	}()
 
 	if p := access.Of(r.Context()); p.Is(access.Source) {

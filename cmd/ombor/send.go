@@ -517,7 +517,7 @@ type receiptState struct {
 
 // loaded waits until the events of a receipt are loaded.
 func (s *sender) loaded(id string) (receiptState, error) {
-	pause := 20 * time.Millisecond
+	began := time.Now()
 	for {
 		var receipt receiptState
 		err := s.server.get(s.ctx, "/v1/receipts/"+id, nil, &receipt)
@@ -528,11 +528,10 @@ func (s *sender) loaded(id string) (receiptState, error) {
 		if err == nil && receipt.Loaded {
 			return receipt, nil
 		}
-		select {
-		case <-time.After(pause):
+		select { // told at most a twentieth later than it is so
+		case <-time.After(max(20*time.Millisecond, min(time.Since(began)/20, time.Second))):
 		case <-s.ctx.Done():
 			return receipt, s.ctx.Err()
 		}
-		pause = min(2*pause, time.Second)
 	}
 }

@@ -485,6 +485,7 @@ func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) erro
 		}
 		return nil
 	}
+	var taking atomic.Bool // fn has a message: that none comes meanwhile says nothing
 	for {
 		// The last messages of all have none behind them that would show that they are missing.
 		following, stop := context.WithCancelCause(ctx)
@@ -498,7 +499,7 @@ func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) erro
 				case <-following.Done():
 					return
 				}
-				if next.Load() != before {
+				if taking.Load() || next.Load() != before {
 					continue
 				}
 				st, err := j.s.State(following)
@@ -512,6 +513,8 @@ func (j *Journal) Replay(ctx context.Context, from uint64, fn func(Message) erro
 			}
 		}()
 		err := j.s.Follow(following, next.Load(), func(raw stream.Message) error {
+			taking.Store(true)
+			defer taking.Store(false)
 			m, err := j.open(raw, "")
 			if err != nil {
 				return err

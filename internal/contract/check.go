@@ -145,7 +145,8 @@ func (b *Batch) Len() int { return b.rows }
 func (b *Batch) Size() int { return b.size }
 
 // Parts hands over what was gathered, one record for each contract in the set's order,
-// and leaves the batch without rows.
+// and leaves the batch without rows. The records hold until the batch is used again: it
+// fills the same memory anew.
 func (b *Batch) Parts() []Part {
 	var parts []Part
 	for _, t := range b.tables {

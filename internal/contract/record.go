@@ -8,7 +8,8 @@ import (
 )
 
 // Part is one record batch of one contract, in the layout of [Contract.Schema]. The
-// record lives on Go's heap: releasing it is allowed and not necessary.
+// record lives on Go's heap: releasing it is allowed and not necessary. Where a [Batch] gave
+// it, it is valid until the batch is used again.
 type Part struct {
 	Contract   *Contract
 	Record     arrow.Record
@@ -40,7 +41,7 @@ type table struct {
 // or from a withdrawal.
 type column interface {
 	append(v *value)
-	build() arrow.Array // and begins anew
+	build() arrow.Array // begins anew, in the array's memory
 }
 
 func newTable(c *compiled) *table {
@@ -80,7 +81,8 @@ func (t *table) append(r *row) {
 	t.rows++
 }
 
-// build hands the rows over as a record and leaves the table empty.
+// build hands the rows over as a record and leaves the table empty. The record holds until
+// the next row is added.
 func (t *table) build() arrow.Record {
 	columns := make([]arrow.Array, 0, FirstField+len(t.fields))
 	columns = append(columns, t.id.build(), t.digest.build(), t.rev.build(), t.withdrawn.build(), t.correct.build(), t.simulated.build(),
@@ -144,13 +146,18 @@ func finish(typ arrow.DataType, n int, nulls *validity, buffers ...[]byte) arrow
 	}
 	data := array.NewData(typ, n, all, nil, nulls.count, 0)
 	defer data.Release()
-	*nulls = validity{on: nulls.on}
+	*nulls = validity{on: nulls.on, valid: bitmap{bytes: again(nulls.valid.bytes)}}
 	return array.MakeFromData(data)
 }
 
-// again is an empty slice for about as many values as came last time; after smaller
-// ones it shrinks by halves.
-func again[T any](last []T) []T { return make([]T, 0, max(len(last), cap(last)/2)) }
+// again is a slice emptied, to be filled once more. One that was hardly filled gives way to one
+// of half its size.
+func again[T any](last []T) []T {
+	if half := cap(last) / 2; len(last) < half/2 {
+		return make([]T, 0, half)
+	}
+	return last[:0]
+}
 
 // bitmap is a row of bits, the lowest of a byte first, as Arrow has them.
 type bitmap struct {
