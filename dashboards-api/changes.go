@@ -81,7 +81,7 @@ func changesTable(body changesBody, language string) *table {
 			settled = append(settled, revision.Period)
 		}
 		for _, target := range c.Targets {
-			targets = append(targets, string(target.Status)+": "+target.Wording)
+			targets = append(targets, string(target.Status)+": "+target.Wordings.In(language))
 		}
 		t.add(append(row, pointed(c.Difference), c.Unit, string(c.Trend), strings.Join(settled, " "), float64(c.Corrected), float64(c.Late), strings.Join(targets, "; "))...)
 	}

@@ -24,6 +24,9 @@ type targetBody struct {
 	URL        string            `json:"url"`
 	InForce    *string           `json:"in_force"`
 	Wording    string            `json:"wording"`
+	Language   string            `json:"language"`
+	Acts       reference.Names   `json:"act_names"`
+	Wordings   reference.Names   `json:"wording_names"`
 	Comparator string            `json:"comparator"`
 	Value      *float64          `json:"value"`
 	Due        *string           `json:"due"`
@@ -52,7 +55,7 @@ func (s *server) targetsOf(id string) []targetBody {
 func describeTarget(t *kpi.Target) targetBody {
 	where := map[string]string{}
 	maps.Copy(where, t.Where)
-	body := targetBody{KPI: t.KPI, Variant: t.Variant, Kind: string(t.Kind), Act: t.Act.Title, URL: t.Act.URL, InForce: dayText(t.Act.InForce), Wording: t.Wording,
+	body := targetBody{KPI: t.KPI, Variant: t.Variant, Kind: string(t.Kind), Act: t.Act.Title, URL: t.Act.URL, InForce: dayText(t.Act.InForce), Wording: t.Wording, Language: t.Language, Acts: names(t.Act.Titles), Wordings: names(t.Wordings),
 		Comparator: string(t.Comparator), Due: dayText(t.Due), DueStated: t.DueStated, Period: span(t.Period), Check: names(t.Check), Owner: t.Owner,
 		OwnerNames: reference.Names{}, Where: where}
 	if t.Judged() {
@@ -150,7 +153,7 @@ func promiseTable(body promisesBody, language string) *table {
 		} else {
 			row = append(row, nil, nil)
 		}
-		row = append(row, p.Wording, p.Act, p.InForce.String(), p.URL, p.Check.In(language), p.Owner)
+		row = append(row, p.Wordings.In(language), p.Acts.In(language), p.InForce.String(), p.URL, p.Check.In(language), p.Owner)
 		if p.Projects != nil {
 			row = append(row, float64(len(p.Projects)))
 		} else {

@@ -23,6 +23,9 @@ type TargetStatus struct {
 	DueStated  bool              `json:"due_stated"` // false: the act gives no date
 	Act        string            `json:"act"`
 	Wording    string            `json:"wording"`
+	Language   string            `json:"language"`      // of Act and Wording as they were written, BCP 47
+	Acts       reference.Names   `json:"act_names"`     // Act and its translations
+	Wordings   reference.Names   `json:"wording_names"` // Wording and its translations
 	Owner      string            `json:"owner"`
 	Where      map[string]string `json:"where"` // the part it holds for; empty: the whole
 
@@ -152,7 +155,7 @@ func (q *Queries) promise(ctx context.Context, t *kpi.Target, on reference.Day, 
 // describeTarget is what was published, before anything is measured.
 func describeTarget(t *kpi.Target) TargetStatus {
 	s := TargetStatus{Kind: t.Kind, Comparator: t.Comparator, Due: dateOf(t.Due), DueStated: t.DueStated, Act: t.Act.Title, Wording: t.Wording,
-		Owner: t.Owner, Where: map[string]string{}, Status: kpi.Unmeasured}
+		Language: t.Language, Acts: t.Act.Titles, Wordings: t.Wordings, Owner: t.Owner, Where: map[string]string{}, Status: kpi.Unmeasured}
 	if t.Judged() {
 		value := t.Value
 		s.Value = &value

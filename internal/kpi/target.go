@@ -28,7 +28,9 @@ type Target struct {
 	Variant    string // the definition that it means; empty for the default
 	Kind       Kind
 	Act        Act
-	Wording    string // in the act's own words
+	Wording    string          // in the act's own words
+	Language   string          // of those, and of the title of the act; BCP 47
+	Wordings   reference.Names // the wording and its translations
 	Comparator Comparator
 	Value      float64       // in the KPI's unit; percentages 0–100
 	Due        reference.Day // the day by which it is asked; NoDay when there is none
@@ -63,6 +65,7 @@ func (t *Target) Judged() bool { return t.Comparator != "" }
 // Act is where a figure is written.
 type Act struct {
 	Title   string
+	Titles  reference.Names // the title and its translations
 	URL     string
 	InForce reference.Day // NoDay when not told
 }

@@ -223,6 +223,8 @@ type targetDeclaration struct {
 	Kind    string            `yaml:"kind" one:"target result claim" doc:"target (the default): an act asks for it. result: a published figure to reproduce. claim: said, to be checked."`
 	Act     actDeclaration    `yaml:"act" need:"yes" doc:"Where it is written."`
 	Wording string            `yaml:"wording" need:"yes" doc:"What is written, in its own words."`
+	In      string            `yaml:"language" doc:"The pack's language of wording and act.title; its first when not told."`
+	Others  reference.Names   `yaml:"translations" doc:"The wording in the pack's other languages, by us; readers are told that it is a translation."`
 	AtLeast *float64          `yaml:"at_least" doc:"The value must not be below."`
 	AtMost  *float64          `yaml:"at_most" doc:"The value must not be above."`
 	About   *float64          `yaml:"about" doc:"result, claim: the value was published as this, rounded."`
@@ -243,7 +245,8 @@ type baseDeclaration struct {
 }
 
 type actDeclaration struct {
-	Title   string        `yaml:"title" need:"yes" doc:"The act or publication."`
-	URL     string        `yaml:"url" doc:"Where it can be read."`
-	InForce reference.Day `yaml:"in_force" doc:"Since when it holds."`
+	Title   string          `yaml:"title" need:"yes" doc:"The act or publication."`
+	Others  reference.Names `yaml:"translations" doc:"Its title in the pack's other languages."`
+	URL     string          `yaml:"url" doc:"Where it can be read."`
+	InForce reference.Day   `yaml:"in_force" doc:"Since when it holds."`
 }

@@ -588,12 +588,35 @@ func (r *reader) readTargets(p *Pack) {
 	}
 }
 
+// translated is a text with its translations: all that the pack's languages ask for, or none.
+func (r *reader) translated(p *Pack, at place, field, language, text string, others reference.Names) reference.Names {
+	all := reference.Names{language: text}
+	if others[language] != "" {
+		r.bad(at, join(field, language), "is the language of the text itself")
+	}
+	for tag, other := range others {
+		all[tag] = other
+	}
+	if len(others) > 0 {
+		r.titled(p, at, field, all)
+	}
+	return all
+}
+
 func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Target {
 	t := &kpi.Target{KPI: d.KPI, Variant: d.Variant, Kind: kpi.Asked, Wording: d.Wording, Due: d.Due, DueStated: true,
-		Act: kpi.Act(d.Act), Period: reference.Span(d.Period), Check: d.Check, Owner: d.Owner, Where: d.Where, File: at.file, Line: d.Line}
+		Act: kpi.Act{Title: d.Act.Title, URL: d.Act.URL, InForce: d.Act.InForce}, Language: d.In, Period: reference.Span(d.Period), Check: d.Check, Owner: d.Owner, Where: d.Where, File: at.file, Line: d.Line}
 	bad := func(field, format string, args ...any) {
 		r.bad(at, join(index("", i), field), format, args...)
 	}
+	if t.Language == "" && len(p.Languages) > 0 {
+		t.Language = p.Languages[0]
+	}
+	if !slices.Contains(p.Languages, t.Language) && len(p.Languages) > 0 {
+		bad("language", "is no language of the pack; its languages: %s", strings.Join(p.Languages, ", "))
+	}
+	t.Wordings = r.translated(p, at, join(index("", i), "translations"), t.Language, d.Wording, d.Others)
+	t.Act.Titles = r.translated(p, at, join(index("", i), "act.translations"), t.Language, d.Act.Title, d.Act.Others)
 	if d.Kind != "" {
 		t.Kind = kpi.Kind(d.Kind)
 	}

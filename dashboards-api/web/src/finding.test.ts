@@ -50,7 +50,7 @@ describe('finding', () => {
 
 describe('sentence', () => {
   const target: Target = {
-    kpi: 'online', variant: '', kind: 'target', act: 'Decree', url: '', in_force: null, wording: '', comparator: 'at_least', value: 75, due: null, due_stated: false,
+    kpi: 'online', variant: '', kind: 'target', act: 'Decree', url: '', in_force: null, wording: '', language: 'en', act_names: {}, wording_names: {}, comparator: 'at_least', value: 75, due: null, due_stated: false,
     period: { from: null, to: null }, check: {}, owner: '', owner_names: {}, where: {},
   }
   it('tells value, parts, change, absence of a target, date and coverage', () => {

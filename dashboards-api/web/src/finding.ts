@@ -104,7 +104,7 @@ export function sentence(whole: Values, targets: Target[], voice: Voice): string
   const change = changeText(cell, whole.unit, voice)
   if (change) first += ', ' + change
   const asked = targets.find((t) => t.kind === 'target' && Object.keys(t.where).length === 0)
-  const out = [first + '.', asked ? fill(words.sentenceTarget, { target: boundText(asked, whole.unit, voice), act: asked.act }) : words.noTarget]
+  const out = [first + '.', asked ? fill(words.sentenceTarget, { target: boundText(asked, whole.unit, voice), act: nameIn(asked.act_names, voice.language, asked.act) }) : words.noTarget]
   if (whole.data_through) {
     // The coverage of a stock speaks of its rows, not of who reported.
     const coverage = whole.basis === 'stock' ? '' : coverageText(cell.coverage ?? whole.coverage, voice)

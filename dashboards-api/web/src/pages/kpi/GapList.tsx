@@ -30,7 +30,7 @@ export const GapList = memo(function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap 
     <section aria-labelledby="gap" className={`card ${style.onlyScreen}`}>
       <div className="section-head"><h2 id="gap">{said.gap}</h2></div>
       <p className="says">
-        {gap.target ? `${gapText(gap.target, gap.unit, language, words)} · ${gap.target.act}. ` : said.gapNoTarget + ' '}
+        {gap.target ? `${gapText(gap.target, gap.unit, language, words)} · ${nameIn(gap.target.act_names, language, gap.target.act)}. ` : said.gapNoTarget + ' '}
         {fill(said.gapTotal, { shown: number(Math.min(gap.entries.length, gap.total), language), all: number(gap.total, language) })}
         {gap.hidden > 0 && ` ${fill(said.gapHidden, { n: number(gap.hidden, language) })}`}
       </p>

@@ -6,7 +6,7 @@ import { cellText, day, isoDayOfMoment, number, period } from '../../format'
 import { Figure, gapText, Status, TargetBar } from '../../parts/Figures'
 import { writeSearch } from '../../search'
 import { useVoice } from '../../voice'
-import { dictionaries, fill, languages, shortNames, useWords, useWordsOf } from '../../words'
+import { dictionaries, fill, languages, nameIn, shortNames, useWords, useWordsOf } from '../../words'
 import { measured } from '../../charts/states'
 import { type Asked, ownTargets } from './question'
 import { Files, type Taking } from './Take'
@@ -54,9 +54,9 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
           <div className={style.target}>
             <TargetBar cell={cell} target={held} />
             <p className="meta"><Status target={held} /> · {words.target}: {boundText(held, whole.unit, voice)}{held.due_stated && held.due && <> · {fill(words.due, { day: day(held.due, voice.language) })}</>}</p>
-            <p className="meta">{gapText(held, whole.unit, voice.language, words)}{!held.due_stated && <> · {words.dueNotStated}</>} · {held.act}</p>
+            <p className="meta">{gapText(held, whole.unit, voice.language, words)}{!held.due_stated && <> · {words.dueNotStated}</>} · {nameIn(held.act_names, voice.language, held.act)}</p>
           </div>
-        ) : <p className="meta">{asks ? `${words.target}: ${boundText(asks, whole.unit, voice)} · ${asks.act}` : words.noTarget}</p>}
+        ) : <p className="meta">{asks ? `${words.target}: ${boundText(asks, whole.unit, voice)} · ${nameIn(asks.act_names, voice.language, asks.act)}` : words.noTarget}</p>}
       </div>
       <div>
         <p className="sentence">{sentence(whole, targets, voice)}</p>

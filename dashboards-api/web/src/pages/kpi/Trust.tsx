@@ -200,8 +200,8 @@ function Published({ kpi }: { kpi: Kpi }) {
       <ul className="published">
         {kpi.targets.map((t, i) => (
           <li key={i}>
-            <b>{words.kinds[t.kind]}: {boundText(t, kpi.unit, voice)}</b> <q>{t.wording}</q>{' '}
-            <cite>{t.url ? <a href={t.url} rel="noreferrer">{t.act}</a> : t.act}</cite>
+            <b>{words.kinds[t.kind]}: {boundText(t, kpi.unit, voice)}</b> <q>{nameIn(t.wording_names, voice.language, t.wording)}</q>{' '}
+            <cite>{t.url ? <a href={t.url} rel="noreferrer">{nameIn(t.act_names, voice.language, t.act)}</a> : nameIn(t.act_names, voice.language, t.act)}</cite>
             {t.in_force && <>, {fill(said.inForce, { day: day(t.in_force, voice.language) })}</>}
             {nameIn(t.check, voice.language) && <small> · {said.check}: {nameIn(t.check, voice.language)}</small>}
           </li>

@@ -111,7 +111,7 @@ function step(change: Change, said: Said, voice: Voice): string {
 // that came late or were taken back.
 function reasons(change: Change, said: Said, voice: Voice): string[] {
   const shared = wordsOf(voice.language)
-  const list: string[] = change.targets.map((t) => fill(said.verdict, { wording: t.wording, status: shared.status[t.status], was: shared.status[t.was as keyof typeof shared.status] ?? t.was }))
+  const list: string[] = change.targets.map((t) => fill(said.verdict, { wording: nameIn(t.wording_names, voice.language, t.wording), status: shared.status[t.status], was: shared.status[t.was as keyof typeof shared.status] ?? t.was }))
   const known = change.settled.filter((r) => r.was !== null)
   if (known.length) {
     const value = (v: number | null, state: string) => (v === null ? (shared.state[state as keyof typeof shared.state] ?? state) : amount(v, change.unit, voice.language, voice.labels))

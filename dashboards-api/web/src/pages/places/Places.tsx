@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
-import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
+import { Fragment, type ReactNode, useDeferredValue, useMemo, useState } from 'react'
 import { address, type Table, type Values } from '../../api/client'
 import { Bars, type Part } from '../../charts/Bars'
 import { fetchDrawing, mapOf } from '../../charts/drawing'
@@ -70,7 +70,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
           <h2 id="ranked">{kpiTitle}, {shown}</h2>
           {parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
             <>
-              <Ranking table={table.data} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} title={title} home={home} />
+              <Ranking table={table.data} rows={rows} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} title={title} home={home} />
               <p className="caption">
                 {values.data_through ? fill(all.through, { day: dayOfMoment(values.data_through, voice.zone, language) }) : all.noData}
                 {values.coverage && coverageText(values.coverage, voice) && <> · {coverageText(values.coverage, voice)}</>}
@@ -104,16 +104,30 @@ function rankedParts(values: Values | undefined, by: string | undefined, rows: T
     .map((cell) => ({ code: dimensionValue(cell, by), name: nameIn(names.get(dimensionValue(cell, by)), language), cell: { ...cell, open: false, comparison: cell.comparison }, search: undefined }) as Part)
 }
 
-function Ranking({ table, parts, unit, label, average, title, home }: { table: Table | undefined; parts: Part[]; unit: string; label: string; average: number | undefined; title: string; home: '/agencies' | '/regions' }) {
+function Ranking({ table, rows, parts, unit, label, average, title, home }: { table: Table | undefined; rows: Table['rows']; parts: Part[]; unit: string; label: string; average: number | undefined; title: string; home: '/agencies' | '/regions' }) {
   const search = useSearch({ from: '__root__' })
   const [hot, setHot] = useState<string>()
   const map = table && mapOf(table)
   const drawing = useQuery({ queryKey: ['drawing', map?.name], queryFn: () => fetchDrawing(map!.name), enabled: map !== undefined, staleTime: Infinity })
+  const said = useWordsOf(words)
+  const { language } = useVoice()
+  const names = useMemo(() => new Map(table?.rows.map((row) => [row.code, nameIn(row.names, language, row.code)])), [table, language])
   const leading = parts.map((p) => ({ ...p, to: `${home}/${encodeURIComponent(p.code)}`, search: { lang: search.lang } }))
+  // What has no cases is named below the bars: it is no zero, and not forgotten either.
+  const drawn = leading.filter((p) => p.cell.state !== 'not_applicable')
+  const without = rows.filter((row) => !drawn.some((p) => p.code === row.code))
   return (
     <div className="ranking">
-      {map && drawing.data && <RegionMap drawing={drawing.data} places={map.places} parts={leading} unit={unit} label={label} hot={hot} onHot={setHot} />}
-      <Bars parts={leading} unit={unit} dimension={title} label={label} average={average} hot={hot} onHot={setHot} />
+      {map && drawing.data && <RegionMap drawing={drawing.data} places={map.places} parts={leading} names={names} unit={unit} label={label} hot={hot} onHot={setHot} />}
+      <div>
+        <Bars parts={drawn} unit={unit} dimension={title} label={label} average={average} hot={hot} onHot={setHot} />
+        {without.length > 0 && (
+          <p className="caption without">
+            {said.withoutFigure}{' '}
+            {without.map((row, i) => <Fragment key={row.code}>{i > 0 && ', '}<Link to={`${home}/$id`} params={{ id: row.code }} search={({ lang }) => ({ lang })}>{nameIn(row.names, language, row.code)}</Link></Fragment>)}
+          </p>
+        )}
+      </div>
     </div>
   )
 }

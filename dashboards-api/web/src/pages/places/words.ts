@@ -3,6 +3,7 @@ import { inLanguages } from '../../words'
 // Words of services, agencies and regions.
 export const words = inLanguages({
   en: {
+    withoutFigure: 'No cases, so no figure:',
     services: 'Services',
     servicesOn: '{n} services on {day}',
     servicesFound: '{n} of {all} services on {day}',
@@ -92,6 +93,7 @@ export const words = inLanguages({
     sourceOfPopulation: 'Population: {source}',
   },
   uz: {
+    withoutFigure: 'Holatlar yo‘q, shuning uchun ko‘rsatkich ham yo‘q:',
     services: 'Xizmatlar',
     servicesOn: '{day} holatiga {n} ta xizmat',
     servicesFound: '{day} holatiga {all} ta xizmatdan {n} tasi',
@@ -181,6 +183,7 @@ export const words = inLanguages({
     sourceOfPopulation: 'Aholi: {source}',
   },
   ru: {
+    withoutFigure: 'Без случаев, поэтому без показателя:',
     services: 'Услуги',
     servicesOn: 'На {day} услуг: {n}',
     servicesFound: 'На {day} найдено {n} из {all} услуг',

@@ -32,7 +32,7 @@ export function TargetsMatrix({ on }: { on: string }) {
           <li key={i}>
             <div className="matrix-target">
               <Link to="/kpis/$id" params={{ id: t.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(t.title, language, t.kpi)}</Link>
-              <span className="under">{all.kinds[t.kind]}: {boundText(t, t.unit, voice)} · {t.act}</span>
+              <span className="under">{all.kinds[t.kind]}: {boundText(t, t.unit, voice)} · {nameIn(t.act_names, language, t.act)}</span>
               <span>{t.cell ? cellText(t.cell, t.unit, language, labels) : all.state.not_provided}{t.kind === 'target' && <> <Status target={t as never} /></>}</span>
             </div>
             {t.projects && t.projects.length > 0 ? (

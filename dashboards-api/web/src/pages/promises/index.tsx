@@ -76,15 +76,17 @@ function Sentence({ one }: { one: Published }) {
   const figure = one.comparator === 'up_to' && one.measured !== null ? amount(one.measured, one.unit, language, labels) : cell ? cellText(cell, one.unit, language, labels) : one.problem
   const notes = [cell && period(cell.period, language), where && fill(said.of, { where }), one.comparator === 'up_to' && one.measured !== null && said.max, coverageText(cell?.coverage ?? null, voice)].filter(Boolean)
   const check = nameIn(one.check, language)
+  const act = nameIn(one.act_names, language, one.act)
   return (
     <article className={css.sentence}>
       <div>
-        <blockquote>{one.wording}</blockquote>
+        <blockquote lang={one.wording_names[language] ? language : one.language}>{nameIn(one.wording_names, language, one.wording)}</blockquote>
         <p className={css.source}>
-          {one.url ? <a href={one.url} rel="noreferrer">{one.act}</a> : one.act}
+          {one.url ? <a href={one.url} rel="noreferrer">{act}</a> : act}
           {one.in_force && ` · ${fill(said.inForce, { day: day(one.in_force, language) })}`}
           {` · ${nameIn(one.owner_names, language, one.owner)}`}
         </p>
+        {one.language !== language && one.wording_names[language] && <p className={css.check}>{fill(said.translated, { language: said.from[one.language as keyof typeof said.from] ?? one.language })} <q lang={one.language}>{one.wording}</q></p>}
         {check && <p className={css.check}>{check}</p>}
         {one.kind === 'target' && one.projects && may('GET /v1/projects') && <p className={css.check}>{one.projects.length ? fill(said.projects, { n: one.projects.length }) : said.noProjects}</p>}
       </div>

@@ -183,7 +183,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
       <header><h3><Name row={row} card={card} /></h3><Status target={target} /></header>
       {!row.cell ? <p className="problem">{shared.cannotCompute}: {row.problem}</p> : (
         <>
-          <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${target.act}: ${target.wording}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
+          <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${nameIn(target.act_names, voice.language, target.act)}: ${nameIn(target.wording_names, voice.language, target.wording)}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
           <TargetBar cell={row.cell} target={target} />
           <div className={css.under}>
             <Spark cells={row.months} unit={row.unit} bound={target.value ?? undefined} />
@@ -227,7 +227,7 @@ function Asked({ row }: { row: ScorecardRow }) {
   const one = askedOf(row) ?? row.targets.find((t) => t.value !== null) ?? row.targets[0]
   if (!one) return null
   return (
-    <span className={css.published} title={`${one.act}: ${one.wording}`}>
+    <span className={css.published} title={`${nameIn(one.act_names, voice.language, one.act)}: ${nameIn(one.wording_names, voice.language, one.wording)}`}>
       <span>{shared.kinds[one.kind]}: {boundText(one, row.unit, voice)}</span>
       {one.kind === 'target' ? <Status target={one} /> : one.holds !== null && <span className={css.before}><span aria-hidden="true">{one.holds ? '✓' : '≠'}</span> {one.holds ? said.holds : said.fails}</span>}
     </span>
