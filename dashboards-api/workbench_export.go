@@ -21,7 +21,7 @@ import (
 )
 
 // exportFormats are those in which a result can be taken away, as [formats], each with the format that
-// the engine is asked for. Parquet and Arrow go through as the engine made them, with its types.
+// the engine is asked for. Parquet and Arrow have the engine's types.
 var exportFormats = map[string]string{"csv": statementFormat, "xlsx": statementFormat, "json": statementFormat, "parquet": "Parquet", "arrow": "ArrowStream"}
 
 // sheetRows are the rows that one sheet of XLSX holds, its header included.
@@ -81,8 +81,10 @@ func (s *server) exportRun(c *gin.Context) {
 			run.Rows, err = exportXLSX(out, newRowReader(body), about, sheetRows)
 		case "json":
 			run.Rows, err = exportJSON(out, newRowReader(body), about)
-		default:
-			_, err = io.Copy(out, body)
+		case "parquet":
+			run.Rows, err = exportParquet(out, body, about)
+		case "arrow":
+			run.Rows, err = exportArrow(out, body, about)
 		}
 		if err == nil && !out.begun { // nothing but an empty answer
 			_, err = out.Write(nil)

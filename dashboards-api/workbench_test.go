@@ -321,6 +321,14 @@ PWDx,48,2024-02-29,2024-02-29 13:14:15,0,true,0.5,"[1,2]",,9007199290071992
 	file, err := parquet.OpenFile(bytes.NewReader(get("parquet")), int64(len(get("parquet"))))
 	if err != nil || file.NumRows() != 2 || file.Schema().Fields()[2].Type().LogicalType() == nil {
 		t.Errorf("Parquet: %v", err)
+	} else if mark, ok := file.Lookup("ombor.mark"); !ok || mark != internalMark {
+		t.Errorf("the Parquet file says %q", mark)
+	}
+	if read, err := parquet.Read[struct {
+		Department string `parquet:"department"`
+		N          uint64 `parquet:"n"`
+	}](bytes.NewReader(get("parquet")), int64(len(get("parquet")))); err != nil || len(read) != 2 || read[1].N != 48 {
+		t.Errorf("Parquet: %v, %v", read, err)
 	}
 	arrows, err := ipc.NewReader(bytes.NewReader(get("arrow")))
 	if err != nil {
@@ -333,6 +341,23 @@ PWDx,48,2024-02-29,2024-02-29 13:14:15,0,true,0.5,"[1,2]",,9007199290071992
 	}
 	if rows != 2 || arrows.Err() != nil {
 		t.Errorf("Arrow: %d rows, %v", rows, arrows.Err())
+	}
+	if i := arrows.Schema().Metadata().FindKey("ombor.mark"); i < 0 || arrows.Schema().Metadata().Values()[i] != internalMark {
+		t.Errorf("the Arrow stream says %v", arrows.Schema().Metadata())
+	}
+	var ran struct {
+		Runs []struct {
+			Format string
+			Rows   int
+		}
+	}
+	if err := json.Unmarshal(o.want("analyst", "GET", "/v1/workbench/runs", "", 200, "Runs"), &ran); err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range ran.Runs {
+		if run.Rows != 2 {
+			t.Errorf("the history counts %d rows of the %s", run.Rows, run.Format)
+		}
 	}
 	o.want("other", "GET", "/v1/workbench/runs/"+id+"/export", "", 404, "Problem")
 	o.want("analyst", "GET", "/v1/workbench/runs/"+id+"/export?format=ods", "", 415, "Problem")

@@ -1,12 +1,15 @@
 package queries
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
@@ -18,9 +21,10 @@ import (
 //
 // Two sets wait on a day. What has never left is found on the days of entry on which as
 // many have left as have entered, and the same ones, on all others: counts and sums of hashes
-// tell, so that keys are looked up on the few days that are left over. What has left since the
-// day asked for tells itself when it had entered; that it had is not asked.
-func (q *Queries) backlog(qn *question, days []reference.Day) (*statement, error) {
+// tell, so that keys are looked up on the few days that are left over. That tally is a statement of its own,
+// remembered with what else the question shares. What has left since the day asked for tells
+// itself when it had entered; that it had is not asked.
+func (q *Queries) backlog(ctx context.Context, qn *question, days []reference.Day) (*statement, error) {
 	b := qn.version.Backlog
 	enters, leaves := qn.sides[0].contract, qn.sides[1].contract
 	s := &statement{params: bind{}, table: q.warehouse.Facts(enters), facts: true, settled: true, why: "what waits is what has entered and not left"}
@@ -29,6 +33,11 @@ func (q *Queries) backlog(qn *question, days []reference.Day) (*statement, error
 		dates[i] = d.String()
 	}
 	s.params["days"] = array(dates)
+	numbers := []string{"0"} // what is before every day
+	for _, d := range days {
+		numbers = append(numbers, strconv.Itoa(int(d)))
+	}
+	s.params["numbers"] = "[" + strings.Join(numbers, ",") + "]"
 	const asked = "CAST({days:Array(String)}, 'Array(Date)')"
 	key := "cityHash64(" + quote(b.On) + ")"
 	came, left := q.warehouse.DayOf(enters, contract.ColumnTime), q.warehouse.DayOf(leaves, b.Entered)
@@ -62,16 +71,24 @@ func (q *Queries) backlog(qn *question, days []reference.Day) (*statement, error
 		return "SELECT " + columns + ", " + person + " AS Person, toInt64(max(_simulated)) AS Simulated\nFROM " + q.warehouse.Facts(c) + conditions +
 			"\nGROUP BY " + group + "\nHAVING sum(toInt64(_sign)) > 0"
 	}
+	tally := bind{}
 	total := func(c *contract.Contract, entered, sign string) string {
+		conditions := append(qn.filters(tally, func(d string) string { return warehouse.DimensionOf(c, d) }), qn.known(tally)...)
 		return "SELECT " + entered + " AS Entered, " + sign + "sum(toInt64(_sign)) AS Count, " + sign + "sum(_sign * toInt64(" + key + ")) AS Hash FROM " +
-			q.warehouse.Facts(c) + where(c) + " GROUP BY Entered"
+			q.warehouse.Facts(c) + whereSQL(conditions) + " GROUP BY Entered"
 	}
-	uneven := "(SELECT Entered FROM (" + total(enters, came, "") + "\nUNION ALL\n" + total(leaves, left, "-") + ") GROUP BY Entered HAVING sum(Count) != 0 OR sum(Hash) != 0)"
+	tallied := "SELECT Entered FROM (" + total(enters, came, "") + "\nUNION ALL\n" + total(leaves, left, "-") + ") GROUP BY Entered HAVING sum(Count) != 0 OR sum(Hash) != 0 ORDER BY Entered"
+	leftOver, err := q.daysOf(ctx, qn, tallied, tally)
+	if err != nil {
+		return nil, err
+	}
+	s.params["uneven"] = array(leftOver)
+	const uneven = "CAST({uneven:Array(String)}, 'Array(Date)')"
 	gone := "(SELECT " + key + " FROM " + q.warehouse.Facts(leaves) + whereSQL(append([]string{left + " IN " + uneven}, qn.known(s.params)...)) + " GROUP BY " + key + " HAVING sum(toInt64(_sign)) > 0)"
 	never := "SELECT arrayJoin(arrayFilter(Day -> Day >= Entered, " + asked + ")) AS Period, toInt32(Period - Entered) AS Age, " + with("Person", "Simulated") +
 		"\nFROM (\n" + one(enters, came, where(enters, came+" IN "+uneven, key+" NOT IN "+gone)) + "\n)"
 	since := "SELECT arrayJoin(arrayFilter(Day -> Day >= Entered AND Day < Left, " + asked + ")) AS Period, toInt32(Period - Entered) AS Age, " + with("Person", "Simulated") +
-		"\nFROM (\n" + one(leaves, left, where(leaves, "arrayExists(Day -> Day >= "+left+" AND Day < _day, "+asked+")"), "_day AS Left") + "\n)"
+		"\nFROM (\n" + one(leaves, left, where(leaves, "roundDown(toInt32(_day) - 1, {numbers:Array(Int32)}) >= toInt32("+left+")"), "_day AS Left") + "\n)"
 
 	s.columns = []columnOf{colPeriod}
 	for range by {
@@ -81,6 +98,19 @@ func (q *Queries) backlog(qn *question, days []reference.Day) (*statement, error
 	s.sql = "SELECT " + with("Period") + ", sumMap(map(Age, toInt64(1))) AS Ages, toInt64(count()) AS Cases, sum(Simulated) AS SimulatedCases, uniqExact(Person) AS Persons\nFROM (\n" +
 		never + "\nUNION ALL\n" + since + "\n)\nGROUP BY " + with("Period") + "\nORDER BY " + with("Period") + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
 	return s, nil
+}
+
+// daysOf runs a statement that gives days, once for all who share it.
+func (q *Queries) daysOf(ctx context.Context, qn *question, sql string, params bind) ([]string, error) {
+	return once(qn.shared, fmt.Sprint("days ", sql, params), func() (days []string, err error) {
+		err = q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
+			var day time.Time
+			err := scan(&day)
+			days = append(days, reference.DayOf(day).String())
+			return err
+		})
+		return days, err
+	})
 }
 
 // quantilesOf reads the quantiles of a version off its buckets: those of a backlog are

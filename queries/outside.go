@@ -145,7 +145,7 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 	if err != nil {
 		return nil, err
 	}
-	all, err := q.publicationsOf(ctx, qn)
+	all, err := q.publicationsOf(ctx, qn, set)
 	if err != nil {
 		return nil, err
 	}
@@ -281,17 +281,22 @@ func (c *Cell) corrected(on reference.Day, was *publication, outside bool) {
 	}
 }
 
+// publishedTable is the published table that has the cells of a question; false: none has.
+func (q *Queries) publishedTable(qn *question) ([]string, bool) {
+	asked := qn.needed()
+	for _, set := range qn.version.Published {
+		if len(set) == len(asked) && !slices.ContainsFunc(set, func(d string) bool { return !slices.Contains(asked, d) }) {
+			return set, true
+		}
+	}
+	return nil, len(asked) == 0
+}
+
 // correct marks the cells of an answer that was not made from what was published: those
 // that are now other than they were published, or were corrected before.
 func (q *Queries) correct(qn *question, all map[place][]*publication, cells []Cell) {
-	var set []string
-	asked := qn.needed()
-	for _, table := range qn.version.Published {
-		if len(table) == len(asked) && !slices.ContainsFunc(table, func(d string) bool { return !slices.Contains(asked, d) }) {
-			set = table
-		}
-	}
-	if len(set) != len(asked) {
+	set, ok := q.publishedTable(qn)
+	if !ok {
 		return
 	}
 	for i := range cells {

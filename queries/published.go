@@ -91,48 +91,103 @@ func publishes(v *kpi.Version) bool {
 	return v.Basis == kpi.Events && (v.Persons == "" || retractable(v))
 }
 
-// publicationsOf are what was published of a question's version for the calendar years of its
-// days, remembered with what else its shared keeps.
-func (q *Queries) publicationsOf(ctx context.Context, qn *question) (map[place][]*publication, error) {
-	from, to := qn.from, qn.to
-	if from != reference.NoDay {
-		from = q.calendar.start(Year, from)
+// edition is one version of a KPI.
+type edition struct {
+	kpi, variant string
+	version      int64
+}
+
+func editionOf(k *kpi.KPI, v *kpi.Version) edition { return edition{k.ID, v.Variant, int64(v.Version)} }
+
+// publishedKey is under what a published table of an edition is remembered.
+func publishedKey(e edition, table string, from, to, knownOn reference.Day) string {
+	return fmt.Sprint("published ", e, " ", table, " ", from, " ", to, " ", knownOn)
+}
+
+// publicationsOf are what was published of a question's version in one table, remembered with
+// what else its shared keeps: of the whole at any time, else for the calendar years of its days.
+func (q *Queries) publicationsOf(ctx context.Context, qn *question, set []string) (map[place][]*publication, error) {
+	table, from, to := strings.Join(set, ","), reference.NoDay, reference.NoDay
+	if len(set) > 0 && qn.from != reference.NoDay {
+		from = q.calendar.start(Year, qn.from)
 	}
-	if to != reference.NoDay {
-		to = q.calendar.after(Year, q.calendar.start(Year, to)) - 1
+	if len(set) > 0 && qn.to != reference.NoDay {
+		to = q.calendar.after(Year, q.calendar.start(Year, qn.to)) - 1
 	}
-	key := fmt.Sprint("published ", qn.kpi.ID, " ", qn.version.Variant, " ", qn.version.Version, " ", from, " ", to, " ", qn.knownOn)
-	return once(qn.shared, key, func() (map[place][]*publication, error) {
-		return q.publications(ctx, qn.kpi, qn.version, from, to, qn.knownOn)
+	return once(qn.shared, publishedKey(editionOf(qn.kpi, qn.version), table, from, to, qn.knownOn), func() (map[place][]*publication, error) {
+		return q.publications(ctx, qn.kpi, qn.version, from, to, qn.knownOn, "`by` = {by:String}", bind{"by": table})
 	})
 }
 
-// publications are what was published of a version, by place, the oldest first; of days
-// from from to to (NoDay: open), as known on a day.
-func (q *Queries) publications(ctx context.Context, k *kpi.KPI, v *kpi.Version, from, to, knownOn reference.Day) (map[place][]*publication, error) {
-	c := q.warehouse.Contract(contract.FigurePublished)
-	if c == nil {
-		return nil, nil
+// publishedWholes reads in one statement what was published of the whole, for the KPIs of a
+// scorecard that are told by it.
+func (q *Queries) publishedWholes(ctx context.Context, common *shared, audience Audience, knownOn reference.Day) error {
+	var editions []edition
+	var ids []string
+	for _, k := range q.catalogue.All() {
+		for i := range k.Versions {
+			v := &k.Versions[i]
+			if e := editionOf(k, v); publishes(v) && (audience == Outside || q.special(v)) {
+				if _, known := common.asked.Load(publishedKey(e, "", reference.NoDay, reference.NoDay, knownOn)); !known {
+					editions, ids = append(editions, e), append(ids, k.ID)
+				}
+			}
+		}
 	}
-	qn := &question{knownOn: knownOn}
-	params := bind{"kpi": k.ID, "variant": v.Variant, "version": fmt.Sprint(v.Version)}
-	conditions := []string{"kpi = {kpi:String}", "variant = {variant:String}", "version = {version:Int64}", "_source = '" + Publisher + "'", q.live(c, qn, params)}
+	if len(editions) == 0 {
+		return nil
+	}
+	found, err := q.editions(ctx, knownOn, bind{"kpis": array(slices.Compact(ids))}, "kpi IN {kpis:Array(String)}", "`by` = ''")
+	if err != nil {
+		return err
+	}
+	for _, e := range editions {
+		common.asked.LoadOrStore(publishedKey(e, "", reference.NoDay, reference.NoDay, knownOn), func() (map[place][]*publication, error) { return found[e], nil })
+	}
+	return nil
+}
+
+// publications are what was published of a version, by place, the oldest first; of days
+// from from to to (NoDay: open), as known on a day, under one more condition if given.
+func (q *Queries) publications(ctx context.Context, k *kpi.KPI, v *kpi.Version, from, to, knownOn reference.Day, condition string, params bind) (map[place][]*publication, error) {
+	params = maps.Clone(params)
+	if params == nil {
+		params = bind{}
+	}
+	params["kpi"], params["variant"], params["version"] = k.ID, v.Variant, fmt.Sprint(v.Version)
+	conditions := []string{"kpi = {kpi:String}", "variant = {variant:String}", "version = {version:Int64}"}
+	if condition != "" {
+		conditions = append(conditions, condition)
+	}
 	if from != reference.NoDay {
 		conditions = append(conditions, "`to` >= "+s32(params.day("from", from)))
 	}
 	if to != reference.NoDay {
 		conditions = append(conditions, "`from` <= "+s32(params.day("to", to)))
 	}
-	sql := "SELECT grain, toDate(`from`), toDate(`to`), `by`, `key`, number, hidden, state, reason, numerator, denominator, value, quantiles, cases, persons, through, _simulated, _cut, toUnixTimestamp64Milli(time)\nFROM " +
+	found, err := q.editions(ctx, knownOn, params, conditions...)
+	return found[editionOf(k, v)], err
+}
+
+// editions are what was published under the conditions, by version and place, the oldest first.
+func (q *Queries) editions(ctx context.Context, knownOn reference.Day, params bind, conditions ...string) (map[edition]map[place][]*publication, error) {
+	c := q.warehouse.Contract(contract.FigurePublished)
+	if c == nil {
+		return nil, nil
+	}
+	qn := &question{knownOn: knownOn}
+	conditions = append(conditions, "_source = '"+Publisher+"'", q.live(c, qn, params))
+	sql := "SELECT kpi, variant, version, grain, toDate(`from`), toDate(`to`), `by`, `key`, number, hidden, state, reason, numerator, denominator, value, quantiles, cases, persons, through, _simulated, _cut, toUnixTimestamp64Milli(time)\nFROM " +
 		q.warehouse.Facts(c) + whereSQL(append(conditions, qn.known(params)...)) + "\nORDER BY number, _seq"
-	found := map[place][]*publication{}
+	found := map[edition]map[place][]*publication{}
 	err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
+		var e edition
 		var p publication
 		var grain, state, key, quantiles, numerator, denominator string
 		var from, to, on time.Time
 		var persons *int64
 		var through int64
-		if err := scan(&grain, &from, &to, &p.by, &key, &p.number, &p.hidden, &state, &p.reason, &numerator, &denominator, &p.value, &quantiles, &p.cases, &persons, &through, &p.simulated, &on, &p.at); err != nil {
+		if err := scan(&e.kpi, &e.variant, &e.version, &grain, &from, &to, &p.by, &key, &p.number, &p.hidden, &state, &p.reason, &numerator, &denominator, &p.value, &quantiles, &p.cases, &persons, &through, &p.simulated, &on, &p.at); err != nil {
 			return err
 		}
 		p.grain, p.state, p.from, p.to, p.on, p.through = Grain(grain), State(state), reference.DayOf(from), reference.DayOf(to), reference.DayOf(on), uint64(through)
@@ -152,7 +207,10 @@ func (q *Queries) publications(ctx context.Context, k *kpi.KPI, v *kpi.Version, 
 			}
 		}
 		p.key = join(values)
-		found[p.place] = append(found[p.place], &p)
+		if found[e] == nil {
+			found[e] = map[place][]*publication{}
+		}
+		found[e][p.place] = append(found[e][p.place], &p)
 		return nil
 	})
 	return found, err
@@ -347,7 +405,7 @@ func (q *Queries) fingerprint(ctx context.Context, qn *question, year reference.
 
 // publishYear gives the events of what is new or changed in a year's closed periods.
 func (q *Queries) publishYear(ctx context.Context, prefix string, k *kpi.KPI, v *kpi.Version, qn *question, year reference.Day, periods []publishedPeriod, through uint64) ([][]byte, error) {
-	before, err := q.publications(ctx, k, v, year, q.calendar.after(Year, year)-1, reference.NoDay)
+	before, err := q.publications(ctx, k, v, year, q.calendar.after(Year, year)-1, reference.NoDay, "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -414,6 +472,14 @@ func (q *Queries) unhidden(ctx context.Context, qn *question, by []string, perio
 	of.from, of.to = spans[0].from, spans[0].to
 	for _, p := range spans {
 		of.from, of.to = min(of.from, p.from), max(of.to, p.to)
+	}
+	if len(by) == 0 && (src.first == reference.NoDay || of.to < src.first || of.from > src.last) { // nothing was sent of these days
+		cells := make([]Cell, len(spans))
+		for i, p := range spans {
+			cells[i] = q.cell(&of, p, "")
+			cells[i].State, cells[i].Coverage = NotProvided, src.coverage(nil, p.to)
+		}
+		return cells, make([]int, len(cells)), nil, nil
 	}
 	a, err := q.answerEvents(ctx, &of, func() (*sources, error) { return src, nil })
 	if err != nil {

@@ -102,6 +102,9 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 			r.To = q.calendar.after(Year, r.From) - 1
 		}
 	}
+	if err := q.publishedWholes(ctx, common, r.Audience, open(r.KnownOn)); err != nil {
+		return nil, err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	gathering := &gathering{queries: q, atOnce: scorecardAtOnce, left: len(kpis)}
 	for i, k := range kpis {
@@ -220,7 +223,7 @@ func (q *Queries) row(ctx context.Context, k *kpi.KPI, r ScorecardRequest, commo
 	case v.Basis == kpi.Reported:
 		err = q.rowReported(ctx, qn, row)
 	case v.Basis == kpi.Stock:
-		err = q.rowStock(ctx, qn, src, row)
+		err = q.rowStock(ctx, qn, src, row, seat)
 	case !qn.span(src): // nothing has been received yet
 	case v.Distinct != nil:
 		err = q.rowDistinct(ctx, qn, src, row)
@@ -298,12 +301,16 @@ func (q *Queries) rowEvents(ctx context.Context, qn *question, src *sources, row
 
 // rowStock asks for the days at the end of the period, of the one before and of the months
 // in one statement.
-func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row *ScorecardRow) error {
+func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row *ScorecardRow, seat *seat) error {
 	day := qn.to
 	if day == reference.NoDay {
 		day = qn.today
 	}
 	before := q.calendar.stockBefore(Previous, qn.from, day)
+	if qn.version.Backlog != nil { // it has two statements and is joined with none
+		seat.giveUp()
+		qn.ask = nil
+	}
 	for _, k := range q.catalogue.All() {
 		for i := range k.Versions {
 			if v := &k.Versions[i]; v.Basis == kpi.Stock && v.Match == nil && slices.Equal(v.From, qn.version.From) && v.Key == qn.version.Key {

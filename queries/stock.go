@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // stock compiles a question on a reference table's history: for each day, the latest
 // description of every key whose events had happened by then, and the formulae over those.
 // The cell of a period is keyed by its day in colPeriod.
-func (q *Queries) stock(qn *question, days []reference.Day) (*statement, error) {
+func (q *Queries) stock(_ context.Context, qn *question, days []reference.Day) (*statement, error) {
 	v, c := qn.version, qn.sides[0].contract
 	s := &statement{params: bind{}, table: q.warehouse.Facts(c), facts: true, why: "a stock is counted from the history of its table"}
 	keyField := v.Key

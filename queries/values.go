@@ -42,9 +42,9 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	var said []closing
 	var before map[place][]*publication
 	beside.Go(func() (err error) { said, err = q.closings(besideCtx, &asked); return err })
-	if publishes(qn.version) {
+	if set, ok := q.publishedTable(qn); ok && publishes(qn.version) {
 		beside.Go(func() (err error) {
-			before, err = q.publicationsOf(besideCtx, &asked)
+			before, err = q.publicationsOf(besideCtx, &asked, set)
 			return err
 		})
 	}
@@ -701,7 +701,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 	if qn.version.Backlog != nil {
 		stock = q.backlog
 	}
-	s, err := stock(qn, slices.Compact(slices.Sorted(slices.Values(days))))
+	s, err := stock(ctx, qn, slices.Compact(slices.Sorted(slices.Values(days))))
 	if err != nil {
 		return nil, err
 	}

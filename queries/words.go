@@ -6,11 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"ombor/internal/contract"
 	"ombor/internal/reference"
-	"ombor/warehouse"
 )
 
 // Languages are those in which answers have words; the first is the default.
@@ -146,7 +143,6 @@ func inWords(notes []Note, language string) []string {
 // weighMissing says of every coverage that lacks a source how much that source had of the rows of
 // the period of the same length just before.
 func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell) error {
-	from, to := reference.NoDay, reference.NoDay
 	lacking := map[*Coverage]period{}
 	for _, c := range cells {
 		if c.Coverage == nil || len(c.Coverage.Missing) == 0 || lacking[c.Coverage].label != "" {
@@ -164,71 +160,43 @@ func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell) 
 			}
 		}
 		lacking[c.Coverage] = p
-		if from == reference.NoDay || p.from < from {
-			from = p.from
-		}
-		to = max(to, p.to)
 	}
 	if len(lacking) == 0 {
 		return nil
 	}
-	rows := map[string]map[reference.Day]int64{}
+	var senders []sender
 	for _, s := range qn.sides {
-		r := q.bySource(s)
-		bare := &question{from: from, to: to, knownOn: qn.knownOn, matured: reference.NoDay}
-		params := bind{}
-		sql := "SELECT " + contract.ColumnSource + ", _day, sum(_n) FROM " + q.warehouse.Table(r) + whereSQL(bare.conditions(params, "_day", quote)) + " GROUP BY 1, 2"
-		found, err := once(qn.shared, fmt.Sprint("weights ", sql, params), func() ([]dayOf, error) {
-			var list []dayOf
-			err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
-				var day time.Time
-				var x dayOf
-				err := scan(&x.sender, &day, &x.rows)
-				x.day = reference.DayOf(day)
-				list = append(list, x)
-				return err
-			})
-			return list, err
-		})
+		sent, err := q.sent(ctx, qn, s)
 		if err != nil {
 			return err
 		}
-		for _, x := range found {
-			if rows[x.sender] == nil {
-				rows[x.sender] = map[reference.Day]int64{}
-			}
-			rows[x.sender][x.day] += x.rows
-		}
+		senders = append(senders, sent...)
 	}
 	for c, p := range lacking {
-		sum := func(names ...string) (n int64) {
-			for _, name := range names {
-				for day, of := range rows[name] {
-					if day >= p.from && day <= p.to {
-						n += of
+		sum := func(of func(name string) bool) (n int64) {
+			for _, s := range senders {
+				if !of(s.name) {
+					continue
+				}
+				for _, d := range s.days {
+					if d.day >= p.from && d.day <= p.to {
+						n += d.rows
 					}
 				}
 			}
 			return n
 		}
-		all := sum(slices.Collect(maps.Keys(rows))...)
+		all := sum(func(string) bool { return true })
 		if all == 0 {
 			continue // there is nothing to weigh by
 		}
 		c.Weights, c.WeighedBy = map[string]float64{}, p.label
 		for _, name := range c.Missing {
-			c.Weights[name] = 100 * float64(sum(name, standIn(name))) / float64(all)
+			c.Weights[name] = 100 * float64(sum(func(sender string) bool { return sender == name || sender == standIn(name) })) / float64(all)
 		}
 		c.say(Languages[0], func(source string) string { return source })
 	}
 	return nil
-}
-
-// dayOf is how many rows a sender has on a day.
-type dayOf struct {
-	sender string
-	day    reference.Day
-	rows   int64
 }
 
 // say puts a coverage into words. title is what people call a source.

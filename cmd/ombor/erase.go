@@ -32,6 +32,7 @@ type erasing struct {
 	Kind        string `json:"kind"`
 	Old         []byte `json:"old"`         // pseudonyms
 	Replacement []byte `json:"replacement"` // random
+	Pseudonyms  int    `json:"pseudonyms"`  // version of the keys that both are of: a rotation may come between
 }
 
 // eraseRequest travels over the loopback interface, or within the process, and is not kept.
@@ -70,7 +71,7 @@ func (p *program) erase(ctx context.Context, decode func(any) error, report repo
 	if err != nil {
 		return nil, err
 	}
-	one := erasing{Kind: r.Kind, Old: old[:], Replacement: make([]byte, len(old))}
+	one := erasing{Kind: r.Kind, Old: old[:], Replacement: make([]byte, len(old)), Pseudonyms: p.keys.PseudonymVersion()}
 	_, _ = rand.Read(one.Replacement) // never fails
 	if err := one.write(p.config.Data); err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "erase", "the data folder %s cannot be written", p.config.Data)
@@ -81,7 +82,16 @@ func (p *program) erase(ctx context.Context, decode func(any) error, report repo
 // eraseOne carries an erasure out to its end, and adds what it did.
 func (p *program) eraseOne(ctx context.Context, e erasing, report reporter, sum *loader.Erased) error {
 	slog.Warn("audit: erase: begun", "kind", e.Kind) // a warning is always logged
-	done, err := p.loader.Erase(ctx, loader.Erasure{Kind: e.Kind, Old: [16]byte(e.Old), Replacement: [16]byte(e.Replacement), Progress: report})
+	now := p.keys.PseudonymVersion()
+	old, err := p.keys.Advance(e.Kind, [16]byte(e.Old), e.Pseudonyms, now)
+	if err != nil {
+		return err
+	}
+	replacement, err := p.keys.Advance(e.Kind, [16]byte(e.Replacement), e.Pseudonyms, now)
+	if err != nil {
+		return err
+	}
+	done, err := p.loader.Erase(ctx, loader.Erasure{Kind: e.Kind, Old: old, Replacement: replacement, Progress: report})
 	if err != nil {
 		slog.Warn("audit: erase: interrupted", "kind", e.Kind, "err", err)
 		return err

@@ -19,7 +19,9 @@ func newKey() *cobra.Command {
 		Short: "API keys of machines: make, list, revoke",
 		Long: `A key is what a machine shows in place of signing in: a system that sends events, a
 dashboard of an agency, an analyst's notebook. It is shown once, when it is made, and stored
-as a hash. Clients send it as 'Authorization: Bearer KEY' (here --token or OMBOR_TOKEN).`,
+as a hash. Clients send it as 'Authorization: Bearer KEY' (here --token or OMBOR_TOKEN).
+
+The secret keys of pseudonyms are others: 'ombor pseudonyms'.`,
 	}
 	c.AddCommand(newKeyCreate(), newKeyList(), newKeyRevoke())
 	return c

@@ -120,7 +120,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 partly refused (details are printed).`,
 	root.AddCommand(
 		newServe(), newDemo(), newLoad(), newKPI(), newProjects(), newScorecard(), newTargets(), newChanges(), newSQL(), newWarehouse(), newStatus(), newQuality(), newQuarantine(),
 		newVerify(), newCompact(), newRetain(), newErase(), newRebuild(), newBackup(), newRestore(),
-		newKey(), newSignIn(), newAudit(),
+		newKey(), newPseudonyms(), newSignIn(), newAudit(),
 		newSimulate(), newPack(), newContract(), newDoctor(), newEngine(),
 	)
 	return root

@@ -35,7 +35,7 @@ type operation func(p *program, ctx context.Context, decode func(any) error, rep
 type reporter func(stage string, done float64, count uint64)
 
 var operations = map[string]operation{
-	"verify": (*program).verify, "compact": (*program).compact, "rebuild": (*program).rebuild, "backup": (*program).backup, "retain": (*program).retain, "erase": (*program).erase, "audit": (*program).verifyAudit, "audit-retire": (*program).retireAudit,
+	"verify": (*program).verify, "compact": (*program).compact, "rebuild": (*program).rebuild, "backup": (*program).backup, "retain": (*program).retain, "erase": (*program).erase, "rotate": (*program).rotate, "audit": (*program).verifyAudit, "audit-retire": (*program).retireAudit,
 }
 
 // frame is one line of an answer: progress, and at the end a result or a problem.

@@ -24,9 +24,14 @@ func (p *program) rebuild(ctx context.Context, decode func(any) error, report re
 	if done := p.loader.WasRebuilt(); own && done != nil {
 		return done, nil
 	}
-	// Once anything is dropped only the end of the server ends it, not that of the command.
-	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	lasting, stop := p.lasting(ctx)
 	defer stop()
+	return p.loader.Rebuild(ctx, lasting, report)
+}
+
+// lasting ends with the server, not with the command that asked: for what cannot be left half done.
+func (p *program) lasting(ctx context.Context) (lasting context.Context, stop func()) {
+	lasting, stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		select {
 		case <-p.ending:
@@ -34,7 +39,7 @@ func (p *program) rebuild(ctx context.Context, decode func(any) error, report re
 		case <-lasting.Done():
 		}
 	}()
-	return p.loader.Rebuild(ctx, lasting, report)
+	return lasting, stop
 }
 
 func newRebuild() *cobra.Command {

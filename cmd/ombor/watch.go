@@ -27,7 +27,7 @@ func (p *program) startLoader(ctx context.Context) error {
 	if p.lake, err = p.openLake(ctx); err != nil {
 		return err
 	}
-	config := loader.Config{Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Dir: filepath.Join(p.config.Data, "loader"), Recent: p.config.IndexRecent}
+	config := loader.Config{Journal: p.journal, Warehouse: p.warehouse, Lake: p.lake, Set: p.pack.Set, Keys: p.keys, Dir: filepath.Join(p.config.Data, "loader"), Recent: p.config.IndexRecent}
 	if p.engine == nil {
 		config.Migrate = p.migrate // another server's loader may be at work there now: only who takes over may
 	}

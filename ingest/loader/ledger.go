@@ -123,7 +123,7 @@ type ledger struct {
 	loaded uint64
 	begun  []*planned // and not done, in their order
 	last   *done      // the newest plan that is done
-	keys   keyed // version 1 without a mark until a record says another
+	keys   keyed      // version 1 without a mark until a record says another
 	totals map[countKey]*Outcome
 }
 

@@ -111,7 +111,8 @@ type Config struct {
 	Warehouse *warehouse.Warehouse // migrated
 	Lake      *lake.Lake
 	Set       *contract.Set
-	Dir       string // for the index; owned by this loader
+	Keys      *contract.Keys // nil: there are pseudonyms of the first version only
+	Dir       string         // for the index; owned by this loader
 	// Migrate brings the warehouse to what the pack asks for. It is called whenever this
 	// loader takes over, when nobody else writes; nil when it was done before.
 	Migrate  func(context.Context) error
@@ -138,7 +139,8 @@ type Loader struct {
 
 	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
 	rebuilt    atomic.Pointer[Rebuilt] // what prepare did
-	again      atomic.Bool             // plans were gathered before facts were retired
+	again      atomic.Bool             // plans were gathered before facts were retired, or keys rotated
+	rotating   atomic.Bool             // keys are being rotated here
 	looked     atomic.Bool             // whether prepare has looked for an interrupted rebuild
 
 	tallies map[*contract.Contract]tally // rows of facts; of the goroutine that carries plans out
@@ -206,6 +208,9 @@ func New(cfg Config) (*Loader, error) {
 				l.index, err = openIndex(filepath.Join(cfg.Dir, "index"), cfg.Logger)
 			}
 		}
+	}
+	if err == nil {
+		err = suits(cfg.Keys, l.ledger.pseudonyms())
 	}
 	if err != nil {
 		lock.Close()
@@ -501,7 +506,7 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 				continue
 			}
 			newest = cut
-			if err := l.takeMessage(p, m, cut); err != nil {
+			if err := l.takeMessage(ctx, p, m, cut); err != nil {
 				return err
 			}
 		case out <- p:
@@ -525,7 +530,7 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 				m := *waiting
 				waiting = nil
 				newest = dayOf(m)
-				if err := l.takeMessage(p, m, newest); err != nil {
+				if err := l.takeMessage(ctx, p, m, newest); err != nil {
 					return err
 				}
 			}
@@ -537,7 +542,10 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 	}
 }
 
-func (l *Loader) takeMessage(p *plan, m journal.Message, cut reference.Day) error {
+func (l *Loader) takeMessage(ctx context.Context, p *plan, m journal.Message, cut reference.Day) error {
+	if err := l.advanceParts(ctx, &m); err != nil {
+		return err
+	}
 	before := p.rows
 	if err := p.take(m, cut, l.index); err != nil {
 		return err
@@ -688,7 +696,7 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed c
 	group.Go(func() error {
 		failpoint("before lake")
 		err := l.patiently(inner, "lake", func() error {
-			_, err := l.cfg.Lake.Write(inner, lake.Plan{First: p.first, Last: p.last, Cut: p.cut}, parts)
+			_, err := l.cfg.Lake.Write(inner, lake.Plan{First: p.first, Last: p.last, Cut: p.cut, Pseudonyms: l.ledger.pseudonyms().Pseudonyms}, parts)
 			if err != nil && problem.KindOf(err) == problem.Conflict {
 				return fatal{err}
 			}

@@ -97,8 +97,9 @@ type world struct {
 	checker *contract.Checker
 	wh      *warehouse.Warehouse
 	store   objects.Store
-	timeout time.Duration // of a request to the journal's server; 0 is its own
-	entries int           // of the quarantine; 0 is its own
+	timeout time.Duration    // of a request to the journal's server; 0 is its own
+	entries int              // of the quarantine; 0 is its own
+	now     func() time.Time // of the journal; nil is its own
 	conn    *stream.Conn
 	journal *journal.Journal
 	loader  *Loader
@@ -138,7 +139,7 @@ func (w *world) open() {
 	if w.conn, err = stream.Open(context.Background(), options); err != nil {
 		w.t.Fatal(err)
 	}
-	if w.journal, err = journal.Open(context.Background(), w.conn, journal.Options{Contracts: w.set, MaxEntries: w.entries, Logger: quiet}); err != nil {
+	if w.journal, err = journal.Open(context.Background(), w.conn, journal.Options{Contracts: w.set, MaxEntries: w.entries, Now: w.now, Logger: quiet}); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.store, err = objects.Open(context.Background(), w.place); err != nil {

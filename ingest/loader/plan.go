@@ -275,7 +275,7 @@ func (p *plan) takePart(part contract.Part, seq uint64, x *index, sum *Outcome) 
 			if err != nil {
 				return err
 			}
-			h.Code = contract.Conflict
+			h.Code, h.Pseudonyms = contract.Conflict, part.Pseudonyms
 			h.Reason = fmt.Sprintf("the same id and revision came with other content in message %d, row %d; send a correction with a higher revision instead", old.seq>>rowBits, old.seq&(1<<rowBits-1))
 			p.held = append(p.held, journal.Found{Held: h, Row: e.seq})
 			continue

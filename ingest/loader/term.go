@@ -306,10 +306,13 @@ func (l *Loader) takeOver(ctx context.Context, epoch uint64) error {
 	l.migrated = true
 	l.wake()
 	l.mu.Unlock()
+	if err := l.resumeRotation(ctx); err != nil {
+		return err
+	}
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
-	l.again.Store(false)
+	l.again.Store(l.due())
 	if err := l.patiently(ctx, "warehouse", func() error { return l.readRetired(ctx) }); err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ type verifier struct {
 	taken []lake.File // those that the filters take
 	rows  uint64      // of them
 
-	kept    []lake.Figures   // of months without rows
+	kept []lake.Figures // of months without rows
 
 	retired map[monthOf]bool // whose facts are not kept any longer
 

@@ -5,27 +5,52 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/andybalholm/brotli"
+	"github.com/go-faster/city"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
 
 // NewFrameReader decompresses ClickHouse frames (LZ4, ZSTD or none, each with its
 // checksum). A broken or truncated frame is an [*Exception].
-func NewFrameReader(r io.Reader) io.Reader {
-	in := bufio.NewReaderSize(r, 64<<10)
-	return &frameReader{in: in, frames: compress.NewReader(in)}
+func NewFrameReader(r io.Reader) io.Reader { return newFrameReader(r, 0) }
+
+// maxFrame is how many bytes of a frame, compressed or not, are held in memory where nobody says less.
+const maxFrame = 128 << 20
+
+// newFrameReader is [NewFrameReader] for frames of at most so many bytes, compressed and not; 0 is 128 MiB.
+func newFrameReader(r io.Reader, most int64) io.Reader {
+	if most == 0 {
+		most = maxFrame
+	}
+	return &frameReader{in: bufio.NewReaderSize(r, 64<<10), most: most}
 }
 
+// frameReader reads frames: a checksum of what follows it, the method, the length from the method on, the length without
+// compression, and the data. Nothing is believed of these lengths before it is bounded.
 type frameReader struct {
-	in     *bufio.Reader
-	frames *compress.Reader
+	in   *bufio.Reader
+	most int64
+	zstd *zstd.Decoder // made when it is needed
+	raw  []byte        // the frame, reused
+	data []byte        // without compression, reused
+	left []byte        // of data
 }
+
+const (
+	frameChecksum = 16
+	frameLengths  = 1 + 4 + 4 // the method and both lengths
+	methodNone    = 0x02
+	methodLZ4     = 0x82
+	methodZSTD    = 0x90
+)
 
 func (f *frameReader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
@@ -37,18 +62,107 @@ func (f *frameReader) Read(p []byte) (n int, err error) {
 			n, err = 0, Exceptionf(CodeCannotDecompress, "a compressed frame is broken")
 		}
 	}()
-	n, err = f.frames.Read(p)
-	if err == nil {
-		return n, nil
+	for len(f.left) == 0 { // a frame may be empty
+		if err := f.next(); err != nil {
+			return 0, err
+		}
 	}
-	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return n, io.EOF
+	n = copy(p, f.left)
+	f.left = f.left[n:]
+	return n, nil
+}
+
+// next reads a frame. io.EOF: there is none.
+func (f *frameReader) next() error {
+	broken := func(err error) error {
+		var network interface{ Timeout() bool }
+		var told *Exception
+		if errors.As(err, &network) || errors.As(err, &told) {
+			return err
+		}
+		return Exceptionf(CodeCannotDecompress, "a compressed frame is broken: %v", err)
 	}
-	var network interface{ Timeout() bool }
-	if errors.As(err, &network) {
-		return n, err
+	if _, err := f.in.Peek(1); err == io.EOF {
+		return io.EOF
 	}
-	return n, Exceptionf(CodeCannotDecompress, "a compressed frame is broken: %v", err)
+	f.raw = append(f.raw[:0], make([]byte, frameChecksum+frameLengths)...)
+	if _, err := io.ReadFull(f.in, f.raw); err != nil {
+		return broken(err)
+	}
+	packed, plain := int64(binary.LittleEndian.Uint32(f.raw[frameChecksum+1:])), int64(binary.LittleEndian.Uint32(f.raw[frameChecksum+5:]))
+	if packed < frameLengths {
+		return broken(io.ErrUnexpectedEOF)
+	}
+	if packed > f.most || plain > f.most {
+		return Exceptionf(CodeQueryIsTooLarge, "a compressed frame has %d bytes, %d without compression; at most %d are allowed", packed, plain, f.most)
+	}
+	f.raw = append(f.raw, make([]byte, packed-frameLengths)...)
+	if _, err := io.ReadFull(f.in, f.raw[frameChecksum+frameLengths:]); err != nil {
+		return broken(err)
+	}
+	if sum := city.CH128(f.raw[frameChecksum:]); sum.Low != binary.LittleEndian.Uint64(f.raw) || sum.High != binary.LittleEndian.Uint64(f.raw[8:]) {
+		return broken(errors.New("its checksum is another"))
+	}
+	data := f.raw[frameChecksum+frameLengths:]
+	switch method := f.raw[frameChecksum]; method {
+	case methodNone:
+		f.left = data
+	case methodLZ4:
+		f.data = append(f.data[:0], make([]byte, plain)...)
+		n, err := lz4.UncompressBlock(data, f.data)
+		if err != nil {
+			return broken(err)
+		}
+		f.left = f.data[:n]
+	case methodZSTD:
+		if f.zstd == nil {
+			var err error
+			if f.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(f.most))); err != nil {
+				return err
+			}
+		}
+		var err error
+		if f.data, err = f.zstd.DecodeAll(data, f.data[:0]); err != nil {
+			return broken(err)
+		}
+		f.left = f.data
+	default:
+		return broken(fmt.Errorf("the method %#02x is unknown", method))
+	}
+	if int64(len(f.left)) != plain {
+		return broken(fmt.Errorf("%d bytes instead of the %d of its head", len(f.left), plain))
+	}
+	return nil
+}
+
+// counted counts what is read through it.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// bounded fails when a compressed body becomes too many times as large as it arrived.
+type bounded struct {
+	counted
+	from  *counted
+	ratio int64
+}
+
+// freeBytes may come of any body, however small.
+const freeBytes = 1 << 20
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.counted.Read(p)
+	if b.n > freeBytes && b.n > b.ratio*b.from.n {
+		return 0, Exceptionf(CodeQueryIsTooLarge, "the compressed body becomes more than %d times as large", b.ratio)
+	}
+	return n, err
 }
 
 // frameSize is how many bytes of an answer go into one frame, as servers do it.
@@ -122,7 +236,7 @@ func ContentReader(encoding string, r io.Reader) (io.Reader, error) {
 		return &lazyReader{open: func() (io.Reader, error) { return brotli.NewReader(r), nil }}, nil
 	case "zstd":
 		return &lazyReader{open: func() (io.Reader, error) {
-			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(128<<20))
+			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20)) // RFC 9659: more is not to be sent
 			if err != nil {
 				return nil, err
 			}

@@ -25,6 +25,7 @@ const (
 	CodeTooBigTree            = 168
 	CodeRequiredPassword      = 194
 	CodeTooManySimultaneous   = 202
+	CodeSocketTimeout         = 209
 	CodeNetworkError          = 210
 	CodeSameQueryID           = 216
 	CodeQueryIsTooLarge       = 229
@@ -57,6 +58,7 @@ var names = map[int]string{
 	CodeTooBigTree:            "TOO_BIG_AST",
 	CodeRequiredPassword:      "REQUIRED_PASSWORD",
 	CodeTooManySimultaneous:   "TOO_MANY_SIMULTANEOUS_QUERIES",
+	CodeSocketTimeout:         "SOCKET_TIMEOUT",
 	CodeNetworkError:          "NETWORK_ERROR",
 	CodeSameQueryID:           "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING",
 	CodeQueryIsTooLarge:       "QUERY_IS_TOO_LARGE",
@@ -178,7 +180,7 @@ var statuses = func() map[int]int {
 		http.StatusNotImplemented:        {CodeNotImplemented},
 		// A server answers 202 with 500. Here it is what is full for a moment, and
 		// Retry-After says so.
-		http.StatusServiceUnavailable: {76, 209, CodeUnavailable, CodeTooManySimultaneous},
+		http.StatusServiceUnavailable: {76, CodeSocketTimeout, CodeUnavailable, CodeTooManySimultaneous},
 	} {
 		for _, code := range codes {
 			m[code] = status

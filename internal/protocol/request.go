@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -30,6 +31,8 @@ type Limits struct {
 	Query    int64 // bytes of the text of a query without its data; default 1 MiB
 	External int64 // bytes of all external tables together; default 64 MiB
 	Pairs    int   // parameters and settings; default 1000
+	Ratio    int64 // bytes that a compressed body may become for each byte of it, beyond the first MiB; default: any number
+	Frame    int64 // bytes of one frame of ClickHouse's compression; default what the library takes, 128 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -103,7 +106,8 @@ func ParseRequest(r *http.Request, limits Limits) (*Request, error) {
 		req.User, _, _ = r.BasicAuth()
 	}
 
-	var body io.Reader = r.Body
+	arrived := &counted{r: r.Body}
+	var body io.Reader = arrived
 	size := r.ContentLength
 	if r.Method != http.MethodPost && r.Method != http.MethodPut || r.Body == nil {
 		body, size = http.NoBody, 0
@@ -115,7 +119,10 @@ func ParseRequest(r *http.Request, limits Limits) (*Request, error) {
 		size = -1
 	}
 	if values.Get("decompress") == "1" {
-		body, size = NewFrameReader(body), -1
+		body, size = newFrameReader(body, limits.Frame), -1
+	}
+	if size == -1 && limits.Ratio > 0 {
+		body = &bounded{counted: counted{r: body}, from: arrived, ratio: limits.Ratio}
 	}
 	kind, args, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind == "multipart/form-data" && size != 0 {
@@ -137,7 +144,7 @@ func readForm(form *multipart.Reader, values url.Values, req *Request, limits Li
 			return nil
 		}
 		if err != nil {
-			return Exceptionf(CodeBadArguments, "the multipart form cannot be read: %v", err)
+			return unreadable(err, "the multipart form cannot be read: %v", err)
 		}
 		name := part.FormName()
 		room := left
@@ -149,7 +156,7 @@ func readForm(form *multipart.Reader, values url.Values, req *Request, limits Li
 		var data bytes.Buffer
 		n, err := io.Copy(&data, io.LimitReader(part, room+1))
 		if err != nil {
-			return Exceptionf(CodeBadArguments, "part %q of the multipart form cannot be read: %v", name, err)
+			return unreadable(err, "part %q of the multipart form cannot be read: %v", name, err)
 		}
 		if n > room {
 			return Exceptionf(CodeQueryIsTooLarge, "part %q of the multipart form is larger than %d bytes", name, room)
@@ -161,6 +168,15 @@ func readForm(form *multipart.Reader, values url.Values, req *Request, limits Li
 		left -= n
 		req.External = append(req.External, External{Name: name, Data: data.Bytes()})
 	}
+}
+
+// unreadable is BAD_ARGUMENTS, unless what stopped the reading has a code of its own.
+func unreadable(err error, format string, args ...any) error {
+	var e *Exception
+	if errors.As(err, &e) {
+		return e
+	}
+	return Exceptionf(CodeBadArguments, format, args...)
 }
 
 // known are the parameters of the interface itself: all others are settings.

@@ -53,6 +53,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -94,7 +95,7 @@ type Door struct {
 	quick    turns // of statements that read nothing but the catalogue
 	sessions sessions
 	running  running
-	forms    chan struct{} // one place for each request with external tables
+	forms    turns // of requests with external tables
 	trees    trees
 	tables   tables
 	embedded bool // the engine is the embedded one
@@ -113,7 +114,8 @@ func New(config Config) (*Door, error) {
 	if _, err := url.Parse(config.Engine.URL); err != nil {
 		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
 	}
-	d := &Door{config: config, forms: make(chan struct{}, maxForms), embedded: embedded}
+	d := &Door{config: config, embedded: embedded}
+	d.forms = turns{limits: &d.config.Limits, most: maxForms, each: 1, of: map[string]int{}}
 	d.turns = turns{limits: &d.config.Limits, most: l.Running, each: l.Each, of: map[string]int{}}
 	d.quick = turns{limits: &d.config.Limits, most: 2, each: 1, of: map[string]int{}}
 	return d, nil
@@ -180,29 +182,35 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.Serve(w, r, p)
 }
 
-// bodyPatience is how long the body of a request may take to arrive.
-const bodyPatience = 2 * time.Minute
+// bodyWait is how long the whole body of a request may take to arrive.
+const bodyWait = 2 * time.Minute
 
-// maxExternal is how many bytes all external tables of a request may have; maxForms how many such
-// requests are held at once, others wait.
+// Bounds of what a request holds in memory before it is judged.
 const (
-	maxExternal = 32 << 20
-	maxForms    = 4
+	maxExternal = 32 << 20 // bytes of all external tables of a request
+	maxForms    = 4        // requests with external tables at once, one of each principal; others wait
+	maxRatio    = 200      // times that a compressed body may become larger, as at the door for events
+	maxFrame    = 1 << 20  // bytes of one of ClickHouse's compressed frames, which is what its clients send
 )
 
 // Serve answers a request of somebody who has been admitted under [Rule].
 func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyPatience))          // where it is not supported there is none
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // its tables are held in memory
-		select {
-		case d.forms <- struct{}{}:
-			defer func() { <-d.forms }()
-		case <-r.Context().Done():
-			panic(http.ErrAbortHandler)
+		leave, err := d.forms.take(r.Context(), p.ID)
+		if err != nil {
+			if r.Context().Err() != nil {
+				panic(http.ErrAbortHandler)
+			}
+			d.refuse(w, nil, err)
+			return
 		}
+		defer leave()
 	}
-	req, err := protocol.ParseRequest(r, protocol.Limits{Query: maxStatement, External: maxExternal})
+	body := &patient{ReadCloser: r.Body, control: http.NewResponseController(w), piece: d.config.Limits.Piece, until: time.Now().Add(bodyWait)}
+	if r.Body != nil {
+		r.Body = body
+	}
+	req, err := protocol.ParseRequest(r, protocol.Limits{Query: maxStatement, External: maxExternal, Ratio: maxRatio, Frame: maxFrame})
 	if req != nil {
 		req.QueryID = or(req.QueryID, newID())
 	}
@@ -212,7 +220,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal
 	if err == nil {
 		q, err = d.read(ctx, req, p)
 	}
-	_ = control.SetReadDeadline(time.Time{}) // from now on a read tells that the client has gone
+	if !body.late {
+		_ = body.control.SetReadDeadline(time.Time{}) // from now on a read tells that the client has gone
+	}
 	var sent *sending
 	if err == nil {
 		if q.runs() && len(req.External) == 0 && d.embedded {
@@ -229,10 +239,33 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal
 	if err == nil {
 		return
 	}
-	if r.Context().Err() != nil {
+	if r.Context().Err() != nil && !body.late { // which ends the context as well
 		panic(http.ErrAbortHandler) // nobody is left to read an answer
 	}
 	d.refuse(w, req, err)
+}
+
+// patient is a body that has to keep arriving.
+type patient struct {
+	io.ReadCloser
+	control *http.ResponseController
+	piece   time.Duration // between its pieces at most
+	until   time.Time     // of the whole body
+	late    bool          // it did not arrive in time: the server reads no more of it, either
+}
+
+func (b *patient) Read(p []byte) (int, error) {
+	deadline := time.Now().Add(b.piece)
+	if b.until.Before(deadline) {
+		deadline = b.until
+	}
+	_ = b.control.SetReadDeadline(deadline) // where it is not supported there is none
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		b.late = true
+		err = protocol.Exceptionf(protocol.CodeSocketTimeout, "the body of the request did not arrive in time: no more than %s between its pieces, and %s in all", b.piece, bodyWait)
+	}
+	return n, err
 }
 
 // refuse answers with an exception.
@@ -361,6 +394,9 @@ func (d *Door) judge(ctx context.Context, q *query) error {
 	allowed := func(name string) error { return d.allowed(q.known, scopeOf(q.who), name) }
 	switch q.kind {
 	case isQuery, isExplain:
+		if scope := scopeOf(q.who); q.plan && scope.Dimension != "" {
+			return refusal("this EXPLAIN counts what is read before rows of others are left out; EXPLAIN SYNTAX, EXPLAIN AST and EXPLAIN QUERY TREE do not")
+		}
 		tree, err := d.tree(ctx, q)
 		if err != nil {
 			return err
@@ -786,9 +822,9 @@ func (d *Door) tree(ctx context.Context, q *query) (*node, error) {
 	if n := d.trees.get(key); n != nil {
 		return n, nil
 	}
-	listing, err := d.ask(ctx, &protocol.Request{Params: q.req.Params}, "EXPLAIN AST "+q.query, "TabSeparatedRaw")
+	listing, err := d.ask(ctx, &protocol.Request{Params: q.req.Params}, explainAST+q.query, "TabSeparatedRaw")
 	if err != nil {
-		return nil, err
+		return nil, asWritten(err)
 	}
 	n, err := parseTree(string(listing))
 	if err != nil {
@@ -796,6 +832,26 @@ func (d *Door) tree(ctx context.Context, q *query) (*node, error) {
 	}
 	d.trees.put(key, n)
 	return n, nil
+}
+
+const explainAST = "EXPLAIN AST "
+
+// place is where a syntax error was found: its position, and its column when that is in the first line.
+var place = regexp.MustCompile(`(^Syntax error: failed at position |\(line 1, col )(\d+)`)
+
+// asWritten makes the places of a syntax error in what the engine was given to parse those of the client's text.
+func asWritten(err error) error {
+	var e *protocol.Exception
+	if !errors.As(err, &e) || e.Code != protocol.CodeSyntaxError {
+		return err
+	}
+	moved := *e
+	moved.Message = place.ReplaceAllStringFunc(e.Message, func(found string) string {
+		m := place.FindStringSubmatch(found)
+		at, _ := strconv.Atoi(m[2]) // digits
+		return m[1] + strconv.Itoa(max(1, at-len(explainAST)))
+	})
+	return &moved
 }
 
 // tables remembers what is in the analysts' database: names with their columns.

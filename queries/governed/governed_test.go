@@ -311,13 +311,103 @@ func TestLegit(t *testing.T) {
 	for _, s := range statements(t, "legit.sql") {
 		for _, role := range []access.Role{access.Analyst, access.Agency} {
 			r := w.ask(role, s)
-			if r.refused() {
+			counts := role == access.Agency && countsEverybody.MatchString(s)
+			if r.refused() != counts || counts && r.code() != protocol.CodeAccessDenied {
 				t.Errorf("%s as %s: %s", s, role, r.body)
 			}
 			if role == access.Agency && strings.Contains(r.body, canaryOthers) {
 				t.Errorf("%s: an agency sees rows of another", s)
 			}
 		}
+	}
+}
+
+// countsEverybody are statements that tell how much is read before rows of others are left out.
+var countsEverybody = regexp.MustCompile(`^EXPLAIN (?:SELECT|PLAN|PIPELINE|ESTIMATE|indexes)`)
+
+// A slip of the pen is a syntax error at its place, as a server tells it; what would write is not.
+func TestSyntaxErrors(t *testing.T) {
+	w := newWorld(t, governed.Limits{})
+	for s, want := range map[string]string{
+		"SELEC 1":                   "Syntax error: failed at position 1 (SELEC): SELEC 1.",
+		"  -- what\n SELEC 1":       "Syntax error: failed at position 12 (SELEC): SELEC 1.",
+		"SELECT 1 +":                "Syntax error: failed at position 11 (end of query)",
+		"EXPLAIN AST SELECT 1 +":    "Syntax error: failed at position 23 (end of query)",
+		"SELECT 1 FROM (\nSELECT )": "Syntax error: failed at position 24 ()) (line 2, col 8)",
+	} {
+		r := w.ask(access.Agency, s)
+		if r.code() != protocol.CodeSyntaxError || r.status != http.StatusBadRequest || !strings.Contains(r.body, want) || r.header.Get("X-ClickHouse-Exception-Code") != "62" {
+			t.Errorf("%q: %d %s", s, r.status, r.body)
+		}
+	}
+	for _, s := range []string{"INSERT INTO calendar VALUES (1)", "DROP TABLE calendar", "SYSTEM SHUTDOWN", "GRANT ALL ON *.* TO x", "SHOW GRANTS"} {
+		if r := w.ask(access.Analyst, s); r.code() != protocol.CodeReadonly {
+			t.Errorf("%q: %s", s, r.body)
+		}
+	}
+}
+
+// What grows out of a small body, and what does not arrive, is given up.
+func TestBodiesAreBounded(t *testing.T) {
+	w := newWorld(t, governed.Limits{Piece: 50 * time.Millisecond})
+	send := func(kind, encoding, parameters string, body io.Reader) reply {
+		r, err := http.NewRequest(http.MethodPost, w.url+"/?"+parameters, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", kind)
+		if encoding != "" {
+			r.Header.Set("Content-Encoding", encoding)
+		}
+		return w.do(access.Analyst, r)
+	}
+	packed := func(encoding, text string) io.Reader {
+		var b bytes.Buffer
+		c, err := protocol.ContentWriter(encoding, &b)
+		if err == nil {
+			_, err = io.WriteString(c, text)
+		}
+		if err == nil {
+			err = c.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &b
+	}
+	var form bytes.Buffer
+	fields := multipart.NewWriter(&form)
+	part, err := fields.CreateFormFile("mine", "mine")
+	if err == nil {
+		_, err = part.Write(make([]byte, 30<<20))
+	}
+	if err == nil {
+		err = fields.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, encoding := range []string{"gzip", "deflate", "br", "zstd", "lz4"} {
+		if r := send("text/plain", encoding, "", packed(encoding, "SELECT 5")); r.body != "5\n" {
+			t.Errorf("%s: %d %s", encoding, r.status, r.body)
+		}
+		if r := send(fields.FormDataContentType(), encoding, "query=SELECT+1&mine_structure=a+String", packed(encoding, form.String())); encoding != "lz4" && r.code() != protocol.CodeQueryIsTooLarge { // which is never 200 times smaller at once
+			t.Errorf("%s: a bomb: %d %s", encoding, r.status, r.body)
+		}
+	}
+	// A frame whose head promises much, and one whose data is more than its head says.
+	promise := append(make([]byte, 16), 0x82, 25, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f)
+	if r := send("text/plain", "", "decompress=1", bytes.NewReader(append(promise, make([]byte, 16)...))); r.code() != protocol.CodeQueryIsTooLarge {
+		t.Errorf("a promise: %d %s", r.status, r.body)
+	}
+	slow, late := io.Pipe()
+	defer late.Close()
+	go func() { _, _ = io.WriteString(late, "SELECT ") }() // and no more
+	if r := send("text/plain", "", "", slow); r.code() != protocol.CodeSocketTimeout {
+		t.Errorf("a slow sender: %d %s", r.status, r.body)
+	}
+	if r := w.ask(access.Analyst, "SELECT 6"); r.body != "6\n" {
+		t.Errorf("after them: %d %s", r.status, r.body)
 	}
 }
 

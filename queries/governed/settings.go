@@ -25,6 +25,8 @@ type Limits struct {
 	Each    int           // of them of one principal; 0 is half of Running, and one at least
 	Waiting int           // statements of one principal that wait; 0 is 50
 	Wait    time.Duration // for a turn; 0 is 30 seconds
+
+	Piece time.Duration // the longest wait for the next bytes of a request's body; 0 is ten seconds
 }
 
 func (l Limits) withDefaults() Limits {
@@ -34,6 +36,7 @@ func (l Limits) withDefaults() Limits {
 	l.Running = or(l.Running, max(1, runtime.NumCPU()/2))
 	l.Each = or(l.Each, max(1, l.Running/2))
 	l.Waiting, l.Wait = or(l.Waiting, 50), or(l.Wait, 30*time.Second)
+	l.Piece = or(l.Piece, 10*time.Second)
 	return l
 }
 

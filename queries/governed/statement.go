@@ -1,6 +1,7 @@
 package governed
 
 import (
+	"bytes"
 	"strings"
 
 	"ombor/internal/protocol"
@@ -25,6 +26,7 @@ const (
 type statement struct {
 	kind     kind
 	text     string
+	plan     bool            // an EXPLAIN that tells how much of a table is read
 	query    string          // the query alone: of EXPLAIN without what stands before it
 	format   string          // of FORMAT; empty: none
 	settings []protocol.Pair // of SETTINGS or SET, wherever they stood
@@ -394,8 +396,16 @@ func (r *reader) classify() error {
 		s.id = string(r.text[t.at+1 : t.end-1])
 		return nil
 	}
+	if !r.word(0, verbs...) {
+		return syntax("Syntax error: failed at position %d (%.40s): %.100s. Expected one of: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE, EXISTS, USE, SET",
+			r.tokens[0].at+1, r.of(0), bytes.TrimSpace(r.text[r.tokens[0].at:]))
+	}
 	return protocol.Exceptionf(protocol.CodeReadonly, "%.40s: only reading is possible here: SELECT, EXPLAIN, SHOW TABLES, DESCRIBE", strings.ToUpper(r.of(0)))
 }
+
+// verbs begin statements of ClickHouse. Whatever else a statement begins with is a slip of the pen.
+var verbs = strings.Fields(`ALTER ATTACH BACKUP BEGIN CALL CHECK COMMIT COPY CREATE DELETE DETACH DROP EXCHANGE EXECUTE EXISTS GRANT INSERT KILL MOVE OPTIMIZE
+	PARALLEL RENAME REPLACE RESTORE REVOKE ROLLBACK SET SHOW START SYSTEM TRUNCATE UNDROP UPDATE USE WATCH`)
 
 // explain finds the query behind EXPLAIN.
 func (r *reader) explain() error {
@@ -406,6 +416,7 @@ func (r *reader) explain() error {
 	if !explainable[what] {
 		return refusal("EXPLAIN %s is not possible here", what)
 	}
+	r.plan = what == "" || what == "PLAN" || what == "PIPELINE" || what == "ESTIMATE"
 	for r.tokens[min(i, len(r.tokens)-1)].kind == word && r.is(i+1, '=') {
 		if !explainOptions[strings.ToLower(r.of(i))] || i+2 >= len(r.tokens) || r.tokens[i+2].kind != word {
 			return refusal("EXPLAIN does not take %s here", r.of(i))

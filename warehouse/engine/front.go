@@ -104,7 +104,8 @@ func (f *front) handle(ctx context.Context, req *protocol.Request, answer *proto
 	if err != nil {
 		return err
 	}
-	defer func() { release() }()
+	leave := func() {}
+	defer func() { release(); leave() }()
 	head, err := readHead(req)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (f *front) handle(ctx context.Context, req *protocol.Request, answer *proto
 	if err := f.enter(ctx); err != nil {
 		return err
 	}
-	defer f.leave()
+	leave = f.leave
 
 	format := statement.Format
 	if format == "" || statement.Verb == "INSERT" {

@@ -243,6 +243,9 @@ func (p *Process) run(ctx context.Context, serving func()) (served bool, err err
 	// Without its parent a child is killed, which it survives as any other kill and which
 	// takes a stopped one (SIGSTOP), too: the next parent finds the folder free.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if p.config.Ephemeral { // no next parent comes for its folder: it stops by itself when the pipe ends, and takes the folder with it
+		cmd.SysProcAttr.Pdeathsig = 0
+	}
 	err = cmd.Start()
 	err = errors.Join(err, held.Close(), tell.Close(), output.Close())
 	if err != nil {

@@ -66,9 +66,13 @@ func TestKilledChildIsStartedAgainWithItsData(t *testing.T) {
 }
 
 func TestParentsDeathEndsChild(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+	for _, c := range []struct {
+		signal    syscall.Signal
+		ephemeral string
+	}{{syscall.SIGKILL, ""}, {syscall.SIGTERM, ""}, {syscall.SIGKILL, "1"}} {
+		dir := filepath.Join(t.TempDir(), "data")
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), parentVariable+"="+t.TempDir())
+		cmd.Env = append(os.Environ(), parentVariable+"="+dir, ephemeralVariable+"="+c.ephemeral)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -87,11 +91,14 @@ func TestParentsDeathEndsChild(t *testing.T) {
 		if !alive(child) {
 			t.Fatalf("child %d does not live", child)
 		}
-		if err := cmd.Process.Signal(signal); err != nil {
+		if err := cmd.Process.Signal(c.signal); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait() // it was killed
-		waitFor(t, "the end of the child after "+signal.String()+" of its parent", func() bool { return !alive(child) })
+		waitFor(t, "the end of the child after "+c.signal.String()+" of its parent", func() bool { return !alive(child) })
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) != (c.ephemeral != "") {
+			t.Errorf("after %s of the parent, ephemeral %q: the folder: %v", c.signal, c.ephemeral, err)
+		}
 	}
 }
 

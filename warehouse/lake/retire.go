@@ -188,6 +188,12 @@ type FigureFile struct {
 // there already that is a Conflict.
 func (l *Lake) KeepFigures(ctx context.Context, f Figures, each func(put func(file FigureFile, data []byte) error) error) error {
 	folder := figures + f.Table + "/" + f.Month
+	switch _, err := l.store.Stat(ctx, f.Object()); {
+	case err == nil:
+		return problem.New(problem.Conflict, "the figures of %s, received in %s, are kept already", f.Contract, f.Month)
+	case problem.KindOf(err) != problem.NotFound:
+		return err
+	}
 	if err := each(func(file FigureFile, data []byte) error {
 		file.Bytes, file.Checksum = int64(len(data)), checksum(data)
 		file.Name = fmt.Sprintf("%s/%s.%s.parquet", folder, file.Table, file.Checksum)
@@ -212,7 +218,7 @@ func (l *Lake) KeepFigures(ctx context.Context, f Figures, each func(put func(fi
 		return problem.Wrap(err, problem.Internal, "lake: figures", "the document of a month cannot be written")
 	}
 	failpoint("figure files")
-	return l.store.Put(ctx, folder+".json", append(text, '\n'))
+	return l.store.Put(ctx, f.Object(), append(text, '\n'))
 }
 
 // Figures lists the months whose figures are kept, by table and month.
