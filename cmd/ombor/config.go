@@ -42,11 +42,13 @@ type config struct {
 	IndexRecent     int           `koanf:"index-recent"`     // ids that the loader keeps in memory before they become a file of the index; 0: 524,288
 	PublishEvery    time.Duration `koanf:"publish-every"`    // how often it is looked whether a period has closed; 0: never
 
+	SQL sqlLimits `koanf:",squash"` // what statements of analysts may take
+
 	unseeded bool // a command that only starts the parts: the pack's reference events are not sent
 }
 
 // settings are the keys of config that may stand in the file, in the order of --help.
-var settings = []string{"data", "listen", "sql-listen", "sql-warehouse", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit", "index-recent", "publish-every"}
+var settings = append([]string{"data", "listen", "sql-listen", "sql-warehouse", "keys", "pack", "journal", "journal-durable", "journal-replicas", "warehouse", "lake", "roles", "memory-limit", "index-recent", "publish-every"}, sqlLimitSettings...)
 
 func serveFlags(c *cobra.Command) {
 	f := c.Flags()
@@ -68,6 +70,7 @@ func serveFlags(c *cobra.Command) {
 	f.Int64("memory-limit", 0, "bytes that the embedded engine may use; 0 means 2 GiB or half of the machine, the smaller")
 	f.Int("index-recent", 0, "ids that the loader keeps in memory, 48 bytes each, before they become a file of its index; 0 means 524288")
 	f.Duration("publish-every", time.Minute, "how often it is looked whether a period has closed, whose figures are then published; 0 means never")
+	sqlLimitFlags(f)
 	f.String("config", "", "YAML file with the same keys as these flags")
 }
 
@@ -146,6 +149,9 @@ func (cfg *config) check() error {
 		if err != nil || !slices.Contains(strings.Fields(want.schemes), u.Scheme) {
 			return problem.New(problem.BadInput, "--%s: want an address that begins with %s://", want.flag, strings.ReplaceAll(want.schemes, " ", ":// or "))
 		}
+	}
+	if _, err := cfg.SQL.limits(); err != nil {
+		return err
 	}
 	return cfg.checkRoles()
 }

@@ -156,7 +156,11 @@ func (p *program) openSQL() error {
 	if !p.config.does("api") {
 		return nil
 	}
-	config := governed.Config{Gate: p.gate, Database: analysts, Own: p.warehouse.Own(p.pack.Reference)}
+	limits, err := p.config.SQL.limits()
+	if err != nil {
+		return err
+	}
+	config := governed.Config{Gate: p.gate, Database: analysts, Limits: limits, Own: p.warehouse.Own(p.pack.Reference)}
 	switch {
 	case p.engine != nil:
 		config.Engine.Client = p.engine.Client()
