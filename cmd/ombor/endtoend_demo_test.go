@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,7 +72,25 @@ func TestDemo(t *testing.T) {
 	r = ombor(t, "changes", "--since", time.Now().Format("2006-01-02"), "--data", s.data)
 	mustContain(t, "changes", r.stdout, "service-count", "no report received", "683")
 
-	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url, "--token", s.token())
+	// What the command prints, for the page and the API to be held against.
+	told := map[string]float64{}
+	for _, id := range []string{"online-processing-share", "certificate-requests", "certificate-online-share", "service-count", "on-time-share", "project-count"} {
+		cells := s.kpi(id, year...)
+		value, known := figure(cells[0]["value"])
+		if !known {
+			t.Fatalf("%s has no value: %v", id, cells)
+		}
+		told[id] = value
+	}
+	figures := filepath.Join(t.TempDir(), "figures.json")
+	text, err := json.Marshal(told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(figures, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	browser := run(t, nil, "npm", "--prefix", filepath.Join(root, "dashboards-api", "web"), "run", "--silent", "test:browser", "--", "--url", s.url, "--token", s.token(), "--figures", figures)
 	t.Log(browser.stdout)
 	if browser.code != 0 {
 		t.Errorf("the page in Chromium: exit %d: %s", browser.code, browser.stderr)

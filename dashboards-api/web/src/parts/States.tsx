@@ -12,14 +12,17 @@ export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 
   )
 }
 
-// Failure says what went wrong in the server's own words and offers to try again.
+// Failure says what kind of fault it was in the reader's language, what exactly in the server's
+// own words, which are English, and offers to try again.
 export function Failure({ error, again }: { error: unknown; again: () => void }) {
   const words = useWords()
   const detail = error instanceof ApiError ? error.message : ''
+  const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
   return (
     <section className="failure" role="alert">
       <h2>{words.errorTitle}</h2>
-      {detail && <p>{detail}</p>}
+      {kind && <p>{kind}</p>}
+      {detail && <p lang="en">{detail}</p>}
       <button type="button" onClick={again}>{words.errorAgain}</button>
     </section>
   )

@@ -10,7 +10,7 @@ import { Tabs } from '../../parts/Tabs'
 import { isDay } from '../../period'
 import { type Search, writeSearch } from '../../search'
 import { useVoice } from '../../voice'
-import { fill, nameIn, useWordsOf } from '../../words'
+import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { finder } from '../places/fold'
 import { DayFilter, Exports, More, SearchField } from '../places/parts'
 import { Agencies } from './Agencies'
@@ -29,6 +29,7 @@ import './projects.css'
 export { Profile } from './Profile'
 
 export default function ProjectsPage() {
+  const shared = useWords()
   const said = useWordsOf(words)
   const { language } = useVoice()
   const search = useSearch({ from: '__root__' })
@@ -52,7 +53,7 @@ export default function ProjectsPage() {
     return <Page title={said.noPortfolio} tab={said.title}><Empty title={said.noPortfolio}><p>{said.noPortfolioHint}</p><p><a href="/docs">{said.title}</a></p></Empty></Page>
   }
   const figures = data?.figures
-  const title = !figures ? said.title : figures.active === 0 ? fill(said.noneActive, { all: number(figures.projects, language) })
+  const title = !figures || figures.projects === 0 ? said.title : figures.active === 0 ? fill(said.noneActive, { all: number(figures.projects, language) })
     : figures.needing_attention ? fill(said.finding, { n: number(figures.needing_attention, language), all: number(figures.active, language) }) : said.findingNone
   const narrowed = Boolean(search.q || search.agency || search.stage || search.status || search.priority || search.programme || search.rule || search.kind)
   const old = data?.data_through && daysBetween(data.data_through, data.on) > oldAfter ? daysBetween(data.data_through, data.on) : 0
@@ -63,7 +64,7 @@ export default function ProjectsPage() {
       actions={<Exports path={address('/v1/projects', { ...asked } as object)} />}>
       {old > 0 && data && <p className="notice">{fill(said.stale, { day: day(data.data_through!, language), days: number(old, language) })}</p>}
       {data && figures && (figures.projects === 0 && !narrowed ? (
-        <Empty title={fill(said.empty, { day: day(data.on, language) })}><p>{today.data && today.data.figures.projects > 0 && data.on < today.data.on ? fill(said.emptyHint, { day: day(earliest(today.data), language) }) : said.emptyFresh}</p><p><a href="/docs">docs</a></p></Empty>
+        <Empty title={fill(said.empty, { day: day(data.on, language) })}><p>{today.data && today.data.figures.projects > 0 && data.on < today.data.on ? fill(said.emptyHint, { day: day(earliest(today.data), language) }) : said.emptyFresh}</p><p><a href="/docs">{shared.documentation}</a></p></Empty>
       ) : (
         <>
           <Figures figures={figures} />

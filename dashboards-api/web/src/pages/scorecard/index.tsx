@@ -87,6 +87,10 @@ const kinds = {
   silent: (row: ScorecardRow) => !row.cell || (row.cell.state !== 'value' && row.cell.state !== 'zero'),
 }
 
+// silentSource is a figure that counts events of which none has come; the catalogue, which a
+// new installation has from its pack, is none.
+const silentSource = (row: ScorecardRow) => row.basis !== 'events' || row.data_through === null
+
 function Rows({ card }: { card: Scorecard }) {
   const shared = useWords()
   const said = useWordsOf(words)
@@ -99,6 +103,7 @@ function Rows({ card }: { card: Scorecard }) {
   if (card.rows.length === 0 || card.rows.every((row) => row.cell?.state === 'not_provided')) return <Nothing card={card} />
   return (
     <>
+      {card.rows.every(silentSource) && <Nothing card={card} />}
       {aimed.length > 0 && (
         <section aria-labelledby="targets">
           <h2 id="targets">{shared.targets}</h2>
@@ -241,7 +246,7 @@ function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   return (
     <tr>
       <th scope="row"><Name row={row} card={card} /></th>
-      <td className="number">{!row.cell ? <span className="problem" title={row.problem}>{shared.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
+      <td className="number">{!row.cell && row.data_through === null ? <span className={css.before}>{shared.noData}</span> : !row.cell ? <span className="problem" title={row.problem}>{shared.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
       <td className={css.trend}><Spark cells={row.months} unit={row.unit} bound={askedOf(row)?.value ?? undefined} /></td>
       <td><Moved row={row} /></td>
       <td><Asked row={row} /></td>
@@ -253,9 +258,9 @@ function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
 function Nothing({ card }: { card: Scorecard }) {
   const shared = useWords()
   const voice = useVoice()
-  const through = reach(card)
+  const through = card.rows.every(silentSource) ? null : reach(card)
   return (
-    <Empty title={shared.emptyTitle}>
+    <Empty title={through ? shared.emptyTitle : shared.emptyFreshTitle}>
       <p>{through ? fill(shared.emptyHint, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.emptyFresh}</p>
       <p><a href="/docs">{shared.documentation}</a></p>
     </Empty>
