@@ -52,9 +52,20 @@ help: ## what can be made
 
 build: bin/ombor ## bin/ombor, with the page inside
 
-bin/ombor: $(GO_FILES) $(EMBEDDED) go.mod go.sum $(LIBCHDB) $(WEB_STAMP) | compiler
+# Where the time of a server goes that loads: the compiler inlines and lays out by it. It is named
+# here, and is no default.pgo, so that tests of package main are not built from the ground up for it.
+PROFILE := cmd/ombor/load.pgo
+
+bin/ombor: $(GO_FILES) $(EMBEDDED) go.mod go.sum $(PROFILE) $(LIBCHDB) $(WEB_STAMP) | compiler
 	@echo "== building bin/ombor"
-	go build -trimpath -o $@ ./cmd/ombor
+	go build -trimpath -pgo=$(PROFILE) -o $@ ./cmd/ombor
+
+.PHONY: profile
+profile: $(LIBCHDB) $(WEB_STAMP) | compiler ## takes anew the profile of a load that bin/ombor is built by
+	@mkdir -p .tools/bench
+	go build -trimpath -tags profile -o .tools/bench/ombor-profile ./cmd/ombor
+	OMBOR_BINARY=$(ROOT)/.tools/bench/ombor-profile OMBOR_PROFILE=$(ROOT)/$(PROFILE) $(BENCH) -run '^TestProfile$$'
+	@rm .tools/bench/ombor-profile
 
 # The share of the published year that 'make run' simulates: 1 is 8.3 million decided
 # requests for certificates, 29.5 million events in all.

@@ -55,6 +55,10 @@ type versionBody struct {
 	Periods     []string   `json:"periods"` // grains by which it can be told
 	Rollups     [][]string `json:"rollups"`
 	Matures     int        `json:"matures"` // days, counted back from today, that are left out
+
+	Published        [][]string `json:"published"` // tables that are published, by their dimensions
+	PublishedPeriods []string   `json:"published_periods"`
+	PublishedOnly    bool       `json:"published_only"` // told from these to everybody
 }
 
 func (s *server) catalogue() []kpiBody {
@@ -74,6 +78,17 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 		for _, grain := range queries.Grains(&v, s.config.Pack.Reference.Calendar()) {
 			version.Periods = append(version.Periods, string(grain))
 		}
+		version.PublishedOnly = slices.ContainsFunc(v.Sides(), func(side kpi.Side) bool {
+			c := s.contractOf(side.From)
+			return c != nil && c.Special()
+		})
+		tables, periods := queries.Tables(&v, version.PublishedOnly)
+		for _, dimensions := range tables {
+			version.Published = append(version.Published, listed(dimensions))
+		}
+		for _, grain := range periods {
+			version.PublishedPeriods = append(version.PublishedPeriods, string(grain))
+		}
 		body.Versions = append(body.Versions, version)
 		if v.Variant != k.Versions[0].Variant {
 			continue // a rival definition has its own, under its version
@@ -92,7 +107,8 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 
 func describeVersion(v *kpi.Version) versionBody {
 	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Source: v.Source, Basis: string(v.Basis),
-		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Matures: v.Matures}
+		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Matures: v.Matures,
+		Published: [][]string{}, PublishedPeriods: []string{}}
 	if v.Numerator != nil {
 		body.Numerator = v.Numerator.Text
 	}

@@ -1,7 +1,9 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,12 +42,13 @@ func (s *server) projectRoutes() []route {
 	}
 }
 
-// projects is the portfolio, or the problem that this process has none.
-func (s *server) projects() (*portfolio.Portfolio, error) {
+// projects is the portfolio and what is asked of it, or the problem that this process has none.
+func (s *server) projects(q *query) (*portfolio.Portfolio, portfolio.Request, error) {
 	if s.config.Projects == nil {
-		return nil, problem.New(problem.NotFound, "this server has no portfolio of projects")
+		return nil, portfolio.Request{}, problem.New(problem.NotFound, "this server has no portfolio of projects")
 	}
-	return s.config.Projects, nil
+	r, err := projectRequest(q)
+	return s.config.Projects, r, err
 }
 
 // projectRequest reads the filters that the routes of the portfolio share. Several values
@@ -57,16 +60,27 @@ func projectRequest(q *query) (r portfolio.Request, err error) {
 	if r.KnownOn, err = day(q, "known_on"); err != nil {
 		return r, err
 	}
-	for _, list := range []struct {
-		name string
-		into *[]string
-	}{{"agency", &r.Agency}, {"stage", &r.Stage}, {"priority", &r.Priority}, {"programme", &r.Programme}, {"status", &r.Status}, {"serves", &r.Serves}, {"rule", &r.Rule}} {
-		if given := q.get(list.name); given != "" {
-			*list.into = strings.Split(given, ",")
+	for name, into := range map[string]*[]string{"agency": &r.Agency, "stage": &r.Stage, "priority": &r.Priority, "programme": &r.Programme,
+		"status": &r.Status, "serves": &r.Serves, "rule": &r.Rule} {
+		if given := q.get(name); given != "" {
+			*into = strings.Split(given, ",")
 		}
 	}
 	r.Search = q.get("q")
 	return r, nil
+}
+
+// between is a whole number of a parameter; 0 when it is not given.
+func between(q *query, name string, least, most int) (int, error) {
+	given := q.get(name)
+	if given == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil || n < least || n > most {
+		return 0, problem.New(problem.BadInput, "%s=%q is not a whole number between %d and %d", name, given, least, most).In(name)
+	}
+	return n, nil
 }
 
 // projectsBody is a list of projects with the names of their agencies.
@@ -90,32 +104,17 @@ func (s *server) national(ctx context.Context, p *portfolio.Portfolio, at portfo
 }
 
 func (s *server) getProjects(ctx context.Context, q *query) (*answer, error) {
-	p, err := s.projects()
+	p, r, err := s.projects(q)
 	if err != nil {
 		return nil, err
 	}
-	r, err := projectRequest(q)
-	if err != nil {
+	if r.Limit, err = between(q, "limit", 1, mostProjects); err != nil {
 		return nil, err
 	}
-	limit := projectsShown
-	for _, number := range []struct {
-		name string
-		into *int
-	}{{"limit", &limit}, {"offset", &r.Offset}} {
-		given := q.get(number.name)
-		if given == "" {
-			continue
-		}
-		n, err := strconv.Atoi(given)
-		if err != nil || n < 0 || number.name == "limit" && (n == 0 || n > mostProjects) {
-			return nil, problem.New(problem.BadInput, "%s=%q is not a whole number; limit lies between 1 and %d, offset is not negative", number.name, given, mostProjects).In(number.name)
-		}
-		*number.into = n
+	if r.Offset, err = between(q, "offset", 0, math.MaxInt32); err != nil {
+		return nil, err
 	}
-	if q.get("limit") != "" {
-		r.Limit = limit
-	}
+	limit := cmp.Or(r.Limit, projectsShown)
 	list, err := p.Projects(ctx, r)
 	if err != nil {
 		return nil, err
@@ -174,11 +173,7 @@ func whole(n *int64) any {
 }
 
 func (s *server) getProject(ctx context.Context, q *query) (*answer, error) {
-	p, err := s.projects()
-	if err != nil {
-		return nil, err
-	}
-	r, err := projectRequest(q)
+	p, r, err := s.projects(q)
 	if err != nil {
 		return nil, err
 	}
@@ -202,11 +197,7 @@ type portfolioBody struct {
 }
 
 func (s *server) getPortfolio(ctx context.Context, q *query) (*answer, error) {
-	p, err := s.projects()
-	if err != nil {
-		return nil, err
-	}
-	r, err := projectRequest(q)
+	p, r, err := s.projects(q)
 	if err != nil {
 		return nil, err
 	}
@@ -246,11 +237,7 @@ func figuresTable(summary *portfolio.Summary) *table {
 }
 
 func (s *server) getAttention(ctx context.Context, q *query) (*answer, error) {
-	p, err := s.projects()
-	if err != nil {
-		return nil, err
-	}
-	r, err := projectRequest(q)
+	p, r, err := s.projects(q)
 	if err != nil {
 		return nil, err
 	}
@@ -268,11 +255,7 @@ func (s *server) getAttention(ctx context.Context, q *query) (*answer, error) {
 }
 
 func (s *server) getDuplicates(ctx context.Context, q *query) (*answer, error) {
-	p, err := s.projects()
-	if err != nil {
-		return nil, err
-	}
-	r, err := projectRequest(q)
+	p, r, err := s.projects(q)
 	if err != nil {
 		return nil, err
 	}

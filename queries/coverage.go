@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ombor/internal/contract"
 	"ombor/internal/reference"
 )
 
@@ -27,7 +28,7 @@ type source struct {
 }
 
 // standIn is the sender of simulated rows of a source.
-func standIn(source string) string { return "simulation/" + source }
+func standIn(source string) string { return contract.StandIn(source) }
 
 // of is what a sender has sent; nil when nothing.
 func (s *sources) of(name string) *source {

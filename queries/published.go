@@ -60,9 +60,11 @@ func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil &
 
 // publishedGrains are the calendar periods in which a version is published, the shortest
 // first.
-func (q *Queries) publishedGrains(v *kpi.Version) []Grain {
+func (q *Queries) publishedGrains(v *kpi.Version) []Grain { return periodsOf(v, q.special(v)) }
+
+func periodsOf(v *kpi.Version, special bool) []Grain {
 	grains := []Grain{Month, Quarter, Year}
-	if q.special(v) {
+	if special {
 		grains = grains[1:]
 	}
 	if v.Distinct != nil {
@@ -89,6 +91,17 @@ func publishes(v *kpi.Version) bool {
 		return v.Persons == ""
 	}
 	return v.Basis == kpi.Events && (v.Persons == "" || retractable(v))
+}
+
+// Tables are how a version is told from what was published: the sets of dimensions that its
+// tables break it down by, the empty one for the whole, and their periods, the shortest first.
+// Both are empty when nothing of it is published. special says that it reads a contract with
+// special fields, of which these tables are all that is told.
+func Tables(v *kpi.Version, special bool) (sets [][]string, periods []Grain) {
+	if !publishes(v) {
+		return nil, nil
+	}
+	return v.Published, periodsOf(v, special)
 }
 
 // edition is one version of a KPI.

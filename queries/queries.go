@@ -106,6 +106,7 @@ type Options struct {
 
 	Closing map[string]time.Duration   // how long a period waits for a source to close it; 0: until events from after its end have come
 	Titles  map[string]reference.Names // of sources; without one it is told by its name
+	Systems map[string]string          // agency that owns each source: its are the rows of contracts that name no agency
 	// Loaded is a number that changes after events were loaded, and in no other way; it is asked for
 	// every answer. Who sent what is remembered while it stays. Nil: nothing is remembered.
 	Loaded func() uint64
@@ -125,6 +126,7 @@ type Queries struct {
 	maxCells  int
 	deadlines map[string]time.Duration
 	titles    map[string]reference.Names
+	systems   map[string]string
 	looked    map[string]string // what Publish has looked at: KPI, version and year → as of when
 
 	arriving func() bool
@@ -146,7 +148,7 @@ type Queries struct {
 // rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
 	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells,
-		deadlines: options.Closing, titles: options.Titles, looked: map[string]string{}, loaded: options.Loaded, arriving: options.Arriving}
+		deadlines: options.Closing, titles: options.Titles, systems: options.Systems, looked: map[string]string{}, loaded: options.Loaded, arriving: options.Arriving}
 	if q.arriving == nil {
 		q.arriving = func() bool { return false }
 	}

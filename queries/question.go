@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -260,6 +261,9 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 	known := func(parameter, d string) error {
 		if !slices.Contains(allowed, d) {
 			refusal := problem.New(problem.BadInput, "%s has no dimension %q; allowed: %s", qn.kpi.ID, d, strings.Join(allowed, ", ")).In(parameter)
+			if d == agency && parameter == "where" {
+				refusal = problem.New(problem.BadInput, "%s does not tell whose a row is, and this agency owns no system whose events it counts; allowed: %s", qn.kpi.ID, strings.Join(allowed, ", ")).In(parameter)
+			}
 			refusal.Cause = errNoDimension
 			return refusal
 		}
@@ -277,12 +281,23 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 		return bad("by", "an answer is broken down by at most %d dimensions, not %d", maxBy, len(r.By))
 	}
 	qn.by = slices.Clone(r.By)
-	for _, d := range slices.Sorted(maps.Keys(r.Where)) {
+	for _, asked := range slices.Sorted(maps.Keys(r.Where)) {
+		d := asked
+		if d == agency && !slices.Contains(allowed, d) {
+			field, sources := q.whose(qn, r.Where[d])
+			if sources != nil {
+				if err := qn.narrow(filter{contract.ColumnSource, sources}); err != nil {
+					return err
+				}
+				continue
+			}
+			d = cmp.Or(field, d)
+		}
 		if err := known("where", d); err != nil {
 			return err
 		}
 		f := filter{dimension: d}
-		for _, text := range r.Where[d] {
+		for _, text := range r.Where[asked] {
 			value, err := q.value(ctx, qn, d, text)
 			if err != nil {
 				return err
@@ -295,8 +310,55 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 			return bad("where", "the dimension %q has no value", d)
 		}
 		sort.Strings(f.values)
-		qn.where = append(qn.where, f)
+		if err := qn.narrow(f); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// agency is the dimension by which a row is somebody's.
+const agency = "agency"
+
+// whose says how the rows of agencies are told where a question's contracts have no dimension agency:
+// by the field that all of them have instead, or, where none names an agency, by the systems that sent
+// them, which are the agencies' own. Nothing: these contracts have no rows of theirs.
+func (q *Queries) whose(qn *question, agencies []string) (field string, sources []string) {
+	for i, s := range qn.sides {
+		its := warehouse.OwnerField(s.contract, agency)
+		if i > 0 && its != field {
+			return "", nil
+		}
+		field = its
+	}
+	if field != "" {
+		return field, nil
+	}
+	for _, a := range agencies {
+		for _, s := range qn.sides {
+			own := warehouse.OwnSources(s.contract.Source, a, q.systems)
+			if own == nil {
+				return "", nil // of a share one side would be theirs, and the other somebody else's
+			}
+			sources = append(sources, own...)
+		}
+	}
+	sort.Strings(sources)
+	return "", slices.Compact(sources)
+}
+
+// narrow adds a filter; two of one dimension keep the values of both.
+func (qn *question) narrow(f filter) error {
+	i := slices.IndexFunc(qn.where, func(old filter) bool { return old.dimension == f.dimension })
+	if i < 0 {
+		qn.where = append(qn.where, f)
+		return nil
+	}
+	both := slices.DeleteFunc(slices.Clone(f.values), func(v string) bool { return !slices.Contains(qn.where[i].values, v) })
+	if len(both) == 0 {
+		return bad("where", "%s has no row that is both %s and %s", qn.kpi.ID, strings.Join(qn.where[i].values, ", "), strings.Join(f.values, ", "))
+	}
+	qn.where[i].values = both
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -297,6 +298,18 @@ func TestQuestions(t *testing.T) {
 	if len(answers) != 10 {
 		t.Fatalf("%d questions have answers, want ten", len(answers))
 	}
+	// Most payments are of requests that are there, and come hours after them.
+	paid, of := 0.0, 0.0
+	for _, row := range answers[4] {
+		all, with := count(t, row["paid"]), count(t, row["with_request"])
+		paid, of = paid+all, of+with
+		if hours, ok := row["hours_from_request"].(float64); with > 0 && (!ok || hours <= 0) {
+			t.Errorf("%v: paid %v hours after the request", row["channel"], row["hours_from_request"])
+		}
+	}
+	if of < paid/2 {
+		t.Errorf("%.0f of %.0f payments are of a request", of, paid)
+	}
 	q := queries.New(n.w, n.pack.KPIs, n.pack.Reference, queries.Options{K: 5, Now: func() time.Time { return askedOn.Time().Add(12 * time.Hour) }})
 	month := map[string]float64{}
 	for _, c := range values(t, q, queries.Request{KPI: "online-processing-share", From: n.from, To: n.to, Grain: queries.Month}).Cells {
@@ -312,6 +325,16 @@ func TestQuestions(t *testing.T) {
 			t.Errorf("%v: %v online, the API says %v", row["month"], got, month[row["month"].(string)])
 		}
 	}
+}
+
+// count is a number of rows, as JSON has it.
+func count(t *testing.T, v any) float64 {
+	t.Helper()
+	n, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestSQLRefuses says what no query can tell, and why.

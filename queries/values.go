@@ -80,7 +80,12 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	}
 	qn.arriving = qn.arriving || qn.several() && q.arriving() // since it was asked
 	for i := range a.cells {
-		q.settle(qn, src, said, &a.cells[i])
+		c := &a.cells[i]
+		if i > 0 && a.cells[i-1].From == c.From && a.cells[i-1].To == c.To { // cells of one period close together
+			c.Open, c.Closed, c.Unclosed = a.cells[i-1].Open, a.cells[i-1].Closed, a.cells[i-1].Unclosed
+			continue
+		}
+		q.settle(qn, src, said, c)
 	}
 	if qn.arriving {
 		a.notes = append(a.notes, Note{Key: "being-loaded"})

@@ -289,19 +289,21 @@ func (w *Warehouse) Lacks(ctx context.Context, r *Rollup, columns []string) ([]G
 	return days, err
 }
 
-// Held is Σ of signs of a contract's rollup, by its table, in a month of receipt.
-func (w *Warehouse) Held(ctx context.Context, r Retired) (map[string]int64, error) {
-	c, month, err := w.find(r)
-	if err != nil {
-		return nil, err
-	}
-	held := map[string]int64{}
-	for _, rollup := range w.Rollups(c) {
-		var n int64
-		if err := w.each(ctx, "warehouse: figures", fmt.Sprintf("SELECT sum(_n) FROM %s WHERE toYYYYMM(_cut) = %d", w.Table(rollup), month), nil, func(scan Scan) error { return scan(&n) }); err != nil {
+// Held is Σ of signs in each rollup of a contract, by its table and the month of receipt, YYYY-MM.
+func (w *Warehouse) Held(ctx context.Context, c *contract.Contract) (map[string]map[string]int64, error) {
+	held := map[string]map[string]int64{}
+	for _, r := range w.Rollups(c) {
+		months := map[string]int64{}
+		if err := w.each(ctx, "warehouse: figures", "SELECT toYYYYMM(_cut) AS month, sum(_n) FROM "+w.Table(r)+" GROUP BY month", nil, func(scan Scan) error {
+			var month uint32
+			var n int64
+			err := scan(&month, &n)
+			months[dayOfMonth(month).Time().Format("2006-01")] = n
+			return err
+		}); err != nil {
 			return nil, err
 		}
-		held[rollup.Name] = n
+		held[r.Name] = months
 	}
 	return held, nil
 }

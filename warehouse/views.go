@@ -28,6 +28,7 @@ type object struct {
 	rows    [][]any  // of a table
 	order   []string // of a table
 	of      kind
+	source  string // of events: the system that sends them, as their contract declares
 }
 
 // kind is what the rows of an object are, by which it follows who may see which.
@@ -47,7 +48,8 @@ type Object struct {
 	Columns []string // in their order
 	Events  bool     // its rows are single events, pseudonymised: internal, also when exported
 
-	of kind
+	of     kind
+	source string
 }
 
 // Objects are those that the analysts' database has for the contracts, KPIs and
@@ -56,7 +58,7 @@ func (w *Warehouse) Objects(refs *reference.Set) []Object {
 	var list []Object
 	for _, stage := range w.objects(refs) {
 		for _, o := range stage {
-			made := Object{Name: o.name, About: o.about, Events: o.of == events, of: o.of}
+			made := Object{Name: o.name, About: o.about, Events: o.of == events, of: o.of, source: o.source}
 			for _, c := range o.columns {
 				made.Columns = append(made.Columns, c.name)
 			}
@@ -75,25 +77,52 @@ func (w *Warehouse) AnalystsDatabase() string { return w.databases.ombor }
 // the dimension by which somebody's rows are told from others'.
 var owners = map[string][]string{"agency": {"agency", "owner"}, "region": {"region"}}
 
-// Owner is the column that names whose a row is, of an object of events; "" where the
-// rows are everybody's or nobody's.
-func (o Object) Owner(dimension string) string {
-	if o.of != events {
-		return ""
-	}
-	for _, column := range owners[dimension] {
-		if slices.Contains(o.Columns, column) {
-			return column
-		}
+// OwnerField is the field of a contract that names whose an event is, by the dimension "agency"
+// or "region"; "" where none does.
+func OwnerField(c *contract.Contract, dimension string) string {
+	return firstOf(owners[dimension], func(name string) bool { return c.Field(name) != nil })
+}
+
+func firstOf(names []string, there func(string) bool) string {
+	if i := slices.IndexFunc(names, there); i >= 0 {
+		return names[i]
 	}
 	return ""
 }
 
+// Owner is the column that names whose a row is, of an object of events; "" where the
+// rows are everybody's or nobody's, or the agency's that owns the system that sends them.
+func (o Object) Owner(dimension string) string {
+	if o.of != events {
+		return ""
+	}
+	return firstOf(owners[dimension], func(name string) bool { return slices.Contains(o.Columns, name) })
+}
+
+// OwnSources are the sources whose rows are an agency's because it owns the systems that send
+// them, where no field of a contract says whose an event is: all that it owns when one of them is
+// source, which the contract declares; nil else. What stands in for them is among them. systems has
+// the agency that owns each source.
+func OwnSources(source, agency string, systems map[string]string) (own []string) {
+	if source == "" || agency == "" || systems[source] != agency {
+		return nil
+	}
+	for s, owner := range systems {
+		if owner == agency {
+			own = append(own, s, contract.StandIn(s))
+		}
+	}
+	slices.Sort(own)
+	return own
+}
+
 // Own is the condition on an object's rows, in ClickHouse's SQL, under which somebody
 // sees no others than those of one agency (or region) and what is everybody's: "1" of
-// reference tables; of kpi_values also the figures of the whole; "0" of events that name no
-// owner. dimension is "agency" or "region"; of any other the condition is "0".
-func (o Object) Own(dimension, value string) string {
+// reference tables; of kpi_values also the figures of the whole. Events that name no agency are
+// told by the system that sent them ([OwnSources]); "0" where they are nobody's or another's.
+// dimension is "agency" or "region"; of any other the condition is "0". systems has the agency that
+// owns each source.
+func (o Object) Own(dimension, value string, systems map[string]string) string {
 	switch column := o.Owner(dimension); {
 	case owners[dimension] == nil:
 		return "0"
@@ -103,13 +132,21 @@ func (o Object) Own(dimension, value string) string {
 		return fmt.Sprintf("(`by` = '' OR has(splitByChar(',', `by`), %s) AND arrayElement(key, indexOf(splitByChar(',', `by`), %[1]s)) = %s)", literal(dimension), literal(value))
 	case column != "":
 		return fmt.Sprintf("(toString(%s) = %s)", name(column), literal(value))
+	case dimension == "agency":
+		var list []string
+		for _, source := range OwnSources(o.source, value, systems) {
+			list = append(list, literal(source))
+		}
+		if list != nil {
+			return fmt.Sprintf("(toString(%s) IN (%s))", name(contract.ColumnSource), strings.Join(list, ", "))
+		}
 	}
 	return "0"
 }
 
 // Own is [Object.Own] of the analysts' tables by their names; "0" of a table that is none
 // of [Warehouse.Objects].
-func (w *Warehouse) Own(refs *reference.Set) func(table, dimension, value string) string {
+func (w *Warehouse) Own(refs *reference.Set, systems map[string]string) func(table, dimension, value string) string {
 	objects := map[string]Object{}
 	for _, o := range w.Objects(refs) {
 		objects[o.Name] = o
@@ -119,7 +156,7 @@ func (w *Warehouse) Own(refs *reference.Set) func(table, dimension, value string
 		if !ok {
 			return "0"
 		}
-		return o.Own(dimension, value)
+		return o.Own(dimension, value, systems)
 	}
 }
 
@@ -302,7 +339,7 @@ func (w *Warehouse) viewOf(c *contract.Contract) object {
 		about += " A total that was reported for the days from " + c.Window.From + " to " + c.Window.To + "."
 	}
 	columns, selected := w.visible(c)
-	return object{name: c.Table(), of: events, about: about + " One row for each event, corrections settled.", columns: columns,
+	return object{name: c.Table(), of: events, source: c.Source, about: about + " One row for each event, corrections settled.", columns: columns,
 		query: fmt.Sprintf("SELECT %s\nFROM %s\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM %s WHERE _sign < 0)", selected, w.Facts(c), w.Facts(c))}
 }
 
@@ -310,7 +347,7 @@ func (w *Warehouse) viewOf(c *contract.Contract) object {
 func (w *Warehouse) ledgerOf(c *contract.Contract) object {
 	columns, selected := w.visible(c)
 	columns = append(columns, column{name: "_sign", kind: "Int8", about: "+1, or -1 for a row that a correction takes back: sum(_sign) counts"})
-	return object{name: ledgerName(c), of: events, columns: columns, query: "SELECT " + selected + ", _sign\nFROM " + w.Facts(c),
+	return object{name: ledgerName(c), of: events, source: c.Source, columns: columns, query: "SELECT " + selected + ", _sign\nFROM " + w.Facts(c),
 		about: c.Title.In("en") + ": every row ever received, also those that were taken back later. With _cut <= a day: what was known on it."}
 }
 

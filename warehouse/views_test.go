@@ -75,12 +75,12 @@ func TestViews(t *testing.T) {
 	migrate(refs)
 	at := time.Date(2024, 3, 7, 22, 30, 0, 0, time.UTC) // the 8th in Tashkent
 	warehousetest.Insert(t, w, w.Contract("request.decided"), []warehousetest.Row{
-		{ID: 1, Time: at, Batch: 1, Data: map[string]any{"region": "03", "applicant": uint64(7), "submitted_at": at.Add(-time.Hour)}},
-		{ID: 2, Time: at, Batch: 1, Data: map[string]any{"region": "03"}, Simulated: true},
-		{ID: 1, Sign: -1, Time: at, Cut: day("2024-04-02"), Batch: 2, Data: map[string]any{"region": "03", "applicant": uint64(7), "submitted_at": at.Add(-time.Hour)}},
-		{ID: 1, Rev: 1, Time: at, Cut: day("2024-04-02"), Batch: 2, Data: map[string]any{"region": "26"}},
-		{ID: 3, Time: at, Batch: 1, Data: map[string]any{"region": "26"}},
-		{ID: 3, Sign: -1, Time: at, Cut: day("2024-04-02"), Batch: 2, Data: map[string]any{"region": "26"}},
+		{ID: 1, Source: "portal", Time: at, Batch: 1, Data: map[string]any{"region": "03", "applicant": uint64(7), "submitted_at": at.Add(-time.Hour)}},
+		{ID: 2, Source: "tax-office", Time: at, Batch: 1, Data: map[string]any{"region": "03"}, Simulated: true},
+		{ID: 1, Source: "portal", Sign: -1, Time: at, Cut: day("2024-04-02"), Batch: 2, Data: map[string]any{"region": "03", "applicant": uint64(7), "submitted_at": at.Add(-time.Hour)}},
+		{ID: 1, Source: "portal", Rev: 1, Time: at, Cut: day("2024-04-02"), Batch: 2, Data: map[string]any{"region": "26"}},
+		{ID: 3, Source: "mobile", Time: at, Batch: 1, Data: map[string]any{"region": "26"}},
+		{ID: 3, Source: "mobile", Sign: -1, Time: at, Cut: day("2024-04-02"), Batch: 2, Data: map[string]any{"region": "26"}},
 	})
 	service := func(id uint64, on string, hour int, mobile any) warehousetest.Row {
 		at, err := time.Parse(time.DateOnly, on)
@@ -155,10 +155,18 @@ func TestViews(t *testing.T) {
 	if got := engine.Exec(t, "SELECT count() FROM system.tables WHERE database = '"+database+"'"); got != fmt.Sprintf("%d\n", len(objects)) {
 		t.Errorf("%d objects are told of, the database has %s", len(objects), got)
 	}
+	systems := map[string]string{"portal": "ministry", "mobile": "ministry", "tax-office": "tax", "catalogue": "registrar"}
 	for _, c := range []struct{ object, dimension, value, want string }{
 		{"request_decided_v1", "region", "03", "1"},
 		{"request_decided_v1", "region", "", "0"},
-		{"request_decided_v1", "agency", "x", "0"}, // names no agency
+		{"request_decided_v1", "agency", "x", "0"},        // names no agency, and x has not its system
+		{"request_decided_v1", "agency", "ministry", "1"}, // of its two systems; what others sent is not its own
+		{"request_decided_v1_ledger", "agency", "ministry", "5"},
+		{"request_decided_v1", "agency", "tax", "0"}, // has a system that sent some, and is not the one that sends them
+		{"request_decided_v1", "agency", "' OR 1 --", "0"},
+		{"request_decided_v1", "agency", "", "0"},
+		{"period_closed_v1", "agency", "", "0"},            // is declared to come from no system
+		{"service_changed_v1", "agency", "registrar", "0"}, // names an owner, who it is
 		{"request_decided_v1", "applicant", "", "0"},
 		{"request_decided_v1_ledger", "region", "03", "3"},
 		{"regions", "region", "03", "2"},
@@ -173,7 +181,7 @@ func TestViews(t *testing.T) {
 			t.Errorf("%s: events %t", c.object, o.Events)
 		}
 		table := database + "." + c.object
-		filters := "{'" + table + "': '" + strings.ReplaceAll(o.Own(c.dimension, c.value), "'", "\\'") + "'}"
+		filters := "{'" + table + "': '" + strings.ReplaceAll(o.Own(c.dimension, c.value, systems), "'", "\\'") + "'}"
 		if got := engine.Exec(t, "SELECT count() FROM "+table+" SETTINGS additional_table_filters = "+filters); got != c.want+"\n" {
 			t.Errorf("%s of %s %q: %s rows, want %s (%s)", c.object, c.dimension, c.value, got, c.want, filters)
 		}

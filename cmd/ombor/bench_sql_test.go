@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,25 +66,33 @@ func TestBenchSQL(t *testing.T) {
 	r.say("  engine alone          %8.2f %6.2f", median(alone), quantile(alone, 0.99))
 	r.say("  through the door      %8.2f %6.2f", median(through), quantile(through, 0.99))
 	r.say("  the door adds         %8.2f %6.2f   (parser, audit log on disk, turn)", median(added), quantile(through, 0.99)-quantile(alone, 0.99))
+	disk := syncs(t, s.data)
+	r.say("  a write and its fsync %8.2f %6.2f   (of 600 bytes beside the data, by nobody else: what the audit log waits for at least)", median(disk), quantile(disk, 0.99))
 	r.say("")
-	r.say("%d rows, MB/s        engine   door   door/engine", streamedRows)
+	r.say("%d rows, MB/s        engine   door   door/engine   engine with the door's threads", streamedRows)
 	var ratios []float64
 	for _, format := range []string{"Native", "CSV", "JSONEachRow", "ArrowStream", "Parquet"} {
 		statement := fmt.Sprintf("SELECT number, toDate('2024-01-01') + number %% 366 AS day, concat('service-', toString(number %% 997)) AS service, number * 1.5 AS amount FROM numbers(%d) FORMAT %s", streamedRows, format)
 		var of, each []float64
-		var engineSpeed, doorSpeed []float64
+		var engineSpeed, doorSpeed, sameSpeed []float64
+		threads := 1
+		if format == "Parquet" {
+			threads = 2
+		}
 		for i := range streams + 1 {
 			a, fromDoor := door.drain(t, statement)
 			b, fromFront := front.drain(t, statement)
+			c, _ := front.drain(t, fmt.Sprintf("%s SETTINGS max_threads = %d", statement, threads))
 			if fromDoor != fromFront && format != "ArrowStream" && format != "Parquet" { // whose pieces differ
 				t.Fatalf("%s: %d bytes through the door, %d from the engine", format, fromDoor, fromFront)
 			}
 			if i > 0 {
 				of, each = append(of, b.Seconds()/a.Seconds()), append(each, a.Seconds())
 				engineSpeed, doorSpeed = append(engineSpeed, float64(fromFront)/1e6/b.Seconds()), append(doorSpeed, float64(fromDoor)/1e6/a.Seconds())
+				sameSpeed = append(sameSpeed, float64(fromFront)/1e6/c.Seconds())
 			}
 		}
-		r.say("  %-18s %8.0f %6.0f %8.2f", format, median(engineSpeed), median(doorSpeed), median(of))
+		r.say("  %-18s %8.0f %6.0f %8.2f %15.0f", format, median(engineSpeed), median(doorSpeed), median(of), median(sameSpeed))
 		ratios = append(ratios, median(of))
 	}
 	r.say("")
@@ -105,35 +114,66 @@ func TestBenchSQL(t *testing.T) {
 	}
 	answers() // warms up
 	quiet := answers()
-	asking, stop := context.WithCancel(t.Context())
-	var all sync.WaitGroup
+	const slow = "SELECT service, uniqExact(applicant), sum(cityHash64(toString(a.time), number)) FROM request_submitted_v1 AS a, numbers(2000) AS n GROUP BY service ORDER BY 3"
 	var done, refused atomic.Int64
-	for _, key := range keys {
-		all.Go(func() {
-			mine := &side{client: &http.Client{}, url: note.SQL, token: key}
-			for asking.Err() == nil {
-				switch code, _ := mine.status(asking, "SELECT service, uniqExact(applicant), sum(cityHash64(toString(a.time), number)) FROM request_submitted_v1 AS a, numbers(2000) AS n GROUP BY service ORDER BY 3"); code {
-				case http.StatusOK:
-					done.Add(1)
-				case http.StatusServiceUnavailable:
-					refused.Add(1)
+	beside := func(statement string) []float64 {
+		asking, stop := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for _, key := range keys {
+			all.Go(func() {
+				mine := &side{client: &http.Client{}, url: note.SQL, token: key}
+				for asking.Err() == nil {
+					switch code, _ := mine.status(asking, statement); code {
+					case http.StatusOK:
+						done.Add(1)
+					case http.StatusServiceUnavailable:
+						refused.Add(1)
+					}
 				}
-			}
-		})
+			})
+		}
+		for s.sql("SELECT count() FROM system.processes WHERE query LIKE '%uniqExact(applicant), sum(city%' AND query NOT LIKE '%processes%'") == "0" {
+		}
+		times := answers()
+		stop()
+		all.Wait()
+		return times
 	}
-	for s.sql("SELECT count() FROM system.processes WHERE query LIKE '%uniqExact(applicant), sum(city%' AND query NOT LIKE '%processes%'") == "0" {
-	}
-	busy := answers()
-	stop()
-	all.Wait()
-	again := answers()
-	both := slices.Concat(quiet, again)
+	busy := beside(slow)
+	between := answers()
+	files := beside(slow + " FORMAT Parquet") // with more threads
+	both := slices.Concat(quiet, between, answers())
 	r.say("KPI answers, uncached, ms    p50    p99")
 	r.say("  nobody else asks      %8.1f %6.1f", median(both), quantile(both, 0.99))
-	r.say("  %d slow analysts      %8.1f %6.1f   (%d of their statements ended, %d were sent away after waiting)", analysts, median(busy), quantile(busy, 0.99), done.Load(), refused.Load())
-	r.say("  times                 %8.2f %6.2f", median(busy)/median(both), quantile(busy, 0.99)/quantile(both, 0.99))
+	for what, times := range map[string][]float64{"slow analysts": busy, "who want Parquet": files} {
+		r.say("  %d %-18s %8.1f %6.1f   %.2f and %.2f times", analysts, what, median(times), quantile(times, 0.99), median(times)/median(both), quantile(times, 0.99)/quantile(both, 0.99))
+	}
+	r.say("  %d of their statements ended, %d were sent away after waiting", done.Load(), refused.Load())
 	r.say("load after: %s", load(t))
 	r.say("sql/engine ratio %.2f", slices.Min(ratios))
+}
+
+// syncs are the times, in ms, of small writes with their fsync in a folder.
+func syncs(t *testing.T, folder string) (times []float64) {
+	t.Helper()
+	f, err := os.CreateTemp(folder, "sync")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	entry := make([]byte, 600)
+	for range smallQueries {
+		began := time.Now()
+		if _, err := f.Write(entry); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, milliseconds(time.Since(began)))
+	}
+	return times
 }
 
 // side is one of the two that are asked.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,11 @@ type retainedMonths struct {
 		Rows            uint64
 	}
 	Rows uint64
+	Lake []struct {
+		Contract, Month string
+		Rows            uint64
+	}
+	Files int
 }
 
 func (s *server) retain(arguments ...string) (r retainedMonths) {
@@ -171,4 +177,177 @@ versions:
 	}
 	figures(then, true)
 	c.verify(0)
+}
+
+// TestPartsRetentionOfTheLake lets go of the rows of a contract in warehouse and lake: every figure stays
+// what it was, while retentions are killed, when warehouse and first-seen index were lost, and where a
+// backup is restored; what is sent again is known; the lake's files of the old months have ids, and
+// no content; a KPI that is new tells of old days that they are not kept, and the others what they told.
+func TestPartsRetentionOfTheLake(t *testing.T) {
+	const days = 24 * time.Hour
+	pack := maps.Clone(crashPack)
+	pack["contracts/sale.yaml"] = strings.Replace(pack["contracts/sale.yaml"], "fields:", "retention: {warehouse: 2m, lake: 3m}\nfields:", 1)
+	pack["kpis/numbers.yaml"] = `id: sale-numbers
+title: {en: Numbers of sales}
+about: {en: How many different ones.}
+owner: shop
+unit: count
+direction: up
+versions:
+  - {version: 1, source: The shop, from: sale, distinct: {of: number, grains: [month, year]}}
+`
+	nats, dir := natstest.Start(t), t.TempDir()
+	packDir, keys := files(t, pack), filepath.Join(dir, "keys.json")
+	door, closeDoor := earlierDoor(t, nats.URL(), keys, packDir, 150*days)
+	c := newCrashed(t, "--pack", packDir, "--keys", keys, "--journal", nats.URL())
+	f := newTraffic(t, c.url, setting(t, "SEED", 23))
+	s := &sender{traffic: f, rng: rand.New(rand.NewPCG(f.seed, 1)), name: "till-0"}
+	s.wave(door, 3)
+	closeDoor()
+	old := slices.DeleteFunc(slices.Clone(f.acked), func(e *revision) bool { return e.changes }) // an older edition would be a change back
+	c.up(c.begin())
+	s.wave(c.url, 1)
+	c.settled(t)
+	then := f.standing()
+
+	questions := map[string][]string{}
+	for _, id := range []string{"sales", "sale-amount", "sale-median", "visits", "visit-amount", "visit-median"} {
+		questions[id] = []string{"--by", "good"}
+		questions[id+" monthly"] = []string{"--grain", "month"}
+	}
+	questions["sale-numbers monthly"] = []string{"--grain", "month"}
+	questions["sale-numbers yearly"] = []string{"--grain", "year"}
+	told := func() map[string]string {
+		t.Helper()
+		all := map[string]string{}
+		for question, arguments := range questions {
+			id, _, _ := strings.Cut(question, " ")
+			cells := c.kpi(id, arguments...)
+			if len(cells) == 0 {
+				t.Fatalf("%s: no cells", question)
+			}
+			text, err := json.Marshal(cells)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[question] = string(text)
+		}
+		return all
+	}
+	before := told()
+	same := func(what string) {
+		t.Helper()
+		sameFigures(t, what, told(), before)
+		for _, kind := range []string{"sale", "visit"} {
+			f.figures(&c.server, kind, then[kind])
+		}
+		c.verify(0)
+	}
+	restart := func() {
+		t.Helper()
+		c.kill(c.pids()...)
+		<-c.exited
+		c.up(c.begin())
+		c.settled(t)
+	}
+	if would := c.retain("--dry-run"); len(would.Months) == 0 || len(would.Lake) != len(would.Months) || would.Files == 0 {
+		t.Fatalf("%+v", would)
+	}
+	for _, after := range []time.Duration{30, 300} { // whatever it has done by then
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			ombor(t, "retain", "--data", c.data)
+		}()
+		time.Sleep(after * time.Millisecond)
+		c.kill(c.pids()...)
+		<-c.exited
+		<-ended
+		c.up(c.begin())
+		c.settled(t)
+		same("a retention was killed")
+	}
+	c.retain()
+	if again := c.retain(); len(again.Months)+len(again.Lake)+again.Files != 0 {
+		t.Fatalf("%+v", again)
+	}
+	same("retained")
+	c.compact("--grace", "0s")
+
+	lake := filepath.Join(c.data, "lake")
+	columns := func(table string) map[string]string {
+		t.Helper()
+		pattern := filepath.Join(lake, table, "**", "*.parquet")
+		r := run(t, nil, "node", filepath.Join(duckdb(t), "count.mjs"), pattern)
+		var read map[string]struct {
+			Rows    int
+			Columns map[string]string
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &read); r.code != 0 || err != nil || read[pattern].Rows == 0 {
+			t.Fatalf("DuckDB: %v: %s%s", err, r.stdout, r.stderr)
+		}
+		return read[pattern].Columns
+	}
+	if got := slices.Sorted(maps.Keys(columns("_retired/sale_v1"))); !slices.Equal(got, []string{"_batch", "_cut", "_digest", "_id", "_rev", "_seq", "_sign", "_withdrawn", "cut"}) {
+		t.Errorf("the lake keeps %v", got)
+	}
+	if columns("sale_v1")["amount"] == "" || columns("visit_v1")["amount"] == "" {
+		t.Error("rows that are kept have no content")
+	}
+	month := time.Now().Add(-days).Format("2006-01") // the newest wave's, whatever the hour
+	if left, err := filepath.Glob(filepath.Join(lake, "sale_v1", "*", "*.parquet")); err != nil || slices.ContainsFunc(left, func(name string) bool { return filepath.Base(filepath.Dir(name)) < "cut="+month }) {
+		t.Errorf("%v: the lake still has %v", err, left)
+	}
+
+	// Warehouse and first-seen index are lost; what comes again is known.
+	c.kill(c.pids()...)
+	<-c.exited
+	for _, part := range []string{"engine", "loader/index"} {
+		if err := os.RemoveAll(filepath.Join(c.data, part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.up(c.begin())
+	c.settled(t)
+	same("made from the lake")
+	for events := range slices.Chunk(old, 400) {
+		if !f.post(c.url, events) {
+			t.Fatal("old events were not acknowledged")
+		}
+	}
+	c.settled(t)
+	same("sent again")
+	if r := ombor(t, "rebuild", "--data", c.data); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	same("rebuilt")
+
+	// A backup has what the lake keeps.
+	identity, recipient := operatorKey(t, dir)
+	place, restored := filepath.Join(dir, "backup"), filepath.Join(dir, "restored")
+	c.backup(place, "--recipient", recipient)
+	other := natstest.Start(t)
+	if r := ombor(t, "restore", place, "--data", restored, "--identity", identity, "--pack", packDir, "--journal", other.URL()); r.code != 0 || !strings.Contains(r.stdout, "they agree") {
+		t.Fatalf("restore: %s%s", r.stdout, r.stderr)
+	}
+	elsewhere := newCrashed(t, "--pack", packDir, "--journal", other.URL())
+	elsewhere.arguments[slices.Index(elsewhere.arguments, elsewhere.data)] = restored
+	elsewhere.data = restored
+	folders.Store(strings.TrimPrefix(elsewhere.url, "http://"), restored)
+	first := c
+	c = elsewhere
+	c.up(c.begin())
+	c.settled(t)
+	same("restored")
+	c = first
+
+	pack["kpis/double.yaml"] = strings.NewReplacer("sale-numbers", "sale-double", "distinct: {of: number, grains: [month, year]}", "numerator: sum(amount * 2), rollups: [[good]]").Replace(pack["kpis/numbers.yaml"])
+	c.arguments[slices.Index(c.arguments, packDir)] = files(t, pack)
+	restart()
+	same("with another KPI")
+	for _, cell := range c.kpi("sale-double", "--grain", "month") {
+		if _, known := figure(cell["value"]); known || cell["reason"] != "not_kept" {
+			t.Errorf("a KPI that came later tells %v", cell)
+		}
+	}
 }

@@ -146,7 +146,7 @@ func serveAt(t testing.TB, address, data string, arguments ...string) *server {
 	s := &server{t: t, data: data, url: "http://" + address, exited: make(chan struct{})}
 	folders.Store(address, data)
 	s.start(root, append([]string{"serve", "--data", data, "--listen", address}, arguments...)...)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(5 * time.Minute) // much, on a machine that others share
 	for {
 		select {
 		case <-s.exited:

@@ -18,6 +18,12 @@ import (
 // new and every person would be somebody else, so a server refuses to start.
 const keyMark = "keys.id"
 
+// markOf tells keys from those of another installation. A rotation of the pseudonym keys changes nothing of it.
+func markOf(keys *contract.Keys) string {
+	sum := sha256.Sum256(keys.Derive("mark"))
+	return hex.EncodeToString(sum[:8])
+}
+
 // openKeys opens the keys of a data folder, or makes them when the folder is new.
 func openKeys(cfg config) (*contract.Keys, error) {
 	mark, file := filepath.Join(cfg.Data, keyMark), cfg.Keys
@@ -37,9 +43,7 @@ func openKeys(cfg config) (*contract.Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(keys.Derive("mark"))
-	own := hex.EncodeToString(sum[:8])
-	switch strings.TrimSpace(string(known)) {
+	switch own := markOf(keys); strings.TrimSpace(string(known)) {
 	case own:
 		return keys, nil
 	case "":

@@ -15,6 +15,7 @@ import (
 
 	"ombor/ingest/loader"
 	"ombor/internal/backup"
+	"ombor/internal/contract"
 	"ombor/internal/objects"
 	"ombor/internal/problem"
 	"ombor/internal/stream"
@@ -32,8 +33,9 @@ damaged is named, and nothing stays of the attempt. Then the first-seen index an
 made from the lake, and 'ombor verify' runs at the end.
 
 The keys are read with --identity, the file that age-keygen wrote; when the backup was made
-without them, --keys names the file that you kept. The pack must be the one that the backup
-names.
+without them, --keys names the file that you kept. A file that --keys names is used also when the
+backup has keys: after a rotation of the pseudonym keys that is the newest, and what is restored
+of an older backup is rewritten with it. The pack must be the one that the backup names.
 
 Exit codes: 0 restored and everything agrees, 1 failed or differs, 2 usage.`,
 		Example: `  ombor restore /mnt/backup --data ./data --identity operator.key
@@ -134,11 +136,20 @@ func (r *restoration) run(ctx context.Context) (err error) {
 // keys are those of the backup, or nil when they are kept elsewhere.
 func (r *restoration) keys(ctx context.Context) ([]byte, error) {
 	entry, inside := r.backup.Entry(keysEntry)
-	if !inside {
-		if _, err := os.Stat(r.cfg.keysFile()); err != nil || r.cfg.Keys == "" {
-			return nil, problem.New(problem.BadInput, "the backup %s is without keys: name the file that was kept with --keys", r.backup.ID)
+	if r.cfg.Keys != "" {
+		if _, err := os.Stat(r.cfg.Keys); err == nil {
+			kept, err := contract.OpenKeys(r.cfg.Keys)
+			if err != nil {
+				return nil, err
+			}
+			if markOf(kept) != r.about.KeyMark {
+				return nil, problem.New(problem.Conflict, "the keys in %s are not those that the backup %s was made with", r.cfg.Keys, r.backup.ID)
+			}
+			return nil, nil
 		}
-		return nil, nil
+	}
+	if !inside {
+		return nil, problem.New(problem.BadInput, "the backup %s is without keys: name the file that was kept with --keys", r.backup.ID)
 	}
 	if r.identity == "" {
 		return nil, usage{errors.New("the keys of the backup are encrypted: name the file of the identity with --identity")}

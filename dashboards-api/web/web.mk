@@ -9,7 +9,7 @@ CHROMIUM  ?= /usr/bin/chromium
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public -type f) \
 	$(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsconfig.json $(WEB)/package.json
 
-.PHONY: web test-web test-browser lighthouse
+.PHONY: web test-web test-browser lighthouse bench-page
 
 web: $(WEB_STAMP) ## the page, built and ready to be embedded
 
@@ -35,6 +35,9 @@ test-browser: $(WEB_STAMP) $(CHROMIUM) ## the page in Chromium; URL=http://127.0
 
 lighthouse: $(WEB_STAMP) $(CHROMIUM) ## what Lighthouse says of the page; URL and TOKEN name a running server
 	cd $(WEB) && node browser/lighthouse.mjs --url "$(URL)" --token "$(TOKEN)" --chromium $(CHROMIUM)
+
+bench-page: $(WEB_STAMP) $(CHROMIUM) ## what the page fetches and computes, and how long a click waits; URL and TOKEN name a running server
+	cd $(WEB) && node browser/bench.mjs --url "$(URL)" --token "$(TOKEN)" --chromium $(CHROMIUM)
 
 $(CHROMIUM):
 	@echo "== installing Debian's Chromium"

@@ -462,6 +462,10 @@ func (l *Loader) follow(ctx context.Context, messages chan<- journal.Message) er
 	}
 }
 
+// lull is how long no message comes when a load has ended, most likely: then a plan of many rows
+// does not wait for its Interval.
+const lull = 100 * time.Millisecond
+
 // gather fills plans and hands them over when they are due and the one before is done.
 func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, plans chan<- *plan, free <-chan *plan, idle <-chan struct{}, begun *planned) error {
 	p := <-free
@@ -475,6 +479,7 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 		return max(newest, reference.DayOf(m.Received.In(l.cfg.Set.Zone())))
 	}
 	var handed time.Time // when the last plan was handed over
+	lulled := false      // no message has come for a while
 	var waiting *journal.Message
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -487,7 +492,11 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 		due := closed
 		if !closed && !p.empty() && begun == nil {
 			wait := time.Until(handed.Add(l.cfg.Interval))
-			if due = wait <= 0; !due {
+			much := p.rows >= l.cfg.MaxRows/4
+			if due = wait <= 0 || much && lulled; !due {
+				if much {
+					wait = min(wait, lull)
+				}
 				timer.Reset(wait)
 			}
 		}
@@ -500,6 +509,7 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 		}
 		select {
 		case m := <-in:
+			lulled = false
 			cut := dayOf(m)
 			if !p.empty() && cut != p.cut && begun == nil {
 				waiting = &m
@@ -535,6 +545,7 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 				}
 			}
 		case <-timer.C:
+			lulled = true
 		case <-idle:
 		case <-ctx.Done():
 			return ctx.Err()
@@ -742,8 +753,8 @@ const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
 // come that a whole plan waits already: more than the machine can keep up with. While fewer come,
-// rollups are brought up once in an Interval, on a machine that is busy half of the time at most,
-// and what nothing follows is rolled up at once.
+// rollups are brought up once in an Interval, for a third of the time at most, and what nothing
+// follows is rolled up at once.
 const maxLinger = 3 * time.Second
 
 // rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
@@ -775,7 +786,7 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 			case waiting >= l.cfg.MaxRows:
 				wait = time.Until(first.Add(maxLinger))
 			case waiting > 0:
-				wait = time.Until(began.Add(max(l.cfg.Interval, 2*took)))
+				wait = time.Until(began.Add(max(l.cfg.Interval, min(3*took, maxLinger))))
 			}
 			linger.Reset(max(0, wait))
 			select {

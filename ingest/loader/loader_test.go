@@ -95,6 +95,8 @@ type world struct {
 	prefix  string
 	set     *contract.Set
 	checker *contract.Checker
+	keys    *contract.Keys
+	names   [][16]byte // of applicants, by the first keys
 	wh      *warehouse.Warehouse
 	store   objects.Store
 	timeout time.Duration    // of a request to the journal's server; 0 is its own
@@ -116,7 +118,7 @@ func newWorld(t testing.TB, place string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.checker = contract.NewChecker(w.set, keys, contract.Limits{})
+	w.keys, w.checker = keys, contract.NewChecker(w.set, keys, contract.Limits{})
 	w.wh = warehousetest.Reopen(t, w.prefix, w.set, testKPIs(t))
 	t.Cleanup(func() {
 		w.close()
@@ -148,7 +150,7 @@ func (w *world) open() {
 }
 
 func (w *world) config() Config {
-	return Config{Journal: w.journal, Warehouse: w.wh, Lake: lake.Open(w.store), Set: w.set, Dir: filepath.Join(w.dir, "loader"),
+	return Config{Journal: w.journal, Warehouse: w.wh, Lake: lake.Open(w.store), Set: w.set, Keys: w.keys, Dir: filepath.Join(w.dir, "loader"),
 		Interval: 10 * time.Millisecond, Lease: w.lease, Logger: w.log}
 }
 

@@ -40,7 +40,7 @@ func (l *Loader) Loaded() uint64 {
 
 // told is the watermark that others see; l.mu is held.
 func (l *Loader) told() uint64 {
-	if l.rolled == 0 { // it begins: the rollups are being looked at
+	if l.rolled == 0 && !l.running { // it begins: the rollups are being looked at
 		return l.done
 	}
 	return l.loaded()

@@ -290,16 +290,20 @@ func (r *verifier) rollups(ctx context.Context, repair bool) error {
 // keptFigures holds the rollups of months without rows against what the lake keeps of them, and repairs
 // when asked to. Nothing is loaded meanwhile.
 func (r *verifier) keptFigures(ctx context.Context, repair bool) error {
+	held := map[string]map[string]map[string]int64{} // of contracts
 	for _, f := range r.kept {
 		if r.Contract != "" && f.Contract != r.Contract || !r.retired[monthOf{f.Contract, f.Month}] {
 			continue
 		}
-		held, err := r.cfg.Warehouse.Held(ctx, retiredOf(f))
-		if err != nil {
-			return err
+		if held[f.Contract] == nil {
+			var err error
+			if held[f.Contract], err = r.cfg.Warehouse.Held(ctx, r.cfg.Set.ByType(f.Contract)); err != nil { // what is retired is of a contract of the pack
+				return err
+			}
 		}
 		for _, file := range f.Files {
-			n, is := held[file.Table]
+			months, is := held[f.Contract][file.Table]
+			n := months[f.Month]
 			if !is || n == file.Cases { // distinct counts have no sum; a rollup may be none any more
 				continue
 			}

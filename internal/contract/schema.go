@@ -15,6 +15,9 @@ const (
 	ColumnDay       = "_day"       // Date32: civil day of time in the set's zone
 )
 
+// StandIn is the source of simulated events that stand in for those of a source.
+func StandIn(source string) string { return "simulation/" + source }
+
 // FirstField is the index of a contract's first own field in its record.
 const FirstField = 9
 

@@ -76,6 +76,18 @@ type Source struct {
 	Contact   string
 }
 
+// Systems has the agency, as a code of an organisation, that owns each source. A source whose
+// owner is not told is not there.
+func (p *Pack) Systems() map[string]string {
+	owners := map[string]string{}
+	for id, s := range p.Sources {
+		if s.Owner != "" {
+			owners[id] = s.Owner
+		}
+	}
+	return owners
+}
+
 // Checks are the checks that other rooms make. A nil check is skipped: the pack is
 // then whole in itself, but not proved against the engine or the mapping's compiler.
 type Checks struct {

@@ -482,7 +482,7 @@ func (d *Door) allowed(known map[string][]string, scope rows, name string) error
 		return protocol.Exceptionf(protocol.CodeUnknownTable, "Table %s does not exist, or cannot be read here; SHOW TABLES lists those that can", name)
 	}
 	if d.own(table, scope) == "0" {
-		return refusal("%s does not tell whose a row is (it names no %s), so that %s cannot be shown its own; the figures of all are on the page and in the API", name, scope.Dimension, or(scope.Value, "an agency"))
+		return refusal("%s does not tell whose a row is (it names no %s), and %s does not own the system that sends it; the figures of all are on the page and in the API", name, scope.Dimension, or(scope.Value, "an agency without a code"))
 	}
 	return nil
 }

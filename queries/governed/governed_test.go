@@ -69,7 +69,7 @@ func fill(t testing.TB) func(table, dimension, value string) string {
 	filled.Do(func() {
 		var some []*contract.Contract
 		for _, c := range p.Set.All() {
-			if slices.Contains([]string{"request.submitted", "service.changed", contract.FigurePublished}, c.Name) {
+			if slices.Contains([]string{"request.submitted", "service.changed", "diary.used", "case.filed", contract.FigurePublished}, c.Name) {
 				some = append(some, c)
 			}
 		}
@@ -91,7 +91,9 @@ func fill(t testing.TB) func(table, dimension, value string) string {
 		if err := w.MigrateViews(ctx, p.Reference); err != nil {
 			t.Fatal(err)
 		}
-		filled.own = w.Own(p.Reference)
+		systems := p.Systems()
+		systems["diary"] = "mine"
+		filled.own = w.Own(p.Reference, systems)
 		at := time.Date(2024, 3, 7, 10, 0, 0, 0, time.UTC)
 		var rows []warehousetest.Row
 		for i := range uint64(200) {
@@ -102,6 +104,10 @@ func fill(t testing.TB) func(table, dimension, value string) string {
 			rows = append(rows, warehousetest.Row{ID: i + 1, Time: at.Add(time.Duration(i) * time.Minute), Batch: 1, Data: data})
 		}
 		warehousetest.Insert(t, w, w.Contract("request.submitted"), rows)
+		used := func(id uint64, source, school string) warehousetest.Row {
+			return warehousetest.Row{ID: id, Source: source, Time: at, Batch: 1, Data: map[string]any{"school": school, "day": reference.DayOf(at), "entries": 1}}
+		}
+		warehousetest.Insert(t, w, w.Contract("diary.used"), []warehousetest.Row{used(1, "diary", "s1"), used(2, "diary", "s2"), used(3, "portal", canaryOthers)})
 		warehousetest.Insert(t, w, w.Contract("register.entered"), []warehousetest.Row{{ID: 1, Time: at, Batch: 1, Data: map[string]any{"illness": canarySpecial}}})
 	})
 	return filled.own

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useSearch } from '@tanstack/react-router'
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
 import { get, type Labels } from './api/client'
 import { useLive } from './api/live'
 import { useKeeping } from './api/kept'
@@ -24,7 +24,7 @@ export function Frame() {
   const search = useSearch({ from: '__root__' })
   const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
   useSettings() // the language may have been chosen elsewhere
-  const language = chooseLanguage(search.lang, labels.data)
+  const language = useDeferredValue(chooseLanguage(search.lang, labels.data)) // every word of the page changes: drawn in pieces
   useEffect(() => {
     document.documentElement.lang = language
     if (search.lang) change({ language: search.lang })

@@ -14,3 +14,9 @@ export function useMay(): (route: Route) => boolean {
   const may = useMe().data?.may
   return useCallback((route) => may?.includes(route) ?? false, [may])
 }
+
+// useOutside is true for a reader to whom only what was published is told.
+export function useOutside(): boolean {
+  const me = useMe().data
+  return me !== undefined && (me.principal?.roles.every((role) => role === 'public') ?? true)
+}

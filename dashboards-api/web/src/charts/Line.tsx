@@ -33,7 +33,7 @@ interface Room {
 }
 
 // Line draws a figure over time: closed periods solid, periods still arriving lighter and
-// dotted, the comparison dashed, the target as a step from the day of its act, a hatched gap
+// dotted, the comparison dashed, the target as a step of dashes and dots from the day of its act, a hatched gap
 // where nothing was reported, a ring where a published figure was corrected, and flags for
 // the acts. Arrow keys go from point to point and say each. label is what the line says.
 export default function Line({ shown, label }: { shown: Shown; label: string }) {
@@ -157,7 +157,7 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
     const at = asked.findIndex((v) => v !== null)
     const below = cells.some((cell, i) => measured(cell) && i >= at && i < at + cells.length / 3 && cell.value! >= target.value!)
     series.push({
-      type: 'line', step: 'end', symbolSize: 0.1, z: 1, silent: true, lineStyle: { color: c.off, width: 1.5 }, itemStyle: { color: c.off },
+      type: 'line', step: 'end', symbolSize: 0.1, z: 1, silent: true, lineStyle: { color: c.off, width: 1.5, type: [10, 3, 2, 3] }, itemStyle: { color: c.off },
       data: labelled(asked, at, named(at, `${words.target}: ${boundText(target, values.unit, voice)}`, c.off, { position: below ? 'bottom' : 'top', align: at < cells.length / 2 ? 'left' : 'right', offset: [at < cells.length / 2 ? 6 : -6, 0] })),
     })
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { Cell, Table, Target, Version } from '../api/client'
 import { mapOf, read } from './drawing'
@@ -111,5 +112,35 @@ describe('a picture', () => {
     const text = 'a word after another word '.repeat(20).trim()
     expect(lines(text, 18, 400).length).toBeGreaterThan(5)
     expect(lines(text, 18, 400).join(' ')).toBe(text)
+  })
+})
+
+// Colours as they are seen without one kind of cones (Machado, Oliveira and Fernandes 2009, full
+// severity) and without any, by their lightness alone.
+const sights: Record<string, number[][]> = {
+  protanopia: [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+  deuteranopia: [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+  tritanopia: [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+  achromatopsia: [[0.2126, 0.7152, 0.0722], [0.2126, 0.7152, 0.0722], [0.2126, 0.7152, 0.0722]],
+}
+
+describe.each(Object.entries(sights))('the palette, seen with %s', (_, matrix) => {
+  const css = ['../styles.css', './charts.css'].map((file) => readFileSync(new URL(file, import.meta.url), 'utf8')).join('')
+  const of = (name: string, dark: boolean) => [...css.matchAll(new RegExp(`--${name}: (#[0-9a-f]{3,6})`, 'g'))].map((m) => m[1]!)[dark ? 1 : 0]!
+  const linear = (hex: string) => (hex.length === 4 ? [...hex.slice(1)].map((d) => d + d) : hex.slice(1).match(/../g)!).map((d) => parseInt(d, 16) / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  const light = (hex: string) => matrix.map((row) => Math.min(1, Math.max(0, row.reduce((sum, k, i) => sum + k * linear(hex)[i]!, 0)))).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i]!, 0)
+  const contrast = (a: string, b: string) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05)
+
+  it.each([false, true])('keeps tones in their order and what is written upon them readable, dark: %s', (dark) => {
+    const tones = Array.from({ length: 7 }, (_, i) => of(`t${i}`, dark))
+    tones.slice(1).forEach((tone, i) => {
+      expect(contrast(tone, tones[i]!), `${tones[i]} beside ${tone}`).toBeGreaterThan(1.12)
+      expect(light(tone) > light(tones[i]!), `${tone} after ${tones[i]}`).toBe(dark)
+    })
+    tones.forEach((tone, i) => expect(contrast(tone, of(`on-t${i}`, dark)), `text on ${tone}`).toBeGreaterThanOrEqual(4.5))
+  })
+  it.each([false, true])('lets states and lines be read upon the page, dark: %s', (dark) => {
+    for (const name of ['ink', 'muted', 'accent', 'on', 'risk', 'off', 'none']) expect(contrast(of(name, dark), of('surface', dark)), name).toBeGreaterThanOrEqual(4.5)
+    expect(contrast(of('bar', dark), of('surface', dark)), 'bars').toBeGreaterThan(3)
   })
 })

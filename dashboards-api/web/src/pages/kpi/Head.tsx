@@ -54,7 +54,7 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
           <div className={style.target}>
             <TargetBar cell={cell} target={held} />
             <p className="meta"><Status target={held} /> · {words.target}: {boundText(held, whole.unit, voice)}{held.due_stated && held.due && <> · {fill(words.due, { day: day(held.due, voice.language) })}</>}</p>
-            <p className="meta">{gapText(held, whole.unit, voice.language, words)}{!held.due_stated && <> · {words.dueNotStated}</>} · {nameIn(held.act_names, voice.language, held.act)}</p>
+            <p className="meta">{[gapText(held, whole.unit, voice.language, words), !held.due_stated && words.dueNotStated, nameIn(held.act_names, voice.language, held.act)].filter(Boolean).join(' · ')}</p>
           </div>
         ) : <p className="meta">{asks ? `${words.target}: ${boundText(asks, whole.unit, voice)} · ${nameIn(asks.act_names, voice.language, asks.act)}` : words.noTarget}</p>}
       </div>

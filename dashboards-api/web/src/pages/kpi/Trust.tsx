@@ -38,7 +38,7 @@ export const Trust = memo(function Trust({ kpi, asked, whole, replies }: { kpi: 
       {kpi.versions.length > 1 && <Variants kpi={kpi} asked={asked} />}
       {kpi.targets.length > 0 && <Published kpi={kpi} />}
       <Replies kpi={kpi} values={whole} answer={replies} />
-      {may('GET /v1/kpis/{id}/sql') && <Query kpi={kpi} asked={asked} />}
+      {!asked.alone && may('GET /v1/kpis/{id}/sql') && <Query kpi={kpi} asked={asked} />}
     </section>
   )
 })
@@ -164,7 +164,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
     <div>
       <h3>{said.variants}</h3>
       <div className="scroll" tabIndex={0} role="group" aria-label={said.variants}>
-        <table className="plain">
+        <table className={`plain ${style.variants}`}>
           <thead><tr><th scope="col">{words.definition}</th><th scope="col">{words.formula}</th><th scope="col">{words.source}</th><th scope="col" className="number">{words.value}</th></tr></thead>
           <tbody>
             {kpi.versions.map((v, i) => {

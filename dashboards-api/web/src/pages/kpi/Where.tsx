@@ -26,8 +26,8 @@ import { words as allWords } from './words'
 
 // partsOf are the ranked parts of a breakdown; a part leads to the page of that part, broken
 // down by the next dimension.
-function partsOf(values: Values, by: string, kpi: Kpi, search: Search, voice: Voice): Part[] {
-  const finer = next(kpi, search, by)
+function partsOf(values: Values, by: string, kpi: Kpi, asked: Asked, search: Search, voice: Voice): Part[] {
+  const finer = next(kpi, asked, search, by)
   return ranked(values.cells.map((cell) => {
     const code = dimensionValue(cell, by)
     return { code, name: partName(values, by, code, voice), cell, search: code === '' ? undefined : { ...search, where: withFilter(search, by, code), by: finer } }
@@ -58,7 +58,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
   const values = parts.data && parts.data.by[0] === by ? parts.data : undefined
   const dimension = kpi.dimensions.find((d) => d.name === by)
   const { names, places, drawing, waiting } = useDrawing(dimension?.to ?? '', voice.language)
-  const list = useMemo(() => (values ? partsOf(values, by, kpi, search, voice) : []), [values, by, kpi, search, voice])
+  const list = useMemo(() => (values ? partsOf(values, by, kpi, asked, search, voice) : []), [values, by, kpi, asked, search, voice])
   const mapped = Boolean(drawing && places && list.some((p) => places.has(p.code)))
   const views = (['map', 'bars', 'heat', 'table'] as const).filter((v) => v !== 'map' || mapped)
   const view = views.find((v) => v === search.view) ?? views[0]!
@@ -68,8 +68,10 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
   const average = values?.unit === 'percent' || values?.unit === 'ratio' ? (whole?.cells[0]?.value ?? undefined) : undefined
   const heatValues = heat.data && heat.data.by[0] === by ? heat.data : undefined
   const rows = useMemo(() => (heatValues ? heatRows(heatValues, by, list) : undefined), [heatValues, by, list])
+  const absent = kpi.dimensions.filter((d) => !asked.offered.includes(d))
+  const why = asked.alone && absent.length > 0 && <p className="caption">{fill(said.notPublished, { list: absent.map((d) => dimensionName(kpi, d.name, voice)).join(', ') })}</p>
   if (by === '') {
-    return <section aria-labelledby="where" className="card"><h2 id="where">{words.breakdown}</h2><p>{words.noDimension}</p></section>
+    return <section aria-labelledby="where" className="card"><h2 id="where">{words.breakdown}</h2><p>{words.noDimension}</p>{why}</section>
   }
   const title = values ? [scopedTitle(values, voice), whole?.cells[0] && period(whole.cells[0].period, voice.language), name].filter(Boolean).join(' · ') : name
   const draw = async () => {
@@ -84,7 +86,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
     <section aria-labelledby="where" className="card">
       <div className="section-head">
         <h2 id="where">{words.breakdown}</h2>
-        <Choose label={words.by} value={by} options={kpi.dimensions.map((d) => [d.name, dimensionName(kpi, d.name, voice)])} onChange={(v) => change({ by: v })} />
+        <Choose label={words.by} value={by} options={asked.offered.map((d) => [d.name, dimensionName(kpi, d.name, voice)])} onChange={(v) => change({ by: v })} />
         <span className={style.views} role="group" aria-label={said.view}>
           {views.map((v) => <button key={v} type="button" aria-pressed={v === view} onClick={() => change({ view: v === views[0] ? undefined : v })}>{said.views[v]}</button>)}
         </span>
@@ -108,6 +110,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
           ))}
           {view === 'table' && <PartsTable parts={list} unit={values.unit} name={name} caption={title} />}
           <Caption values={values} />
+          {why}
         </>
       )}
     </section>

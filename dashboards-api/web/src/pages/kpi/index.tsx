@@ -1,7 +1,7 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
-import { useMay } from '../../api/me'
+import { useMay, useOutside } from '../../api/me'
 import { NotFound } from '../../frame'
 import { dimensionName, partName } from '../../finding'
 import { day, isoDayOfMoment, period } from '../../format'
@@ -41,7 +41,8 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
   const search = useSearch({ from: '__root__' })
   const change = useChange()
   const may = useMay()
-  const asked = useMemo(() => askedOf(kpi, search), [kpi, search])
+  const outside = useOutside()
+  const asked = useMemo(() => askedOf(kpi, search, outside), [kpi, search, outside])
   const { scope, by, compare } = asked
   const whole = useValues(kpi.id, { ...scope, compare, lang: voice.language })
   const series = useSeries(kpi.id, asked)

@@ -1,9 +1,9 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { address, ApiError, get, type Kpi, type Question, type Target, type Values, valuesPath, type Version } from '../../api/client'
+import { address, ApiError, type Dimension, get, type Kpi, type Question, type Target, type Values, valuesPath, type Version } from '../../api/client'
 import type { components } from '../../api/schema'
 import { stepFor } from '../../period'
-import type { Search } from '../../search'
+import { filters, type Search } from '../../search'
 
 export type Why = components['schemas']['Why']
 export type Movers = components['schemas']['Movers']
@@ -19,30 +19,47 @@ export interface Asked {
   grain: string
   grains: string[] // that the definition offers
   by: string // '' when there is no dimension
+  alone: boolean // whether published tables are all that is told
+  offered: Dimension[] // by which it can be broken down as it is filtered
   compare: string | undefined
   beside: string | undefined // what each point of the line is held against: the point a year earlier, for the one before it is on the line
 }
 
 // askedOf fills in what an address leaves out: the default definition, the grain at which
 // the period makes a line that can be read, the first dimension that is a place, the
-// period before as comparison where a period is given.
-export function askedOf(kpi: Kpi, search: Search): Asked {
+// period before as comparison where a period is given. outside is a reader to whom only what
+// was published is told.
+export function askedOf(kpi: Kpi, search: Search, outside = false): Asked {
   const variant = search.variant ?? ''
   const named = kpi.versions.filter((v) => v.variant === variant)
   const version = named.find((v) => String(v.version) === search.version) ?? named.at(-1) ?? kpi.versions.at(-1)!
-  const grains = version.basis === 'reported' ? ['window'] : version.periods.length ? version.periods : ['day', 'week', 'month', 'quarter', 'year']
+  const alone = outside || version.published_only
+  const grains = alone ? version.published_periods : version.basis === 'reported' ? ['window'] : version.periods.length ? version.periods : ['day', 'week', 'month', 'quarter', 'year']
   const usual = stepFor(search)
-  const dimension = kpi.dimensions.find((d) => d.name === search.by) ?? kpi.dimensions.find((d) => d.to === 'regions' && !filtered(search, d.name)) ?? kpi.dimensions.find((d) => !filtered(search, d.name)) ?? kpi.dimensions[0]
+  const offered = offeredOf(kpi, { version, alone }, filters(search).map((f) => f.name))
+  const dimension = offered.find((d) => d.name === search.by) ?? offered.find((d) => d.to === 'regions' && !filtered(search, d.name)) ?? offered.find((d) => !filtered(search, d.name)) ?? offered[0]
   const compare = search.compare ?? (search.from && search.to ? 'previous' : undefined)
   return {
     version,
     scope: { from: search.from, to: search.to, where: search.where, known_on: search.known_on, version: search.version, variant: search.variant },
-    grain: search.grain ?? (grains.includes(usual) ? usual : grains[0]!),
+    grain: search.grain ?? (grains.includes(usual) ? usual : grains[0] ?? ''),
     grains,
     by: dimension?.name ?? '',
+    alone,
+    offered,
     compare: compare === 'none' ? undefined : compare,
     beside: compare === 'none' ? undefined : compare === 'previous' && version.basis !== 'reported' ? 'year' : compare,
   }
+}
+
+// offeredOf are the dimensions by which a figure can be broken down that is filtered by some:
+// all of them, or those of which there is a published table.
+export function offeredOf(kpi: Kpi, { version, alone }: Pick<Asked, 'version' | 'alone'>, filtered: string[]): Dimension[] {
+  if (!alone) return kpi.dimensions
+  return kpi.dimensions.filter((d) => {
+    const asked = new Set([...filtered, d.name])
+    return version.published.some((table) => table.length === asked.size && table.every((name) => asked.has(name)))
+  })
 }
 
 // counted says whether the cases that are missing to a figure can be listed: those of a share
@@ -75,8 +92,8 @@ export function ownTargets(kpi: Kpi, search: Search): Target[] {
 
 // next is the dimension by which a part is broken down when it is opened: one that is not
 // filtered yet, a finer place first.
-export function next(kpi: Kpi, search: Search, by: string): string {
-  const left = kpi.dimensions.filter((d) => d.name !== by && !filtered(search, d.name))
+export function next(kpi: Kpi, asked: Pick<Asked, 'version' | 'alone'>, search: Search, by: string): string {
+  const left = offeredOf(kpi, asked, [...filters(search).map((f) => f.name), by]).filter((d) => d.name !== by && !filtered(search, d.name))
   return (left.find((d) => d.to === 'districts') ?? left[0])?.name ?? by
 }
 

@@ -1,12 +1,13 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
-import { useMemo } from 'react'
+import { memo, useDeferredValue, useMemo } from 'react'
 import { address, get, type HeldTarget, type Scorecard, type ScorecardRow } from '../../api/client'
 import { useSince } from '../../api/since'
 import { boundText, changeText, coverageText } from '../../finding'
 import { day, dayOfMoment, difference, isoDayOfMoment, period, shortDay } from '../../format'
 import { Figure, gapText, Spark, Status, TargetBar } from '../../parts/Figures'
 import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filters'
+import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Skeleton } from '../../parts/States'
 import { isDay } from '../../period'
@@ -98,7 +99,8 @@ function Rows({ card }: { card: Scorecard }) {
   const { view } = useSearch({ from: '__root__' })
   const change = useChange()
   const kind = view !== undefined && view in kinds ? (view as keyof typeof kinds) : 'all'
-  const groups = useMemo(() => grouped(card.rows.filter(kinds[kind]), voice.labels, voice.language, shared.otherGroup), [card, kind, voice, shared])
+  const drawn = useDeferredValue(kind) // the button answers at once, the rows follow
+  const groups = useMemo(() => grouped(card.rows.filter(kinds[drawn]), voice.labels, voice.language, shared.otherGroup), [card, drawn, voice, shared])
   const aimed = card.rows.filter(askedOf)
   if (card.rows.length === 0 || card.rows.every((row) => row.cell?.state === 'not_provided')) return <Nothing card={card} />
   return (
@@ -120,20 +122,22 @@ function Rows({ card }: { card: Scorecard }) {
           </div>
         </div>
         {groups.length === 0 ? <Empty title={said.none} /> : (
-          <table className={css.rows}>
-            <thead>
-              <tr>
-                <th scope="col">{said.figure}</th><th scope="col" className="number">{said.value}</th><th scope="col">{said.trend}</th>
-                <th scope="col">{said.change}</th><th scope="col">{said.asked}</th><th scope="col">{said.owner}</th>
-              </tr>
-            </thead>
-            {groups.map(({ group, name, rows }) => (
-              <tbody key={group}>
-                <tr className={css.group}><th scope="rowgroup" colSpan={6}>{name}</th></tr>
-                {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
-              </tbody>
-            ))}
-          </table>
+          <Later place={<Skeleton rows={12} kind="row" />}>
+            <table className={css.rows}>
+              <thead>
+                <tr>
+                  <th scope="col">{said.figure}</th><th scope="col" className="number">{said.value}</th><th scope="col">{said.trend}</th>
+                  <th scope="col">{said.change}</th><th scope="col">{said.asked}</th><th scope="col">{said.owner}</th>
+                </tr>
+              </thead>
+              {groups.map(({ group, name, rows }) => (
+                <tbody key={group}>
+                  <tr className={css.group}><th scope="rowgroup" colSpan={6}>{name}</th></tr>
+                  {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
+                </tbody>
+              ))}
+            </table>
+          </Later>
         )}
       </section>
     </>
@@ -239,7 +243,7 @@ function Asked({ row }: { row: ScorecardRow }) {
   )
 }
 
-function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
+const Row = memo(function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const shared = useWords()
   const { language } = useVoice()
   const owner = nameIn(card.owners[row.owner], language, row.owner)
@@ -253,7 +257,7 @@ function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
       <td className={css.owner}><span title={owner}>{owner}</span><Trust row={row} card={card} /></td>
     </tr>
   )
-}
+})
 
 function Nothing({ card }: { card: Scorecard }) {
   const shared = useWords()
