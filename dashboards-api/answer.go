@@ -112,7 +112,7 @@ func (s *server) serve(r route) gin.HandlerFunc {
 		if r.fresh {
 			out, err = render(c.Request.Context())
 		} else {
-			key := c.Request.URL.Path + "?" + url.Values(asList(values)).Encode() + "#" + format.name
+			key := c.Request.URL.Path + "?" + url.Values(asList(values)).Encode() + "#" + format.name + mark(scope) // whose rows, where the handler itself holds to them
 			out, err = s.kept.answer(c.Request.Context(), h.Get("ETag"), key, render)
 		}
 		if err != nil {

@@ -238,7 +238,7 @@ func (s *server) routes() []route {
 		{method: "GET", path: "/v1/kpis/:id/movers", tabular: true, params: whyParams, handle: s.getMovers},
 		{method: "GET", path: "/v1/kpis/:id/sql", params: sqlParams, handle: s.getSQL},
 		{method: "GET", path: "/v1/scorecard", tabular: true, params: scorecardParams, handle: s.getScorecard},
-		{method: "GET", path: "/v1/targets", tabular: true, params: targetParams, handle: s.getTargets},
+		{method: "GET", path: "/v1/targets", tabular: true, scoped: true, params: targetParams, handle: s.getTargets},
 		{method: "GET", path: "/v1/kpis/:id/gap", tabular: true, params: gapParams, handle: s.getGap},
 		{method: "GET", path: "/v1/changes", tabular: true, params: changesParams, handle: s.getChanges},
 		{method: "GET", path: "/v1/services", tabular: true, params: catalogueParams, handle: s.getReference("services")},

@@ -16,6 +16,7 @@ import (
 
 	"ombor/internal/access"
 	"ombor/internal/audit"
+	"ombor/internal/contract"
 	"ombor/internal/problem"
 )
 
@@ -198,6 +199,9 @@ func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 			d.set(time.Date(y, m, n, 0, 0, 0, 0, zone))
 		}
 	}
+	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
+		return nil, problem.New(problem.BadInput, "the last day, %s, is before the first, %s", q.get("to"), q.get("from")).In("to")
+	}
 	entries, err := s.config.Audit.Read(ctx, f)
 	if err != nil {
 		return nil, err
@@ -252,6 +256,10 @@ func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Reques
 		s.fail(w, r, err)
 		return
 	}
+	if err := s.checkKey(&k); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	p := access.Of(r.Context())
 	k.By = p.ID
 	token, made, err := g.Keys.Create(r.Context(), k)
@@ -266,6 +274,41 @@ func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Reques
 		Token string `json:"key"`
 		access.Key
 	}{token, made})
+}
+
+// checkKey refuses a key for what the pack does not have: it would see, or send, nothing.
+func (s *server) checkKey(k *access.Key) error {
+	codes := func(table string) (list []string) {
+		if t := s.config.Pack.Reference.Table(table); t != nil {
+			for _, row := range t.Rows() {
+				list = append(list, row.Code)
+			}
+		}
+		return list
+	}
+	var sources []string
+	for source := range s.config.Pack.Sources {
+		sources = append(sources, "*", source, contract.StandIn(source))
+	}
+	var types []string
+	for _, c := range s.config.Pack.Contracts.All() {
+		types = append(types, c.Type)
+	}
+	for _, given := range []struct {
+		field  string
+		values []string
+		known  []string
+	}{{"agency", []string{k.Agency}, codes("organisations")}, {"region", []string{k.Region}, codes("regions")}, {"source", k.Sources, sources}, {"contract", k.Contracts, types}} {
+		for _, value := range given.values {
+			if value == "" || len(given.known) == 0 { // a pack need not have regions
+				continue
+			}
+			if err := among(given.field, value, given.known); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // revokeKey answers DELETE /v1/keys/{id}.

@@ -217,7 +217,8 @@ func (s *server) getReady(c *gin.Context) {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), 5*time.Second)
 		defer cancel()
 		if err := s.config.Ready(ctx); err != nil {
-			s.fail(c.Writer, c.Request, problem.Wrap(err, problem.Unavailable, "api: ready", "not ready to serve figures yet"))
+			s.log.Debug("not ready", "error", err) // whoever asks expects it
+			problem.Write(c.Writer, problem.Wrap(err, problem.Unavailable, "api: ready", "not ready to serve figures yet"))
 			return
 		}
 	}

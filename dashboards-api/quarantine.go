@@ -1,8 +1,13 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
+	"ombor/internal/contract"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -221,6 +226,9 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 	if ended {
 		span.Until = until
 	}
+	if bounded && since > s.today() {
+		return nil, problem.New(problem.BadInput, "since=%s is after today, %s", since, s.today()).In("since")
+	}
 	if span.Until < span.Since {
 		return nil, problem.New(problem.BadInput, "until is before since").In("until")
 	}
@@ -247,6 +255,9 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 		body.Until = &text
 	}
 	source, eventType := q.get("source"), q.get("type")
+	if err := s.knownSender(source, eventType, list); err != nil {
+		return nil, err
+	}
 	for _, x := range list {
 		if source != "" && source != x.Source || eventType != "" && eventType != x.Type {
 			continue
@@ -269,6 +280,47 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 		}
 		return t, nil
 	}}, nil
+}
+
+// knownSender refuses a source and a type that neither the pack nor what was received knows; empty ones stand.
+func (s *server) knownSender(source, eventType string, received []Quality) error {
+	sources := slices.Collect(maps.Keys(s.config.Pack.Sources))
+	var types []string
+	for _, c := range s.config.Pack.Contracts.All() {
+		types = append(types, c.Type)
+	}
+	for _, x := range received {
+		sources, types = append(sources, x.Source), append(types, x.Type)
+	}
+	if source != "" {
+		if err := among("source", source, sources); err != nil {
+			return err
+		}
+	}
+	if eventType != "" {
+		return among("type", eventType, types)
+	}
+	return nil
+}
+
+// mostTold is how many values a refusal lists.
+const mostTold = 40
+
+// among refuses a value that is none of the known ones, and tells those.
+func among(field, value string, known []string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	near := ""
+	if name := contract.Nearest(value, known); name != "" {
+		near = "; did you mean " + name + "?"
+	}
+	if more := len(known) - mostTold; more > 0 {
+		known = append(known[:mostTold], fmt.Sprintf("… %d more", more))
+	}
+	return problem.New(problem.BadInput, "there is no %s %q%s Allowed are %s", field, value, cmp.Or(near, "."), strings.Join(known, ", ")).In(field)
 }
 
 // QualitySpan is the days, of the pack's time zone and both inclusive, on which events

@@ -79,6 +79,9 @@ func (s *server) getReference(name string) handler {
 		if err != nil {
 			return nil, err
 		}
+		if on > s.today() {
+			return nil, problem.New(problem.BadInput, "on=%s is after today, %s", on, s.today()).In("on")
+		}
 		body := referenceBody{Table: name, On: on.String(), KnownOn: dayText(knownOn), Basis: "table", Columns: attributes(t), Rows: []referenceRow{}}
 		described, fields, err := s.config.Queries.Descriptions(ctx, t, on, knownOn)
 		if err != nil {

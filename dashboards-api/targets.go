@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ombor/internal/access"
 	"ombor/internal/kpi"
 	"ombor/internal/reference"
 	"ombor/queries"
@@ -79,7 +80,9 @@ func (s *server) organisation(code string) reference.Names {
 type promiseBody struct {
 	queries.Promise
 	OwnerNames reference.Names     `json:"owner_names"`
-	Projects   []portfolio.Serving `json:"projects"` // that promised to move its KPI; null: no project is known
+	Projects   []portfolio.Serving `json:"projects"` // that promised to move its KPI, of an agency its own; null: no project is known
+
+	serving *int // projects of everybody; nil: no project is known
 }
 
 type promisesBody struct {
@@ -87,7 +90,7 @@ type promisesBody struct {
 	KnownOn     queries.Date        `json:"known_on"`
 	Targets     []promiseBody       `json:"targets"`
 	Unserved    *int                `json:"unserved"`     // targets that no project serves; null: no project is known
-	ServingNone []portfolio.Serving `json:"serving_none"` // projects that promised to move no KPI; null: no project is known
+	ServingNone []portfolio.Serving `json:"serving_none"` // projects that promised to move no KPI, of an agency its own; null: no project is known
 }
 
 // getTargets answers with everything that was published, held against what was measured.
@@ -109,17 +112,23 @@ func (s *server) getTargets(ctx context.Context, q *query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	scope := s.scope(ctx)
 	projects := func(id string) []portfolio.Serving {
 		if len(serves) == 0 {
 			return nil
 		}
-		return append([]portfolio.Serving{}, serves[id]...)
+		return slices.DeleteFunc(append([]portfolio.Serving{}, serves[id]...), func(p portfolio.Serving) bool {
+			return scope != (access.Scope{}) && scope != (access.Scope{Dimension: "agency", Value: p.Agency})
+		})
 	}
 	body.ServingNone = projects("")
 	unserved := 0
 	for _, p := range promises.Promises {
 		one := promiseBody{Promise: p, OwnerNames: s.organisation(p.Owner), Projects: projects(p.KPI)}
-		if p.Kind == kpi.Asked && len(one.Projects) == 0 {
+		if n := len(serves[p.KPI]); len(serves) > 0 {
+			one.serving = &n
+		}
+		if p.Kind == kpi.Asked && len(serves[p.KPI]) == 0 {
 			unserved++
 		}
 		body.Targets = append(body.Targets, one)
@@ -154,8 +163,8 @@ func promiseTable(body promisesBody, language string) *table {
 			row = append(row, nil, nil)
 		}
 		row = append(row, p.Wordings.In(language), p.Acts.In(language), p.InForce.String(), p.URL, p.Check.In(language), p.Owner)
-		if p.Projects != nil {
-			row = append(row, float64(len(p.Projects)))
+		if p.serving != nil {
+			row = append(row, float64(*p.serving))
 		} else {
 			row = append(row, nil)
 		}

@@ -90,7 +90,7 @@ func open(t *testing.T, change ...func(*Config)) *office {
 		RowBytes: func(context.Context) (map[string]float64, error) {
 			return map[string]float64{"dashboards_facts.case_opened_v1": 100}, nil
 		}}}
-	config.Queries = queries.New(loaded.warehouse, loaded.pack.KPIs, loaded.pack.Reference, queries.Options{Targets: loaded.pack.Targets, Now: config.Now})
+	config.Queries = queries.New(loaded.warehouse, loaded.pack.KPIs, loaded.pack.Reference, queries.Options{Targets: loaded.pack.Targets, Now: config.Now, Systems: loaded.pack.Systems()})
 	for _, one := range change {
 		one(&config)
 	}

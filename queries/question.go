@@ -106,14 +106,8 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	}
 	qn := &question{kpi: k, grain: r.Grain, from: open(r.From), to: open(r.To), knownOn: open(r.KnownOn), compare: r.Compare, outside: r.Audience == Outside,
 		today: q.calendar.Today(q.now())}
-	if qn.from != reference.NoDay && qn.to != reference.NoDay && qn.to < qn.from {
-		return nil, bad("to", "the last day, %s, is before the first, %s", qn.to, qn.from)
-	}
-	if qn.from != reference.NoDay && qn.from > qn.today {
-		return nil, bad("from", "the period begins on %s, which is after today, %s", qn.from, qn.today)
-	}
-	if qn.knownOn > qn.today {
-		return nil, bad("known_on", "%s is after today, %s", qn.knownOn, qn.today)
+	if err := checkPeriod(qn.from, qn.to, qn.knownOn, qn.today); err != nil {
+		return nil, err
 	}
 	if err := q.selectVersion(qn, r); err != nil {
 		return nil, err
@@ -152,6 +146,19 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 		qn.grain = Grain(d.Grains[len(d.Grains)-1]) // all that is known cannot be one number
 	}
 	return qn, q.dimensions(ctx, qn, r)
+}
+
+// checkPeriod refuses days of which nothing can be known.
+func checkPeriod(from, to, knownOn, today reference.Day) error {
+	switch {
+	case from != reference.NoDay && to != reference.NoDay && to < from:
+		return bad("to", "the last day, %s, is before the first, %s", to, from)
+	case from != reference.NoDay && from > today:
+		return bad("from", "the period begins on %s, which is after today, %s", from, today)
+	case knownOn > today:
+		return bad("known_on", "%s is after today, %s", knownOn, today)
+	}
+	return nil
 }
 
 // selectVersion finds the version that the request means.

@@ -86,6 +86,9 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 	if err := checkAudience(r.Audience); err != nil {
 		return nil, err
 	}
+	if err := checkPeriod(open(r.From), open(r.To), open(r.KnownOn), q.calendar.Today(q.now())); err != nil {
+		return nil, err
+	}
 	kpis := q.catalogue.All()
 	rows, refused := make([]*ScorecardRow, len(kpis)), make([]error, len(kpis))
 	common := q.remembered(open(r.KnownOn))

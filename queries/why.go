@@ -255,7 +255,7 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 		return nil, err
 	}
 	ask := r.Request
-	ask.Grain, ask.By, ask.Plan, ask.Compare = Whole, nil, false, NoComparison
+	ask.Grain, ask.Plan, ask.Compare = Whole, false, NoComparison
 	if r.Compare == NoComparison {
 		r.Compare = Previous
 	}
@@ -266,6 +266,7 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
+	ask.By, qn.by = nil, nil // it was checked; first the whole is read
 	if q.special(qn.version) {
 		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say what moved it", qn.kpi.ID)
 	}

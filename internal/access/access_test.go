@@ -304,6 +304,35 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Who shows a key that is not known is told so also where everybody may look: he would take what is
+// published for what he may see.
+func TestUnknownKeyIsNotPublic(t *testing.T) {
+	w := newWorld(t, access.Options{Public: true, Limits: access.Limits{Requests: 100, Burst: 100, Failures: 1, Attempts: 3}})
+	ask := func(header, value string) string {
+		r := request("GET", "/v1/scorecard", "")
+		if header != "" {
+			r.Header.Set(header, value)
+		}
+		p, err := w.gate.Enter(r, "GET /v1/scorecard")
+		if err == nil && !p.Is(access.Public) {
+			t.Errorf("%s %s is %+v", header, value, p)
+		}
+		return kindOf(err)
+	}
+	for _, c := range [][3]string{
+		{"", "", "allowed"}, {"Cookie", "ombor-session=over", "allowed"}, // a browser sends it unasked
+		{"Authorization", "Bearer ombor_aaaaaaaa_X", "Not signed in"}, {"Authorization", "Basic eDp5", "Not signed in"}, {"X-ClickHouse-Key", "nothing", "Not signed in"},
+		{"Authorization", "Bearer again", "Busy"}, {"", "", "allowed"},
+	} {
+		if got := ask(c[0], c[1]); got != c[2] {
+			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+	if entries, err := w.audit.Read(t.Context(), audit.Filter{Denied: true}); err != nil || len(entries) != 3 {
+		t.Errorf("%d denials in the log, %v", len(entries), err)
+	}
+}
+
 // Whoever cannot be recorded may do nothing that has to be.
 func TestNoLogNoDeed(t *testing.T) {
 	w := newWorld(t, access.Options{Machine: "the machine's token"})

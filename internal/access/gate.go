@@ -112,7 +112,7 @@ func (g *Gate) Admit(r *http.Request, name string) (*Principal, error) {
 		return nobody(p), nil
 	}
 	if err != nil {
-		if !g.options.Public || !rule.allows(&Principal{Roles: []Role{Public}}) {
+		if !g.options.Public || claims(r) || !rule.allows(&Principal{Roles: []Role{Public}}) {
 			if limited := g.limits.failed(g.address(r)); limited != nil {
 				return nil, limited // and not recorded: who tries shall not fill the log
 			}
@@ -212,6 +212,12 @@ func shown(r *http.Request) string {
 		return password
 	}
 	return r.Header.Get("X-ClickHouse-Key")
+}
+
+// claims says whether a request means to be somebody in particular. A cookie does not: a browser sends it
+// unasked, also when its session has ended.
+func claims(r *http.Request) bool {
+	return r.Header.Get("Authorization") != "" || r.Header.Get("X-ClickHouse-Key") != ""
 }
 
 // ByToken is who shows a token.

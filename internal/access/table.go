@@ -72,7 +72,7 @@ var Table = []Rule{
 	// Figures.
 	{Name: "GET /v1/kpis/:id/values", Roles: readersP, Own: true, Total: true},
 	{Name: "GET /v1/scorecard", Roles: readersP, Own: true, Total: true},
-	{Name: "GET /v1/targets", Roles: readers},
+	{Name: "GET /v1/targets", Roles: readers, Own: true}, // the figures are national, the projects its own
 	{Name: "GET /v1/changes", Roles: readers, Own: true, Total: true},
 	{Name: "GET /v1/kpis/:id/why", Roles: readers, Own: true},
 	{Name: "GET /v1/kpis/:id/gap", Roles: readers, Own: true},

@@ -207,7 +207,7 @@ func TestRefusals(t *testing.T) {
 		{"no source", replace(good, `"source":"portal",`, ``), MissingField, "source", ""},
 		{"no type", replace(good, `"type":"uz.gov.request.decided.v1",`, ``), MissingField, "type", ""},
 		{"unknown type", replace(good, "decided.v1", "decidet.v1"), UnknownType, "type", "did you mean uz.gov.request.decided.v1?"},
-		{"foreign type", replace(good, "uz.gov.request.decided.v1", "com.example.x"), UnknownType, "type", "Known are uz.gov.request.decided.v1, uz.gov.every.v1"},
+		{"foreign type", replace(good, "uz.gov.request.decided.v1", "com.example.x"), UnknownType, "type", ". Known are uz.gov.request.decided.v1, uz.gov.every.v1"},
 		{"old version", replace(good, `"1.0"`, `"0.3"`), NotInEnum, "specversion", "1.0"},
 		{"no version", replace(good, `"specversion":"1.0",`, ``), MissingField, "specversion", ""},
 		{"no time", replace(good, `"time":"2024-06-30T23:30:00+05:00",`, ``), MissingField, "time", ""},

@@ -154,7 +154,7 @@ func (b *Batch) readData() {
 
 func (b *Batch) unknownField(name string) {
 	t := b.row.table
-	if near := nearest(name, b.fieldNames()); near != "" {
+	if near := Nearest(name, b.fieldNames()); near != "" {
 		b.fail(UnknownField, shown(name), "%s has no such field; did you mean %s?", t.contract.Type, near)
 	} else {
 		b.fail(UnknownField, shown(name), "%s has no such field; it has %s", t.contract.Type, strings.Join(b.fieldNames(), ", "))

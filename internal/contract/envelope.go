@@ -305,8 +305,10 @@ func (b *Batch) readType(typ []byte) {
 	if b.row.table = b.tableOf(typ); b.row.table == nil {
 		known := b.checker.types
 		reason := "the pack has no contract " + shown(string(typ))
-		if near := nearest(string(typ), known); near != "" {
+		if near := Nearest(string(typ), known); near != "" {
 			reason += "; did you mean " + near + "?"
+		} else {
+			reason += "."
 		}
 		if len(known) > 20 {
 			reason += fmt.Sprintf(" Known are %s and %d more", strings.Join(known[:20], ", "), len(known)-20)

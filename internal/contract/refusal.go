@@ -120,9 +120,9 @@ type Warning struct {
 	Count int    `json:"count"`
 }
 
-// nearest is the known name that text most resembles, or "" when none is near:
+// Nearest is the known name that text most resembles, or "" when none is near:
 // Levenshtein's distance, at most a third of the text.
-func nearest(text string, known []string) string {
+func Nearest(text string, known []string) string {
 	best, bestDistance := "", len(text)/3+1
 	for _, k := range known {
 		if d := distance(text, k); d < bestDistance {
