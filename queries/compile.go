@@ -114,6 +114,16 @@ func (q *Queries) periodSQL(g Grain, day string) string {
 	return day
 }
 
+// runningSQL gives a row once for each of the grain's periods that has not ended before its day.
+func (q *Queries) runningSQL(qn *question, day string) string {
+	var first, last []string
+	for _, p := range q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells) {
+		first, last = append(first, p.from.String()), append(last, p.to.String())
+	}
+	dates := func(list []string) string { return "CAST(" + array(list) + ", 'Array(Date)')" }
+	return "arrayJoin(arrayFilter((First, Last) -> " + day + " <= Last, " + dates(first) + ", " + dates(last) + "))"
+}
+
 // bind collects the values of a statement.
 type bind map[string]string
 
@@ -125,8 +135,8 @@ func (b bind) day(name string, d reference.Day) string {
 // conditions are the parts of WHERE that every table shares.
 func (qn *question) conditions(params bind, day string, dimension func(string) string) []string {
 	var list []string
-	if qn.from != reference.NoDay {
-		list = append(list, day+" >= "+params.day("from", qn.from))
+	if from := qn.first(); from != reference.NoDay {
+		list = append(list, day+" >= "+params.day("from", from))
 	}
 	if qn.to != reference.NoDay {
 		list = append(list, day+" <= "+params.day("to", qn.to))
@@ -138,6 +148,9 @@ func (qn *question) conditions(params bind, day string, dimension func(string) s
 		first, last := make([]string, len(qn.spans)), make([]string, len(qn.spans))
 		for i, p := range qn.spans {
 			first[i], last[i] = p.from.String(), p.to.String()
+			if qn.version.Running {
+				first[i] = "1970-01-01"
+			}
 		}
 		params["span_from"], params["span_to"] = array(first), array(last)
 	}
@@ -316,7 +329,7 @@ func (q *Queries) fitting(ctx context.Context, qn *question, side side) (best *w
 			return nil, 0, nil, err
 		}
 		gone = slices.DeleteFunc(gone, func(g warehouse.Gone) bool {
-			return qn.from != reference.NoDay && g.Last < qn.from || qn.to != reference.NoDay && g.First > qn.to
+			return qn.first() != reference.NoDay && g.Last < qn.first() || qn.to != reference.NoDay && g.First > qn.to
 		})
 		whole, before := len(gone) == 0, len(lacks) == 0
 		if best == nil || whole && !before || whole == before && (rows < least || rows == least && len(r.Dims) < len(best.Dims)) {
@@ -362,7 +375,11 @@ func (q *Queries) grouping(qn *question, day, hour string, dimension func(string
 		parts = append(parts, part{colSpan, "Span", spanSQL(day), ""})
 	}
 	if qn.grain != Whole {
-		parts = append(parts, part{colPeriod, "Period", q.periodSQL(qn.grain, day), ""})
+		period := q.periodSQL(qn.grain, day)
+		if qn.version.Running {
+			period = q.runningSQL(qn, day)
+		}
+		parts = append(parts, part{colPeriod, "Period", period, ""})
 	}
 	if qn.grain == Hour {
 		parts = append(parts, part{colHour, "Hour", hour, ""})

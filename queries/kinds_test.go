@@ -276,6 +276,8 @@ func TestKinds(t *testing.T) {
 			{queries.Request{KPI: "nothing"}, problem.NotFound, "kpi", "online-share"},
 			{queries.Request{KPI: "requests", By: []string{"colour"}}, problem.BadInput, "by", "agency"},
 			{queries.Request{KPI: "requests", By: []string{"applicant"}}, problem.BadInput, "by", "agency"},
+			{queries.Request{KPI: "requests", By: []string{"request"}}, problem.BadInput, "by", "agency"},
+			{queries.Request{KPI: "requests", Where: map[string][]string{"request": {"R-1"}}}, problem.BadInput, "where", "agency"},
 			{queries.Request{KPI: "requests", By: []string{"region", "region"}}, problem.BadInput, "by", "twice"},
 			{queries.Request{KPI: "requests", Grain: "decade"}, problem.BadInput, "grain", "month"},
 			{queries.Request{KPI: "online-share", Grain: queries.Hour}, problem.BadInput, "grain", "day"},

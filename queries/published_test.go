@@ -20,6 +20,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"ombor/internal/contract"
+	"ombor/internal/kpi"
 	"ombor/internal/pack"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -539,5 +540,16 @@ func TestSpecial(t *testing.T) {
 		if _, err := n.q.Values(context.Background(), r); problem.KindOf(err) != problem.BadInput {
 			t.Errorf("%+v: %v", r, err)
 		}
+	}
+	// Nothing is offered that is refused.
+	k := n.pack.KPIs[slices.IndexFunc(n.pack.KPIs, func(k *kpi.KPI) bool { return k.ID == "stays" })]
+	sets, grains := queries.Tables(&k.Versions[0], true)
+	for _, by := range sets {
+		for _, grain := range grains {
+			values(t, n.q, queries.Request{KPI: "stays", Grain: grain, By: by})
+		}
+	}
+	if len(sets) != 2 || len(grains) != 2 {
+		t.Errorf("offered: %v by %v", sets, grains)
 	}
 }

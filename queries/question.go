@@ -222,6 +222,14 @@ func chosen(variant string, versions []kpi.Version) string {
 	return variant
 }
 
+// first is the first day whose events count, NoDay when all before the last do.
+func (qn *question) first() reference.Day {
+	if qn.version.Running {
+		return reference.NoDay
+	}
+	return qn.from
+}
+
 // Grains are the lengths of periods by which a version can be told, besides the whole
 // period: the usual ones, hours where its rollups have them, school quarters where the
 // calendar does. An exact distinct count has those that it declares and no other.
@@ -258,12 +266,22 @@ func (q *Queries) checkGrain(qn *question) error {
 	return bad("grain", "%s cannot be told by %q; allowed: %s", qn.kpi.ID, qn.grain, strings.Join(list, ", "))
 }
 
+// singles says whether a field may have a value for each row, such as a request's number. Such a cell tells
+// of somebody by being there, though its figure is hidden, so only a rollup that the KPI declares makes a dimension of it.
+func singles(c *contract.Contract, field string) bool {
+	f := c.Field(field)
+	return f != nil && (f.Type == contract.Text || f.Type == contract.Integer)
+}
+
 // dimensions checks By and Where: names against every contract of the version, values
 // against the enumeration, the reference table, or what has been received.
 func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error {
+	declared := qn.version.Dimensions()
 	allowed := warehouse.Dimensions(qn.sides[0].contract)
-	for _, s := range qn.sides[1:] {
-		allowed = slices.DeleteFunc(allowed, func(d string) bool { return !warehouse.Dimension(s.contract, d) })
+	for i, s := range qn.sides {
+		allowed = slices.DeleteFunc(allowed, func(d string) bool {
+			return i > 0 && !warehouse.Dimension(s.contract, d) || singles(s.contract, d) && !slices.Contains(declared, d)
+		})
 	}
 	known := func(parameter, d string) error {
 		if !slices.Contains(allowed, d) {

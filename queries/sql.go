@@ -55,6 +55,15 @@ func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 	case kpi.Stock:
 		text, err = w.stock(ctx)
 	default:
+		if qn.version.Running && qn.grain != Whole {
+			src, err := q.sources(ctx, qn)
+			if err != nil {
+				return nil, err
+			}
+			if !qn.span(src) {
+				return nil, bad("kpi", "nothing has been received yet")
+			}
+		}
 		text, err = w.events()
 	}
 	if err != nil {
@@ -155,8 +164,8 @@ func (w *writer) events() (string, error) {
 				conditions = append(conditions, s.At+" IS NOT NULL")
 			}
 		}
-		if qn.from != reference.NoDay {
-			conditions = append(conditions, day+" >= "+literal(qn.from.String()))
+		if from := qn.first(); from != reference.NoDay {
+			conditions = append(conditions, day+" >= "+literal(from.String()))
 		}
 		if qn.to != reference.NoDay {
 			conditions = append(conditions, day+" <= "+literal(qn.to.String()))
@@ -376,10 +385,12 @@ const maxWindows = 100
 // periods are the columns that an answer by grain is grouped by.
 func (w *writer) periods(day, at string) []selection {
 	var list []selection
-	switch w.question.grain {
-	case Whole:
-	case Hour:
+	switch grain := w.question.grain; {
+	case grain == Whole:
+	case grain == Hour:
 		list = append(list, selection{"Period", day, ""}, selection{"Hour", "toHour(" + at + ")", ""})
+	case w.question.version.Running:
+		list = append(list, selection{"Period", w.queries.runningSQL(w.question, day), ""})
 	default:
 		list = append(list, selection{"Period", w.queries.periodSQL(w.question.grain, day), ""})
 	}

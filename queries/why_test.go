@@ -128,7 +128,7 @@ func TestWhyByHand(t *testing.T) {
 func TestWhyAnyOrder(t *testing.T) {
 	_, _, q, _ := loaded(t)
 	for _, id := range []string{"online-share", "guarded-share", "satisfaction", "fees", "requests", "mean-area", "automatic-per-submitted"} {
-		for _, by := range [][]string{{"region"}, {"region", "processing"}, {"agency"}, {"numerator"}} {
+		for _, by := range [][]string{{"region"}, {"region", "processing"}, {"agency"}, {"mobile"}} {
 			a := queries.WhyRequest{Request: queries.Request{KPI: id, From: day("2024-03-01"), To: day("2024-05-31"), By: by}, BeforeFrom: day("2023-09-01"), BeforeTo: day("2023-11-30")}
 			b := a
 			b.From, b.To, b.BeforeFrom, b.BeforeTo = a.BeforeFrom, a.BeforeTo, a.From, a.To

@@ -131,7 +131,7 @@ func (w *Warehouse) migrateFacts(ctx context.Context) error {
 		refusals = append(refusals, refused...)
 	}
 	if len(refusals) > 0 {
-		return problem.New(problem.Conflict, "these changes need a new major version of the contract beside the old one:\n%s", strings.Join(refusals, "\n"))
+		return problem.New(problem.Conflict, "the pack is not the one that this data was loaded with. These changes need a new major version of the contract beside the old one, or an empty data folder:\n%s", strings.Join(refusals, "\n"))
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)

@@ -90,6 +90,7 @@ type Version struct {
 
 	Per     *Per     // what the value is told for each of, in place of a denominator
 	Matures int      // days for which a row's day may still change: they are left out, counted back from today
+	Running bool     // a period is told with all before it: its figure is what there is by its end
 	Backlog *Backlog // for Stock: what has entered and not left by the day, by its age
 
 	Match []Match // truths about a row that another contract tells; answered from facts

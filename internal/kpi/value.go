@@ -76,9 +76,9 @@ const (
 const riskFrom = 0.8
 
 // Holds says whether a number is on the side of a published figure that its words ask
-// for. An equal one is. A rounded figure holds what rounds to it: half a unit of its last
-// digit that is no zero to either side (74 holds 73.5 to 74.5, 8,300,000 holds 8,250,000 to
-// 8,350,000). A maximum ("up to") holds when the largest value comes within one percent of
+// for. An equal one is. A rounded figure holds what rounds to it: half a unit to either side of its last
+// digit that is no zero, or of its second where nothing but zeros follow the first (74 holds 73.5 to 74.5, 8,300,000 holds
+// 8,250,000 to 8,350,000, 10 holds 9.5 to 10.5). A maximum ("up to") holds when the largest value comes within one percent of
 // it, which is as near as quantiles are. A claim without a figure holds nothing.
 func (t *Target) Holds(number float64) bool {
 	switch t.Comparator {
@@ -94,15 +94,17 @@ func (t *Target) Holds(number float64) bool {
 	return false
 }
 
-// lastDigit is what one unit of a number's last digit that is no zero is worth.
+// lastDigit is what one unit of a number's last digit that is no zero is worth; of its second, when zeros
+// follow the first.
 func lastDigit(x float64) float64 {
 	text := strconv.FormatFloat(math.Abs(x), 'e', -1, 64)
 	digits, exponent, _ := strings.Cut(text, "e")
 	power, _ := strconv.Atoi(exponent)
-	if _, fraction, ok := strings.Cut(digits, "."); ok {
-		power -= len(fraction)
+	_, fraction, _ := strings.Cut(digits, ".")
+	if fraction == "" && power > 0 {
+		power-- // ten million, and not any number from five to fifteen
 	}
-	return math.Pow10(power)
+	return math.Pow10(power - len(fraction))
 }
 
 // Gap is what a number lacks to the published figure, in the KPI's unit: 0 or less when it

@@ -149,6 +149,7 @@ type versionDeclaration struct {
 	Denominator  formulaDeclaration       `yaml:"denominator" doc:"Formula that the numerator is divided by, at the very end; or parts."`
 	Per          *perDeclaration          `yaml:"per" doc:"What the value is told for each of, in place of a denominator."`
 	Backlog      *backlogDeclaration      `yaml:"backlog" doc:"stock: the age of what has entered and not left, in place of a formula."`
+	Running      bool                     `yaml:"running" doc:"A period's figure counts all events up to its end, as that of the accounts that there are."`
 	Matures      int                      `yaml:"matures" doc:"Days after which a day can be told: rows of the last so many days, counted back from today, are left out."`
 	Distribution *distributionDeclaration `yaml:"distribution" doc:"Quantiles in place of a formula."`
 	Distinct     *distinctDeclaration     `yaml:"distinct" doc:"An exact number of different persons or keys in place of a formula."`

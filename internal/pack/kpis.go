@@ -76,7 +76,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.bad(at, join(path, field), format, args...)
 	}
 	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: d.Source, Basis: kpi.Events,
-		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Matures: d.Matures, Line: d.Line}
+		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Matures: d.Matures, Running: d.Running, Line: d.Line}
 	if v.At == "" {
 		v.At = contract.ColumnTime
 	}
@@ -216,6 +216,9 @@ func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string
 	}
 	if d.Matures < 0 || d.Matures > 0 && (k.Kind == "stock" || d.Distinct != nil) {
 		bad("matures", "is a number of days of what is counted over periods, and not of stocks and distinct counts")
+	}
+	if d.Running && (k.Kind != "" && k.Kind != "events" || d.Numerator == nil || d.Grain == "hour") {
+		bad("running", "is of sums over events, by days: a numerator, and a denominator if any")
 	}
 	if d.Numerator == nil && d.Denominator != nil {
 		bad("denominator", "needs a numerator")

@@ -182,6 +182,10 @@ func (c *flowCase) find(d *draft, at, rep int) value {
 			v.is, v.text = decimal, strconv.Itoa(d.Scale)
 		}
 		return v
+	case d.InTurn:
+		return value{is: text, text: g.regions[c.entity%uint64(len(g.regions))].code}
+	case d.Users:
+		return value{is: whole, n: int64(g.text.people[c.regionIndex()].n)}
 	case d.Region:
 		return value{is: text, text: g.regions[c.region(d, &lot)].code}
 	case d.District:

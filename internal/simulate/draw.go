@@ -70,6 +70,27 @@ func apportion(total uint64, weights []uint64) []uint64 {
 	return parts
 }
 
+// parcel divides total in proportion to weights as they follow each other: after any of them, what was given
+// is less than one away from its share. So a few cases are spread over a year, where [apportion] gives
+// them to its heaviest days.
+func parcel(total uint64, weights []uint64) []uint64 {
+	parts := make([]uint64, len(weights))
+	sum := uint64(0)
+	for _, w := range weights {
+		sum += w
+	}
+	if sum == 0 {
+		return parts
+	}
+	upTo, given := uint64(0), uint64(0)
+	for i, w := range weights {
+		upTo += w
+		parts[i] = mulDiv(total, upTo, sum) - given
+		given += parts[i]
+	}
+	return parts
+}
+
 // choice draws an index by weights, in one step.
 type choice struct{ index [4096]uint8 }
 

@@ -2,7 +2,9 @@ package simulate
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"ombor/internal/pack"
 	"ombor/internal/reference"
@@ -84,6 +86,29 @@ func TestApportion(t *testing.T) {
 	}
 }
 
+// Wherever one looks, as much has been given as is due: twelve cases a year are one a month.
+func TestParcel(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		weights := make([]uint64, 1+r.IntN(366))
+		all := uint64(0)
+		for i := range weights {
+			weights[i] = r.Uint64N(1e9)
+			all += weights[i]
+		}
+		total, given, upTo := r.Uint64N(1000), uint64(0), uint64(0)
+		for i, n := range parcel(total, weights) {
+			given, upTo = given+n, upTo+weights[i]
+			if want := mulDiv(total, upTo, max(all, 1)); given != want {
+				t.Fatalf("%d of %d given after %d of %d", given, total, upTo, all)
+			}
+		}
+	}
+	if got := parcel(3, make([]uint64, 5)); !slices.Equal(got, make([]uint64, 5)) {
+		t.Errorf("by no weight: %v", got)
+	}
+}
+
 func TestTermAndFee(t *testing.T) {
 	files, err := pack.Embedded("uz")
 	if err != nil {
@@ -115,5 +140,43 @@ func TestTermAndFee(t *testing.T) {
 			t.Fatalf("person %d is %s", person*501, text)
 		}
 		seen[text] = true
+	}
+}
+
+// At a small scale too a flow has cases in every month, as soon as it has two a month.
+func TestFewCasesAllYear(t *testing.T) {
+	files, err := pack.Embedded("uz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pack.Read(files, pack.Checks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(p, Options{Scale: 0.01, Systems: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	for i := range g.flows {
+		f := &g.flows[i]
+		year := g.nation.Published.Year
+		if f.AYear == 0 || f.Requests != nil || g.total(f.AYear, year) < 24 {
+			continue
+		}
+		looked++
+		months := map[time.Month]uint32{}
+		for d := dayOf(year, 1, 1); d <= dayOf(year, 12, 31); d++ {
+			n, _ := g.cases(f, d)
+			months[d.Time().Month()] += n
+		}
+		for m := time.January; m <= time.December; m++ {
+			if months[m] == 0 {
+				t.Errorf("%s: no case in %v: %v", f.Name, m, months)
+			}
+		}
+	}
+	if looked < 10 {
+		t.Fatalf("only %d flows", looked)
 	}
 }

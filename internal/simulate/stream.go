@@ -299,7 +299,7 @@ func (r *run) prepareFlows() {
 // onceOn is the day on which an entity's only case begins; most are early.
 func (g *Generator) onceOn(f *flow, number uint64) reference.Day {
 	lot := draw(mix(g.seed ^ hash(f.Name) ^ mix(number) ^ 0x6f6e6365))
-	days := uint64(max(dayOf(g.nation.Published.Year, 12, 31)-f.since, 1))
+	days := uint64(f.until - f.since + 1)
 	return f.since + reference.Day(min(lot.below(days), lot.below(days)))
 }
 

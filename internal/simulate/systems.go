@@ -26,6 +26,7 @@ type flow struct {
 	Unscaled bool              // each: as many at every scale, as the projects that officers work off
 	Every    string            // with each: day, working_day, month, quarter, or once: a register's past up to today
 	Since    string            // once: the first day on which a case can begin; the opening of the catalogue when not told
+	Until    string            // once: the last such day; the end of the published year when not told
 	Requests map[string]string // with a_year: each case is of a request for a service like that, by columns of the table services, as far as there are so many
 	Begins   string            // with requests: submitted or decided, the moment of its request at which a case begins
 	Office   bool              // cases begin in office hours
@@ -38,6 +39,7 @@ type flow struct {
 	drafts map[string]*draft
 	years  map[int]*flowYear
 	since  reference.Day
+	until  reference.Day
 	size   uint64          // entities
 	asked  []bool          // with requests: whether a service is like that
 	shares map[int]float64 // with requests: how many of those of a year have a case
@@ -105,6 +107,8 @@ type draft struct {
 	Whole    *spread
 	Scale    int  // of whole: digits after the point
 	Region   bool // by population
+	InTurn   bool `json:"in_turn"` // of region: one entity after the other has the next
+	Users    bool // how many users the case's region has, at the scale
 	District bool
 	Person   bool
 	Company  bool
@@ -226,6 +230,14 @@ func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
 			bad("since: %v", err)
 		}
 		f.since = day
+	}
+	f.until = dayOf(g.nation.Published.Year, 12, 31)
+	if f.Until != "" {
+		day, err := reference.ParseDay(f.Until)
+		if err != nil || day < f.since {
+			bad("until: %q is no day from since on", f.Until)
+		}
+		f.until = day
 	}
 	f.drafts = map[string]*draft{}
 	for i := range f.Draw {
@@ -493,7 +505,7 @@ func (g *Generator) cases(f *flow, d reference.Day) (n uint32, first uint64) {
 			weights[i] = g.dayWeight(y.first+reference.Day(i), f.Office)
 		}
 		at := uint64(0)
-		for _, n := range apportion(g.total(f.AYear, year), weights) {
+		for _, n := range parcel(g.total(f.AYear, year), weights) {
 			y.n, y.before = append(y.n, uint32(n)), append(y.before, at)
 			at += n
 		}
