@@ -136,6 +136,10 @@ type Status struct {
 	Held       uint64 // open entries of the quarantine, conflicts among them
 	Quarantine []HeldCount
 
+	// Accepted are the events that count or have been superseded, by event type, since the journal began:
+	// at least those of Loaded.
+	Accepted map[string]uint64
+
 	Engine     Engine
 	Loader     Loader
 	Durability string   // what an acknowledgement proves, in one sentence

@@ -430,7 +430,7 @@ func TestLive(t *testing.T) {
 	config := configOf(city(t))
 	reached := make(chan struct{})
 	status := make(chan Status, 2)
-	status <- Status{Loaded: 4}
+	status <- Status{Journal: 5, Loaded: 4, Accepted: map[string]uint64{"city.case.opened.v1": 3}}
 	config.Status = func() Status { return <-status }
 	config.WaitLoaded = func(ctx context.Context, seq uint64) error {
 		if seq != 5 {
@@ -470,13 +470,28 @@ func TestLive(t *testing.T) {
 		t.Fatal("the stream ended")
 		return ""
 	}
-	if data := next(); !strings.Contains(data, `"loaded":4`) {
+	if data := next(); !strings.Contains(data, `"kpis":null,"loaded":4`) { // all may be new
 		t.Error(data)
 	}
-	status <- Status{Loaded: 6}
+	status <- Status{Journal: 6, Loaded: 6, Accepted: map[string]uint64{"city.case.opened.v1": 3}}
 	close(reached)
-	if data := next(); !strings.Contains(data, `"loaded":6`) {
+	if data := next(); !strings.Contains(data, `"kpis":["cases","close-hours","digital-share","digital-share-constituent","on-time-share"],"loaded":6`) { // the count was ahead of what was loaded
 		t.Error(data)
+	}
+}
+
+// TestChanging: a KPI is told from the moment at which events behind it were counted until they are loaded.
+func TestChanging(t *testing.T) {
+	p := city(t)
+	var c changing
+	for i, step := range []struct {
+		loaded, journal, cases, closed uint64
+		want                           int // KPIs; -1: any
+	}{{2, 2, 5, 0, -1}, {3, 3, 5, 0, 0}, {3, 9, 7, 0, 5}, {5, 9, 7, 0, 5}, {9, 9, 7, 0, 5}, {10, 10, 7, 0, 0}, {11, 11, 7, 1, -1}, {12, 12, 7, 1, 0}} {
+		got := c.kpis(Status{Loaded: step.loaded, Journal: step.journal, Accepted: map[string]uint64{"city.case.opened.v1": step.cases, "city.period.closed.v1": step.closed}}, p.Set, p.KPIs)
+		if (got == nil) != (step.want < 0) || got != nil && len(got) != step.want {
+			t.Errorf("step %d: %v, want %d", i, got, step.want)
+		}
 	}
 }
 

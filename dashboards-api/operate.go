@@ -151,6 +151,7 @@ func (s *server) live(c *gin.Context) {
 		return true
 	}
 	var told uint64
+	var changed changing
 	for first := true; ; first = false {
 		var st Status
 		if s.config.Status != nil {
@@ -158,7 +159,7 @@ func (s *server) live(c *gin.Context) {
 		}
 		if first || st.Loaded != told {
 			told = st.Loaded
-			data, err := json.Marshal(map[string]any{"loaded": st.Loaded, "received": s.moment(st.Received), "version": s.config.Version})
+			data, err := json.Marshal(map[string]any{"loaded": st.Loaded, "kpis": changed.kpis(st, s.config.Pack.Contracts, s.config.Pack.KPIs), "received": s.moment(st.Received), "version": s.config.Version})
 			if err != nil {
 				s.log.Error("live: encode", "error", err)
 				return

@@ -184,8 +184,10 @@ func (p *program) status() dashboards.Status {
 	}
 	_, s.Durability = p.stream.Durability()
 	events := map[string]uint64{}
+	s.Accepted = map[string]uint64{}
 	for _, count := range w.Counts {
 		events[count.Source] += count.Accepted
+		s.Accepted[count.Contract] += count.Accepted
 		s.Duplicates += count.Duplicate
 		s.Conflicts += count.Conflict
 	}

@@ -48,13 +48,15 @@ func (l *Loader) told() uint64 {
 
 // Status tells where loading stands. It asks nobody.
 func (l *Loader) Status() Watermarks {
+	l.mu.Lock()
+	loaded := l.told() // first, so that what is loaded is counted
+	l.mu.Unlock()
 	l.ledger.mu.Lock()
 	counts, epoch := l.ledger.counts(), l.ledger.epoch
 	l.ledger.mu.Unlock()
 	w := Watermarks{Counts: counts, IDs: l.index.len(), Epoch: epoch}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	loaded := l.told()
 	w.Loaded = loaded
 	w.Journal = max(l.cfg.Journal.Last(), loaded, l.read) // another door may have written
 	w.Plans, w.Trouble, w.Role, w.Holder, w.Repaired = l.plans, l.trouble, l.role, l.holder, l.repaired
