@@ -341,10 +341,21 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 		return nil, err
 	}
 	var found map[key]*sums
+	var tuples []string
 	var reporting map[key]map[string]bool
 	group, asking := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if found, err = q.find(asking, qn, s); err == nil && qn.version.Persons != "" {
+		if found, err = q.find(asking, qn, s); err != nil {
+			return err
+		}
+		if qn.grain == School { // what is dated in the holidays belongs to no quarter
+			found = maps.Clone(found)
+			maps.DeleteFunc(found, func(k key, _ *sums) bool { return k.from == 0 })
+		}
+		if tuples = tuplesOf(qn, found); len(tuples)*len(periods) > q.maxCells { // before persons are counted, which takes long
+			return bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
+		}
+		if qn.version.Persons != "" {
 			err = q.countPersons(asking, qn, s, found)
 		}
 		return err
@@ -359,14 +370,6 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	src, err := wait()
 	if err != nil {
 		return nil, err
-	}
-	if qn.grain == School { // what is dated in the holidays belongs to no quarter
-		found = maps.Clone(found)
-		maps.DeleteFunc(found, func(k key, _ *sums) bool { return k.from == 0 })
-	}
-	tuples := tuplesOf(qn, found)
-	if len(tuples)*len(periods) > q.maxCells {
-		return nil, bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
 	}
 	money := q.minorUnits(qn)
 	var persons []disclosure.Cell
