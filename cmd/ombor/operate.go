@@ -73,9 +73,11 @@ func (p *program) operator(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, ours := strings.CutPrefix(r.URL.Path, operatorPath)
 		if !ours {
-			if words, rebuilding := p.loader.Rebuilding(); rebuilding && isFigure(r.URL.Path) {
-				problem.Write(w, &problem.Error{Kind: problem.Unavailable, Message: words + "; events are accepted meanwhile", RetryAfter: 2 * time.Second})
-				return
+			if isFigure(r.URL.Path) {
+				if err := p.whole(); err != nil {
+					problem.Write(w, err)
+					return
+				}
 			}
 			next.ServeHTTP(w, r)
 			return
@@ -140,9 +142,24 @@ func (p *program) operator(next http.Handler) http.Handler {
 	})
 }
 
+// whole is an error while the warehouse is made from the lake, and does not hold everything.
+func (p *program) whole() error {
+	words, rebuilding := p.loader.Rebuilding()
+	if !rebuilding {
+		return nil
+	}
+	return &problem.Error{Kind: problem.Unavailable, Message: words + "; events are accepted meanwhile", RetryAfter: 2 * time.Second}
+}
+
 // isFigure says whether a path shows figures of the warehouse.
 func isFigure(path string) bool {
-	return path == "/v1/scorecard" || strings.HasPrefix(path, "/v1/kpis/") && strings.Count(path, "/") > 3
+	switch room, _, _ := strings.Cut(strings.TrimPrefix(path, "/v1/"), "/"); room {
+	case "scorecard", "changes", "targets", "projects", "portfolio", "services", "letters":
+		return true
+	case "kpis":
+		return strings.Count(path, "/") > 3 // its definition is no figure
+	}
+	return path == "/v1/quality/findings"
 }
 
 // operate runs an operation in the server of the data folder, or in one of its own, and

@@ -160,7 +160,7 @@ func (p *program) openSQL() error {
 	if err != nil {
 		return err
 	}
-	config := governed.Config{Gate: p.gate, Database: analysts, Limits: limits, Own: p.warehouse.Own(p.pack.Reference, p.pack.Systems())}
+	config := governed.Config{Gate: p.gate, Database: analysts, Limits: limits, Own: p.warehouse.Own(p.pack.Reference, p.pack.Systems()), Ready: p.whole}
 	switch {
 	case p.engine != nil:
 		config.Engine.Client = p.engine.Client()

@@ -86,6 +86,10 @@ type Config struct {
 	// Own is the condition on the rows of one of its tables under which somebody sees no others than those
 	// of one agency or region and what is everybody's: "1" is every row, "0" none. Nil: none of any table.
 	Own func(table, dimension, value string) string
+
+	// Ready is an error while the warehouse does not hold everything, as when it is made anew: statements
+	// are refused with it then. Nil: it always does.
+	Ready func() error
 }
 
 // Door serves SQL. It is safe for concurrent use.
@@ -222,6 +226,11 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal
 	}
 	if !body.late {
 		_ = body.control.SetReadDeadline(time.Time{}) // from now on a read tells that the client has gone
+	}
+	if err == nil && q.runs() && d.config.Ready != nil {
+		if whole := d.config.Ready(); whole != nil {
+			err = exception(whole)
+		}
 	}
 	var sent *sending
 	if err == nil {

@@ -23,6 +23,7 @@ import (
 	"ombor/internal/audit"
 	"ombor/internal/contract"
 	"ombor/internal/pack"
+	"ombor/internal/problem"
 	"ombor/internal/protocol"
 	"ombor/internal/reference"
 	"ombor/internal/stream"
@@ -41,12 +42,13 @@ const (
 // world is a door in front of a real engine with a few rows of the pack uz, and a real audit log.
 type world struct {
 	testing.TB
-	log   *audit.Log
-	gate  *access.Gate
-	door  *governed.Door
-	url   string
-	keys  map[access.Role]string
-	limit governed.Limits
+	log      *audit.Log
+	gate     *access.Gate
+	door     *governed.Door
+	url      string
+	keys     map[access.Role]string
+	limit    governed.Limits
+	notReady error // of the warehouse
 }
 
 // filled is the engine with its rows, once for all tests.
@@ -139,6 +141,7 @@ func newWorld(t testing.TB, limits governed.Limits) *world {
 		w.keys[role] = token
 	}
 	config := governed.Config{Gate: w.gate, Engine: governed.Engine{Client: enginetest.Shared(t).Client()}, Database: "ombor", Own: own, Limits: limits}
+	config.Ready = func() error { return w.notReady }
 	if w.door, err = governed.New(config); err != nil {
 		t.Fatal(err)
 	}
@@ -793,3 +796,25 @@ var (
 	refusedInside = regexp.MustCompile("(?i)\\b(?:file|url|s3|remote|remoteSecure|cluster|clusterAllReplicas|merge|mergeTreeIndex|loop|view|eval|executable|dictGet|joinGet|hasColumnInTable|sleep|getSetting|input|mysql|postgresql)`?\\s*\\(|" +
 		"\\bfacts`?\\s*\\.|\\brollups`?\\s*\\.|\\bmeta`?\\s*\\.\\s*`?views|\\bOUTFILE\\b|\\bINFILE\\b|\\bAPPLY\\b|^\\s*(?:INSERT|CREATE|DROP|ALTER|SYSTEM|GRANT|SET|KILL|ATTACH|BACKUP)\\b|;")
 )
+
+// While the warehouse does not hold everything no statement is answered with less, and clients are told when to come
+// again; what asks for nothing of it is answered, and the log has all of them.
+func TestWarehouseMadeAnew(t *testing.T) {
+	w := newWorld(t, governed.Limits{})
+	w.notReady = &problem.Error{Kind: problem.Unavailable, Message: "the warehouse is made anew: 40 %", RetryAfter: 2 * time.Second}
+	r := w.ask(access.Analyst, "SELECT count() FROM request_submitted_v1")
+	if r.status != http.StatusServiceUnavailable || r.code() != protocol.CodeUnavailable || !strings.Contains(r.body, "made anew: 40 %") || r.header.Get("Retry-After") == "" {
+		t.Errorf("%d %v %s", r.status, r.header, r.body)
+	}
+	if r := w.ask(access.Analyst, "USE ombor"); r.refused() {
+		t.Errorf("USE: %s", r.body)
+	}
+	w.notReady = nil
+	if r := w.ask(access.Analyst, "SELECT count() FROM request_submitted_v1"); r.refused() {
+		t.Errorf("afterwards: %s", r.body)
+	}
+	entries, err := w.log.Read(t.Context(), audit.Filter{})
+	if err != nil || len(entries) != 3 || entries[0].Allowed != true || entries[2].Allowed || !strings.Contains(entries[2].Why, "made anew") {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
