@@ -19,33 +19,11 @@ import (
 // middle of it at several moments: ended, every figure stands, warehouse and lake agree, the
 // buyer's pseudonym is in no fact, file or rollup, and their events still belong together.
 func TestPartsErasure(t *testing.T) {
-	shop := stall("bread")
-	shop["kpis/buyers.yaml"] = `id: buyers
-title: {en: Buyers}
-about: {en: How many bought.}
-owner: shop
-unit: count
-direction: up
-versions:
-  - {version: 1, source: The shop, from: sale, distinct: {of: buyer, grains: [month]}, persons: buyer}
----
-id: bought
-title: {en: Sales to buyers}
-about: {en: What was sold.}
-owner: shop
-unit: count
-direction: up
-versions:
-  - {version: 1, source: The shop, from: sale, numerator: sum(amount), persons: buyer, rollups: [[good]]}
-`
 	minio := miniotest.Start(t)
 	s3 := newS3Proxy(t, minio.Endpoint())
-	c := newCrashed(t, "--pack", files(t, shop), "--lake", "s3://"+miniotest.Bucket+"/lake?endpoint="+s3.URL)
+	c := newCrashed(t, "--pack", files(t, stallOfBuyers()), "--lake", "s3://"+miniotest.Bucket+"/lake?endpoint="+s3.URL)
 	c.up(c.begin())
-	var buyers []string // as many as a cell must have to be shown
-	for n := range 12 {
-		buyers = append(buyers, fmt.Sprintf("301019000000%02d", n))
-	}
+	buyers := twelveBuyers()
 	for plan := range 3 {
 		var lines []string
 		for i := range 36 {
@@ -162,4 +140,37 @@ versions:
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("%v %v", response, err)
 	}
+}
+
+// stallOfBuyers is a stall that counts its buyers, and what was sold to them.
+func stallOfBuyers() map[string]string {
+	shop := stall("bread")
+	shop["kpis/buyers.yaml"] = `id: buyers
+title: {en: Buyers}
+about: {en: How many bought.}
+owner: shop
+unit: count
+direction: up
+versions:
+  - {version: 1, source: The shop, from: sale, distinct: {of: buyer, grains: [month]}, persons: buyer}
+---
+id: bought
+title: {en: Sales to buyers}
+about: {en: What was sold.}
+owner: shop
+unit: count
+direction: up
+versions:
+  - {version: 1, source: The shop, from: sale, numerator: sum(amount), persons: buyer, rollups: [[good]]}
+`
+	return shop
+}
+
+// twelveBuyers are as many as a cell must have to be shown.
+func twelveBuyers() []string {
+	var buyers []string
+	for n := range 12 {
+		buyers = append(buyers, fmt.Sprintf("301019000000%02d", n))
+	}
+	return buyers
 }

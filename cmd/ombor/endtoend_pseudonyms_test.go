@@ -80,7 +80,7 @@ func spellings(t *testing.T, pseudonym string) (all [][]byte) {
 // was, who comes again is who they were, no pseudonym of the old key is in facts, lake, quarantine or ledger,
 // the parts agree, and a backup from before is rewritten when it is restored.
 func TestPartsRotation(t *testing.T) {
-	shop := stall("bread")
+	shop := stallOfBuyers()
 	shop["contracts/visit.yaml"] = `type: shop.visit.v1
 title: {en: Visit}
 about: One visit.
@@ -88,34 +88,13 @@ source: till
 fields:
   visitor: {type: person, id: pinfl, class: personal, required: true}
 `
-	shop["kpis/buyers.yaml"] = `id: buyers
-title: {en: Buyers}
-about: {en: How many bought.}
-owner: shop
-unit: count
-direction: up
-versions:
-  - {version: 1, source: The shop, from: sale, distinct: {of: buyer, grains: [month]}, persons: buyer}
----
-id: bought
-title: {en: Sales to buyers}
-about: {en: What was sold.}
-owner: shop
-unit: count
-direction: up
-versions:
-  - {version: 1, source: The shop, from: sale, numerator: sum(amount), persons: buyer, rollups: [[good]]}
-`
 	dir := t.TempDir()
 	minio := miniotest.Start(t)
 	s3 := newS3Proxy(t, minio.Endpoint())
 	pack := files(t, shop)
 	c := newCrashed(t, "--pack", pack, "--lake", "s3://"+miniotest.Bucket+"/lake?endpoint="+s3.URL)
 	c.up(c.begin())
-	var buyers []string // as many as a cell must have to be shown
-	for n := range 12 {
-		buyers = append(buyers, fmt.Sprintf("301019000000%02d", n))
-	}
+	buyers := twelveBuyers()
 	of := func(event, who string) string { return strings.Replace(event, buyer, who, 1) }
 	visit := func(id, who string) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"till","type":"shop.visit.v1","time":"2024-05-01T10:00:00+05:00","data":{"visitor":%q}}`, id, who)

@@ -71,19 +71,10 @@ func TestAdvancePersonsKilled(t *testing.T) {
 		if len(want) == 0 || len(versions) != 1 {
 			t.Fatalf("%d rows of the versions %v", len(want), versions)
 		}
-		killed := func() (killed bool) {
-			at := 0
-			defer lake.SetFailpoint(func(string) {
-				if at++; at > kill {
-					panic("killed")
-				}
-			})()
-			defer func() { killed = recover() != nil }()
-			if _, err := l.AdvancePersons(t.Context(), a); err != nil {
-				t.Error(err)
-			}
-			return false
-		}()
+		killed := killedAt(t, kill, func() error {
+			_, err := l.AdvancePersons(t.Context(), a)
+			return err
+		})
 		fresh, _ := open(t, dir)
 		if got, _ := newest(fresh); !slices.Equal(got, want) {
 			t.Fatalf("killed at %d: %s", kill, strings.Join(got, "\n"))

@@ -80,19 +80,10 @@ func TestRetireKilled(t *testing.T) {
 			same(t, fmt.Sprintf("rows %s, killed at %d", when, kill), gotRows, rows)
 		}
 		r := lake.Retirement{Contracts: s, Through: 1000, Takes: takes}
-		killed := func() (killed bool) {
-			at := 0
-			defer lake.SetFailpoint(func(string) {
-				if at++; at > kill {
-					panic("killed")
-				}
-			})()
-			defer func() { killed = recover() != nil }()
-			if _, err := l.Retire(t.Context(), r); err != nil {
-				t.Error(err)
-			}
-			return false
-		}()
+		killed := killedAt(t, kill, func() error {
+			_, err := l.Retire(t.Context(), r)
+			return err
+		})
 		unchanged("at once")
 		fresh, store := open(t, dir)
 		out, err := fresh.Retire(t.Context(), r)

@@ -40,19 +40,10 @@ func TestReplacePersonKilled(t *testing.T) {
 			same(t, fmt.Sprintf("%s, killed at %d", when, kill), back, before)
 			return now
 		}
-		killed := func() (killed bool) {
-			at := 0
-			defer lake.SetFailpoint(func(string) {
-				if at++; at > kill {
-					panic("killed")
-				}
-			})()
-			defer func() { killed = recover() != nil }()
-			if _, err := l.ReplacePerson(t.Context(), r); err != nil {
-				t.Error(err)
-			}
-			return false
-		}()
+		killed := killedAt(t, kill, func() error {
+			_, err := l.ReplacePerson(t.Context(), r)
+			return err
+		})
 		unchanged("at once")
 		fresh, store := open(t, dir)
 		out, err := fresh.ReplacePerson(t.Context(), r)
@@ -97,4 +88,21 @@ func TestReplacePersonKilled(t *testing.T) {
 			return
 		}
 	}
+}
+
+// killedAt does something that ends in a panic after so many of the steps that readers may see it between; it is
+// false when there are not so many.
+func killedAt(t *testing.T, steps int, do func() error) (killed bool) {
+	t.Helper()
+	at := 0
+	defer lake.SetFailpoint(func(string) {
+		if at++; at > steps {
+			panic("killed")
+		}
+	})()
+	defer func() { killed = recover() != nil }()
+	if err := do(); err != nil {
+		t.Error(err)
+	}
+	return false
 }
