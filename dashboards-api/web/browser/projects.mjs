@@ -20,10 +20,25 @@ export default async function ({ api, test, visit, everywhere }) {
     })
   }
 
+  await test('no figure is shown before it is known of which day', () =>
+    visit('/settings?lang=en', {}, async (page) => {
+      await page.evaluate(() => {
+        globalThis.seen = new Set()
+        new MutationObserver(() => globalThis.seen.add(document.querySelector('h1')?.textContent)).observe(document.body, { childList: true, subtree: true, characterData: true })
+      })
+      await page.locator('header a[href^="/projects"]').first().click()
+      await page.waitForSelector('.rules section')
+      await settled(page)
+      const finding = await page.locator('h1').innerText()
+      const others = (await page.evaluate(() => [...globalThis.seen])).filter((h) => h !== finding && /\d/.test(h ?? ''))
+      must(others.length === 0, `before “${finding}” stood “${others.join('”, “')}”`)
+    }))
+
   await test('the portfolio tells the figures of the API, of the day that it names', () =>
     visit('/projects?lang=en', {}, async (page) => {
       const title = await page.locator('h1').innerText()
-      must(title.includes(String(list.figures.needing_attention)) && title.includes(String(list.figures.active)), `${title}, API ${list.figures.needing_attention} of ${list.figures.active}`)
+      const said = (n) => title.includes(n.toLocaleString('en-GB'))
+      must(said(list.figures.needing_attention) && said(list.figures.active), `${title}, API ${list.figures.needing_attention} of ${list.figures.active}`)
       must((await page.locator('.page-head input[type=date]').inputValue()) === on, 'the day is another')
       const shown = await page.locator('.rules section').count()
       const rules = Object.values(attention.counts).filter((n) => n > 0).length
@@ -76,7 +91,7 @@ export default async function ({ api, test, visit, everywhere }) {
     }))
 
   await test('a project that is not there says so', () => visit('/projects/no-such-project?lang=en', { quiet: false }, async (page) => {
-    must(/no project/.test(await page.locator('.failure').innerText()), await page.locator('.failure').innerText())
+    await page.locator('.empty a[href^="/projects"]').waitFor()
     await accessible(page)
   }))
 }

@@ -24,5 +24,25 @@ export default async function ({ api, test, visit, everywhere }) {
       await settled(page)
     }))
 
+  await test('on a phone the systems are folded, by keyboard too, and printed open', () =>
+    visit('/?lang=en', { width: 360, height: 780, screen: 'scorecard-folded' }, async (page) => {
+      const fold = page.locator('table button[aria-expanded]').first()
+      const first = page.locator('table tbody').first().locator('tr').nth(1)
+      must((await fold.getAttribute('aria-expanded')) === 'false' && !(await first.isVisible()), 'the first system is open')
+      await page.emulateMedia({ media: 'print' })
+      must(await first.isVisible(), 'what is folded is not printed')
+      await page.emulateMedia({ media: 'screen' })
+      await fold.focus()
+      await page.keyboard.press('Enter')
+      await first.waitFor({ state: 'visible' })
+      await accessible(page)
+      await first.locator('a.name').click()
+      await page.waitForFunction(() => location.pathname !== '/')
+      await page.goBack()
+      await page.waitForFunction(() => location.pathname === '/')
+      await settled(page)
+      must(await first.isVisible(), 'what was opened is folded again on the way back')
+    }))
+
   await test('a period without data teaches', () => visit('/?lang=en&from=1970-01-01&to=1970-12-31', {}, accessible))
 }

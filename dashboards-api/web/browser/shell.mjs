@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib'
 import { accessible, must, settled } from './kit.mjs'
 
-export default async function ({ url, test, visit }) {
+export default async function ({ url, api, languages, test, visit }) {
   await test('initial script is at most 250 KB compressed', async () => {
     const html = await (await fetch(url + '/')).text()
     const scripts = [...html.matchAll(/(?:src|href)="(\/[^"]+\.js)"/g)].map((m) => m[1])
@@ -27,6 +27,35 @@ export default async function ({ url, test, visit }) {
   await test('an unknown address and an unknown KPI have a page', async () => {
     await visit('/nothing/here?lang=en', {}, accessible)
     await visit('/kpis/no-such-kpi?lang=en', { quiet: false }, accessible)
+  })
+
+  await test('a bad address says what is allowed, and leads back', async () => {
+    const [kpi] = (await api('/v1/kpis')).kpis.filter((k) => k.dimensions.length > 0)
+    await visit(`/kpis/${kpi.id}x?lang=en`, { quiet: false }, async (page) => {
+      await page.locator(`main a[href*="/kpis/${kpi.id}?"]`).first().waitFor()
+      must(await page.locator('main a[href^="/kpis?"]').count(), 'no way to all figures')
+    })
+    await visit(`/kpis/${kpi.id}?lang=en&by=colour`, {}, async (page) => {
+      const told = page.locator('.notice', { hasText: 'colour' })
+      must((await told.locator('a').count()) > 0, 'it does not say by what the figure can be broken down')
+      await told.locator('a').first().click()
+      await told.waitFor({ state: 'detached' })
+    })
+    for (const lang of languages) {
+      await visit(`/services/no-such-service?lang=${lang}`, { quiet: false }, async (page) => {
+        must(!(await page.locator('main').innerText()).includes('/v1/'), 'it shows the words of the API')
+        await page.locator('main .empty a[href^="/services"]').waitFor()
+      })
+      await visit(`/?lang=${lang}&from=2130-01-01&to=2130-12-31`, { quiet: false }, async (page) => {
+        const refusal = page.locator('.failure')
+        must(!(await refusal.innerText()).includes('after today,'), 'it shows the words of the API')
+        await accessible(page)
+        await refusal.getByRole('link').click()
+        await page.waitForFunction(() => !location.search.includes('2130'))
+        await settled(page)
+        must((await page.locator('.failure').count()) === 0, 'the way back leads nowhere')
+      })
+    }
   })
 
   await test('a lost connection is told, and mended by itself', () =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fold, found } from './fold'
+import { fold, found, near } from './fold'
 
 describe('names in several spellings', () => {
   it('are one whatever the apostrophe and the alphabet', () => {
@@ -13,4 +13,13 @@ describe('names in several spellings', () => {
     expect(found('region tash', ['Tashkent region'])).toBe(0.5)
     expect(found('bukhara', ['Tashkent region'])).toBe(0)
   })
+})
+
+it('what is near is spelled alike, by id or by name', () => {
+  const all = [{ id: 'requests', names: ['Requests', 'Murojaatlar'] }, { id: 'on_time', names: ['On time'] }]
+  expect(near('request', all).map((k) => k.id)).toEqual(['requests'])
+  expect(near('requsets', all).map((k) => k.id)).toEqual(['requests'])
+  expect(near('муружаатлар', all).map((k) => k.id)).toEqual(['requests'])
+  expect(near('on-time', all).map((k) => k.id)).toEqual(['on_time'])
+  expect(near('nope', all)).toEqual([])
 })

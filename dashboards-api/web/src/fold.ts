@@ -15,6 +15,34 @@ export function fold(text: string): string {
   return plain.normalize('NFD').replace(/[\u0300-\u036f'ʻʼ‘’`´ʹ]/g, '').replace(/ye/g, 'e').replace(/ts/g, 's').replace(/kh|x/g, 'h')
 }
 
+// near are those whose names or id are spelled like what was sought, the nearest first: half of
+// the pairs of letters are the same.
+export function near<T extends { id: string; names: string[] }>(sought: string, all: readonly T[], most = 4): T[] {
+  return all
+    .map((one) => ({ one, alike: Math.max(...[one.id, ...one.names].map((name) => alike(sought, name))) }))
+    .filter((a) => a.alike >= 0.5)
+    .sort((a, b) => b.alike - a.alike)
+    .slice(0, most)
+    .map((a) => a.one)
+}
+
+// alike is the share of pairs of neighbouring letters that two texts have in common, 0 to 1.
+function alike(a: string, b: string): number {
+  const pairs = (text: string) => {
+    const plain = fold(text).replace(/[^\p{L}\p{N}]/gu, '')
+    return Array.from({ length: Math.max(0, plain.length - 1) }, (_, i) => plain.slice(i, i + 2))
+  }
+  const [one, other] = [pairs(a), pairs(b)]
+  if (one.length + other.length === 0) return 0
+  const left = [...other]
+  const common = one.filter((pair) => {
+    const at = left.indexOf(pair)
+    if (at >= 0) left.splice(at, 1)
+    return at >= 0
+  })
+  return (2 * common.length) / (one.length + other.length)
+}
+
 // found ranks what is sought among names: 3 the whole name, 2 its beginning, 1 the beginning
 // of a word, 0.5 any part, 0 nothing. Every word that is sought must be found.
 export function found(sought: string, names: string[]): number {

@@ -1,6 +1,10 @@
+import { Link, useSearch } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ApiError } from '../api/client'
-import { useWords } from '../words'
+import { day } from '../format'
+import { isDay } from '../period'
+import type { Search } from '../search'
+import { fill, useLanguage, useWords } from '../words'
 
 // Skeleton holds the place of what is loading, so that nothing jumps.
 export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 'chart' }) {
@@ -13,11 +17,23 @@ export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 
 }
 
 // Failure says what kind of fault it was in the reader's language, what exactly in the server's
-// own words, which are English, and offers to try again.
+// own words, which are English, and offers to try again. What the server refuses of the address
+// is named, with a way to the same page without it.
 export function Failure({ error, again }: { error: unknown; again: () => void }) {
   const words = useWords()
   const detail = error instanceof ApiError ? error.message : ''
   const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
+  const refused = useRefused(error)
+  if (refused) {
+    return (
+      <section className="failure" role="alert">
+        <h2>{words.errorTitle}</h2>
+        <p>{refused.said}</p>
+        {!refused.isDay && detail && <p lang="en">{detail}</p>}
+        <p><Link to="." search={(old: Search) => ({ ...old, ...refused.without })}>{words.refusedWithout}</Link></p>
+      </section>
+    )
+  }
   return (
     <section className="failure" role="alert">
       <h2>{words.errorTitle}</h2>
@@ -26,6 +42,20 @@ export function Failure({ error, again }: { error: unknown; again: () => void })
       <button type="button" onClick={again}>{words.errorAgain}</button>
     </section>
   )
+}
+
+// useRefused is the part of the address that the server refused, said in the reader's language,
+// and the change of the address that leaves it out; undefined when the fault is not there.
+function useRefused(error: unknown): { said: string; isDay: boolean; without: Search } | undefined {
+  const words = useWords()
+  const language = useLanguage()
+  const search = useSearch({ from: '__root__' })
+  if (!(error instanceof ApiError) || error.status !== 400) return undefined
+  const field = error.field as keyof typeof words.refused
+  const given = search[field]
+  if (!given || !(field in words.refused)) return undefined
+  const value = Array.isArray(given) ? given.join(', ') : isDay(given) ? day(given, language) : given
+  return { said: fill(words.refused[field], { value }), isDay: isDay(given), without: field === 'from' || field === 'to' ? { from: undefined, to: undefined } : { [field]: undefined } }
 }
 
 export function SimulatedNotice() {

@@ -7,10 +7,10 @@ import type { components } from '../../api/schema'
 import { number } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
 import { Page } from '../../parts/Page'
-import { Empty } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
 import { type Row, useKpis, useTable } from '../places/data'
+import { NotThere } from '../places/parts'
 import { Places } from '../places/Places'
 import { Standing } from '../places/Standing'
 import { words } from '../places/words'
@@ -59,16 +59,17 @@ export function Profile() {
   const row = table.data?.rows.find((r) => r.code === id)
   const name = nameIn(row?.names, language, id)
   const parent = row?.parent && table.data?.rows.find((r) => r.code === row.parent)
+  if (table.data && !row) return <NotThere code={id} home="/agencies" title={said.agencies} />
   return (
-    <Page title={table.data && !row ? said.notThere : name} query={table}
+    <Page title={name} query={table}
       crumbs={<Link to="/agencies" search={({ lang }) => ({ lang })}>{said.agencies}</Link>}
       summary={parent && <>{said.parent}: <AgencyLink code={parent.code} name={nameIn(parent.names, language, parent.code)} /></>}>
-      {table.data && (row ? (
+      {table.data && (
         <>
           <Sides id={id} table={table.data} />
           <Standing table="organisations" code={id} />
         </>
-      ) : <Empty title={said.notThere}><p>{fill(said.notThereHint, { code: id })}</p><p><Link to="/agencies" search={({ lang }) => ({ lang })}>{said.agencies}</Link></p></Empty>)}
+      )}
     </Page>
   )
 }

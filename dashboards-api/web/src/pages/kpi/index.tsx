@@ -1,8 +1,7 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
-import { useMemo } from 'react'
+import { Fragment, useMemo } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
 import { useMay, useOutside } from '../../api/me'
-import { NotFound } from '../../frame'
 import { dimensionName, partName } from '../../finding'
 import { day, isoDayOfMoment, period } from '../../format'
 import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
@@ -15,6 +14,7 @@ import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import type { Values } from '../../api/client'
 import { GapList } from './GapList'
 import { Head } from './Head'
+import { NoKpi } from './NoKpi'
 import { OverTime, useLineFiles } from './OverTime'
 import { additive, askedOf, counted, type Gap, useAbout, useKpi, useParts, useSeries, useValues } from './question'
 import { headline } from './says'
@@ -28,7 +28,7 @@ import { words as allWords } from './words'
 export default function KpiPage() {
   const { id } = useParams({ from: '/kpis/$id' })
   const definition = useKpi(id)
-  if (definition.error instanceof ApiError && definition.error.status === 404) return <NotFound />
+  if (definition.error instanceof ApiError && definition.error.status === 404) return <NoKpi id={id} />
   if (definition.isError) return <Failure error={definition.error} again={() => void definition.refetch()} />
   if (!definition.data) return <div className="page"><Skeleton rows={1} kind="row" /><Skeleton rows={1} kind="chart" /></div>
   return <KpiOf key={id} kpi={definition.data} />
@@ -69,6 +69,11 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
       }>
       {search.known_on && (
         <p className="notice">{fill(said.knownOn, { day: day(search.known_on, voice.language) })} <Link to="." search={(old: Search) => ({ ...old, known_on: undefined })} resetScroll={false}>{said.knownNow}</Link></p>
+      )}
+      {search.by && !kpi.dimensions.some((d) => d.name === search.by) && (
+        <p className="notice">{fill(words.notBy, { by: search.by })} {asked.offered.map((d, i) => (
+          <Fragment key={d.name}>{i > 0 && ', '}<Link to="." search={(old: Search) => ({ ...old, by: d.name })} resetScroll={false}>{dimensionName(kpi, d.name, voice)}</Link></Fragment>
+        ))}</p>
       )}
       <Path kpi={kpi} values={parts.data ?? data} />
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}

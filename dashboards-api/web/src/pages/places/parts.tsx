@@ -1,6 +1,10 @@
+import { Link } from '@tanstack/react-router'
 import { type ReactNode, useEffect, useId, useState } from 'react'
+import { Page } from '../../parts/Page'
+import { Empty } from '../../parts/States'
 import { isDay } from '../../period'
-import { useWordsOf } from '../../words'
+import type { Search } from '../../search'
+import { fill, useWordsOf } from '../../words'
 import { words } from './words'
 
 // Answer is a yes, a no, or that nobody has said, by shape and word; never by colour alone.
@@ -61,6 +65,13 @@ export function SearchField({ label, value, onChange }: { label: string; value: 
 export function More({ title, children }: { title: string; children: ReactNode }) {
   const [wide] = useState(() => !matchMedia('(max-width: 860px)').matches)
   return <details className="more-filters" open={wide}><summary>{title}</summary><div>{children}</div></details>
+}
+
+// NotThere is the page of a code that a table has not, with the way to the list of those it has.
+export function NotThere({ code, home, title }: { code: string; home: '/services' | '/agencies' | '/regions' | '/projects'; title: string }) {
+  const said = useWordsOf(words)
+  const list = <Link to={home} search={({ lang }: Search) => ({ lang })}>{title}</Link>
+  return <Page title={said.notThere} crumbs={list}><Empty title={fill(said.notThereHint, { code })}><p>{list}</p></Empty></Page>
 }
 
 // Exports are links to the same answer as a file.

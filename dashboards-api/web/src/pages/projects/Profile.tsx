@@ -1,14 +1,14 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
-import { address, get, type Kpi } from '../../api/client'
+import { address, ApiError, get, type Kpi } from '../../api/client'
 import { amount, day, number, shortDay } from '../../format'
 import { Page } from '../../parts/Page'
 import { isDay } from '../../period'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
 import { useKpis, useTable } from '../places/data'
-import { DayFilter } from '../places/parts'
+import { DayFilter, NotThere } from '../places/parts'
 import { useChange } from '../../parts/Filters'
 import { Severity } from './Attention'
 import { dayOf, daysBetween, type Detail, foundText, type Happening, money, percentOf, storyOf, useProjects } from './data'
@@ -40,6 +40,7 @@ export function Profile() {
   const d = project.data
   const p = d?.project
   const agency = p && nameIn(organisations.data?.rows.find((r) => r.code === p.agency)?.names, language, p.agency)
+  if (project.error instanceof ApiError && project.error.status === 404) return <NotThere code={id} home="/projects" title={said.title} />
   return (
     <Page title={p ? p.name || p.id : id} query={project} simulated={p?.simulated}
       crumbs={<Link to="/projects" search={({ lang, on }) => ({ lang, on })}>{said.title}</Link>}

@@ -32,11 +32,12 @@ export interface Asked {
 // The whole portfolio comes in one answer: the views sort and draw all of it.
 const everything = '10000'
 
-export const useProjects = (asked: Asked) =>
-  useQuery({ queryKey: ['projects', asked], queryFn: ({ signal }) => get<Projects>(address('/v1/projects', { ...asked, limit: everything } as object), signal), placeholderData: keepPreviousData })
+// useProjects and useAttention ask nothing while it is not known what to ask.
+export const useProjects = (asked: Asked | undefined) =>
+  useQuery({ queryKey: ['projects', asked ?? null], queryFn: ({ signal }) => get<Projects>(address('/v1/projects', { ...asked, limit: everything } as object), signal), placeholderData: keepPreviousData, enabled: asked !== undefined })
 
-export const useAttention = (asked: Asked) =>
-  useQuery({ queryKey: ['attention', asked], queryFn: ({ signal }) => get<Attention>(address('/v1/portfolio/attention', { ...asked } as object), signal), placeholderData: keepPreviousData })
+export const useAttention = (asked: Asked | undefined) =>
+  useQuery({ queryKey: ['attention', asked ?? null], queryFn: ({ signal }) => get<Attention>(address('/v1/portfolio/attention', { ...asked } as object), signal), placeholderData: keepPreviousData, enabled: asked !== undefined })
 
 export const useSummary = (asked: Asked, by: string) =>
   useQuery({ queryKey: ['portfolio', asked, by], queryFn: ({ signal }) => get<Summary>(address('/v1/portfolio', { ...asked, by } as object), signal), placeholderData: keepPreviousData })

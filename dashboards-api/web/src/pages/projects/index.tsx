@@ -38,7 +38,8 @@ export default function ProjectsPage() {
   // Of which day the portfolio is told is known only when it has been asked once.
   const today = useProjects({})
   const on = chosen ?? (today.data ? dayOf(today.data) : undefined)
-  const asked: Asked = { on: on === today.data?.on ? undefined : on, agency: search.agency, stage: search.stage, status: search.status, priority: search.priority, programme: search.programme, serves: search.kind === 'unserved' ? 'none' : undefined, rule: search.rule }
+  const wanted: Asked = { on: on === today.data?.on ? undefined : on, agency: search.agency, stage: search.stage, status: search.status, priority: search.priority, programme: search.programme, serves: search.kind === 'unserved' ? 'none' : undefined, rule: search.rule }
+  const asked = on === undefined ? undefined : wanted
   const projects = useProjects(asked)
   const attention = useAttention(asked)
   const data = projects.data
@@ -58,10 +59,10 @@ export default function ProjectsPage() {
   const narrowed = Boolean(search.q || search.agency || search.stage || search.status || search.priority || search.programme || search.rule || search.kind)
   const old = data?.data_through && daysBetween(data.data_through, data.on) > oldAfter ? daysBetween(data.data_through, data.on) : 0
   return (
-    <Page title={title} tab={said.title} query={today.isError ? today : projects.isPending && !today.data ? today : projects} simulated={figures ? figures.simulated > 0 : false}
+    <Page title={title} tab={said.title} query={today.isError && !chosen ? today : projects} simulated={figures ? figures.simulated > 0 : false}
       summary={data && data.data_through && <>{fill(said.summary, { all: number(data.total, language), day: day(data.on, language), through: day(data.data_through, language) })}{!chosen && today.data && data.on !== today.data.on && <> · {fill(said.seenFrom, { day: day(data.on, language) })}</>}</>}
       filters={<><DayFilter label={said.on} on={chosen} shown={data?.on} most={today.data?.on ?? ''} onChange={(next) => change({ on: next })} /><Views search={search} /></>}
-      actions={<Exports path={address('/v1/projects', { ...asked } as object)} />}>
+      actions={<Exports path={address('/v1/projects', { ...wanted } as object)} />}>
       {old > 0 && data && <p className="notice">{fill(said.stale, { day: day(data.data_through!, language), days: number(old, language) })}</p>}
       {data && figures && (figures.projects === 0 && !narrowed ? (
         <Empty title={fill(said.empty, { day: day(data.on, language) })}><p>{today.data && today.data.figures.projects > 0 && data.on < today.data.on ? fill(said.emptyHint, { day: day(earliest(today.data), language) }) : said.emptyFresh}</p><p><a href="/docs">{shared.documentation}</a></p></Empty>
@@ -76,9 +77,9 @@ export default function ProjectsPage() {
                   { key: 'attention', title: said.tabs.attention, body: <AttentionList attention={attention} ids={ids} on={data.on} agencies={data.agencies} /> },
                   { key: 'table', title: said.tabs.table, body: <ProjectTable projects={list} agencies={data.agencies} rules={rules} caption={title} on={data.on} /> },
                   { key: 'stages', title: said.tabs.stages, body: <Stages projects={list} on={data.on} rules={rules} /> },
-                  { key: 'agencies', title: said.tabs.agencies, body: <Agencies asked={asked} /> },
+                  { key: 'agencies', title: said.tabs.agencies, body: <Agencies asked={wanted} /> },
                   { key: 'targets', title: said.tabs.targets, body: <TargetsMatrix on={data.on} /> },
-                  { key: 'duplicates', title: said.tabs.duplicates, body: <Duplicates asked={asked} agencies={data.agencies} /> },
+                  { key: 'duplicates', title: said.tabs.duplicates, body: <Duplicates asked={wanted} agencies={data.agencies} /> },
                 ]} />
             </div>
           )}

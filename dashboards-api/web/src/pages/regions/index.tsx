@@ -2,10 +2,10 @@ import { Link, useParams } from '@tanstack/react-router'
 import { number } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
 import { Page } from '../../parts/Page'
-import { Empty } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
 import { type Row, useTable } from '../places/data'
+import { NotThere } from '../places/parts'
 import { Places } from '../places/Places'
 import { Standing } from '../places/Standing'
 import { words } from '../places/words'
@@ -38,11 +38,12 @@ export function Profile() {
   const { id } = useParams({ from: '/regions/$id' })
   const table = useTable('regions')
   const row = table.data?.rows.find((r) => r.code === id)
+  if (table.data && !row) return <NotThere code={id} home="/regions" title={said.regions} />
   return (
-    <Page title={table.data && !row ? said.notThere : nameIn(row?.names, language, id)} query={table}
+    <Page title={nameIn(row?.names, language, id)} query={table}
       crumbs={<Link to="/regions" search={({ lang }) => ({ lang })}>{said.regions}</Link>}
       summary={row && <>{row.values.population && <>{said.population}: {number(Number(row.values.population), language)} · </>}{said.code} {id}</>}>
-      {table.data && (row ? <Standing table="regions" code={id} /> : <Empty title={said.notThere}><p>{fill(said.notThereHint, { code: id })}</p><p><Link to="/regions" search={({ lang }) => ({ lang })}>{said.regions}</Link></p></Empty>)}
+      {table.data && <Standing table="regions" code={id} />}
     </Page>
   )
 }

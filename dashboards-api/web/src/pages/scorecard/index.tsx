@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
-import { memo, useDeferredValue, useMemo } from 'react'
+import { memo, useDeferredValue, useMemo, useState } from 'react'
 import { address, get, type HeldTarget, type Scorecard, type ScorecardRow } from '../../api/client'
 import { useSince } from '../../api/since'
 import { boundText, changeText, coverageText } from '../../finding'
@@ -11,6 +11,7 @@ import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Skeleton } from '../../parts/States'
 import { isDay } from '../../period'
+import { useNarrow } from '../../screen'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
@@ -130,12 +131,7 @@ function Rows({ card }: { card: Scorecard }) {
                   <th scope="col">{said.change}</th><th scope="col">{said.asked}</th><th scope="col">{said.owner}</th>
                 </tr>
               </thead>
-              {groups.map(({ group, name, rows }) => (
-                <tbody key={group}>
-                  <tr className={css.group}><th scope="rowgroup" colSpan={6}>{name}</th></tr>
-                  {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
-                </tbody>
-              ))}
+              {groups.map((group) => <Rowgroup key={`${drawn} ${group.group}`} group={group} card={card} open={drawn !== 'all'} />)}
             </table>
           </Later>
         )}
@@ -155,6 +151,45 @@ function grouped(rows: ScorecardRow[], labels: Record<string, string>, language:
   return [...groups]
     .map(([group, all]): Group => ({ group, name: labels[`group.${group}`] ?? (group || other), rows: [...all].sort((a, b) => Number(askedOf(b) !== undefined) - Number(askedOf(a) !== undefined)) }))
     .sort((a, b) => Number(aimed(b)) - Number(aimed(a)) || (aimed(a) ? b.rows.length - a.rows.length : 0) || a.name.localeCompare(b.name, language))
+}
+
+// What was opened stays so until the page is left for good: the way back leads to the same row.
+const opened = new Set<string>()
+
+// Rowgroup are the figures of one system. On a phone they are folded under its name, which says
+// how many they are and the worst of them; unless open, which is when the reader has chosen.
+function Rowgroup({ group: { group, name, rows }, card, open: chosen }: { group: Group; card: Scorecard; open: boolean }) {
+  const said = useWordsOf(words)
+  const narrow = useNarrow()
+  const [open, setOpen] = useState(chosen || opened.has(group))
+  const worst = worstOf(rows)
+  const worse = rows.filter(kinds.worse).length
+  const fold = () => {
+    if (open) opened.delete(group)
+    else opened.add(group)
+    setOpen(!open)
+  }
+  return (
+    <tbody className={open ? undefined : css.folded}>
+      <tr className={css.group}>
+        <th scope="rowgroup" colSpan={6}>
+          {!narrow ? name : (
+            <button type="button" className={css.fold} aria-expanded={open} onClick={fold}>
+              <span>{name} <span className="count">{rows.length}</span></span>
+              <span className={css.state}>{worst && <Status target={worst} />}{worse > 0 && <span className={css.before}>{said.worse}: {worse}</span>}</span>
+            </button>
+          )}
+        </th>
+      </tr>
+      {rows.map((row) => <Row key={row.kpi} row={row} card={card} />)}
+    </tbody>
+  )
+}
+
+// worstOf is the target among figures that stands worst.
+function worstOf(rows: ScorecardRow[]): HeldTarget | undefined {
+  const rank = (t: HeldTarget) => (order.includes(t.status) ? order.indexOf(t.status) : order.length)
+  return rows.flatMap((row) => askedOf(row) ?? []).sort((a, b) => rank(a) - rank(b))[0]
 }
 
 // Name leads to the KPI's page for the same days, so that it shows the same figure.

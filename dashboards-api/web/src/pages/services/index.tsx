@@ -1,7 +1,7 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { useDeferredValue, useMemo, useState } from 'react'
-import { address, get, type Table } from '../../api/client'
+import { address, ApiError, get, type Table } from '../../api/client'
 import type { components } from '../../api/schema'
 import { day, number, shortDay } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
@@ -13,7 +13,7 @@ import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { type Facet, facetsOf, fieldsOf, narrowed, toggled } from '../places/catalogue'
 import { type Row, type Service, useTable } from '../places/data'
-import { Answer, DayFilter, Exports, More, SearchField } from '../places/parts'
+import { Answer, DayFilter, Exports, More, NotThere, SearchField } from '../places/parts'
 import { Standing } from '../places/Standing'
 import { words } from '../places/words'
 import '../places/places.css'
@@ -169,6 +169,7 @@ export function Profile() {
   const last = data?.states[data.states.length - 1]
   const agency = last?.values[columns.agency]
   const agencyName = agency && nameIn(organisations.data?.rows.find((row) => row.code === agency)?.names, language, agency)
+  if (service.error instanceof ApiError && service.error.status === 404) return <NotThere code={id} home="/services" title={said.services} />
   return (
     <Page title={name} query={service}
       crumbs={<Link to="/services" search={({ lang }) => ({ lang })}>{said.services}</Link>}
