@@ -32,6 +32,12 @@ export default async function ({ url, headers, api, test, visit, everywhere, lab
       })
       const { quarantined } = await answer.json()
       must(quarantined?.[0]?.entry, 'the door did not keep the event aside')
+      for (const [lang, said] of [['uz', 'jadvalida'], ['ru', 'В таблице']]) {
+        await visit(`/quality?lang=${lang}&tab=quarantine&source=catalogue`, {}, async (page) => {
+          const row = page.locator('tr', { has: page.locator(`button[aria-label*="${quarantined[0].entry}"]`) })
+          must((await row.innerText()).includes(said), `what is wrong is not said in ${lang}: ${await row.innerText()}`)
+        })
+      }
       await visit('/quality?lang=en&tab=quarantine&source=catalogue', {}, async (page) => {
         await page.locator(`button[aria-label*="${quarantined[0].entry}"]`).click()
         const dialog = page.locator('dialog[open]')

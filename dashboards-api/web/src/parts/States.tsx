@@ -44,6 +44,13 @@ export function Failure({ error, again }: { error: unknown; again: () => void })
   )
 }
 
+// Fault says beside a form or a figure why something did not work: as Failure does, in a line.
+export function Fault({ error }: { error: unknown }) {
+  const words = useWords()
+  const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
+  return <p role="alert" className="problem">{kind ?? words.errorTitle} {error instanceof Error && error.message && <span lang="en">{error.message}</span>}</p>
+}
+
 // useRefused is the part of the address that the server refused, said in the reader's language,
 // and the change of the address that leaves it out; undefined when the fault is not there.
 function useRefused(error: unknown): { said: string; isDay: boolean; without: Search } | undefined {

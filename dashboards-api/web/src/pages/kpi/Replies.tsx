@@ -5,6 +5,7 @@ import { useMay, useMe } from '../../api/me'
 import type { components } from '../../api/schema'
 import type { Voice } from '../../finding'
 import { cellText, dayOfMoment, period } from '../../format'
+import { Fault } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
 import style from './style.module.css'
@@ -87,7 +88,7 @@ export function Replies({ kpi, values, answer }: { kpi: Kpi; values: Values | un
           )
         })}
       </ul>
-      {withdraw.isError && <p role="alert" className="problem">{withdraw.error.message}</p>}
+      {withdraw.isError && <Fault error={withdraw.error} />}
       {writes && (open
         ? <Form kpi={kpi} row={row} from={values.from!} to={values.to!} close={() => setOpen(false)} />
         : <button type="button" onClick={() => setOpen(true)}>{said.reply}</button>)}
@@ -123,7 +124,7 @@ function Form({ kpi, row, from, to, close }: { kpi: Kpi; row: Record<string, str
       </fieldset>
       <label htmlFor={`${id}text`}>{said.replyText}</label>
       <textarea id={`${id}text`} required minLength={10} maxLength={4000} rows={4} value={text} onChange={(e) => setText(e.target.value)} />
-      {give.isError && <p role="alert" className="problem">{give.error.message}</p>}
+      {give.isError && <Fault error={give.error} />}
       <span className="group"><button type="submit" disabled={give.isPending}>{said.replySend}</button> <button type="button" className="quiet" onClick={close}>{said.replyCancel}</button></span>
     </form>
   )

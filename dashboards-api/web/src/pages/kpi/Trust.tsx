@@ -8,7 +8,7 @@ import { wasText } from '../../charts/was'
 import { boundText } from '../../finding'
 import { day, dayOfMoment, number } from '../../format'
 import { Figure } from '../../parts/Figures'
-import { Skeleton } from '../../parts/States'
+import { Fault, Skeleton } from '../../parts/States'
 import type { Search } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
@@ -179,7 +179,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
                   </th>
                   <td><code>{formulaOf(v)}</code></td>
                   <td>{v.source}</td>
-                  <td className="number">{data?.cells[0] ? <Figure cell={data.cells[0]} unit={data.unit} /> : answers[i]?.error?.message ?? '…'}</td>
+                  <td className="number">{data?.cells[0] ? <Figure cell={data.cells[0]} unit={data.unit} /> : answers[i]?.error ? <span lang="en">{answers[i].error.message}</span> : '…'}</td>
                 </tr>
               )
             })}
@@ -220,7 +220,7 @@ function Query({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
   return (
     <details className={style.sql} onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>{said.sql}</summary>
-      {open && (sql.isError ? <p className="problem">{sql.error.message}</p> : !sql.data ? <Skeleton rows={3} kind="row" /> : (
+      {open && (sql.isError ? <Fault error={sql.error} /> : !sql.data ? <Skeleton rows={3} kind="row" /> : (
         <>
           <button type="button" onClick={() => void navigator.clipboard.writeText(sql.data.sql).then(() => setCopied(true))}>{copied ? `✓ ${words.copied}` : said.sqlCopy}</button>
           <pre tabIndex={0} aria-label={said.sql}><code>{sql.data.sql}</code></pre>

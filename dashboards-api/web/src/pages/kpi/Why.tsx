@@ -70,7 +70,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
             data={{ path: `/v1/kpis/${encodeURIComponent(kpi.id)}/why`, question: questionOf(way, asked, through) }} />
         )}
       </div>
-      {unsupported ? <p className="empty">{fill(said.whyNone, { detail: why.error!.message.replace(/\.$/, '') })}</p>
+      {unsupported ? <p className="empty">{said.whyNone} <span lang="en">{why.error!.message}</span></p>
         : why.isError ? <Failure error={why.error} again={() => void why.refetch()} />
           : !drawn || why.isPlaceholderData ? <Skeleton rows={5} kind="row" /> : (
             <>

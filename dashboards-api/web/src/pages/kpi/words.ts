@@ -29,7 +29,7 @@ export const words = inLanguages({
     why: 'Why it changed',
     against: 'Held against',
     againsts: { previous: 'the period before', year: 'a year earlier', quarter: 'its last quarter and the one before', month: 'its last month and the one before' },
-    whyNone: 'There is nothing to hold it against: {detail}.',
+    whyNone: 'There is nothing to hold it against.',
     parts: {
       reported: ['Who reported', 'units that have cases in one of the two periods only'],
       mix: ['Which of them were used', 'more or less use of units that stand higher or lower'],
@@ -128,7 +128,7 @@ export const words = inLanguages({
     why: 'Nega o‘zgardi',
     against: 'Nima bilan solishtiriladi',
     againsts: { previous: 'oldingi davr bilan', year: 'bir yil oldin bilan', quarter: 'oxirgi chorak va undan oldingisi', month: 'oxirgi oy va undan oldingisi' },
-    whyNone: 'Solishtirish uchun hech narsa yo‘q: {detail}.',
+    whyNone: 'Solishtirish uchun hech narsa yo‘q.',
     parts: {
       reported: ['Kim hisobot bergani', 'ikki davrning faqat bittasida holatlari borlar'],
       mix: ['Qaysilaridan foydalanilgani', 'ko‘rsatkichi yuqori yoki pastlaridan ko‘proq yoki kamroq foydalanilgani'],
@@ -227,7 +227,7 @@ export const words = inLanguages({
     why: 'Почему изменилось',
     against: 'С чем сравнить',
     againsts: { previous: 'предыдущий период', year: 'годом ранее', quarter: 'последний квартал и предыдущий', month: 'последний месяц и предыдущий' },
-    whyNone: 'Сравнить не с чем: {detail}.',
+    whyNone: 'Сравнить не с чем.',
     parts: {
       reported: ['Кто отчитался', 'единицы, у которых случаи есть только в одном из двух периодов'],
       mix: ['Чем из них пользовались', 'больше или меньше пользовались теми, у кого выше или ниже'],

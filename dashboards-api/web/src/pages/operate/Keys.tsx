@@ -5,7 +5,7 @@ import { get, send } from '../../api/client'
 import { dayOfMoment } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Dialog } from '../../parts/Dialog'
-import { Empty, Failure, Skeleton } from '../../parts/States'
+import { Empty, Failure, Fault, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
@@ -51,7 +51,7 @@ export function Keys() {
         {ending && (
           <div className={css.form}>
             <p>{fill(said.endSure, { name: ending.name })}</p>
-            {end.isError && <p className="problem" role="alert">{end.error.message}</p>}
+            {end.isError && <Fault error={end.error} />}
             <p className="group"><button type="button" className="main" disabled={end.isPending} onClick={() => end.mutate(ending)}>{said.end}</button> <button type="button" onClick={() => setEnding(undefined)}>{said.keep}</button></p>
           </div>
         )}
@@ -100,7 +100,7 @@ function Form({ onMade, onDone }: { onMade: () => void; onDone: () => void }) {
       {chosen.includes('agency') && field('agency', said.agency, { required: true })}
       {field('region', said.region, { placeholder: said.optional })}
       {field('expires', said.expiresOn, { type: 'date' })}
-      {make.isError && <p className="problem" role="alert">{make.error.message}</p>}
+      {make.isError && <Fault error={make.error} />}
       <p><button type="submit" className="main" disabled={make.isPending || chosen.length === 0}>{make.isPending ? said.making : said.make}</button></p>
     </form>
   )

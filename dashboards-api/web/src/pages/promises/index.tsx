@@ -73,7 +73,7 @@ function Sentence({ one }: { one: Published }) {
   const where = Object.entries(one.where).map(([by, code]) => labels[`value.${by}.${code}`] ?? code).join(', ')
   const cell = one.cell
   const judged = verdict(one)
-  const figure = one.comparator === 'up_to' && one.measured !== null ? amount(one.measured, one.unit, language, labels) : cell ? cellText(cell, one.unit, language, labels) : one.problem
+  const figure = one.comparator === 'up_to' && one.measured !== null ? amount(one.measured, one.unit, language, labels) : cell ? cellText(cell, one.unit, language, labels) : <span lang="en">{one.problem}</span>
   const notes = [cell && period(cell.period, language), where && fill(said.of, { where }), one.comparator === 'up_to' && one.measured !== null && said.max, coverageText(cell?.coverage ?? null, voice)].filter(Boolean)
   const check = nameIn(one.check, language)
   const act = nameIn(one.act_names, language, one.act)

@@ -1,28 +1,21 @@
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { useId, useState } from 'react'
-import { address, ApiError, get, type Problem } from '../../api/client'
+import { Fragment, type ReactNode, useId, useState } from 'react'
+import { address, get, send } from '../../api/client'
 import { useMay } from '../../api/me'
 import type { components } from '../../api/schema'
 import { dayOfMoment, isoDayOfMoment, shortDay } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
 import { Dialog } from '../../parts/Dialog'
 import { Choose, useChange } from '../../parts/Filters'
-import { Empty, Failure, Skeleton } from '../../parts/States'
+import { Empty, Failure, Fault, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, useWordsOf } from '../../words'
-import { type HeldDetail, type HeldEvent, type HeldEvents, valueOf } from './data'
+import { type HeldDetail, type HeldEvent, type HeldEvents, refusalOf, valueOf } from './data'
 import { words } from './words'
 
 type Settled = components['schemas']['Settled']
 type Fixed = components['schemas']['Fixed']
-
-async function post<T>(path: string, body: unknown): Promise<T> {
-  const response = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) })
-  if (response.ok) return (await response.json()) as T
-  const problem = (await response.json().catch(() => ({}))) as Partial<Problem>
-  throw new ApiError(response.status, problem.detail ?? response.statusText, problem.field)
-}
 
 const states = ['open', 'replayed', 'dismissed'] as const
 const codes = ['unknown_reference', 'rule_broken', 'conflict', 'damaged'] as const
@@ -43,7 +36,7 @@ export function Quarantine({ nameOf, sources }: { nameOf: (id: string) => string
   }
   const columns: Column<HeldEvent>[] = [
     { key: 'code', title: said.code, order: (e) => e.code, cell: (e) => <>{said.codes[e.code]}<span className="under">{e.type}</span></> },
-    { key: 'reason', title: said.reason, wide: true, cell: (e) => <>{e.field && <code>{e.field}</code>} {e.reason}</> },
+    { key: 'reason', title: said.reason, wide: true, cell: (e) => <Reasons faults={[e]} /> },
     { key: 'source', title: said.source, minor: true, order: (e) => nameOf(e.source), cell: (e) => nameOf(e.source) },
     { key: 'held', title: said.held, order: (e) => e.held_at, cell: (e) => shortDay(isoDayOfMoment(e.held_at, zone), language) },
     { key: 'state', title: said.state, minor: true, cell: (e) => <>{said.entryStates[e.state]}{e.by && <span className="under">{fill(said.by, { name: e.by })}</span>}</> },
@@ -74,13 +67,24 @@ export function Quarantine({ nameOf, sources }: { nameOf: (id: string) => string
   )
 }
 
+// Reasons say what is wrong with an event, each with its field; in the door's own words, which are
+// English, where these say more.
+function Reasons({ faults }: { faults: { code: string; field: string; reason: string }[] }) {
+  const said = useWordsOf(words)
+  const { language } = useVoice()
+  return faults.map((f, i) => {
+    const { text, known } = refusalOf(f, said.refusals)
+    return <Fragment key={i}>{i > 0 && ' '}{f.field && <code>{f.field}</code>} {language !== 'en' && text}{(language === 'en' || !known) && <span lang="en"> {f.reason}</span>}</Fragment>
+  })
+}
+
 // Entry is one event with its content, what is wrong with it today, and what can be done.
 function Entry({ id, nameOf }: { id: string; nameOf: (id: string) => string }) {
   const said = useWordsOf(words)
   const { language, zone } = useVoice()
   const may = useMay()
   const client = useQueryClient()
-  const [outcome, tell] = useState('')
+  const [outcome, tell] = useState<ReactNode>('')
   const [note, setNote] = useState('')
   const [value, setValue] = useState('')
   const [busy, setBusy] = useState(false)
@@ -92,38 +96,37 @@ function Entry({ id, nameOf }: { id: string; nameOf: (id: string) => string }) {
   if (!e) return <Skeleton rows={4} kind="row" />
   const open = e.state === 'open'
   const field = e.faults.find((f) => f.field && !e.persons.includes(f.field))?.field ?? (e.persons.includes(e.field) ? '' : e.field)
-  const run = async (work: () => Promise<string>) => {
+  const run = async (work: () => Promise<ReactNode>) => {
     setBusy(true)
     try {
       tell(await work())
       await Promise.all([client.invalidateQueries({ queryKey: ['held', id] }), client.invalidateQueries({ queryKey: ['quarantine'] }), client.invalidateQueries({ queryKey: ['status'] })])
     } catch (error) {
-      tell(error instanceof ApiError ? error.message : String(error))
+      tell(<Fault error={error} />)
     }
     setBusy(false)
   }
   const settle = (what: 'replay' | 'dismiss', more: object = {}) =>
     run(async () => {
-      const s = await post<Settled>(`/v1/quarantine/${what}`, { ids: [id], ...(note ? { note } : {}), ...more })
-      const reason = s.refusals[0]?.reason
-      return reason ? fill(said.stays, { reason }) : what === 'replay' ? said.replayed : said.dismissed
+      const s = await send<Settled>('POST', `/v1/quarantine/${what}`, { ids: [id], ...(note ? { note } : {}), ...more })
+      return s.refusals[0] ? <>{said.stays} <Reasons faults={s.refusals.slice(0, 1)} /></> : what === 'replay' ? said.replayed : said.dismissed
     })
   return (
     <div className="entry">
       <dl className="facts">
-        <div><dt>{said.code}</dt><dd>{said.codes[e.code]}: {e.reason}</dd></div>
+        <div><dt>{said.code}</dt><dd>{said.codes[e.code]}: <Reasons faults={[e]} /></dd></div>
         <div><dt>{said.type}</dt><dd>{e.type} · {nameOf(e.source)}</dd></div>
         <div><dt>{said.happened}</dt><dd>{dayOfMoment(e.time, zone, language)}</dd></div>
         <div><dt>{said.held}</dt><dd>{dayOfMoment(e.held_at, zone, language)} · {said.entryStates[e.state]}{e.by && ` · ${fill(said.by, { name: e.by })}`}{e.note && ` · ${e.note}`}</dd></div>
       </dl>
       {e.content && <details open><summary>{said.content}</summary><pre tabIndex={0}>{JSON.stringify(e.content, null, 2)}</pre></details>}
-      {open && <p>{e.faults.length === 0 && e.code !== 'conflict' && e.code !== 'damaged' ? said.faultsNone : <>{said.faults}: {e.faults.map((f) => `${f.field} ${f.reason}`).join('; ') || e.reason}</>}</p>}
+      {open && <p>{e.faults.length === 0 && e.code !== 'conflict' && e.code !== 'damaged' ? said.faultsNone : <>{said.faults}: <Reasons faults={e.faults.length ? e.faults : [e]} /></>}</p>}
       {open && field && may('POST /v1/quarantine/{id}/fix') && (
         <form className="fix" onSubmit={(event) => {
           event.preventDefault()
           void run(async () => {
-            const fixed = await post<Fixed>(`/v1/quarantine/${id}/fix`, { set: { [field]: valueOf(value) } })
-            return fixed.applied ? said.applied : `${said.notApplied} ${fixed.faults.map((f) => `${f.field} ${f.reason}`).join('; ')}`
+            const fixed = await send<Fixed>('POST', `/v1/quarantine/${id}/fix`, { set: { [field]: valueOf(value) } })
+            return fixed.applied ? said.applied : <>{said.notApplied} <Reasons faults={fixed.faults} /></>
           })
         }}>
           <label htmlFor={valueId}>{fill(said.fix, { field })}</label>
@@ -139,7 +142,7 @@ function Entry({ id, nameOf }: { id: string; nameOf: (id: string) => string }) {
           {may('POST /v1/quarantine/dismiss') && <button type="button" disabled={busy} onClick={() => (note.trim() ? void settle('dismiss') : tell(said.noteNeeded))}>{said.dismiss}</button>}
         </div>
       )}
-      <p role="status" className="outcome">{outcome}</p>
+      <div role="status" className="outcome">{outcome}</div>
     </div>
   )
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { age, expectedOf, type Finding, gapsOf, type QualityRow, sendersOf, type Source, valueOf } from './data'
+import { age, expectedOf, type Finding, gapsOf, type QualityRow, refusalOf, sendersOf, type Source, valueOf } from './data'
 
 const source = (id: string, more: Partial<Source>): Source => ({ source: id, title: {}, owner: 'o', promise_seconds: 3600, last_event: null, received: null, events: 0, late: true, ...more })
 const row = (id: string, type: string, accepted: number, last: string | null = null): QualityRow => ({ source: id, type, accepted, last_event: last }) as unknown as QualityRow
@@ -39,4 +39,17 @@ it('small things', () => {
   expect(expectedOf('simulation/portal')).toBe('portal')
   expect(expectedOf('portal')).toBe('portal')
   expect([valueOf('12'), valueOf('true'), valueOf('abc'), valueOf(' '), valueOf('{"a":1}'), valueOf('2024-01-01'), valueOf('"12"')]).toEqual([12, true, 'abc', null, '{"a":1}', '2024-01-01', '12'])
+})
+
+describe('refusalOf', () => {
+  const said = { unknown_reference: 'нет в {table}', rule_broken: '{rule}: {check}', conflict: 'иначе' }
+  it('takes table and rule from the reason', () => {
+    expect(refusalOf({ code: 'unknown_reference', reason: 'is in no row of table regions, as a code, a name or another spelling' }, said)).toEqual({ text: 'нет в regions', known: true })
+    expect(refusalOf({ code: 'rule_broken', reason: 'the rule paid-after-issued does not hold: paid_at >= issued_at' }, said)).toEqual({ text: 'paid-after-issued: paid_at >= issued_at', known: true })
+    expect(refusalOf({ code: 'conflict', reason: 'the same id …' }, said)).toEqual({ text: 'иначе', known: true })
+  })
+  it('leaves to the reason what it does not understand', () => {
+    expect(refusalOf({ code: 'unknown_reference', reason: 'otherwise' }, said).known).toBe(false)
+    expect(refusalOf({ code: 'new', reason: 'otherwise' }, said)).toEqual({ text: '', known: false })
+  })
 })

@@ -1,4 +1,5 @@
 import type { components } from '../../api/schema'
+import { fill } from '../../words'
 
 // What is known of senders and their events, and what the page makes of it. Pure.
 
@@ -91,6 +92,17 @@ const lastOf = (month: string): string => `${month}-${new Date(Date.UTC(Number(m
 // expectedOf is the expected source of which an id is told: its own, or that in whose place a
 // simulation stands.
 export const expectedOf = (id: string): string => (id.startsWith(simulation) ? id.slice(simulation.length) : id)
+
+// refusalOf says in words what is wrong with an event, by the code of its fault; what a code alone
+// does not say, of which table or rule, stands in the reason. known is false where the reason says
+// more than the words do.
+export function refusalOf({ code, reason }: { code: string; reason: string }, said: Record<string, string>): { text: string; known: boolean } {
+  const words = said[code]
+  if (words === undefined) return { text: '', known: false }
+  const found = code === 'unknown_reference' ? /table (?<table>[^\s,]+),/.exec(reason) : code === 'rule_broken' ? /the rule (?<rule>\S+) does not hold: (?<check>.+)$/s.exec(reason) : undefined
+  if (found === null) return { text: '', known: false }
+  return { text: fill(words, found?.groups ?? {}), known: found !== undefined || code === 'missing_field' || code === 'conflict' }
+}
 
 // valueOf reads what somebody typed as the value of a field: JSON where it is some, a text
 // else. Nothing typed takes the field away.

@@ -225,7 +225,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   return (
     <article className={css.card}>
       <header><h3><Name row={row} card={card} /></h3><Status target={target} /></header>
-      {!row.cell ? <p className="problem">{shared.cannotCompute}: {row.problem}</p> : (
+      {!row.cell ? <p className="problem">{shared.cannotCompute}: <span lang="en">{row.problem}</span></p> : (
         <>
           <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${nameIn(target.act_names, voice.language, target.act)}: ${nameIn(target.wording_names, voice.language, target.wording)}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
           <TargetBar cell={row.cell} target={target} />

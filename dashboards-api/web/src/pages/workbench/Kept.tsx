@@ -5,9 +5,9 @@ import { useMe } from '../../api/me'
 import { localeOf, number } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Dialog } from '../../parts/Dialog'
-import { Empty, Failure, Skeleton } from '../../parts/States'
+import { Empty, Failure, Fault, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
-import { fill, useWords, useWordsOf } from '../../words'
+import { fill, useWordsOf } from '../../words'
 import { words } from './words'
 
 const queriesPath = '/v1/workbench/queries'
@@ -66,7 +66,7 @@ export function History({ onOpen }: { onOpen: (run: Run) => void }) {
   return (
     <DataTable caption={said.history} rows={list.data.runs} keyOf={(r) => r.id} most={25} more={(n) => fill(said.moreHistory, { n })}
       columns={[
-        { key: 'sql', title: said.statement, wide: true, cell: (r) => <><button type="button" className="wb-open wb-sql" title={r.sql} onClick={() => onOpen(r)}>{r.sql.replace(/\s+/g, ' ').slice(0, 200)}</button>{r.problem && <p className="wb-about">{r.problem}</p>}</> },
+        { key: 'sql', title: said.statement, wide: true, cell: (r) => <><button type="button" className="wb-open wb-sql" title={r.sql} onClick={() => onOpen(r)}>{r.sql.replace(/\s+/g, ' ').slice(0, 200)}</button>{r.problem && <p className="wb-about" lang="en">{r.problem}</p>}</> },
         { key: 'state', title: said.state, order: (r) => r.state, cell: (r) => said[`${r.state}_`] },
         { key: 'rows', title: said.rows, number: true, order: (r) => r.rows, cell: (r) => number(r.rows, language) },
         { key: 'seconds', title: said.seconds, number: true, minor: true, order: (r) => r.seconds, cell: (r) => number(r.seconds, language, 2) },
@@ -86,7 +86,6 @@ export function SaveDialog({ open, onClose, query, sql, parameters, onSaved }: {
   onSaved: (query: SavedQuery) => void
 }) {
   const said = useWordsOf(words)
-  const all = useWords()
   const me = useMe().data?.principal
   const client = useQueryClient()
   const save = useMutation({
@@ -112,7 +111,7 @@ export function SaveDialog({ open, onClose, query, sql, parameters, onSaved }: {
         <textarea id="wb-description" name="description" rows={3} maxLength={4000} defaultValue={query?.description} />
         <label htmlFor="wb-sharing">{said.sharing}</label>
         <select id="wb-sharing" name="sharing" defaultValue={query?.sharing ?? 'private'}>{sharings.map((s) => <option key={s} value={s}>{said[s]}</option>)}</select>
-        {save.isError && <p className="problem" role="alert">{save.error.message || all.errorTitle}</p>}
+        {save.isError && <Fault error={save.error} />}
         <p className="group"><button type="submit" disabled={save.isPending}>{query ? said.saveChanges : said.save.replace(/ …$/, '')}</button></p>
       </form>
     </Dialog>

@@ -122,7 +122,7 @@ export default function WorkbenchPage() {
             </fieldset>
           )}
           <div aria-live="polite">
-            {estimate.isError && <p className="problem">{estimate.error.message}</p>}
+            {estimate.isError && <p className="problem" lang="en">{estimate.error.message}</p>}
             {estimate.data && !estimate.isError && <p className="wb-note">{nameIn(estimate.data.words, language)}</p>}
           </div>
           <Tabs label={said.results} open={tab} onOpen={(key) => go({ tab: key === 'result' ? undefined : key })} tabs={[
@@ -170,7 +170,7 @@ function Result({ running }: { running: Running | undefined }) {
         {end?.state === 'cut' && <span className="status at_risk"><span aria-hidden="true">▲ </span>{fill(said.cut, { rows: number(rows.length, language) })}</span>}
       </div>
       {end && end.state !== 'done' && end.state !== 'cut' && (
-        <section className="failure" role="alert"><h2>{end.state === 'cancelled' ? said.cancelled : said.failed}</h2>{end.state !== 'cancelled' && <p className="wb-error">{line && <b>{line}: </b>}{error}</p>}</section>
+        <section className="failure" role="alert"><h2>{end.state === 'cancelled' ? said.cancelled : said.failed}</h2>{end.state !== 'cancelled' && <p className="wb-error" lang="en">{line && <b>{line}: </b>}{error}</p>}</section>
       )}
       {columns.length > 0 && rows.length > 0 && <Grid columns={columns} rows={rows} label={said.result} />}
       {end?.state === 'done' && rows.length === 0 && <p className="wb-note">{said.noRows}</p>}
