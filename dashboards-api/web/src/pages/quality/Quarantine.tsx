@@ -71,10 +71,9 @@ export function Quarantine({ nameOf, sources }: { nameOf: (id: string) => string
 // English, where these say more.
 function Reasons({ faults }: { faults: { code: string; field: string; reason: string }[] }) {
   const said = useWordsOf(words)
-  const { language } = useVoice()
   return faults.map((f, i) => {
     const { text, known } = refusalOf(f, said.refusals)
-    return <Fragment key={i}>{i > 0 && ' '}{f.field && <code>{f.field}</code>} {language !== 'en' && text}{(language === 'en' || !known) && <span lang="en"> {f.reason}</span>}</Fragment>
+    return <Fragment key={i}>{i > 0 && ' '}{f.field && <code>{f.field}</code>} {text}{!known && <span lang="en"> {f.reason}</span>}</Fragment>
   })
 }
 
