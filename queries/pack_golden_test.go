@@ -23,6 +23,7 @@ import (
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/pack"
+	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/internal/simulate"
 	"ombor/queries"
@@ -92,6 +93,7 @@ func TestGoldenPack(t *testing.T) {
 			golden(t, filepath.Join("testdata", "pack", k.ID+".txt"), out.String())
 		})
 	}
+	t.Run("gap", func(t *testing.T) { listed(t, n, q) })
 	t.Run("choice", func(t *testing.T) { choice(t, n, q) })
 	files, err := filepath.Glob(filepath.Join("testdata", "pack", "*.txt"))
 	if err != nil {
@@ -103,6 +105,23 @@ func TestGoldenPack(t *testing.T) {
 	t.Logf("%d cells were computed a second time; no value: %s", compared, strings.Join(silent, ", "))
 	if len(silent) > len(n.pack.KPIs)/10 {
 		t.Errorf("too many KPIs have no value in the simulated half of a year: %s", strings.Join(silent, ", "))
+	}
+}
+
+// listed: what is missing can be listed for every KPI, or it is said why no list of it makes sense.
+func listed(t *testing.T, n *half, q *queries.Queries) {
+	lists := 0
+	for _, k := range n.pack.KPIs {
+		gap, err := q.Gap(context.Background(), queries.GapRequest{KPI: k.ID, From: n.from, To: n.to})
+		switch {
+		case err == nil && gap.By != "":
+			lists++
+		case problem.KindOf(err) != problem.BadInput || strings.Contains(err.Error(), "has no dimension"):
+			t.Errorf("%s: %v", k.ID, err)
+		}
+	}
+	if lists < len(n.pack.KPIs)/3 {
+		t.Errorf("%d of %d KPIs have a list", lists, len(n.pack.KPIs))
 	}
 }
 

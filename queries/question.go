@@ -267,7 +267,7 @@ func (q *Queries) checkGrain(qn *question) error {
 }
 
 // singles says whether a field may have a value for each row, such as a request's number. Such a cell tells
-// of somebody by being there, though its figure is hidden, so only a rollup that the KPI declares makes a dimension of it.
+// of somebody by being there, though its figure is hidden, so only a rollup that the KPI declares makes a dimension of it; the key of what a stock counts is one.
 func singles(c *contract.Contract, field string) bool {
 	f := c.Field(field)
 	return f != nil && (f.Type == contract.Text || f.Type == contract.Integer)
@@ -280,7 +280,7 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 	allowed := warehouse.Dimensions(qn.sides[0].contract)
 	for i, s := range qn.sides {
 		allowed = slices.DeleteFunc(allowed, func(d string) bool {
-			return i > 0 && !warehouse.Dimension(s.contract, d) || singles(s.contract, d) && !slices.Contains(declared, d)
+			return i > 0 && !warehouse.Dimension(s.contract, d) || singles(s.contract, d) && !slices.Contains(declared, d) && d != qn.version.Key
 		})
 	}
 	known := func(parameter, d string) error {

@@ -73,7 +73,7 @@ func (c *crashed) up(began time.Time) {
 		}
 		if response, err := http.Get(c.url + c.probe); err == nil {
 			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
+			if _, err := os.Stat(filepath.Join(c.data, "running.json")); err == nil && response.StatusCode == http.StatusOK {
 				c.ready = append(c.ready, time.Since(began))
 				return
 			}
