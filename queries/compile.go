@@ -118,7 +118,7 @@ func (q *Queries) periodSQL(g Grain, day string) string {
 func (q *Queries) runningSQL(qn *question, day string) string {
 	var first, last []string
 	for _, p := range q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells) {
-		first, last = append(first, p.from.String()), append(last, p.to.String())
+		first, last = append(first, q.calendar.start(qn.grain, p.from).String()), append(last, p.to.String()) // named as periodSQL does, though cut
 	}
 	dates := func(list []string) string { return "CAST(" + array(list) + ", 'Array(Date)')" }
 	return "arrayJoin(arrayFilter((First, Last) -> " + day + " <= Last, " + dates(first) + ", " + dates(last) + "))"

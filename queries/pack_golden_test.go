@@ -93,6 +93,7 @@ func TestGoldenPack(t *testing.T) {
 			golden(t, filepath.Join("testdata", "pack", k.ID+".txt"), out.String())
 		})
 	}
+	t.Run("level", func(t *testing.T) { level(t, n, q) })
 	t.Run("gap", func(t *testing.T) { listed(t, n, q) })
 	t.Run("choice", func(t *testing.T) { choice(t, n, q) })
 	files, err := filepath.Glob(filepath.Join("testdata", "pack", "*.txt"))
@@ -105,6 +106,20 @@ func TestGoldenPack(t *testing.T) {
 	t.Logf("%d cells were computed a second time; no value: %s", compared, strings.Join(silent, ", "))
 	if len(silent) > len(n.pack.KPIs)/10 {
 		t.Errorf("too many KPIs have no value in the simulated half of a year: %s", strings.Join(silent, ", "))
+	}
+}
+
+// level: what there is by the end of a month does not hang on the day from which one looks.
+func level(t *testing.T, n *half, q *queries.Queries) {
+	whole := values(t, q, queries.Request{KPI: "registered-users", From: n.from, To: n.to, Grain: queries.Month}).Cells
+	cut := values(t, q, queries.Request{KPI: "registered-users", From: n.from + 20, To: n.to, Grain: queries.Month}).Cells
+	if len(whole) != len(cut) || cut[0].Value == nil || *cut[0].Value < 10_000 {
+		t.Fatalf("%d and %d cells, the first %+v", len(whole), len(cut), cut[0])
+	}
+	for i := range whole {
+		if *whole[i].Value != *cut[i].Value {
+			t.Errorf("%s: %g, from a day in the month %g", whole[i].Period, *whole[i].Value, *cut[i].Value)
+		}
 	}
 }
 
