@@ -241,11 +241,6 @@ func (w *Warehouse) isRetired(ctx context.Context, c *contract.Contract, month u
 	return slices.ContainsFunc(months, func(r Retired) bool { return r.contract == c && (month == 0 || r.month == month) }), err
 }
 
-// RetiredIn says whether the facts of a contract, received in the month of cut, are gone.
-func (w *Warehouse) RetiredIn(ctx context.Context, c *contract.Contract, cut reference.Day) (bool, error) {
-	return w.isRetired(ctx, c, monthOf(cut))
-}
-
 // keepFigures is asked before a rollup of a contract is made anew. Where facts are gone and the
 // lake has the rows, the warehouse is to be rebuilt from there ([Warehouse.Rebuilding]). Where the
 // lake has only figures, they are put in later ([Warehouse.PutFigures]).

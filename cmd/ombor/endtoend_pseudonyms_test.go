@@ -136,15 +136,7 @@ fields:
 	const named = "SELECT DISTINCT lower(hex(buyer)) FROM facts.sale_v1 ORDER BY 1"
 	figures := func() string {
 		t.Helper()
-		var all []any
-		for _, question := range []string{"buyers/values?grain=month", "bought/values?by=good"} {
-			var v any
-			if err := c.getJSON("/v1/kpis/"+question+"&from=2024-05-01&to=2024-05-31", &v); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, timeless(v))
-		}
-		text, err := json.Marshal(append(all, ask(groups), ask(joined)))
+		text, err := json.Marshal(append(c.stallFigures(), ask(groups), ask(joined)))
 		if err != nil {
 			t.Fatal(err)
 		}

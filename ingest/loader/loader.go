@@ -150,7 +150,6 @@ type Loader struct {
 	changed  chan struct{} // closed and replaced when loaded moves or the state changes
 	role     string
 	holder   string // of the lease, as far as it is known
-	migrated bool   // the warehouse has the pack's tables
 	running  bool
 	repaired uint64   // batches that were undone
 	read     uint64   // last message taken into a plan

@@ -150,14 +150,6 @@ func (l *Loader) WaitRole(ctx context.Context) (role string, err error) {
 	return l.waitFor(ctx, func() bool { return l.role == Active || l.role == Standby })
 }
 
-// WaitMigrated returns when the warehouse has the tables of the pack: this loader has
-// taken over and made them ([Config.Migrate]), or another is at work and has. What it
-// finished or began before may still be on its way. It returns ctx's error, or the error
-// that stopped Run before.
-func (l *Loader) WaitMigrated(ctx context.Context) (role string, err error) {
-	return l.waitFor(ctx, func() bool { return l.migrated || l.role == Standby })
-}
-
 func (l *Loader) waitFor(ctx context.Context, is func() bool) (role string, err error) {
 	for {
 		l.mu.Lock()
@@ -302,10 +294,6 @@ func (l *Loader) takeOver(ctx context.Context, epoch uint64) error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.migrated = true
-	l.wake()
-	l.mu.Unlock()
 	if err := l.resumeRotation(ctx); err != nil {
 		return err
 	}
@@ -518,21 +506,4 @@ func (l *Loader) fromLake(ctx context.Context, c *contract.Contract, d *done) (*
 // token names the rows of a contract in a plan to the warehouse.
 func token(c *contract.Contract, first, last uint64) string {
 	return fmt.Sprintf("%s %d-%d", c.Type, first, last)
-}
-
-// Plan is a plan that is in warehouse and lake.
-type Plan struct {
-	First  uint64            // messages, both inclusive
-	Last   uint64            // First of the next plan is this and one
-	Cut    reference.Day     // when they were received
-	Rows   map[string]uint64 // event type → rows in the facts, with _batch = First
-	Loaded time.Time
-}
-
-// Plans calls fn with every plan that is done and has one of the messages first to last, in
-// their order, as the ledger has them. It stops with fn's error.
-func (l *Loader) Plans(ctx context.Context, first, last uint64, fn func(Plan) error) error {
-	return l.ledger.plans(ctx, first, last, func(d *done, at time.Time, _ []byte) error {
-		return fn(Plan{First: d.First, Last: d.Last, Cut: d.Cut, Rows: d.Rows, Loaded: at})
-	})
 }
