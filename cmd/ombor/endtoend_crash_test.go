@@ -73,7 +73,7 @@ func (c *crashed) up(began time.Time) {
 		}
 		if response, err := http.Get(c.url + c.probe); err == nil {
 			response.Body.Close()
-			if _, err := os.Stat(filepath.Join(c.data, "running.json")); err == nil && response.StatusCode == http.StatusOK {
+			if response.StatusCode == http.StatusOK && c.known() {
 				c.ready = append(c.ready, time.Since(began))
 				return
 			}
@@ -83,6 +83,16 @@ func (c *crashed) up(began time.Time) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// known says whether the folder tells where its server is, by which commands find it; an engine
+// of its own has no such folder.
+func (c *crashed) known() bool {
+	if c.data == "" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(c.data, "running.json"))
+	return err == nil
 }
 
 // pids are the server's process and its children, the engine.
