@@ -52,9 +52,10 @@
 package disclosure
 
 import (
-	"maps"
+	"cmp"
+	"encoding/binary"
+	"math/bits"
 	"slices"
-	"strings"
 )
 
 // Cell is one figure of a table.
@@ -64,107 +65,188 @@ type Cell struct {
 	Size    int64    // rows behind it, which order cells of many persons
 }
 
-// largest is the number of cells that are solved for at once: elimination costs its
-// cube. Larger groups of hidden cells that hang together keep the rule of the lines,
-// two cells and k persons in each, and are not solved.
-const largest = 300
-
 // Inside answers, for each cell, whether it is hidden. k below 2 hides nothing.
-func Inside(cells []Cell, k int) []bool {
-	t := newTable(cells)
-	few := make([]bool, len(cells))
-	for i, c := range cells {
-		few[i] = c.Persons > 0 && c.Persons < k
-		t.hidden[i] = few[i]
+func Inside(cells []Cell, k int) []bool { return masked(cells, k).hidden }
+
+func masked(cells []Cell, k int) *table {
+	tables := margins(cells)
+	for _, t := range tables {
+		t.mask(tables, k)
 	}
-	t.addTotals(k)
-	for {
-		t.closeLines(k)
-		if !t.closeCycles(few, k) {
-			return t.hidden
+	return tables[len(tables)-1]
+}
+
+// table is the cells, or what they add up to over some of the axes.
+type table struct {
+	axes    int   // those that it has, a bit each
+	at      []int // cell of the whole table → cell of this one
+	first   []int // cell of this table → the first one of the whole that is in it
+	persons []int
+	sizes   []int64
+	hidden  []bool // once it is masked
+
+	lines  []*total   // cells that differ in one coordinate only, whether their total is shown or not
+	under  [][]*total // cell → the totals and lines that it is in, small ones first
+	all    *total     // every cell; nil of a table without axes
+	masked []int      // the hidden cells, as they came
+	solved int        // so many of them are in the equations
+	equations
+}
+
+// total is the cells that add up to one cell of a table with fewer axes. What is hidden of it
+// is counted as it comes.
+type total struct {
+	shown   bool
+	number  int   // among those that are shown
+	cells   []int // the smallest first
+	next    int   // those before it are hidden or of nobody
+	changed bool  // a cell was hidden since the line was closed
+
+	hidden, persons   int // hidden cells, and the persons in them
+	open, openPersons int // without those that are known
+}
+
+// margins are a table and what it adds up to, those with fewer axes first: the sets of axes in
+// the order of their bits. An axis with one coordinate is none.
+func margins(cells []Cell) []*table {
+	var axes [][]int // of each axis the cells' coordinates
+	for axis := 0; len(cells) > 0 && axis < len(cells[0].Key); axis++ {
+		numbers, coordinates := map[string]int{}, make([]int, len(cells))
+		for i, c := range cells {
+			n, ok := numbers[c.Key[axis]]
+			if !ok {
+				n = len(numbers)
+				numbers[c.Key[axis]] = n
+			}
+			coordinates[i] = n
+		}
+		if len(numbers) > 1 {
+			axes = append(axes, coordinates)
 		}
 	}
-}
-
-type table struct {
-	cells  []Cell
-	axes   []int // those with more than one coordinate
-	hidden []bool
-	all    []int   // every cell
-	lines  [][]int // cells that differ in one coordinate only
-	totals [][]int // cells under one total that is shown, small totals first
-	under  [][]int // cell → the totals that it is in
-}
-
-func newTable(cells []Cell) *table {
-	t := &table{cells: cells, hidden: make([]bool, len(cells)), under: make([][]int, len(cells))}
-	if len(cells) == 0 {
-		return t
+	var tables []*table
+	for set := range 1 << len(axes) {
+		tables = append(tables, margin(cells, axes, set))
 	}
-	for axis := range cells[0].Key {
-		for _, c := range cells {
-			if c.Key[axis] != cells[0].Key[axis] {
-				t.axes = append(t.axes, axis)
-				break
+	return tables
+}
+
+// margin adds up the cells over all axes but those of the set.
+func margin(cells []Cell, axes [][]int, set int) *table {
+	t := &table{axes: set, at: make([]int, len(cells))}
+	places := map[string]int{}
+	var key []byte
+	for i, c := range cells {
+		key = key[:0]
+		for axis, coordinates := range axes {
+			if set>>axis&1 == 1 {
+				key = binary.AppendUvarint(key, uint64(coordinates[i]))
 			}
 		}
-	}
-	for i := range cells {
-		t.all = append(t.all, i)
-	}
-	for _, axis := range t.axes {
-		keep := slices.DeleteFunc(slices.Clone(t.axes), func(a int) bool { return a == axis })
-		_, members := t.margin(keep)
-		t.lines = append(t.lines, members...)
+		n, ok := places[string(key)]
+		if !ok {
+			n = len(t.first)
+			places[string(key)] = n
+			t.first, t.persons, t.sizes = append(t.first, i), append(t.persons, 0), append(t.sizes, 0)
+		}
+		t.at[i] = n
+		t.persons[n] += c.Persons
+		t.sizes[n] += c.Size
 	}
 	return t
 }
 
-// margin adds up the table over all axes but those kept.
-func (t *table) margin(keep []int) (sums []Cell, members [][]int) {
-	places := map[string]int{}
-	for i, c := range t.cells {
-		key := make([]string, len(keep))
-		for n, axis := range keep {
-			key[n] = c.Key[axis]
+// mask works out what is hidden, once the tables with fewer axes have their masks.
+func (t *table) mask(tables []*table, k int) {
+	t.hidden = make([]bool, len(t.first))
+	t.addTotals(tables)
+	few := func(i int) bool { return t.persons[i] > 0 && t.persons[i] < k }
+	for i := range t.hidden {
+		if few(i) {
+			t.hide(i)
 		}
-		id := strings.Join(key, "\x00")
-		at, ok := places[id]
-		if !ok {
-			at = len(sums)
-			places[id] = at
-			sums, members = append(sums, Cell{Key: key}), append(members, nil)
-		}
-		sums[at].Persons += c.Persons
-		sums[at].Size += c.Size
-		members[at] = append(members[at], i)
 	}
-	return sums, members
+	t.closeLines(k)
+	for i := range t.hidden {
+		for few(i) && t.closeCycle(i, k) { // and what is hidden for others later tells no more of it
+			t.closeLines(k)
+		}
+	}
 }
 
-// addTotals lists the totals that are shown: every table with fewer axes, under its
-// own mask.
-func (t *table) addTotals(k int) {
-	for set := range 1<<len(t.axes) - 1 { // all axes together are the table itself
-		var keep []int
-		for n, axis := range t.axes {
-			if set>>n&1 == 1 {
-				keep = append(keep, axis)
+// addTotals lists the totals that are shown and the lines.
+func (t *table) addTotals(tables []*table) {
+	order := make([]int, len(t.first)) // the cells, the smallest first
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(t.persons[a], t.persons[b]), cmp.Compare(t.sizes[a], t.sizes[b]), a-b)
+	})
+	lines := make([][]*total, bits.Len(uint(t.axes))) // by the axis that they run along
+	var totals []*total
+	for set := range t.axes {
+		if set&^t.axes != 0 {
+			continue
+		}
+		over := tables[set]
+		sums := make([]total, len(over.first))
+		for _, i := range order {
+			sum := &sums[over.at[t.first[i]]]
+			sum.cells = append(sum.cells, i)
+		}
+		along := t.axes &^ set
+		for n := range sums {
+			sum := &sums[n]
+			sum.shown = !over.hidden[n]
+			line := bits.OnesCount(uint(along)) == 1
+			if line {
+				axis := bits.TrailingZeros(uint(along))
+				lines[axis] = append(lines[axis], sum)
+			}
+			if line || sum.shown {
+				totals = append(totals, sum)
 			}
 		}
-		sums, members := t.margin(keep)
-		for i, hidden := range Inside(sums, k) {
-			if !hidden {
-				t.totals = append(t.totals, members[i])
-			}
+		if set == 0 {
+			t.all = &sums[0]
 		}
 	}
-	slices.SortStableFunc(t.totals, func(a, b []int) int { return len(a) - len(b) })
-	for n, members := range t.totals {
-		for _, i := range members {
-			t.under[i] = append(t.under[i], n)
+	t.lines = slices.Concat(lines...)
+	slices.SortStableFunc(totals, func(a, b *total) int { return len(a.cells) - len(b.cells) })
+	t.under = make([][]*total, len(t.first))
+	shown := 0
+	for _, sum := range totals {
+		if sum.shown {
+			sum.number = shown
+			shown++
+		}
+		for _, i := range sum.cells {
+			t.under[i] = append(t.under[i], sum)
 		}
 	}
+	t.equations = newEquations(shown, len(t.first))
+}
+
+// hide hides a cell that is shown.
+func (t *table) hide(i int) {
+	t.hidden[i] = true
+	t.masked = append(t.masked, i)
+	for _, sum := range t.under[i] {
+		sum.hidden, sum.persons = sum.hidden+1, sum.persons+t.persons[i]
+		sum.open, sum.openPersons = sum.open+1, sum.openPersons+t.persons[i]
+		sum.changed = true
+	}
+}
+
+// smallest is the smallest cell of a total that is shown and not empty.
+func (t *table) smallest(sum *total) (int, bool) {
+	for ; sum.next < len(sum.cells); sum.next++ {
+		if i := sum.cells[sum.next]; !t.hidden[i] && t.persons[i] > 0 {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // closeLines hides neighbours until no hidden cell can be had from its line's total.
@@ -172,212 +254,74 @@ func (t *table) closeLines(k int) {
 	for again := true; again; {
 		again = false
 		for _, line := range t.lines {
-			hidden, persons := 0, 0
-			for _, i := range line {
-				if t.hidden[i] {
-					hidden++
-					persons += t.cells[i].Persons
-				}
+			if !line.changed {
+				continue
 			}
-			for hidden > 0 && (hidden < 2 || persons < k) {
+			for line.hidden < 2 || line.persons < k {
 				next, ok := t.smallest(line)
 				if !ok {
 					break // the total is the hidden cells alone: it is hidden wherever it is shown
 				}
-				t.hidden[next] = true
-				hidden++
-				persons += t.cells[next].Persons
+				t.hide(next)
 				again = true
 			}
+			line.changed = false
 		}
 	}
 }
 
-// smallest is the smallest cell of a line that is shown and not empty.
-func (t *table) smallest(line []int) (int, bool) {
-	best, found := 0, false
-	for _, i := range line {
-		if t.hidden[i] || t.cells[i].Persons == 0 {
+// closeCycle hides one more neighbour of a hidden cell of few persons that the totals determine,
+// alone or together with others that they determine; false when there is no need, or nothing left.
+func (t *table) closeCycle(i, k int) bool {
+	t.solve()
+	for _, sum := range t.under[i] {
+		if !sum.shown || !t.known[i] && sum.open >= 2 && sum.openPersons >= k {
 			continue
 		}
-		if !found || t.less(i, best) {
-			best, found = i, true
-		}
-	}
-	return best, found
-}
-
-func (t *table) less(a, b int) bool {
-	x, y := t.cells[a], t.cells[b]
-	if x.Persons != y.Persons {
-		return x.Persons < y.Persons
-	}
-	if x.Size != y.Size {
-		return x.Size < y.Size
-	}
-	return a < b
-}
-
-// closeCycles finds hidden cells of few persons that the totals determine, alone or
-// together with others that they determine, and hides one more neighbour; false when
-// there is none left.
-func (t *table) closeCycles(few []bool, k int) bool {
-	known := make([]bool, len(t.cells))
-	for _, group := range t.groups() {
-		if len(group) <= largest {
-			for _, i := range t.determined(group) {
-				known[i] = true
-			}
-		}
-	}
-	for i := range t.cells {
-		if !few[i] {
-			continue
-		}
-		for _, total := range t.under[i] {
-			open, persons := 0, 0
-			for _, j := range t.totals[total] {
-				if t.hidden[j] && !known[j] {
-					open++
-					persons += t.cells[j].Persons
-				}
-			}
-			if !known[i] && open >= 2 && persons >= k {
-				continue
-			}
-			if next, ok := t.smallest(t.totals[total]); ok {
-				t.hidden[next] = true
-				return true
-			}
-		}
-		if !known[i] {
-			continue
-		}
-		// Everything beside it is hidden and it still follows: from elsewhere in the
-		// table, or from the zeros, which are then hidden too.
-		next, ok := t.smallest(t.all)
-		if !ok {
-			next = slices.Index(t.hidden, false)
-		}
-		if next >= 0 {
-			t.hidden[next] = true
+		if next, ok := t.smallest(sum); ok {
+			t.hide(next)
 			return true
 		}
 	}
-	return false
+	if !t.known[i] || t.all == nil {
+		return false
+	}
+	// Everything beside it is hidden and it still follows: from elsewhere in the
+	// table, or from the zeros, which are then hidden too.
+	next, ok := t.smallest(t.all)
+	if !ok {
+		next = slices.Index(t.hidden, false)
+	}
+	if next < 0 {
+		return false
+	}
+	t.hide(next)
+	return true
 }
 
-// groups are the hidden cells that hang together by totals.
-func (t *table) groups() [][]int {
-	seen := make([]bool, len(t.cells))
-	var groups [][]int
-	for start := range t.cells {
-		if !t.hidden[start] || seen[start] {
-			continue
-		}
-		group := []int{start}
-		seen[start] = true
-		for at := 0; at < len(group); at++ {
-			for _, total := range t.under[group[at]] {
-				for _, i := range t.totals[total] {
-					if t.hidden[i] && !seen[i] {
-						seen[i] = true
-						group = append(group, i)
-					}
-				}
+// solve brings what is known up to what is hidden.
+func (t *table) solve() {
+	for ; t.solved < len(t.masked); t.solved++ {
+		i := t.masked[t.solved]
+		var in []int
+		for _, sum := range t.under[i] {
+			if sum.shown {
+				in = append(in, sum.number)
 			}
 		}
-		groups = append(groups, group)
-	}
-	return groups
-}
-
-// determined are the cells of a group whose value follows from the totals: those
-// whose unit vector lies in the row space of the equations.
-func (t *table) determined(group []int) []int {
-	place := map[int]int{}
-	totals := map[int]bool{}
-	for n, i := range group {
-		place[i] = n
-		for _, total := range t.under[i] {
-			totals[total] = true
+		told, untold := t.hideIn(i, in)
+		if told {
+			t.count(i, -1)
 		}
-	}
-	var rows [][]int64
-	for _, total := range slices.Sorted(maps.Keys(totals)) {
-		row := make([]int64, len(group))
-		for _, i := range t.totals[total] {
-			if n, ok := place[i]; ok {
-				row[n] = 1
-			}
-		}
-		rows = append(rows, row)
-	}
-	reduce(rows)
-	var found []int
-	for _, row := range rows {
-		at, n := 0, 0
-		for i, v := range row {
-			if v != 0 {
-				at, n = i, n+1
-			}
-		}
-		if n == 1 {
-			found = append(found, group[at])
-		}
-	}
-	return found
-}
-
-// modulus is a prime: rank over it can only be lower than over the rationals by an
-// accident that 2³¹ makes negligible.
-const modulus = 2147483647
-
-// reduce brings rows to reduced echelon form modulo the prime: a variable is
-// determined exactly when a row holds it alone.
-func reduce(rows [][]int64) {
-	if len(rows) == 0 {
-		return
-	}
-	top := 0
-	for column := range rows[0] {
-		pivot := -1
-		for r := top; r < len(rows); r++ {
-			if rows[r][column] != 0 {
-				pivot = r
-				break
-			}
-		}
-		if pivot < 0 {
-			continue
-		}
-		rows[top], rows[pivot] = rows[pivot], rows[top]
-		inverse := power(rows[top][column], modulus-2)
-		for c := range rows[top] {
-			rows[top][c] = rows[top][c] * inverse % modulus
-		}
-		for r := range rows {
-			if factor := rows[r][column]; r != top && factor != 0 {
-				for c := column; c < len(rows[r]); c++ {
-					if rows[top][c] != 0 {
-						rows[r][c] = ((rows[r][c]-factor*rows[top][c])%modulus + modulus) % modulus
-					}
-				}
-			}
-		}
-		if top++; top == len(rows) {
-			return
+		for _, j := range untold {
+			t.count(j, 1)
 		}
 	}
 }
 
-func power(base, exponent int64) int64 {
-	result := int64(1)
-	for base %= modulus; exponent > 0; exponent >>= 1 {
-		if exponent&1 == 1 {
-			result = result * base % modulus
-		}
-		base = base * base % modulus
+// count counts a hidden cell among the open ones of its totals, or no longer.
+func (t *table) count(i, by int) {
+	for _, sum := range t.under[i] {
+		sum.open, sum.openPersons = sum.open+by, sum.openPersons+by*t.persons[i]
 	}
-	return result
 }
