@@ -323,8 +323,8 @@ type query struct {
 	format   string
 	settings []protocol.Pair
 	session  *session
-	known    map[string][]string // the tables of the analysts' database, with their columns
-	catalog  bool                // it reads nothing but the engine's catalogue: it has turns of its own, and little time
+	known    *schema
+	catalog  bool // it reads nothing but the engine's catalogue: it has turns of its own, and little time
 }
 
 // runs says whether the engine is asked: the door answers other statements itself.
@@ -394,7 +394,7 @@ func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Princi
 	if q.settings, err = d.config.Limits.settle(asked, q.format); err != nil {
 		return q, err
 	}
-	q.settings = append(q.settings, d.narrowed(q.known, scopeOf(p))...)
+	q.settings = append(q.settings, q.known.narrowing(d, scopeOf(p))...)
 	return q, nil
 }
 
@@ -463,7 +463,7 @@ func scopeOf(p *access.Principal) rows {
 // catalogue are the engine's own tables that may be read, with what narrows each; DATABASE stands for the
 // analysts' database, TABLES for its tables that somebody may read. Where clients ask and nobody has to know the answer is nothing.
 var catalogue = map[string]string{
-	"system.databases": "name = DATABASE", "system.tables": "database = DATABASE AND name IN TABLES", "system.columns": "database = DATABASE AND table IN TABLES",
+	"system.databases": "name = DATABASE", "system.tables": "database = DATABASE" + andTables + "name IN TABLES", "system.columns": "database = DATABASE" + andTables + "table IN TABLES",
 	"system.one": "", "system.settings": "", "system.functions": "", "system.formats": "", "system.data_type_families": "", "system.table_functions": "", "system.table_engines": "",
 	"system.collations": "", "system.time_zones": "", "system.aggregate_function_combinators": "", "system.keywords": "",
 	"system.numbers": "", "system.numbers_mt": "", "system.zeros": "", "system.zeros_mt": "",
@@ -474,20 +474,23 @@ var catalogue = map[string]string{
 	"information_schema.key_column_usage": "", "information_schema.referential_constraints": "", "information_schema.statistics": "",
 }
 
+// andTables is before a condition of [catalogue] that who sees all tables of the database does not need.
+const andTables = " AND "
+
 // allowed says whether a scope may read a table, as a query names it. A bare name is a table of the
 // analysts' database, a subquery in WITH or an external table.
-func (d *Door) allowed(known map[string][]string, scope rows, name string) error {
+func (d *Door) allowed(known *schema, scope rows, name string) error {
 	database, table, dotted := strings.Cut(name, ".")
 	if !dotted {
 		database, table = d.config.Database, name
-		if _, there := known[table]; !there {
+		if !known.tables[table] {
 			return nil
 		}
 	}
 	if _, ok := catalogue[strings.ToLower(name)]; ok && dotted {
 		return nil
 	}
-	if _, there := known[table]; database != d.config.Database || !there {
+	if database != d.config.Database || !known.tables[table] {
 		return protocol.Exceptionf(protocol.CodeUnknownTable, "Table %s does not exist, or cannot be read here; SHOW TABLES lists those that can", name)
 	}
 	if d.own(table, scope) == "0" {
@@ -511,9 +514,9 @@ func (d *Door) own(table string, scope rows) string {
 const barrier = "query_plan_enable_optimizations"
 
 // narrowed are the settings that keep a statement to what a scope may see.
-func (d *Door) narrowed(known map[string][]string, scope rows) []protocol.Pair {
+func (d *Door) narrowed(known *schema, scope rows) []protocol.Pair {
 	var visible, filters []string
-	for _, table := range slices.Sorted(maps.Keys(known)) {
+	for _, table := range slices.Sorted(maps.Keys(known.tables)) {
 		if d.allowed(known, scope, d.config.Database+"."+table) != nil {
 			continue
 		}
@@ -526,6 +529,9 @@ func (d *Door) narrowed(known map[string][]string, scope rows) []protocol.Pair {
 		condition := catalogue[table]
 		if condition == "" {
 			continue
+		}
+		if len(visible) == len(known.tables) { // the database says it, and shorter: the engine reads this with each statement
+			condition, _, _ = strings.Cut(condition, andTables)
 		}
 		condition = strings.ReplaceAll(condition, "DATABASE", protocol.QuoteString(d.config.Database))
 		condition = strings.ReplaceAll(condition, "TABLES", "("+strings.Join(append(visible, "''"), ", ")+")")
@@ -863,40 +869,95 @@ func asWritten(err error) error {
 	return &moved
 }
 
-// tables remembers what is in the analysts' database: names with their columns.
-type tables struct {
-	mu    sync.Mutex
-	known map[string][]string
-	asked time.Time
+// schema is what is in the analysts' database at some time.
+type schema struct {
+	tables map[string]bool // by name
+
+	mu       sync.Mutex
+	narrowed map[rows][]protocol.Pair // by scope: made once
 }
 
-// tablesAge is how long the list of tables is taken as it was.
+// narrowing is [Door.narrowed] of a scope. What it returns is not to be changed.
+func (s *schema) narrowing(d *Door, scope rows) []protocol.Pair {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set, ok := s.narrowed[scope]
+	if !ok {
+		set = d.narrowed(s, scope)
+		s.narrowed[scope] = set
+	}
+	return set
+}
+
+// tables remembers the schema.
+type tables struct {
+	mu     sync.Mutex
+	known  *schema
+	asked  time.Time
+	asking bool // again, while statements go on with what is known
+}
+
+// tablesAge is how long the list of tables is taken as it was. From the half of it on it is asked for
+// beside the statements, so that of many none waits for it.
 const tablesAge = 5 * time.Second
 
-func (t *tables) get(ctx context.Context, d *Door) (map[string][]string, error) {
+func (t *tables) get(ctx context.Context, d *Door) (*schema, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.known != nil && time.Since(t.asked) < tablesAge {
+	age := time.Since(t.asked)
+	if t.known != nil && age < tablesAge {
+		if age > tablesAge/2 && !t.asking {
+			t.asking = true
+			go func() {
+				began := time.Now()
+				found, err := d.list(context.WithoutCancel(ctx))
+				t.mu.Lock()
+				defer t.mu.Unlock()
+				if t.asking = false; err == nil { // otherwise whoever comes when it is too old asks, and is told
+					t.keep(found, began)
+				}
+			}()
+		}
 		return t.known, nil
 	}
-	body, err := d.ask(ctx, &protocol.Request{}, "SELECT table, groupArray(name), version() FROM system.columns WHERE database = "+protocol.QuoteString(d.config.Database)+" GROUP BY table", "JSONCompactEachRow")
+	began := time.Now()
+	found, err := d.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	known := map[string][]string{}
+	t.keep(found, began)
+	return t.known, nil
+}
+
+// keep takes what was found by asking at some time, unless something newer is known. The lock is held.
+func (t *tables) keep(found map[string]bool, asked time.Time) {
+	if asked.Before(t.asked) {
+		return
+	}
+	t.asked = asked
+	if t.known == nil || !maps.Equal(t.known.tables, found) {
+		t.known = &schema{tables: found, narrowed: map[rows][]protocol.Pair{}}
+	}
+}
+
+// list asks the engine for the names of the analysts' tables, and for its version.
+func (d *Door) list(ctx context.Context) (map[string]bool, error) {
+	body, err := d.ask(ctx, &protocol.Request{}, "SELECT name, version() FROM system.tables WHERE database = "+protocol.QuoteString(d.config.Database), "JSONCompactEachRow")
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
 	for line := range bytes.Lines(body) {
 		var table, version string
-		var columns []string
-		if err := json.Unmarshal(line, &[]any{&table, &columns, &version}); err != nil {
+		if err := json.Unmarshal(line, &[]any{&table, &version}); err != nil {
 			return nil, problem.Wrap(err, problem.Internal, "governed: tables", "the list of tables cannot be read")
 		}
-		known[table] = columns
+		found[table] = true
 		d.identity.Lock()
 		d.identity.Version = version
 		d.identity.Unlock()
 	}
-	t.known, t.asked = known, time.Now()
-	return known, nil
+	return found, nil
 }
 
 // newID is a query id: a random UUID.
