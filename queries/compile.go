@@ -213,8 +213,16 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 		s.lacks = append(s.lacks, lacks...)
 		var from string
 		if r != nil {
-			parts, from = q.overRollup(qn, i, r, s.params)
+			parts = q.overRollup(qn, i, r)
 			s.table, s.why = q.warehouse.Table(r), fmt.Sprintf("the smallest rollup by %s that holds the measures: %d rows", strings.Join(r.Dims, ", "), rows)
+			kept, err := q.keptMonths(ctx, qn, side, r)
+			if err != nil {
+				return nil, err
+			}
+			from = q.rowsOfRollup(qn, i, r, kept, s.params)
+			if len(kept) > 0 {
+				s.why += fmt.Sprintf("; %d months of it are kept added up", len(kept))
+			}
 		} else {
 			parts, from = q.overFacts(qn, i, s.params)
 			s.settled = countsPersons(qn.version) && len(qn.sides) == 1
@@ -390,8 +398,8 @@ func (q *Queries) grouping(qn *question, day, hour string, dimension func(string
 	return parts
 }
 
-// overRollup is what to read of a rollup of the question's side i, and where.
-func (q *Queries) overRollup(qn *question, i int, r *warehouse.Rollup, params bind) ([]part, string) {
+// overRollup is what to read of the rows of a rollup of the question's side i.
+func (q *Queries) overRollup(qn *question, i int, r *warehouse.Rollup) []part {
 	v := qn.version
 	parts := q.grouping(qn, "_day", "_hour", quote)
 	column := func(t kpi.Term) string {
@@ -415,7 +423,7 @@ func (q *Queries) overRollup(qn *question, i int, r *warehouse.Rollup, params bi
 		}
 		parts = append(parts, part{colPersons, "Persons", fmt.Sprintf("%s(%d)(%s)", merge, k, name), fmt.Sprintf("uniqUpToMerge(%d)", k)})
 	}
-	return parts, q.warehouse.Table(r) + whereSQL(qn.conditions(params, "_day", quote))
+	return parts
 }
 
 // formulaParts are the numerator and the denominator on one of the sides. The texts that

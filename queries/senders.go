@@ -24,8 +24,9 @@ type sender struct {
 }
 
 type sentDay struct {
-	day  reference.Day
-	rows int64
+	day   reference.Day
+	rows  int64
+	batch uint64 // the highest
 }
 
 // sent is what the rollup by source of a side tells.
@@ -80,7 +81,7 @@ func (q *Queries) readSent(ctx context.Context, tables []string, knownOn referen
 	known := whereSQL((&question{knownOn: knownOn}).known(params))
 	selects := make([]string, len(tables))
 	for i, table := range tables {
-		selects[i] = fmt.Sprintf("SELECT toUInt16(%d) AS Place, %s AS Sender, _day AS Day, sum(_n) AS Cases, max(_last) AS Through, max(_loaded) AS Loaded\nFROM %s%s\nGROUP BY Sender, Day",
+		selects[i] = fmt.Sprintf("SELECT toUInt16(%d) AS Place, %s AS Sender, _day AS Day, sum(_n) AS Cases, max(_last) AS Through, max(_loaded) AS Loaded, max(_through) AS Batch\nFROM %s%s\nGROUP BY Sender, Day",
 			i, contract.ColumnSource, table, known)
 	}
 	all := map[string][]sender{}
@@ -89,7 +90,8 @@ func (q *Queries) readSent(ctx context.Context, tables []string, knownOn referen
 		var name string
 		var day, through, loaded time.Time
 		var rows int64
-		if err := scan(&place, &name, &day, &rows, &through, &loaded); err != nil {
+		var batch uint64
+		if err := scan(&place, &name, &day, &rows, &through, &loaded, &batch); err != nil {
 			return err
 		}
 		list := all[tables[place]]
@@ -98,7 +100,7 @@ func (q *Queries) readSent(ctx context.Context, tables []string, knownOn referen
 			i, list = len(list), append(list, sender{name: name})
 		}
 		s := &list[i]
-		s.days = append(s.days, sentDay{reference.DayOf(day), rows})
+		s.days = append(s.days, sentDay{reference.DayOf(day), rows, batch})
 		if through.After(s.through) {
 			s.through = through
 		}

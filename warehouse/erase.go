@@ -46,5 +46,12 @@ func (w *Warehouse) ReplacePerson(ctx context.Context, c *contract.Contract, fie
 			return 0, err
 		}
 	}
+	for _, r := range w.Rollups(c) {
+		if r.monthly() {
+			if _, err := w.keepMonths(ctx, r, true); err != nil {
+				return 0, err
+			}
+		}
+	}
 	return rows, nil
 }

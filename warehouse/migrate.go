@@ -264,6 +264,9 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if err := w.migrateMonths(ctx, there, wanted); err != nil {
+		return err
+	}
 	for table := range there {
 		if !wanted[table] {
 			if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+name(w.databases.rollups)+"."+name(table)); err != nil {

@@ -26,7 +26,8 @@
 // one insert is one part: so what has been applied is asked of the table itself,
 // and applying again changes nothing. The definition's hash stands in the table's
 // comment; a rollup whose definition changed is filled anew beside the old one,
-// from facts, and takes its place in one step.
+// from facts, and takes its place in one step. The months of wide ones are kept added up
+// beside them (monthly.go).
 //
 // # The analysts' database
 //
@@ -78,6 +79,7 @@ import (
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 )
 
 // Config says where the engine is. Exactly one of Socket and URL is set.
@@ -88,6 +90,7 @@ type Config struct {
 	Shared  bool          // loaders of other processes write here, too: statements are fenced ([Warehouse.Claim]). A URL always is
 	Prefix  string        // before the names of the databases facts, rollups, meta and ombor; for a server that others share
 	Persons int           // k: distinct persons are counted up to this many in rollups, 1 to 100; 0 is 10
+	Months  uint64        // rows from which a wide rollup's months are kept added up ([Warehouse.KeepMonths]); 0 is 50,000, of which fewer are read as fast
 	Timeout time.Duration // of one statement; 0 is 60 s. Migrations and fills of rollups are not bounded by it
 	Conns   int           // connections at most; 0 is 8
 }
@@ -106,6 +109,7 @@ type Warehouse struct {
 	databases databases
 	zone      *time.Location
 	persons   int
+	from      uint64 // Config.Months
 	contracts []*contract.Contract
 	kpis      []*kpi.KPI
 
@@ -123,6 +127,11 @@ type Warehouse struct {
 		rows  map[string]uint64 // table with database → rows
 		taken time.Time
 	}
+	keptMonths struct {
+		sync.Mutex
+		of    map[*Rollup]map[reference.Day]Made
+		taken time.Time
+	}
 }
 
 type databases struct{ facts, rollups, meta, ombor string }
@@ -136,6 +145,9 @@ var migrations embed.FS
 func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.KPI) (*Warehouse, error) {
 	if config.Persons == 0 {
 		config.Persons = 10
+	}
+	if config.Months == 0 {
+		config.Months = 50_000
 	}
 	if config.Persons < 1 || config.Persons > 100 {
 		return nil, problem.New(problem.BadInput, "the number of persons that a cell needs is between 1 and 100, not %d", config.Persons)
@@ -160,6 +172,7 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 		shared:    config.Shared || config.URL != "",
 		zone:      contracts.Zone(),
 		persons:   config.Persons,
+		from:      config.Months,
 		contracts: contracts.All(),
 		kpis:      kpis,
 	}

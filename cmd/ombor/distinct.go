@@ -9,7 +9,7 @@ import (
 	"ombor/internal/problem"
 )
 
-// Counting millions of persons takes seconds, of which those who load and ask must have
+// Adding up months and counting millions of persons takes seconds, of which those who load and ask must have
 // most: it waits until nothing waits to be loaded, or this long, and after each round ten
 // times as long as that took.
 const (
@@ -17,10 +17,10 @@ const (
 	countLoading = time.Minute
 )
 
-// countDistinct keeps the exact distinct counts in step with what is loaded, while the
-// loader here is the one at work. It returns when ctx ends. Counts that are behind harm
-// nobody: figures are then made from facts.
-func (p *program) countDistinct(ctx context.Context) {
+// keepSums keeps the months of wide rollups and the exact distinct counts in step with what is loaded, while the
+// loader here is the one at work. It returns when ctx ends. Those that are behind harm
+// nobody: figures are then made from days, and from facts.
+func (p *program) keepSums(ctx context.Context) {
 	wait := func(d time.Duration) bool {
 		select {
 		case <-time.After(d):
@@ -41,13 +41,16 @@ func (p *program) countDistinct(ctx context.Context) {
 		}
 		loaded, began := p.loader.Status().Loaded, time.Now()
 		if _, rebuilding := p.loader.Rebuilding(); role == loader.Active && !rebuilding {
-			_, err := p.warehouse.CountDistinct(ctx)
+			_, err := p.warehouse.KeepMonths(ctx)
+			if err == nil {
+				_, err = p.warehouse.CountDistinct(ctx)
+			}
 			switch kind := problem.KindOf(err); {
 			case err == nil, ctx.Err() != nil:
 			case kind == problem.Unavailable || kind == problem.Busy: // the engine starts again, or has no room
 				loaded = 0
 			default:
-				slog.Warn("distinct persons could not be counted; answers take longer", "error", err)
+				slog.Warn("months could not be added up, or distinct persons counted; answers take longer", "error", err)
 			}
 		}
 		if !wait(countPause+10*time.Since(began)) || loaded > 0 && p.loader.WaitLoaded(ctx, loaded+1) != nil {

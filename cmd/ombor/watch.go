@@ -50,7 +50,7 @@ func (p *program) startLoader(ctx context.Context) error {
 	if p.config.does("loader") {
 		counted := make(chan struct{})
 		counting, stop := context.WithCancel(context.WithoutCancel(ctx))
-		go func() { defer close(counted); p.countDistinct(counting) }()
+		go func() { defer close(counted); p.keepSums(counting) }()
 		p.closing(func() error { stop(); <-counted; return nil })
 	}
 	if p.engine == nil && p.config.does("loader") {

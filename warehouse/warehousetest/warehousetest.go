@@ -33,10 +33,11 @@ var opened atomic.Int64
 // Prefix is a prefix for databases that no other test of this binary has.
 func Prefix() string { return fmt.Sprintf("t%d_", opened.Add(1)) }
 
-// Config is a configuration for the engine that the tests of a binary share.
+// Config is a configuration for the engine that the tests of a binary share. Months of wide
+// rollups are kept however few rows these have.
 func Config(t testing.TB, prefix string) warehouse.Config {
 	t.Helper()
-	return warehouse.Config{Socket: enginetest.Shared(t).Socket(), Shared: true, Prefix: prefix}
+	return warehouse.Config{Socket: enginetest.Shared(t).Socket(), Shared: true, Prefix: prefix, Months: 1}
 }
 
 // Open opens and migrates a warehouse with databases of its own, which are dropped
