@@ -521,9 +521,18 @@ func (q *query) stream(ctx context.Context, text []byte, form chunks) (done bool
 		}
 		return true, err
 	}
-	open := true
+	// The engine makes the next chunk while one is on its way to the client.
+	ahead := make(chan fetched, 1)
+	fetch := func() { ahead <- c.fetch(stream) }
+	go fetch()
+	fetching, ended := true, false
 	defer func() {
-		if open { // after its end a stream must not be cancelled
+		if fetching { // a connection does one thing at a time; a client that has gone has its query killed meanwhile
+			chunk := <-ahead
+			ended = chunk.last()
+			chunk.free()
+		}
+		if !ended { // after its end a stream must not be cancelled
 			c.lib.cancel(*c.handle, handle)
 		}
 	}()
@@ -531,24 +540,19 @@ func (q *query) stream(ctx context.Context, text []byte, form chunks) (done bool
 		if err := ctx.Err(); err != nil {
 			return true, err
 		}
-		next := c.lib.fetch(*c.handle, handle)
-		if next == nil {
-			open = false
-			return true, protocol.Exceptionf(protocol.CodeStdException, "the engine gave no answer")
-		}
-		chunk := &result{lib: c.lib, handle: next}
-		if err := chunk.err(); err != nil {
-			chunk.free()
-			open = false
-			return true, err
+		chunk := <-ahead
+		fetching, ended = false, chunk.last()
+		if chunk.err != nil {
+			return true, chunk.err
 		}
 		q.count(chunk.counts())
-		data := chunk.bytes()
-		if len(data) == 0 {
+		if ended {
 			chunk.free()
-			open = false
 			return true, q.send(form.end)
 		}
+		fetching = true
+		go fetch()
+		data := chunk.bytes()
 		if first {
 			data = form.first(data)
 		} else {
@@ -561,6 +565,28 @@ func (q *query) stream(ctx context.Context, text []byte, form chunks) (done bool
 		}
 	}
 }
+
+// fetched is a chunk of a stream, or why there is none.
+type fetched struct {
+	*result
+	err error
+}
+
+// fetch waits for the next chunk of a stream. Nothing else may use the connection meanwhile.
+func (c *connection) fetch(stream *result) fetched {
+	chunk := &result{lib: c.lib, handle: c.lib.fetch(*c.handle, stream.handle)}
+	if chunk.handle == nil {
+		return fetched{chunk, protocol.Exceptionf(protocol.CodeStdException, "the engine gave no answer")}
+	}
+	err := chunk.err()
+	if err != nil {
+		chunk.free()
+	}
+	return fetched{chunk, err}
+}
+
+// last says that the stream has ended: nothing follows, and there is nothing to cancel.
+func (f fetched) last() bool { return f.err != nil || len(f.bytes()) == 0 }
 
 func (q *query) count(c counts) {
 	s := &q.answer.Summary
