@@ -51,7 +51,6 @@ export default async function ({ api, languages, test, visit }) {
         await page.waitForFunction(() => location.pathname === '/promises')
         await page.waitForSelector('blockquote')
         await settled(page)
-        await accessible(page)
       }))
 
     await test(`a leader's day on a phone, ${language}`, () =>
@@ -68,7 +67,7 @@ export default async function ({ api, languages, test, visit }) {
         const last = await period.locator('option').nth(2).getAttribute('value')
         await period.selectOption(last)
         await page.waitForFunction(() => new URLSearchParams(location.search).has('from'))
-        await accessible(page)
+        if (language === languages[0]) await accessible(page)
         await page.keyboard.press('Escape')
         await settled(page)
         // The menu leads on.

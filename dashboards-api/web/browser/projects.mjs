@@ -1,7 +1,7 @@
 // The portfolio, one project, and views that a reader keeps.
 import { accessible, must, settled } from './kit.mjs'
 
-export default async function ({ api, test, visit, everywhere }) {
+export default async function ({ api, test, visit, everywhere, tabs }) {
   const today = await api('/v1/projects?limit=10000')
   must(today.total > 0, 'the server has no projects')
   const on = today.figures.simulated === today.figures.projects && today.data_through < today.on ? today.data_through : today.on
@@ -13,12 +13,7 @@ export default async function ({ api, test, visit, everywhere }) {
 
   await everywhere('projects', '/projects')
   await everywhere('project', `/projects/${encodeURIComponent(promising.id)}`)
-  for (const tab of ['table', 'stages', 'agencies', 'targets', 'duplicates']) {
-    await test(`projects, ${tab}, laptop and phone`, async () => {
-      await visit(`/projects?lang=en&tab=${tab}`, { screen: `projects-${tab}` }, accessible)
-      await visit(`/projects?lang=ru&tab=${tab}`, { width: 360, height: 780, dark: true }, accessible)
-    })
-  }
+  await tabs('projects', '/projects', ['table', 'stages', 'agencies', 'targets', 'duplicates'], 'ru')
 
   await test('no figure is shown before it is known of which day', () =>
     visit('/settings?lang=en', {}, async (page) => {

@@ -2,17 +2,12 @@
 // figure's gap and the letter that asks for the report.
 import { accessible, must, settled } from './kit.mjs'
 
-export default async function ({ url, headers, api, test, visit, everywhere, labels }) {
+export default async function ({ url, headers, api, test, visit, everywhere, tabs, labels }) {
   const status = await api('/v1/status')
   const findings = (await api('/v1/quality/findings')).findings
 
   await everywhere('quality', '/quality')
-  for (const tab of ['findings', 'gaps', 'quarantine', 'contracts']) {
-    await test(`quality, ${tab}, laptop and phone`, async () => {
-      await visit(`/quality?lang=en&tab=${tab}`, { screen: `quality-${tab}` }, accessible)
-      await visit(`/quality?lang=uz&tab=${tab}`, { width: 360, height: 780, dark: true }, accessible)
-    })
-  }
+  await tabs('quality', '/quality', ['findings', 'gaps', 'quarantine', 'contracts'], 'uz')
 
   await test('every expected source stands in the list once, and every finding is counted', () =>
     visit('/quality?lang=en', {}, async (page) => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { amount, bound, compact, day, period, shortDay, signed, tick } from './format'
 import { choices, lastDay, stepFor } from './period'
-import { readSearch, withoutFilter, writeSearch } from './search'
 import { dictionaries, fill } from './words'
 
 const s = '\u00a0'
@@ -59,20 +58,6 @@ describe('periods', () => {
   it('knows February', () => expect([lastDay(2024, 2), lastDay(2023, 2)]).toEqual(['2024-02-29', '2023-02-28']))
   it('chooses a step that can be read', () => {
     expect([stepFor({ from: '2024-01-01', to: '2024-01-31' }), stepFor({ from: '2024-01-01', to: '2024-12-31' }), stepFor({})]).toEqual(['day', 'month', 'month'])
-  })
-})
-
-describe('the address', () => {
-  it('comes back as it was', () => {
-    const text = '?lang=ru&from=2024-01-01&by=region&where=a%3Db%26c&where=d%3De'
-    expect(writeSearch(readSearch(text))).toBe(text)
-  })
-  it('leaves out what it does not understand', () => {
-    expect(readSearch('?from=yesterday&where=nonsense&colour=red&show=picture')).toEqual({})
-  })
-  it('takes one filter away', () => {
-    expect(withoutFilter({ where: ['a=b', 'c=d'] }, 'a=b')).toEqual(['c=d'])
-    expect(withoutFilter({ where: ['a=b'] }, 'a=b')).toBeUndefined()
   })
 })
 

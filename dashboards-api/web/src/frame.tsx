@@ -11,7 +11,7 @@ import { Finder } from './parts/Finder'
 import { Keys } from './parts/Keys'
 import { Masthead } from './parts/Masthead'
 import { SignIn } from './parts/SignIn'
-import { Failure, Skeleton } from './parts/States'
+import { Failure, Skeleton, Unread } from './parts/States'
 import type { Search } from './search'
 import { sections } from './sections'
 import { change, useSettings } from './settings'
@@ -21,14 +21,14 @@ import { fill, LanguageContext, nameIn, useWords, wordsOf } from './words'
 // Frame is what stands around every page: masthead and navigation, the state of the
 // connection, search and keys; and the way in for who is not known.
 export function Frame() {
-  const search = useSearch({ from: '__root__' })
+  const wanted = useSearch({ from: '__root__', select: (search) => search.lang })
   const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
   useSettings() // the language may have been chosen elsewhere
-  const language = useDeferredValue(chooseLanguage(search.lang, labels.data)) // every word of the page changes: drawn in pieces
+  const language = useDeferredValue(chooseLanguage(wanted, labels.data)) // every word of the page changes: drawn in pieces
   useEffect(() => {
     document.documentElement.lang = language
-    if (search.lang) change({ language: search.lang })
-  }, [language, search.lang])
+    if (wanted) change({ language: wanted })
+  }, [language, wanted])
   const voice = useMemo<Voice>(
     () => ({ language, zone: labels.data?.zone ?? 'UTC', labels: labels.data?.labels[language] ?? {} }),
     [language, labels.data],
@@ -75,7 +75,7 @@ function Around({ labels, language }: { labels: Labels | undefined; language: st
         {me.isError ? <Failure error={me.error} again={() => void me.refetch()} />
           : !me.data ? <Skeleton rows={6} kind="row" />
           : stranger ? <SignIn by={me.data.sign_in} title={nameIn(labels?.title, language)} />
-          : <Outlet />}
+          : <><Unread /><Outlet /></>}
       </main>
       <footer>
         <span>Ombor{labels?.version ? ` ${labels.version}` : ''}</span>

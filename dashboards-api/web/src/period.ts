@@ -47,4 +47,9 @@ export function stepFor(days: Days): string {
   return 'year'
 }
 
-export const isDay = (text: unknown): text is string => typeof text === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text))
+// isDay says whether a text is a day of the calendar, YYYY-MM-DD.
+export function isDay(text: unknown): text is string {
+  if (typeof text !== 'string' || !/^\d{4}-\d{2}-\d{2}$/.test(text)) return false
+  const at = Date.parse(text)
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(text) // 30 February is read as 1 March
+}

@@ -1,42 +1,63 @@
 import { isDay } from './period'
+import { languages } from './words'
 
-// Parts of the address that are plain text. A page that needs another names it here.
+// Parts of the address that are plain text. A page that needs another names it here; what a text
+// can be is known where it is used.
 const texts = [
-  'lang', 'grain', 'by', 'compare',
-  'on', 'q', 'tab', 'view', 'sort', 'known_on', 'version', 'variant', 'against',
+  'grain', 'by', 'compare',
+  'q', 'tab', 'view', 'sort', 'version', 'variant', 'against',
   'query', 'agency', 'service', 'status', 'stage', 'kind', 'owner', 'programme', 'priority', 'rule', 'source', 'severity',
 ] as const
 
-// What the address holds besides the path. Unknown or malformed parts are left
-// out, so that an old link still opens.
-export interface Search extends Partial<Record<(typeof texts)[number], string | undefined>> {
-  from?: string | undefined
-  to?: string | undefined
-  where?: string[] | undefined
-  since?: string | undefined // a day
+const days = ['from', 'to', 'on', 'known_on', 'since'] as const // YYYY-MM-DD
+
+// What the address holds besides the path.
+export interface Search extends Partial<Record<(typeof texts)[number] | (typeof days)[number], string | undefined>> {
+  lang?: string | undefined
+  where?: string[] | undefined // each name=value
   show?: 'table' | undefined
+  unread?: string[] | undefined // parts that say nothing here, each as it was written: the reader is told of them
 }
+
+// Parts that are no plain text, each with what it must be.
+const read: Record<string, (value: string) => boolean> = {
+  ...Object.fromEntries(days.map((name) => [name, isDay])),
+  lang: (value) => (languages as readonly string[]).includes(value),
+  where: (value) => value.indexOf('=') > 0,
+  show: (value) => value === 'table',
+}
+
+// parts are the names of all that an address can say.
+export const parts = [...texts, ...Object.keys(read)].sort()
+
+// kindOf is what a part of that name must be.
+export const kindOf = (name: string): 'day' | 'lang' | 'where' | 'show' | 'unknown' =>
+  (days as readonly string[]).includes(name) ? 'day' : name === 'lang' || name === 'where' || name === 'show' ? name : 'unknown'
 
 export function readSearch(text: string): Search {
-  const params = new URLSearchParams(text)
-  const one = (name: string) => params.get(name) || undefined
-  const from = one('from')
-  const to = one('to')
-  const since = one('since')
-  const where = params.getAll('where').filter((w) => w.indexOf('=') > 0)
-  const search: Search = {
-    lang: one('lang'), from: isDay(from) ? from : undefined, to: isDay(to) ? to : undefined,
-    ...Object.fromEntries(texts.map((name) => [name, one(name)])), where: where.length ? where : undefined,
-    since: isDay(since) ? since : undefined, show: one('show') === 'table' ? 'table' : undefined,
+  const search: Search = {}
+  const unread: string[] = []
+  for (const [name, value] of new URLSearchParams(text)) {
+    if (value === '') continue
+    const fits = read[name] ?? (() => (texts as readonly string[]).includes(name))
+    if (!fits(value)) unread.push(`${name}=${value}`)
+    else if (name === 'where') search.where = [...(search.where ?? []), value]
+    else search[name as 'lang'] ??= value
   }
-  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as Search
+  if (unread.length) search.unread = unread
+  return search
 }
 
-export function writeSearch(search: Search): string {
+export function writeSearch({ unread, ...search }: Search): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(search)) {
     if (Array.isArray(value)) for (const item of value) params.append(name, item)
     else if (value !== undefined && value !== '') params.set(name, String(value))
+  }
+  // What was not read stays, until something better is said in its place.
+  for (const part of unread ?? []) {
+    const name = part.slice(0, part.indexOf('='))
+    if (!params.has(name)) params.append(name, part.slice(name.length + 1))
   }
   const text = params.toString()
   return text ? '?' + text : ''

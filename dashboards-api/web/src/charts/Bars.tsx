@@ -1,14 +1,15 @@
-import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import type { Cell } from '../api/client'
-import { amount, number, signed } from '../format'
+import { amount, cellText, number, signed } from '../format'
 import { Figure } from '../parts/Figures'
+import { Way } from '../parts/Way'
 import type { Search } from '../search'
 import { useVoice } from '../voice'
 import { fill, useWords, useWordsOf } from '../words'
 import './charts.css'
 import type { Palette } from './palette'
 import { type Drawn, hatch, text, width } from './picture'
-import { measured } from './states'
+import { alikeOf, measured } from './states'
 import { words as chartWords } from './words'
 
 // Part is one value of a dimension with its figure; search, and to where it is another page, are
@@ -40,18 +41,38 @@ interface Props {
 }
 
 // Bars ranks the parts of a figure, from zero. It is a table whose one column is drawn, so it
-// is its own table for those who do not see the bars.
+// is its own table for those who do not see the bars. Many parts that say the same are one row,
+// which opens.
 export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Props) {
   const words = useWords()
   const said = useWordsOf(chartWords)
   const { language, labels } = useVoice()
   const drawn = parts.filter((p) => p.cell.state !== 'not_applicable')
   const without = parts.length - drawn.length
-  const shown = drawn.slice(0, most)
-  const { low, high } = span(shown.map((p) => p.cell))
+  const { alike, rest } = alikeOf(drawn, (cell) => cellText(cell, unit, language, labels))
+  const [opened, open] = useState(false)
+  const apart = rest.slice(0, most)
+  const below = alike.length ? apart.findIndex((p) => !measured(p.cell) || p.cell.value! < alike[0]!.cell.value!) : 0
+  const at = below < 0 ? apart.length : below // where the row of those that are alike stands
+  const { low, high } = span([...alike.slice(0, 1), ...apart].map((p) => p.cell))
   const scale = (v: number) => (high === low ? 0 : (100 * v) / (high - low))
-  const compared = shown.some((p) => p.cell.comparison?.difference != null)
-  const ratio = shown.some((p) => p.cell.denominator !== null)
+  const compared = drawn.some((p) => p.cell.comparison?.difference != null)
+  const ratio = drawn.some((p) => p.cell.denominator !== null)
+  const row = ({ code, name, cell, search, to }: Part) => (
+    <tr key={code} className={hot === code ? 'hot' : undefined} onMouseEnter={() => onHot(code)}>
+      <th scope="row">
+        {search ? <Way to={to} search={search} title={to ? undefined : fill(words.narrow, { name })} onFocus={() => onHot(code)} onBlur={() => onHot(undefined)}>{name}</Way> : name}
+      </th>
+      <td className="number"><Figure cell={cell} unit={unit} /></td>
+      <td className="bar" aria-hidden="true">
+        {measured(cell)
+          ? <Bar from={scale(Math.min(cell.value!, 0) - low)} width={scale(Math.abs(cell.value!))} zero={cell.value === 0} mark={average === undefined ? undefined : scale(average - low)} />
+          : <span className={`nobar ${cell.state}`} />}
+      </td>
+      {compared && <td className="number minor">{cell.comparison?.difference == null ? '' : signed(cell.comparison.difference, unit, language)}</td>}
+      {ratio && <td className="number parts">{cell.numerator === null || cell.denominator === null ? '' : `${number(cell.numerator, language)} / ${number(cell.denominator, language)}`}</td>}
+    </tr>
+  )
   return (
     <>
       <div className="scroll" tabIndex={0} role="group" aria-label={label}>
@@ -72,26 +93,22 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
                 {compared && <td className="minor" />}{ratio && <td className="parts" />}
               </tr>
             )}
-            {shown.map(({ code, name, cell, search, to }) => (
-              <tr key={code} className={hot === code ? 'hot' : undefined} onMouseEnter={() => onHot(code)}>
-                <th scope="row">
-                  {search ? <Link to={(to ?? '.') as '.'} search={search as never} title={to ? undefined : fill(words.narrow, { name })} resetScroll={false} onFocus={() => onHot(code)} onBlur={() => onHot(undefined)}>{name}</Link> : name}
-                </th>
-                <td className="number"><Figure cell={cell} unit={unit} /></td>
-                <td className="bar" aria-hidden="true">
-                  {measured(cell)
-                    ? <Bar from={scale(Math.min(cell.value!, 0) - low)} width={scale(Math.abs(cell.value!))} zero={cell.value === 0} mark={average === undefined ? undefined : scale(average - low)} />
-                    : <span className={`nobar ${cell.state}`} />}
-                </td>
-                {compared && <td className="number minor">{cell.comparison?.difference == null ? '' : signed(cell.comparison.difference, unit, language)}</td>}
-                {ratio && <td className="number parts">{cell.numerator === null || cell.denominator === null ? '' : `${number(cell.numerator, language)} / ${number(cell.denominator, language)}`}</td>}
+            {apart.slice(0, at).map(row)}
+            {alike.length > 0 && (
+              <tr className="alike">
+                <th scope="row"><button type="button" className="quiet" aria-expanded={opened} onClick={() => open(!opened)}>{fill(said.alike, { n: number(alike.length, language), all: number(drawn.length, language) })}</button></th>
+                <td className="number"><Figure cell={alike[0]!.cell} unit={unit} /></td>
+                <td className="bar" aria-hidden="true"><Bar from={scale(Math.min(alike[0]!.cell.value!, 0) - low)} width={scale(Math.abs(alike[0]!.cell.value!))} zero={alike[0]!.cell.value === 0} /></td>
+                {compared && <td className="minor" />}{ratio && <td className="parts" />}
               </tr>
-            ))}
+            )}
+            {opened && alike.map(row)}
+            {apart.slice(at).map(row)}
           </tbody>
         </table>
       </div>
-      {(drawn.length > most || without > 0) && (
-        <p className="caption most">{drawn.length > most && fill(words.tooMany, { shown: most, all: drawn.length })} {without > 0 && fill(said.without, { n: without })}</p>
+      {(rest.length > most || without > 0) && (
+        <p className="caption most">{rest.length > most && fill(words.tooMany, { shown: most, all: rest.length })} {without > 0 && fill(said.without, { n: without })}</p>
       )}
     </>
   )
@@ -106,9 +123,11 @@ function Bar({ from, width, mark, zero }: { from: number; width: number; mark?: 
   )
 }
 
-// drawBars are the same bars for a file.
-export function drawBars(parts: Part[], say: (cell: Cell) => string, average: number | undefined, c: Palette): Drawn {
-  const shown = parts.filter((p) => p.cell.state !== 'not_applicable').slice(0, most)
+// drawBars are the same bars for a file; together names the many that say the same.
+export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (n: number, all: number) => string, average: number | undefined, c: Palette): Drawn {
+  const all = parts.filter((p) => p.cell.state !== 'not_applicable')
+  const { alike, rest } = alikeOf(all, say)
+  const shown = [...alike.slice(0, 1).map((p) => ({ ...p, name: together(alike.length, all.length) })), ...rest.slice(0, most)]
   const { low, high } = span(shown.map((p) => p.cell))
   const [left, right, row] = [380, 1020, 30]
   const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)

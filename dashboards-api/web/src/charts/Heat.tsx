@@ -1,6 +1,6 @@
-import { Link } from '@tanstack/react-router'
 import type { Cell } from '../api/client'
 import { amount, cellText, number, period, tick } from '../format'
+import { Way } from '../parts/Way'
 import type { Search } from '../search'
 import { useVoice } from '../voice'
 import './charts.css'
@@ -49,7 +49,7 @@ export function Heat({ rows, periods, unit, dimension, label }: Props) {
           <tbody>
             {rows.map((row) => (
               <tr key={row.code}>
-                <th scope="row">{row.search ? <Link to="." search={row.search as never} resetScroll={false}>{row.name}</Link> : row.name}</th>
+                <th scope="row">{row.search ? <Way search={row.search}>{row.name}</Way> : row.name}</th>
                 {row.cells.map((cell, i) => {
                   if (!cell) return <td key={periods[i]} />
                   const says = `${row.name}, ${period(cell.period, language)}: ${cellText(cell, unit, language, labels)}`

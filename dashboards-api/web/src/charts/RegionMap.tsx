@@ -1,7 +1,7 @@
-import { Link } from '@tanstack/react-router'
 import { type KeyboardEvent, useRef } from 'react'
 import { useVoice } from '../voice'
 import { amount, cellText, number } from '../format'
+import { Way } from '../parts/Way'
 import { fill, useWordsOf } from '../words'
 import type { Part } from './Bars'
 import './charts.css'
@@ -63,10 +63,10 @@ export function RegionMap({ drawing, places, parts, names, unit, label, hot, onH
           const shape = <path d={place.path} className={`place ${tone}${part.code === hot ? ' hot' : ''}`} />
           const says = `${part.name}: ${cellText(part.cell, unit, language, labels)}`
           return part.search ? (
-            <Link key={place.key} to={(part.to ?? '.') as '.'} search={part.search as never} resetScroll={false} data-code={part.code} aria-label={says} tabIndex={part.code === tabbed ? 0 : -1}
+            <Way key={place.key} to={part.to} search={part.search} data-code={part.code} aria-label={says} tabIndex={part.code === tabbed ? 0 : -1}
               onFocus={() => onHot(part.code)} onBlur={() => onHot(undefined)} onMouseEnter={() => onHot(part.code)}>
               <title>{says}</title>{shape}
-            </Link>
+            </Way>
           ) : <g key={place.key} role="img" aria-label={says} onMouseEnter={() => onHot(part.code)}><title>{says}</title>{shape}</g>
         })}
         <g aria-hidden="true" className="map-labels">

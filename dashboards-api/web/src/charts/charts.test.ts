@@ -5,7 +5,7 @@ import { mapOf, read } from './drawing'
 import { flags, gaps, parts, steps } from './line'
 import { lines, picture } from './picture'
 import { axis, classes } from './scale'
-import { measured, ranked } from './states'
+import { alikeOf, measured, ranked } from './states'
 import { reach } from './Waterfall'
 
 const month = (n: number, part: Partial<Cell> = {}): Cell => {
@@ -142,5 +142,21 @@ describe.each(Object.entries(sights))('the palette, seen with %s', (_, matrix) =
   it.each([false, true])('lets states and lines be read upon the page, dark: %s', (dark) => {
     for (const name of ['ink', 'muted', 'accent', 'on', 'risk', 'off', 'none']) expect(contrast(of(name, dark), of('surface', dark)), name).toBeGreaterThanOrEqual(4.5)
     expect(contrast(of('bar', dark), of('surface', dark)), 'bars').toBeGreaterThan(3)
+  })
+})
+
+describe('parts that say the same', () => {
+  const part = (code: string, value: number | null) => ({ code, cell: month(1, { value, state: value === null ? 'not_provided' : 'value' }) })
+  const say = (c: Cell) => `${Math.round(c.value!)} %`
+  it('are one where they are many and at least half', () => {
+    const { alike, rest } = alikeOf([...'abcdefg'].map((code) => part(code, 99.9)).concat(part('x', 40), part('y', null)), say)
+    expect(alike.map((p) => p.code).join('')).toBe('abcdefg')
+    expect(rest.map((p) => p.code)).toEqual(['x', 'y'])
+  })
+  it('stay apart where they are few, or the others are more', () => {
+    const few = [...'abcde'].map((code) => part(code, 100))
+    expect(alikeOf(few, say)).toEqual({ alike: [], rest: few })
+    const many = [...'abcdef'].map((code) => part(code, 100)).concat([...'ghijklm'].map((code, i) => part(code, i)))
+    expect(alikeOf(many, say).rest).toHaveLength(13)
   })
 })

@@ -98,14 +98,19 @@ export function RegionFilter({ where }: { where: string[] | undefined }) {
   )
 }
 
+// Choose is a choice of one of several; a value from the address that is none of them is told.
 export function Choose({ label, value, options, onChange }: { label: string; value: string; options: [string, string][]; onChange: (value: string) => void }) {
+  const words = useWords()
   const id = useId()
+  const strange = value !== '' && !options.some(([key]) => key === value)
   return (
     <div className="filter">
       <label htmlFor={id}>{label}</label>
       <select id={id} value={value} onChange={(event) => onChange(event.target.value)}>
+        {strange && <option value={value}>{value}</option>}
         {options.map(([key, text]) => <option key={key} value={key}>{text}</option>)}
       </select>
+      {strange && <small className="problem">{fill(words.notAmong, { value })}</small>}
     </div>
   )
 }

@@ -25,6 +25,15 @@ export function Later({ place, children }: { place: ReactNode; children: ReactNo
   return now ? children : <div ref={box}>{place}</div>
 }
 
+// printWhole prints the page once all of it is drawn and nothing is on its way; after ten seconds
+// what has not come says so on paper.
+export async function printWhole(): Promise<void> {
+  dispatchEvent(new Event('beforeprint')) // what waits to be drawn is drawn now, and asks for its figures
+  const until = performance.now() + 10_000
+  while (performance.now() < until && document.querySelector('.skeleton, main [aria-busy="true"]')) await new Promise((next) => setTimeout(next, 50))
+  print()
+}
+
 // whenIdle calls once the browser has nothing to do, after two seconds in any case; what it
 // returns takes the call back. Where a browser cannot tell, the next task is soon enough.
 export function whenIdle(call: () => void): () => void {

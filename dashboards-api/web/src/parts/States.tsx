@@ -1,16 +1,16 @@
 import { Link, useSearch } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { Fragment, type ReactNode } from 'react'
 import { ApiError } from '../api/client'
 import { day } from '../format'
 import { isDay } from '../period'
-import type { Search } from '../search'
+import { kindOf, parts, type Search } from '../search'
 import { fill, useLanguage, useWords } from '../words'
 
 // Skeleton holds the place of what is loading, so that nothing jumps.
 export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 'chart' }) {
   const words = useWords()
   return (
-    <div className={`skeleton of-${kind}`} role="status" aria-label={words.loading}>
+    <div className={`skeleton of-${kind}`} role="status" aria-label={words.loading} data-printed={words.notYet}>
       {Array.from({ length: rows }, (_, i) => <div key={i} />)}
     </div>
   )
@@ -63,6 +63,35 @@ function useRefused(error: unknown): { said: string; isDay: boolean; without: Se
   if (!given || !(field in words.refused)) return undefined
   const value = Array.isArray(given) ? given.join(', ') : isDay(given) ? day(given, language) : given
   return { said: fill(words.refused[field], { value }), isDay: isDay(given), without: field === 'from' || field === 'to' ? { from: undefined, to: undefined } : { [field]: undefined } }
+}
+
+// Unread tells of what the address says that cannot be read: what it is, what could stand there,
+// and the way to the same page without it.
+export function Unread() {
+  const words = useWords()
+  const unread = useSearch({ from: '__root__', select: (search: Search) => search.unread })
+  if (!unread) return null
+  return (
+    <div className="notice unread" role="status">
+      {unread.map((part) => <p key={part}>{fill(words.leftOut[kindOf(part.slice(0, part.indexOf('=')))], { part, list: parts.join(', ') })}</p>)}
+      <p><Link to="." replace resetScroll={false} search={({ unread: _, ...rest }: Search) => rest}>{words.leftOutWithout}</Link></p>
+    </div>
+  )
+}
+
+// NotOffered says that a part of the address is none of those that are possible here, and leads
+// to each of these; nothing while it is one of them, or none is known.
+export function NotOffered({ part, value, options }: { part: keyof Search; value: string | undefined; options: readonly (readonly [string, string])[] }) {
+  const words = useWords()
+  if (!value || options.length === 0 || options.some(([key]) => key === value)) return null
+  return (
+    <p className="notice">
+      {fill(words.notOffered, { part: `${part}=${value}` })}{' '}
+      {options.map(([key, name], i) => (
+        <Fragment key={key}>{i > 0 && ', '}<Link to="." resetScroll={false} search={(old: Search) => ({ ...old, [part]: key })}>{name}</Link></Fragment>
+      ))}
+    </p>
+  )
 }
 
 export function SimulatedNotice() {

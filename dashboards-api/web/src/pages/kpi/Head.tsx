@@ -1,8 +1,8 @@
 import { type ReactNode, useState } from 'react'
-import { useSearch } from '@tanstack/react-router'
 import type { HeldTarget, Kpi, Values } from '../../api/client'
 import { boundText, changeText, sentence } from '../../finding'
 import { cellText, day, isoDayOfMoment, number, period } from '../../format'
+import { printWhole } from '../../parts/Later'
 import { Figure, gapText, Status, TargetBar } from '../../parts/Figures'
 import { writeSearch } from '../../search'
 import { useVoice } from '../../voice'
@@ -20,7 +20,7 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
-  const search = useSearch({ from: '__root__' })
+  const { search } = asked
   const [copied, setCopied] = useState('')
   const targets = ownTargets(kpi, search)
   const cell = whole.cells[0]
@@ -70,7 +70,7 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
           {taking && <Files {...taking} />}
           <span className="group">
             {known && <button type="button" title={fill(said.linkTitle, { day: day(known, voice.language) })} onClick={() => copy(permanent(), 'link')}>{copied === 'link' ? '✓ ' : ''}{said.link}</button>}
-            <button type="button" onClick={() => print()}>{words.print}</button>
+            <button type="button" onClick={() => void printWhole()}>{words.print}</button>
           </span>
         </div>
         <span className="spoken" role="status">{copied === 'link' && known ? fill(said.linkCopied, { day: day(known, voice.language) }) : copied && words.copied}</span>

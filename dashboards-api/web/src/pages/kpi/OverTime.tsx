@@ -1,4 +1,3 @@
-import { useSearch } from '@tanstack/react-router'
 import { lazy, memo, Suspense, useMemo } from 'react'
 import { type Kpi, valuesPath, type Values } from '../../api/client'
 import { palette } from '../../charts/palette'
@@ -25,7 +24,7 @@ const Line = lazy(() => library)
 // useLine is the line as files: it stands also in the head of the page.
 export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Values | undefined): Taking | undefined {
   const voice = useVoice()
-  const search = useSearch({ from: '__root__' })
+  const { search } = asked
   return useMemo(() => values && {
     name: kpi.id,
     around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(values, voice) },
@@ -34,7 +33,7 @@ export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Valu
       return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
     },
     data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.beside } },
-  }, [kpi, asked, title, values, voice, search])
+  }, [kpi, asked, title, values, voice])
 }
 
 // OverTime is the line, or its table.
@@ -42,7 +41,7 @@ export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kp
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
-  const search = useSearch({ from: '__root__' })
+  const { search } = asked
   const change = useChange()
   const series = useSeries(kpi.id, asked)
   const values = series.data

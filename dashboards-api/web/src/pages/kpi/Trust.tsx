@@ -1,5 +1,5 @@
 import { useQueries, useQuery } from '@tanstack/react-query'
-import { Link, useSearch } from '@tanstack/react-router'
+import { Link } from '@tanstack/react-router'
 import { memo, useState } from 'react'
 import { address, get, type Kpi, valuesPath, type Values, type Version } from '../../api/client'
 import { useMay } from '../../api/me'
@@ -153,7 +153,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const { language } = useVoice()
-  const search = useSearch({ from: '__root__' })
+  const { search } = asked
   const answers = useQueries({
     queries: kpi.versions.map((v) => {
       const question = { ...asked.scope, version: String(v.version), variant: v.variant || undefined }

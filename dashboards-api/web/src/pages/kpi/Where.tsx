@@ -1,5 +1,4 @@
 import { useQuery } from '@tanstack/react-query'
-import { useSearch } from '@tanstack/react-router'
 import { memo, useMemo, useState } from 'react'
 import { get, type Kpi, type Table, valuesPath, type Values } from '../../api/client'
 import { Bars, drawBars, most, type Part } from '../../charts/Bars'
@@ -8,12 +7,13 @@ import { drawHeat, Heat, type HeatRow } from '../../charts/Heat'
 import { palette } from '../../charts/palette'
 import { drawMap, RegionMap } from '../../charts/RegionMap'
 import { measured, ranked } from '../../charts/states'
+import { chartWords } from '../../charts/words'
 import { dimensionName, partName, scopedTitle, type Voice } from '../../finding'
 import { cellText, dimensionValue, number, period, signed } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
-import { Failure, Skeleton } from '../../parts/States'
+import { Failure, NotOffered, Skeleton } from '../../parts/States'
 import { type Search, withFilter } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
@@ -50,10 +50,9 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
-  const search = useSearch({ from: '__root__' })
   const change = useChange()
   const [hot, onHot] = useState<string>()
-  const { by } = asked
+  const { by, search } = asked
   const parts = useParts(kpi.id, asked)
   const values = parts.data && parts.data.by[0] === by ? parts.data : undefined
   const dimension = kpi.dimensions.find((d) => d.name === by)
@@ -77,7 +76,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
   const draw = async () => {
     const c = palette('light')
     if (view === 'heat' && rows) return drawHeat(rows.rows, rows.periods, values!.unit, voice.language, c)
-    const bars = drawBars(list, (cell) => cellText(cell, values!.unit, voice.language, voice.labels), average, c)
+    const bars = drawBars(list, (cell) => cellText(cell, values!.unit, voice.language, voice.labels), (n, all) => fill(chartWords(voice.language).alike, { n, all }), average, c)
     if (view !== 'map' || !drawing || !places) return bars
     const map = drawMap(drawing, places, list, values!.unit, voice.language, c)
     return { svg: `${map.svg}<g transform="translate(0 ${map.height + 30})">${bars.svg}</g>`, height: map.height + 30 + bars.height }
@@ -95,6 +94,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
             data={{ path: valuesPath(kpi.id), question: { ...asked.scope, by, compare: asked.compare, grain: view === 'heat' ? grain : undefined } }} />
         )}
       </div>
+      {values && !waiting && <NotOffered part="view" value={search.view} options={views.map((v) => [v, said.views[v]])} />}
       {parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !values || waiting ? <Skeleton rows={8} kind="row" /> : (
         <>
           <p className="says">{partsSay(values, by, voice)}</p>

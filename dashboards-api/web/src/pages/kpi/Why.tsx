@@ -1,4 +1,3 @@
-import { useSearch } from '@tanstack/react-router'
 import { memo } from 'react'
 import { ApiError, type Kpi, type Question, type Values } from '../../api/client'
 import { palette } from '../../charts/palette'
@@ -36,7 +35,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
   const said = useWordsOf(allWords)
   const voice = useVoice()
   const { language } = voice
-  const search = useSearch({ from: '__root__' })
+  const { search } = asked
   const change = useChange()
   const chosen = ways.find((w) => w === search.against)
   const data = whole?.data_through ? isoDayOfMoment(whole.data_through, voice.zone) : undefined

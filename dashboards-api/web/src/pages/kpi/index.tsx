@@ -1,5 +1,5 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
-import { Fragment, useMemo } from 'react'
+import { memo, useDeferredValue, useMemo } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
 import { useMay, useOutside } from '../../api/me'
 import { dimensionName, partName } from '../../finding'
@@ -7,7 +7,7 @@ import { day, isoDayOfMoment, period } from '../../format'
 import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
-import { Failure, Skeleton } from '../../parts/States'
+import { Failure, NotOffered, Skeleton } from '../../parts/States'
 import { filters, type Search, withoutFilter } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
@@ -25,20 +25,25 @@ import { Where } from './Where'
 import { Why } from './Why'
 import { words as allWords } from './words'
 
+// The page of a KPI answers a click at once and draws what follows from it in pieces: until that
+// is done it shows, marked as busy, what it showed before.
 export default function KpiPage() {
-  const { id } = useParams({ from: '/kpis/$id' })
+  const { id: wanted } = useParams({ from: '/kpis/$id' })
+  const asked = useSearch({ from: '__root__' })
+  const now = useMemo(() => ({ id: wanted, search: asked }), [wanted, asked])
+  const shown = useDeferredValue(now)
+  const { id, search } = shown
   const definition = useKpi(id)
   if (definition.error instanceof ApiError && definition.error.status === 404) return <NoKpi id={id} />
   if (definition.isError) return <Failure error={definition.error} again={() => void definition.refetch()} />
   if (!definition.data) return <div className="page"><Skeleton rows={1} kind="row" /><Skeleton rows={1} kind="chart" /></div>
-  return <KpiOf key={id} kpi={definition.data} />
+  return <div aria-busy={shown !== now}><KpiOf key={id} kpi={definition.data} search={search} /></div>
 }
 
-function KpiOf({ kpi }: { kpi: Kpi }) {
+const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
-  const search = useSearch({ from: '__root__' })
   const change = useChange()
   const may = useMay()
   const outside = useOutside()
@@ -70,12 +75,12 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
       {search.known_on && (
         <p className="notice">{fill(said.knownOn, { day: day(search.known_on, voice.language) })} <Link to="." search={(old: Search) => ({ ...old, known_on: undefined })} resetScroll={false}>{said.knownNow}</Link></p>
       )}
-      {search.by && !kpi.dimensions.some((d) => d.name === search.by) && (
-        <p className="notice">{fill(words.notBy, { by: search.by })} {asked.offered.map((d, i) => (
-          <Fragment key={d.name}>{i > 0 && ', '}<Link to="." search={(old: Search) => ({ ...old, by: d.name })} resetScroll={false}>{dimensionName(kpi, d.name, voice)}</Link></Fragment>
-        ))}</p>
-      )}
-      <Path kpi={kpi} values={parts.data ?? data} />
+      <NotOffered part="by" value={kpi.dimensions.some((d) => d.name === search.by) ? undefined : search.by} options={asked.offered.map((d) => [d.name, dimensionName(kpi, d.name, voice)])} />
+      <NotOffered part="grain" value={search.grain} options={asked.grains.map((g) => [g, said.grains[g as keyof typeof said.grains] ?? g])} />
+      <NotOffered part="compare" value={search.compare === 'national' ? undefined : search.compare} options={compares} />
+      <NotOffered part="variant" value={search.variant} options={kpi.versions.filter((v) => v.variant).map((v) => [v.variant, v.variant])} />
+      <NotOffered part="version" value={search.version} options={kpi.versions.filter((v) => v.variant === asked.version.variant).map((v) => [String(v.version), fill(said.variantDefault, { version: v.version })])} />
+      <Path kpi={kpi} search={search} values={parts.data ?? data} />
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
       <OverTime kpi={kpi} asked={asked} taking={files} />
       <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>
@@ -84,15 +89,14 @@ function KpiOf({ kpi }: { kpi: Kpi }) {
       <Later place={<Skeleton rows={8} kind="row" />}><Trust kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>
     </Page>
   )
-}
+})
 
 // Path is how the reader came to the part that is shown: each step leads back to where it
 // was, and can be taken away.
-function Path({ kpi, values }: { kpi: Kpi; values: Values | undefined }) {
+function Path({ kpi, search, values }: { kpi: Kpi; search: Search; values: Values | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
-  const search = useSearch({ from: '__root__' })
   const list = filters(search)
   if (!list.length) return null
   return (

@@ -1,5 +1,4 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useSearch } from '@tanstack/react-router'
 import { address, ApiError, type Dimension, get, type Kpi, type Question, type Target, type Values, valuesPath, type Version } from '../../api/client'
 import type { components } from '../../api/schema'
 import { stepFor } from '../../period'
@@ -14,6 +13,7 @@ export type Sql = components['schemas']['SQL']
 
 // Asked is what the address says of one KPI, with what it leaves out filled in.
 export interface Asked {
+  search: Search // the address as it is shown: while a new one is being drawn, the one before
   version: Version // of which the page speaks
   scope: Question // period, filters, definition and knowledge: the same in every question
   grain: string
@@ -25,24 +25,29 @@ export interface Asked {
   beside: string | undefined // what each point of the line is held against: the point a year earlier, for the one before it is on the line
 }
 
+const comparisons = ['none', 'previous', 'year', 'national']
+
 // askedOf fills in what an address leaves out: the default definition, the grain at which
 // the period makes a line that can be read, the first dimension that is a place, the
-// period before as comparison where a period is given. outside is a reader to whom only what
+// period before as comparison where a period is given; also for what the
+// address asks and the figure has not, of which the page tells. outside is a reader to whom only what
 // was published is told.
 export function askedOf(kpi: Kpi, search: Search, outside = false): Asked {
-  const variant = search.variant ?? ''
-  const named = kpi.versions.filter((v) => v.variant === variant)
-  const version = named.find((v) => String(v.version) === search.version) ?? named.at(-1) ?? kpi.versions.at(-1)!
+  const variant = kpi.versions.some((v) => v.variant === search.variant) ? search.variant : undefined
+  const named = kpi.versions.filter((v) => v.variant === (variant ?? ''))
+  const wanted = named.find((v) => String(v.version) === search.version)
+  const version = wanted ?? named.at(-1) ?? kpi.versions.at(-1)!
   const alone = outside || version.published_only
   const grains = alone ? version.published_periods : version.basis === 'reported' ? ['window'] : version.periods.length ? version.periods : ['day', 'week', 'month', 'quarter', 'year']
   const usual = stepFor(search)
   const offered = offeredOf(kpi, { version, alone }, filters(search).map((f) => f.name))
   const dimension = offered.find((d) => d.name === search.by) ?? offered.find((d) => d.to === 'regions' && !filtered(search, d.name)) ?? offered.find((d) => !filtered(search, d.name)) ?? offered[0]
-  const compare = search.compare ?? (search.from && search.to ? 'previous' : undefined)
+  const compare = comparisons.find((c) => c === search.compare) ?? (search.from && search.to ? 'previous' : undefined)
   return {
+    search,
     version,
-    scope: { from: search.from, to: search.to, where: search.where, known_on: search.known_on, version: search.version, variant: search.variant },
-    grain: search.grain ?? (grains.includes(usual) ? usual : grains[0] ?? ''),
+    scope: { from: search.from, to: search.to, where: search.where, known_on: search.known_on, version: wanted && search.version, variant },
+    grain: grains.find((g) => g === search.grain) ?? (grains.includes(usual) ? usual : grains[0] ?? ''),
     grains,
     by: dimension?.name ?? '',
     alone,
@@ -126,5 +131,3 @@ export function useAbout<T>(id: string, what: 'why' | 'movers' | 'gap' | 'sql', 
     retry: (times, error) => times < 3 && !(error instanceof ApiError && error.status < 500 && error.status !== 429 && error.status !== 0),
   })
 }
-
-export const useSearchOf = () => useSearch({ from: '__root__' })

@@ -1,5 +1,5 @@
 import type { Cell, Kpi, Values } from '../../api/client'
-import { measured } from '../../charts/states'
+import { alikeOf, measured } from '../../charts/states'
 import { finding, partName, scopedTitle, type Voice } from '../../finding'
 import { amount, dimensionValue, number, period } from '../../format'
 import { fill } from '../../words'
@@ -42,17 +42,20 @@ export function lineSays(values: Values, voice: Voice): string {
   return out.join('; ')
 }
 
-// partsSay tells a breakdown: how far apart its parts are, or of a count the largest.
+// partsSay tells a breakdown: how many of its parts are alike, where most are, and how far apart
+// the others are.
 export function partsSay(values: Values, by: string, voice: Voice): string {
   const said = kpiWords(voice.language)
   const known = values.cells.filter((c) => measured(c) && dimensionValue(c, by) !== '')
+  const say = (c: Cell) => amount(c.value!, values.unit, voice.language, voice.labels)
+  const { alike, rest } = alikeOf(known.map((cell) => ({ cell })), say)
+  if (alike.length > 0) return fill(rest.length === 0 ? said.same : said.mostly, { value: say(alike[0]!.cell), n: alike.length, all: known.length })
   // A part of less than a hundredth of the cases is none to name.
   const all = known.reduce((sum, c) => sum + (c.denominator ?? 0), 0)
   const cells = known.filter((c) => (c.denominator ?? 0) >= all / 100)
   if (cells.length < 2) return ''
   const [high, low] = [cells.reduce((a, b) => (b.value! > a.value! ? b : a)), cells.reduce((a, b) => (b.value! < a.value! ? b : a))]
   const name = (c: Cell) => partName(values, by, dimensionValue(c, by), voice)
-  const say = (c: Cell) => amount(c.value!, values.unit, voice.language, voice.labels)
   return fill(said.spread, { low: say(low), lowName: name(low), high: say(high), highName: name(high) })
 }
 

@@ -6,6 +6,7 @@ import { useSince } from '../../api/since'
 import type { Voice } from '../../finding'
 import { amount, cellText, day, dayOfMoment, difference, number, period } from '../../format'
 import { useChange } from '../../parts/Filters'
+import { printWhole } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
@@ -42,7 +43,7 @@ export default function MondayPage() {
       }
       actions={changed > 0 && (
         <>
-          <button type="button" onClick={() => print()}>{said.print}</button>
+          <button type="button" onClick={() => void printWhole()}>{said.print}</button>
           <button type="button" onClick={() => void navigator.clipboard.writeText(sheetText(title, changes!, said, voice)).then(() => setCopied(true))}>{copied ? said.copied : said.copy}</button>
         </>
       )}

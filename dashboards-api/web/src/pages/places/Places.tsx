@@ -9,7 +9,7 @@ import { coverageText } from '../../finding'
 import { dayOfMoment, dimensionValue, isoDayOfMoment, number, period } from '../../format'
 import { Choose, PeriodFilter, useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
-import { Empty, Failure, Skeleton } from '../../parts/States'
+import { Empty, Failure, NotOffered, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { dimensionOf, measured, telling, useCard, useKpis, useParts, useTable } from './data'
@@ -64,6 +64,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
         <SearchField label={said.searchPlace} value={search.q ?? ''} onChange={(q) => change({ q: q || undefined })} />
         {choice.length > 0 && <Choose label={said.rankedBy} value={kpi!.id} options={choice.map((k) => [k.id, nameIn(k.title, language, k.id)])} onChange={(view) => change({ view })} />}
       </div>
+      {kpis.data && <NotOffered part="view" value={search.view} options={choice.map((k) => [k.id, nameIn(k.title, language, k.id)])} />}
       {kpis.data && !kpi && <p className="meta">{said.notFigured}</p>}
       {kpi && (
         <section className={parts.isPlaceholderData ? 'card refreshing' : 'card'} aria-labelledby="ranked">

@@ -5,7 +5,7 @@ import { amount, day, number } from '../../format'
 import { Choose, useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
 import { Popover } from '../../parts/Popover'
-import { Empty } from '../../parts/States'
+import { Empty, NotOffered } from '../../parts/States'
 import { Tabs } from '../../parts/Tabs'
 import { isDay } from '../../period'
 import { type Search, writeSearch } from '../../search'
@@ -38,8 +38,10 @@ export default function ProjectsPage() {
   // Of which day the portfolio is told is known only when it has been asked once.
   const today = useProjects({})
   const on = chosen ?? (today.data ? dayOf(today.data) : undefined)
-  const wanted: Asked = { on: on === today.data?.on ? undefined : on, agency: search.agency, stage: search.stage, status: search.status, priority: search.priority, programme: search.programme, serves: search.kind === 'unserved' ? 'none' : undefined, rule: search.rule }
-  const asked = on === undefined ? undefined : wanted
+  const offered = useOffered(today.data)
+  const one = (name: keyof Offered) => offered[name].find(([key]) => key === search[name])?.[0]
+  const wanted: Asked = { on: on === today.data?.on ? undefined : on, agency: one('agency'), stage: one('stage'), status: one('status'), priority: one('priority'), programme: one('programme'), serves: search.kind === 'unserved' ? 'none' : undefined, rule: one('rule') }
+  const asked = on === undefined || !today.data ? undefined : wanted // what there is to narrow by is known then
   const projects = useProjects(asked)
   const attention = useAttention(asked)
   const data = projects.data
@@ -63,13 +65,14 @@ export default function ProjectsPage() {
       summary={data && data.data_through && <>{fill(said.summary, { all: number(data.total, language), day: day(data.on, language), through: day(data.data_through, language) })}{!chosen && today.data && data.on !== today.data.on && <> · {fill(said.seenFrom, { day: day(data.on, language) })}</>}</>}
       filters={<><DayFilter label={said.on} on={chosen} shown={data?.on} most={today.data?.on ?? ''} onChange={(next) => change({ on: next })} /><Views search={search} /></>}
       actions={<Exports path={address('/v1/projects', { ...wanted } as object)} />}>
+      {today.data && (Object.keys(offered) as (keyof Offered)[]).map((name) => <NotOffered key={name} part={name} value={search[name]} options={offered[name]} />)}
       {old > 0 && data && <p className="notice">{fill(said.stale, { day: day(data.data_through!, language), days: number(old, language) })}</p>}
       {data && figures && (figures.projects === 0 && !narrowed ? (
         <Empty title={fill(said.empty, { day: day(data.on, language) })}><p>{today.data && today.data.figures.projects > 0 && data.on < today.data.on ? fill(said.emptyHint, { day: day(earliest(today.data), language) }) : said.emptyFresh}</p><p><a href="/docs">{shared.documentation}</a></p></Empty>
       ) : (
         <>
           <Figures figures={figures} />
-          <Narrow data={today.data ?? data} search={search} narrowed={narrowed} />
+          <Narrow values={offered} search={search} narrowed={narrowed} />
           {list.length === 0 ? <Empty title={said.fits}><p>{said.fitsHint}</p></Empty> : (
             <div className={projects.isPlaceholderData ? 'refreshing' : undefined}>
               <Tabs label={said.title} open={search.tab} onOpen={(tab) => change({ tab: tab === 'attention' ? undefined : tab })}
@@ -121,23 +124,32 @@ function Figures({ figures }: { figures: Projects['figures'] }) {
   )
 }
 
-// Narrow offers what the portfolio has; a choice is a part of the address.
-function Narrow({ data, search, narrowed }: { data: Projects; search: Search; narrowed: boolean }) {
+type Offered = Record<'agency' | 'stage' | 'priority' | 'programme' | 'status' | 'rule', [string, string][]>
+
+// useOffered is what the portfolio has, each with its name, by the part of the address that
+// narrows by it.
+function useOffered(data: Projects | undefined): Offered {
   const said = useWordsOf(words)
   const { language, labels } = useVoice()
-  const change = useChange()
-  const values = useMemo(() => {
-    const of = (pick: (p: Projects['projects'][number]) => string) => [...new Set(data.projects.map(pick))].filter(Boolean)
+  return useMemo(() => {
+    const of = (pick: (p: Projects['projects'][number]) => string) => [...new Set((data?.projects ?? []).map(pick))].filter(Boolean)
     const named = (name: string, list: string[]): [string, string][] => list.map((v) => [v, labels[`value.${name}.${v}`] ?? v])
     const sorted = (list: [string, string][]) => list.sort((a, b) => a[1].localeCompare(b[1], language))
     return {
-      agency: sorted(of((p) => p.agency).map((a) => [a, nameIn(data.agencies[a], language, a)])),
+      agency: sorted(of((p) => p.agency).map((a) => [a, nameIn(data!.agencies[a], language, a)])),
       stage: named('stage', of((p) => p.stage)),
       priority: named('priority', of((p) => p.priority)),
       programme: sorted(named('programme', of((p) => p.programme))),
       status: (['proposed', 'accepted', 'active', 'ended'] as const).map((s): [string, string] => [s, said.statuses[s]]),
+      rule: Object.entries(said.rules),
     }
   }, [data, labels, language, said])
+}
+
+// Narrow offers what the portfolio has; a choice is a part of the address.
+function Narrow({ values, search, narrowed }: { values: Offered; search: Search; narrowed: boolean }) {
+  const said = useWordsOf(words)
+  const change = useChange()
   const names = { agency: said.agency, stage: said.stage, status: said.status, priority: said.priority, programme: said.programme }
   return (
     <div className="filters narrow">

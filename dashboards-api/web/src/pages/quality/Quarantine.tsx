@@ -8,7 +8,7 @@ import { dayOfMoment, isoDayOfMoment, shortDay } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
 import { Dialog } from '../../parts/Dialog'
 import { Choose, useChange } from '../../parts/Filters'
-import { Empty, Failure, Fault, Skeleton } from '../../parts/States'
+import { Empty, Failure, Fault, NotOffered, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, useWordsOf } from '../../words'
 import { type HeldDetail, type HeldEvent, type HeldEvents, refusalOf, valueOf } from './data'
@@ -28,7 +28,7 @@ export function Quarantine({ nameOf, sources }: { nameOf: (id: string) => string
   const change = useChange()
   const [cursors, setCursors] = useState<string[]>([])
   const [open, setOpen] = useState<string>()
-  const asked = { state: search.status ?? 'open', code: search.kind, source: search.source, cursor: cursors[cursors.length - 1], limit: '100' }
+  const asked = { state: states.find((s) => s === search.status) ?? 'open', code: search.kind, source: search.source, cursor: cursors[cursors.length - 1], limit: '100' }
   const held = useQuery({ queryKey: ['quarantine', asked], queryFn: ({ signal }) => get<HeldEvents>(address('/v1/quarantine', asked as object), signal), placeholderData: keepPreviousData })
   const narrow = (part: object) => {
     setCursors([])
@@ -44,6 +44,8 @@ export function Quarantine({ nameOf, sources }: { nameOf: (id: string) => string
   ]
   return (
     <section className="card">
+      <NotOffered part="status" value={search.status} options={states.map((s) => [s, said.entryStates[s]])} />
+      <NotOffered part="kind" value={search.kind} options={codes.map((c) => [c, said.codes[c]])} />
       <div className="filters narrow">
         <Choose label={said.state} value={asked.state} options={states.map((s): [string, string] => [s, said.entryStates[s]])} onChange={(v) => narrow({ status: v === 'open' ? undefined : v })} />
         <Choose label={said.code} value={search.kind ?? ''} options={[['', said.all], ...codes.map((c): [string, string] => [c, said.codes[c]])]} onChange={(v) => narrow({ kind: v || undefined })} />

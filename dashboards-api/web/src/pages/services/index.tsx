@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
-import { useDeferredValue, useMemo, useState } from 'react'
+import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
 import { address, ApiError, get, type Table } from '../../api/client'
 import type { components } from '../../api/schema'
 import { day, number, shortDay } from '../../format'
@@ -9,6 +9,7 @@ import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
 import { Empty } from '../../parts/States'
 import { isDay } from '../../period'
+import { useNarrow } from '../../screen'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { type Facet, facetsOf, fieldsOf, narrowed, toggled } from '../places/catalogue'
@@ -36,7 +37,8 @@ function useColumns(table: Table | undefined) {
   }, [table, contracts.data, language, labels, said])
 }
 
-const shownAtFirst = 60
+// Rows and agencies that are drawn at first.
+const most = { table: 60, phone: 12 }
 
 export default function ServicesPage() {
   const said = useWordsOf(words)
@@ -57,6 +59,7 @@ export default function ServicesPage() {
   )
   const facets = useMemo(() => (table ? facetsOf(table, ['active', columns.agency]) : []), [table, columns.agency])
   const narrow = where.length > 0 || (search.q ?? '') !== ''
+  const narrowScreen = useNarrow()
   const shownDay = table ? day(table.on, language) : ''
   const title = !table ? said.services : narrow
     ? fill(said.servicesFound, { n: number(rows.length, language), all: number(table.rows.length, language), day: shownDay })
@@ -66,6 +69,8 @@ export default function ServicesPage() {
     for (const row of table?.rows ?? []) counts.set(row.values[columns.agency] ?? '', (counts.get(row.values[columns.agency] ?? '') ?? 0) + 1)
     return [...counts].map(([code, n]) => ({ code, n, name: nameIn(names.get(code), language, code) })).sort((a, b) => a.name.localeCompare(b.name, language))
   }, [table, names, columns.agency, language])
+  const flags = facets.filter((f) => f.flag).map((f) => f.column).slice(0, 6)
+  const list = (some: Row[], caption: string) => <ServiceTable rows={some} caption={caption} columns={columns} names={names} flags={flags} atFirst={narrowScreen ? most.phone : most.table} />
   return (
     <Page title={title} tab={said.services} query={services} simulated={table?.rows.some((row) => row.simulated)}
       summary={table && (table.basis === 'events' ? `${said.basisEvents} ${said.basisMixed}` : said.basisTable)}
@@ -92,7 +97,9 @@ export default function ServicesPage() {
           </section>
           <div className="found">
             <p className="spoken" role="status">{fill(said.found, { n: rows.length, all: table.rows.length })}</p>
-            {rows.length === 0 ? <Empty title={said.none}><p>{said.noneHint}</p></Empty> : <ServiceTable rows={rows} caption={title} columns={columns} names={names} flags={facets.filter((f) => f.flag).map((f) => f.column).slice(0, 6)} />}
+            {rows.length === 0 ? <Empty title={said.none}><p>{said.noneHint}</p></Empty>
+              : narrowScreen && !narrow ? <ByAgency agencies={agencies} rowsOf={(code) => rows.filter((row) => (row.values[columns.agency] ?? '') === code)} list={list} />
+              : list(rows, title)}
           </div>
         </div>
       )}
@@ -124,16 +131,47 @@ function FacetChoice({ facet, title, say, where, onToggle }: { facet: Facet; tit
   )
 }
 
+// What was opened stays so until the page is left for good: the way back leads to the same row.
+const opened = new Set<string>()
+
+// ByAgency folds the catalogue on a phone: agencies, those with the most services first, each
+// opening to its services.
+function ByAgency({ agencies, rowsOf, list }: { agencies: { code: string; name: string; n: number }[]; rowsOf: (code: string) => Row[]; list: (rows: Row[], caption: string) => ReactNode }) {
+  const said = useWordsOf(words)
+  const { language } = useVoice()
+  const [shown, show] = useState(most.phone)
+  const [, again] = useState(0)
+  const sorted = [...agencies].sort((a, b) => Number(a.code === '') - Number(b.code === '') || b.n - a.n)
+  const fold = (code: string) => {
+    if (!opened.delete(code)) opened.add(code)
+    again((n) => n + 1)
+  }
+  return (
+    <>
+      <ul className="folds">
+        {sorted.slice(0, Math.max(shown, sorted.findLastIndex((a) => opened.has(a.code)) + 1)).map(({ code, name, n }) => (
+          <li key={code}>
+            <button type="button" aria-expanded={opened.has(code)} onClick={() => fold(code)}><span>{name || said.unknown}</span> <span className="count">{number(n, language)}</span></button>
+            {opened.has(code) && list(rowsOf(code), name || said.unknown)}
+          </li>
+        ))}
+      </ul>
+      {sorted.length > shown && <p className="more"><button type="button" onClick={() => show(sorted.length)}>{fill(said.more, { n: number(sorted.length - shown, language) })}</button></p>}
+    </>
+  )
+}
+
 interface Columns {
   title: (column: string) => string
   agency: string
   value: (column: string, v: string) => string
 }
 
-function ServiceTable({ rows, caption, columns, names, flags }: { rows: Row[]; caption: string; columns: Columns; names: Map<string, Record<string, string>>; flags: string[] }) {
+function ServiceTable({ rows, caption, columns, names, flags, atFirst }: { rows: Row[]; caption: string; columns: Columns; names: Map<string, Record<string, string>>; flags: string[]; atFirst: number }) {
   const said = useWordsOf(words)
   const { language } = useVoice()
-  const [most, setMost] = useState(shownAtFirst)
+  const [added, setAdded] = useState(0)
+  const shown = atFirst + added
   const list: Column<Row>[] = [
     {
       key: 'name', title: said.service, wide: true, order: (row) => nameIn(row.names, language, row.code),
@@ -150,8 +188,8 @@ function ServiceTable({ rows, caption, columns, names, flags }: { rows: Row[]; c
   if (rows.some((row) => row.values.applications_since_launch)) list.push({ key: 'requests', title: said.requests, number: true, minor: true, order: (row) => (row.values.applications_since_launch ? Number(row.values.applications_since_launch) : null), cell: (row) => (row.values.applications_since_launch ? number(Number(row.values.applications_since_launch), language) : '') })
   return (
     <>
-      <DataTable caption={caption} columns={list} rows={rows} keyOf={(row) => row.code} most={most} sort={list.some((c) => c.key === 'requests') ? { key: 'requests', down: true } : { key: 'name' }} />
-      {rows.length > most && <p className="more"><button type="button" onClick={() => setMost(most + 200)}>{fill(said.more, { n: number(Math.min(200, rows.length - most), language) })}</button></p>}
+      <DataTable caption={caption} columns={list} rows={rows} keyOf={(row) => row.code} most={shown} sort={list.some((c) => c.key === 'requests') ? { key: 'requests', down: true } : { key: 'name' }} />
+      {rows.length > shown && <p className="more"><button type="button" onClick={() => setAdded(added + 200)}>{fill(said.more, { n: number(Math.min(200, rows.length - shown), language) })}</button></p>}
     </>
   )
 }
