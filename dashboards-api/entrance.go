@@ -70,6 +70,8 @@ func narrow(scope access.Scope, total bool, values map[string]string, allowed []
 	denied := problem.New(problem.Denied, "you see the rows of %s=%s and the national total; ask with where=%[1]s=%[2]s, or without by and where", scope.Dimension, scope.Value)
 	own := scope.Dimension + "=" + scope.Value
 	switch {
+	case scope.Value == "":
+		return nil, problem.New(problem.Denied, "you see the rows of your own agency, and nobody says which that is; ask the operator")
 	case slices.Contains(allowed, "where"):
 		if total && values["by"] == "" && values["where"] == "" {
 			return values, nil

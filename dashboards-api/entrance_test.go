@@ -97,6 +97,8 @@ func TestNarrow(t *testing.T) {
 		{own, projects, map[string]string{}, map[string]string{"agency": "customs"}, "its own projects"},
 		{own, projects, map[string]string{"agency": "tax"}, nil, "another's projects"},
 		{own, neither, map[string]string{}, nil, "what is told of all together"},
+		{access.Scope{Dimension: "agency"}, figures, map[string]string{"by": "region"}, nil, "the rows of no agency"},
+		{access.Scope{Dimension: "agency"}, projects, map[string]string{}, nil, "the projects of no agency"},
 	} {
 		got, err := narrow(c.scope, true, c.given, c.allowed)
 		switch {

@@ -128,6 +128,10 @@ func (o Object) Own(dimension, value string, systems map[string]string) string {
 		return "0"
 	case o.of == known:
 		return "1"
+	case value == "" && o.of == figures:
+		return "(`by` = '')"
+	case value == "":
+		return "0" // also of rows that name none
 	case o.of == figures:
 		return fmt.Sprintf("(`by` = '' OR has(splitByChar(',', `by`), %s) AND arrayElement(key, indexOf(splitByChar(',', `by`), %[1]s)) = %s)", literal(dimension), literal(value))
 	case column != "":

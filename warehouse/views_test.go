@@ -186,6 +186,9 @@ func TestViews(t *testing.T) {
 			t.Errorf("%s of %s %q: %s rows, want %s (%s)", c.object, c.dimension, c.value, got, c.want, filters)
 		}
 	}
+	if got := objects["service_changed_v1"].Own("agency", "", systems); got != "0" { // also of rows that name none
+		t.Errorf("who is of no agency sees services under %s", got)
+	}
 	if got := objects["service_changed_v1"].Owner("agency"); got != "owner" {
 		t.Errorf("a service belongs to %q", got)
 	}

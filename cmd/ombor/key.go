@@ -93,7 +93,7 @@ func newKeyCreate() *cobra.Command {
 	f.StringSlice("role", nil, "source, leader, analyst, center, agency or operator; several with commas")
 	f.String("name", "", "what the key is for")
 	f.String("agency", "", "organisation code: whose rows a key of role agency sees")
-	f.String("region", "", "region code: whose rows a key of role agency sees, in place of --agency")
+	f.String("region", "", "region code: whose rows a key of role agency sees, of all agencies; in place of --agency")
 	f.StringSlice("source", nil, "sources for which a key of role source may send; * is any")
 	f.StringSlice("contract", nil, "event types that it may send; by default all of its sources")
 	f.String("expires", "", "last day on which the key works")

@@ -18,8 +18,8 @@
 //
 // # An agency's own rows
 //
-// A principal that is only of role agency sees figures of its own agency (or region), and the
-// national total beside them; [Principal.Scope] says so, and whoever answers with rows asks it.
+// A principal that is only of role agency sees figures of its own agency (or, when it has none, of its
+// region), and the national total beside them; [Principal.Scope] says so, and whoever answers with rows asks it.
 //
 // # Written down
 //
@@ -55,7 +55,7 @@ type Principal struct {
 	Name   string `json:"name"` // as people know it
 	Roles  []Role `json:"roles"`
 	Agency string `json:"agency,omitempty"` // code of the organisation that somebody belongs to
-	Region string `json:"region,omitempty"` // code of the region, for somebody who sees only that
+	Region string `json:"region,omitempty"` // code of the region, for somebody of no agency who sees only that
 
 	Sources   []string `json:"sources,omitempty"`   // CloudEvents sources that it may send for; "*" is any
 	Contracts []string `json:"contracts,omitempty"` // CloudEvents types that it may send; empty: all of its sources
@@ -86,10 +86,10 @@ func (p *Principal) Scope() Scope {
 	switch {
 	case p.Is(Leader, Analyst, Center, Operator), p.Is(Public):
 		return Scope{}
-	case p.Region != "":
+	case p.Agency == "" && p.Region != "": // who has both belongs to the agency, and others work in the region, too
 		return Scope{"region", p.Region}
 	}
-	return Scope{"agency", p.Agency} // an agency without a code sees no row
+	return Scope{"agency", p.Agency} // without a code: no row
 }
 
 func (p *Principal) role() string {

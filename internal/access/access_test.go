@@ -195,6 +195,7 @@ func TestKeys(t *testing.T) {
 		"roles":   {Name: "x", Roles: []access.Role{"king"}},
 		"sources": {Name: "x", Roles: []access.Role{access.Source}},
 		"agency":  {Name: "x", Roles: []access.Role{access.Agency}},
+		"region":  {Name: "x", Roles: []access.Role{access.Agency}, Agency: "customs", Region: "1726"},
 		"expires": {Name: "x", Roles: []access.Role{access.Leader}, Expires: &at},
 	} {
 		_, _, err := w.gate.Keys.Create(ctx, k)
@@ -352,6 +353,7 @@ func TestScopes(t *testing.T) {
 	}{
 		{access.Principal{Roles: []access.Role{access.Agency}, Agency: "customs"}, access.Scope{Dimension: "agency", Value: "customs"}},
 		{access.Principal{Roles: []access.Role{access.Agency}, Region: "1726"}, access.Scope{Dimension: "region", Value: "1726"}},
+		{access.Principal{Roles: []access.Role{access.Agency}, Agency: "customs", Region: "1726"}, access.Scope{Dimension: "agency", Value: "customs"}},
 		{access.Principal{Roles: []access.Role{access.Agency, access.Leader}, Agency: "customs"}, access.Scope{}},
 		{access.Principal{Roles: []access.Role{access.Source}}, access.Scope{Dimension: "agency"}},
 	} {

@@ -177,9 +177,9 @@ func (g *Gate) HasProvider() bool { return g.signIn != nil }
 // IsOpen says whether what has been published is shown to everybody.
 func (g *Gate) IsOpen() bool { return g.options.Public }
 
-// Who is the principal of a request: by bearer token (a key, the machine's token, or an ID token
-// of the provider), by basic authentication with a key as password, by the header
-// X-ClickHouse-Key, or by session. Unauthenticated: nobody, or somebody who shows what is not known.
+// Who is the principal of a request: by bearer token (a key, or the machine's token), by basic
+// authentication with a key as password, by the header X-ClickHouse-Key, or by session. A token of the
+// provider opens nothing: it would outlive a sign-out, and stands in the address that leads to it. Unauthenticated: nobody, or somebody who shows what is not known.
 func (g *Gate) Who(r *http.Request) (*Principal, error) {
 	if token := shown(r); token != "" {
 		return g.ByToken(r.Context(), token)
@@ -227,8 +227,6 @@ func (g *Gate) ByToken(ctx context.Context, token string) (*Principal, error) {
 		return &Principal{ID: "operator:machine", Name: "operator of the machine", Roles: []Role{Operator}}, nil
 	case strings.HasPrefix(token, tokenPrefix):
 		return g.Keys.Principal(ctx, token)
-	case g.signIn != nil && strings.Count(token, ".") == 2: // a JSON web token
-		return g.signIn.Token(ctx, token)
 	}
 	return nil, errUnknown
 }

@@ -88,6 +88,9 @@ func NewSignIn(p Provider, secret []byte, now func() time.Time) (*SignIn, error)
 		if err := CheckRoles(g.Roles); err != nil {
 			return nil, err
 		}
+		if slices.Contains(g.Roles, Agency) && (g.Agency == "") == (g.Region == "") {
+			return nil, problem.New(problem.BadInput, "the subject %q of role agency needs an agency or a region, and has %s", g.Subject, map[bool]string{true: "neither", false: "both"}[g.Agency == ""]).In("people")
+		}
 	}
 	for _, role := range p.Roles {
 		if err := CheckRoles([]Role{role}); err != nil {
@@ -223,10 +226,10 @@ func (s *SignIn) Return(ctx context.Context, query url.Values, cookie string) (*
 	return session, a.To, err
 }
 
-// refused tells a provider that says no from one that is away.
+// refused tells a provider that says no (RFC 6749, 5.2; some say 403) from one that is away, or busy.
 func refused(err error) error {
 	var r *oauth2.RetrieveError
-	if errors.As(err, &r) && r.Response != nil && r.Response.StatusCode/100 == 4 {
+	if errors.As(err, &r) && r.Response != nil && slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, r.Response.StatusCode) {
 		return problem.Wrap(err, problem.Unauthenticated, "access: sign in", "the provider does not accept this sign-in: begin again")
 	}
 	return away(err)
@@ -281,6 +284,9 @@ func (s *SignIn) person(ctx context.Context, d *discovered, raw, nonce string) (
 	}
 	if len(p.Roles) == 0 {
 		return nil, problem.New(problem.Denied, "you are signed in as %s, and nobody gave you a role here; ask the operator for one", p.ID)
+	}
+	if p.Is(Agency) && p.Scope() == (Scope{Dimension: "agency"}) {
+		return nil, problem.New(problem.Denied, "you are signed in as %s, of role agency, and nobody says of which; ask the operator", p.ID)
 	}
 	return p, nil
 }
@@ -341,15 +347,6 @@ func (s *SignIn) Refreshed(ctx context.Context, old *Session) (*Session, error) 
 		next.Refresh = token.RefreshToken
 	}
 	return &next, nil
-}
-
-// Token is who an ID token tells of, for a client that shows one in place of a key.
-func (s *SignIn) Token(ctx context.Context, raw string) (*Principal, error) {
-	d, err := s.discover(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.person(ctx, d, raw, "")
 }
 
 // Farewell is where somebody goes whose session here has ended, so that it ends at the

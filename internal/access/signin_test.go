@@ -66,14 +66,10 @@ func newSite(t *testing.T) *site {
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	s.issuer = provider(t, s.url)
-	p := &access.Provider{Issuer: s.issuer, ClientID: "ombor", ClientSecret: "a-secret-of-the-tests", Public: s.url,
-		Roles:  map[string]access.Role{"dgc-leaders": access.Leader, "customs-officers": access.Agency},
-		Grants: []access.Grant{{Subject: "granted", Roles: []access.Role{access.Analyst}}}}
-	p.Claims.Roles, p.Claims.Agency = "groups", "org_code"
-	s.world = newWorld(t, access.Options{People: p})
-	mux.HandleFunc("GET /sign-in", s.gate.SignIn)
-	mux.HandleFunc("GET /sign-in/callback", s.gate.Callback)
-	mux.HandleFunc("POST /sign-out", s.gate.SignOut)
+	s.world = newWorld(t, access.Options{People: s.provider(map[string]access.Role{"dgc-leaders": access.Leader, "customs-officers": access.Agency})})
+	mux.HandleFunc("GET /sign-in", func(w http.ResponseWriter, r *http.Request) { s.gate.SignIn(w, r) })
+	mux.HandleFunc("GET /sign-in/callback", func(w http.ResponseWriter, r *http.Request) { s.gate.Callback(w, r) })
+	mux.HandleFunc("POST /sign-out", func(w http.ResponseWriter, r *http.Request) { s.gate.SignOut(w, r) })
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		p, err := s.gate.Enter(r, "GET /v1/scorecard")
 		if err != nil {
@@ -83,6 +79,14 @@ func newSite(t *testing.T) *site {
 		fmt.Fprintf(w, "%s|%s|%v|%s|%s", p.ID, p.Name, p.Roles, p.Agency, r.URL.Path)
 	})
 	return s
+}
+
+// provider are the settings of the site's provider, with the roles that its groups give.
+func (s *site) provider(roles map[string]access.Role) *access.Provider {
+	p := &access.Provider{Issuer: s.issuer, ClientID: "ombor", ClientSecret: "a-secret-of-the-tests", Public: s.url, Roles: roles,
+		Grants: []access.Grant{{Subject: "granted", Roles: []access.Role{access.Analyst}}}}
+	p.Claims.Roles, p.Claims.Agency = "groups", "org_code"
+	return p
 }
 
 // browser follows redirects and keeps cookies, as a browser does.
@@ -155,9 +159,34 @@ func TestSignIn(t *testing.T) {
 	if status, text := s.signIn(browser(), "stranger", "/kpis"); status != http.StatusForbidden || !strings.Contains(text, "nobody gave you a role") {
 		t.Errorf("stranger: %d %s", status, text)
 	}
-	entries, err := s.audit.Read(t.Context(), audit.Filter{Text: "role"})
+	entries, err := s.audit.Read(t.Context(), audit.Filter{Text: "gave you a role"})
 	if err != nil || len(entries) != 1 || entries[0].Allowed {
 		t.Error(entries, err)
+	}
+	s.gate = s.open(access.Options{People: s.provider(map[string]access.Role{"dgc-leaders": access.Agency})})
+	if status, text := s.signIn(browser(), "leader", "/kpis"); status != http.StatusForbidden || !strings.Contains(text, "nobody says of which") {
+		t.Errorf("of an agency that nobody names: %d %s", status, text)
+	}
+}
+
+// A provider that is busy has not said no.
+func TestProviderThatIsBusy(t *testing.T) {
+	for status, want := range map[int]problem.Kind{400: problem.Unauthenticated, 401: problem.Unauthenticated, 403: problem.Unauthenticated,
+		408: problem.Unavailable, 429: problem.Unavailable, 502: problem.Unavailable} {
+		mux := http.NewServeMux()
+		server := httptest.NewServer(mux)
+		mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":"%[1]s/a","token_endpoint":"%[1]s/t","jwks_uri":"%[1]s/k"}`, server.URL)
+		})
+		mux.HandleFunc("POST /t", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		people, err := access.NewSignIn(access.Provider{Issuer: server.URL, ClientID: "ombor", Public: server.URL}, secret, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := people.Refreshed(t.Context(), &access.Session{Refresh: "of before"}); problem.KindOf(err) != want {
+			t.Errorf("%d: %v", status, err)
+		}
+		server.Close()
 	}
 }
 
@@ -216,6 +245,10 @@ func TestSignOut(t *testing.T) {
 	if status, _ := s.get(b, "/"); status != http.StatusUnauthorized {
 		t.Errorf("after signing out: %d", status)
 	}
+	// The provider's token stands in an address that browsers remember: it opens nothing.
+	if p, err := s.gate.Who(request("GET", "/", to.Query().Get("id_token_hint"))); problem.KindOf(err) != problem.Unauthenticated {
+		t.Errorf("with the provider's token: %+v, %v", p, err)
+	}
 }
 
 // An answer of the provider that belongs to no attempt of this browser begins no session.
@@ -248,6 +281,12 @@ func TestForgedCallback(t *testing.T) {
 	}
 }
 
+// grant is a provider that knows one person, of role agency.
+func grant(g access.Grant) access.Provider {
+	g.Roles = []access.Role{access.Agency}
+	return access.Provider{Issuer: "https://id.example", Public: "https://ombor.example", ClientID: "x", Grants: []access.Grant{g}}
+}
+
 func TestProviderThatIsAway(t *testing.T) {
 	s := newSite(t)
 	b := browser()
@@ -268,7 +307,8 @@ func TestProviderThatIsAway(t *testing.T) {
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 		t.Error(rec.Code, rec.Body)
 	}
-	for _, wrong := range []access.Provider{{Issuer: "http://id.example", Public: s.url, ClientID: "x"}, {Issuer: "https://id.example", Public: "ombor", ClientID: "x"}, {Issuer: "https://id.example", Public: s.url}} {
+	for _, wrong := range []access.Provider{{Issuer: "http://id.example", Public: s.url, ClientID: "x"}, {Issuer: "https://id.example", Public: "ombor", ClientID: "x"}, {Issuer: "https://id.example", Public: s.url},
+		grant(access.Grant{Subject: "x"}), grant(access.Grant{Subject: "x", Agency: "customs", Region: "1726"})} {
 		if _, err := access.NewSignIn(wrong, secret, nil); problem.KindOf(err) != problem.BadInput {
 			t.Errorf("%+v: %v", wrong, err)
 		}

@@ -40,6 +40,11 @@ func TestOwnSystem(t *testing.T) {
 	if r := w.ask(access.Agency, "SELECT count() FROM case_filed_v1"); r.code() != protocol.CodeAccessDenied || !strings.Contains(r.body, "system") {
 		t.Errorf("rows of another's system: %s", r.body)
 	}
+	// Who is of an agency and of a region sees what the agency sees: others work in the region, too.
+	both := &access.Principal{Roles: []access.Role{access.Agency}, Agency: "mine", Region: "1718"}
+	if _, err := w.door.Judge(t.Context(), "SELECT count() FROM case_filed_v1", both); err == nil {
+		t.Error("who is of an agency, too, reads all rows of a region")
+	}
 	if r := w.ask(access.Analyst, "SELECT count() FROM diary_used_v1"); r.body != "3\n" {
 		t.Errorf("an analyst sees %s", r.body)
 	}
