@@ -454,7 +454,7 @@ func scopeOf(p *access.Principal) rows {
 	if p.Is(access.Analyst, access.Center, access.Operator) {
 		return rows{}
 	}
-	if p.Region != "" {
+	if p.Agency == "" && p.Region != "" {
 		return rows{Dimension: "region", Value: p.Region}
 	}
 	return rows{Dimension: "agency", Value: p.Agency}
