@@ -80,11 +80,13 @@ import (
 	"ombor/internal/problem"
 )
 
-// Journal is where accepted events go; *journal.Journal is one. Both methods return
-// when everything is durable.
+// Journal is where accepted events go; *journal.Journal is one. AppendRange and Hold return
+// when everything is durable. Replayed says of each event whether it was held before and has
+// been sent on since.
 type Journal interface {
 	AppendRange(ctx context.Context, parts []contract.Part) (journal.Range, error)
 	Hold(ctx context.Context, held []contract.Held) error
+	Replayed(held []contract.Held) []bool
 }
 
 // Outcome is what the loader made of the events of one receipt. Until Loaded, the
@@ -221,7 +223,10 @@ type Answer struct {
 	Accepted int                 `json:"accepted"` // durable in the journal
 	Held     int                 `json:"held"`     // durable in quarantine
 	Rejected []*contract.Refusal `json:"rejected"` // stored nowhere
-	Warnings []contract.Warning  `json:"warnings,omitempty"`
+	// Duplicate counts the events that were held before, with the same content, and have been
+	// replayed since: they are in the journal already, and are not held again.
+	Duplicate int                `json:"duplicate,omitempty"`
+	Warnings  []contract.Warning `json:"warnings,omitempty"`
 	// Quarantined says why each held event is held, and under which entry.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
 	Receipt     string        `json:"receipt"` // empty when nothing was accepted
@@ -381,6 +386,15 @@ func (d *Door) commit(ctx context.Context, batch *contract.Batch, answer *Answer
 	if len(held) == 0 {
 		return nil
 	}
+	kept := held[:0:0]
+	for i, replayed := range d.config.Journal.Replayed(held) {
+		if replayed {
+			answer.Duplicate++
+		} else {
+			kept = append(kept, held[i])
+		}
+	}
+	held = kept
 	err := d.config.Journal.Hold(ctx, held)
 	full := errors.Is(err, journal.ErrFull)
 	if err != nil && !full {

@@ -127,15 +127,15 @@ func serve(t *testing.T, d *ingest.Door) string {
 
 // answer is what came back, whatever it was.
 type answer struct {
-	Status   int
-	Header   http.Header
-	Text     string
-	Accepted int
-	Held     int
-	Rejected []contract.Refusal
-	Warnings []contract.Warning
-	Receipt  string
-	Detail   string // of a problem
+	Status                    int
+	Header                    http.Header
+	Text                      string
+	Accepted, Held, Duplicate int
+	Rejected                  []contract.Refusal
+	Quarantined               []ingest.Quarantined
+	Warnings                  []contract.Warning
+	Receipt                   string
+	Detail                    string // of a problem
 }
 
 func post(t *testing.T, url, contentType string, body io.Reader, headers ...string) answer {
@@ -496,6 +496,8 @@ func (f *faulty) Hold(context.Context, []contract.Held) error {
 	}
 	return nil
 }
+
+func (f *faulty) Replayed(held []contract.Held) []bool { return make([]bool, len(held)) }
 
 func TestBackPressure(t *testing.T) {
 	f := &faulty{t: t}

@@ -139,6 +139,37 @@ func TestReplayIsSettled(t *testing.T) {
 	}
 }
 
+// A sender who sends again what was fixed and replayed sends a duplicate: nothing is held, and
+// nothing comes into the journal a second time. What is open or dismissed is held as before.
+func TestSentAgain(t *testing.T) {
+	g, ctx := newRig(t, ingest.Limits{}), t.Context()
+	q := ingest.NewQuarantine(checker(t), g.journal, slog.New(slog.DiscardHandler))
+	var lines []string
+	for i := range 3 {
+		lines = append(lines, event(fmt.Sprint("q", i), `{"request":"r","applicant":"`+pinfl+`","region":"9999"}`))
+	}
+	send := func() answer { return post(t, g.url, typeLines, strings.NewReader(strings.Join(lines, "\n"))) }
+	first := send()
+	if first.Held != 3 || first.Duplicate != 0 || strings.Contains(first.Text, "duplicate") || len(first.Quarantined) != 3 {
+		t.Fatalf("%s", first.Text)
+	}
+	replayed, dismissed := []string{first.Quarantined[0].Entry}, []string{first.Quarantined[1].Entry}
+	fixAll(t, q, replayed)
+	if done, err := q.Replay(ctx, ingest.Choice{IDs: replayed}); err != nil || done.Replayed != 1 {
+		t.Fatal(done, err)
+	}
+	if _, err := q.Dismiss(ctx, ingest.Choice{IDs: dismissed, Note: "sent by mistake"}); err != nil {
+		t.Fatal(err)
+	}
+	again := send()
+	if again.Status != http.StatusOK || again.Accepted != 0 || again.Duplicate != 1 || again.Held != 2 || len(again.Rejected) != 0 || fmt.Sprint(again.Quarantined) != fmt.Sprint(first.Quarantined[1:]) {
+		t.Errorf("sent again: %s", again.Text)
+	}
+	if got := states(t, g); got != "map[dismissed:1 open:1 replayed:1]" || g.rows(t) != 1 {
+		t.Errorf("%s, %d rows in the journal", got, g.rows(t))
+	}
+}
+
 // Whoever replays at the same time as others replays what they have not.
 func TestReplaysAtTheSameTime(t *testing.T) {
 	g, c, q, ids := quarantined(t, 50)

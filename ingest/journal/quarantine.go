@@ -653,6 +653,20 @@ func (q *Quarantine) hold(ctx context.Context, found []Found, share float64) err
 	return nil
 }
 
+// Replayed says of each event of the door whether it has an entry that was replayed: the
+// event is in the journal then, as it came or as somebody fixed it.
+func (j *Journal) Replayed(held []contract.Held) []bool {
+	q := j.quarantine
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	replayed := make([]bool, len(held))
+	for i := range held {
+		x := q.item(idOf(&held[i], 0))
+		replayed[i] = x != nil && x.state == StateReplayed
+	}
+	return replayed
+}
+
 // room is ErrFull when the limits leave no room.
 func (q *Quarantine) room(entries, bytes int, share float64) error {
 	q.mu.RLock()
