@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -112,7 +111,8 @@ func newAuditVerify() *cobra.Command {
 		Long: `Every entry carries a code made of the one before it, with a key. Verify follows them all,
 and holds the end against the head that is kept beside the data and those given with --head:
 an entry that was changed, removed, inserted or moved, or an end that was cut off, is named, and
-the exit code is 1. Note the head it prints somewhere else: whoever can change everything on
+the exit code is 1. What is kept then stays as it is, until somebody gives up what is lost and
+removes the file audit.head. Note the head it prints somewhere else: whoever can change everything on
 this machine cannot change that.`,
 		Example: `  ombor audit verify
   ombor audit verify --head 4711:9f86d081884c7d65…`,
@@ -160,13 +160,6 @@ func (p *program) verifyAudit(ctx context.Context, decode func(any) error, _ rep
 			return nil, err
 		}
 		noted = append(noted, h)
-	}
-	kept, err := audit.KeptHead(filepath.Join(p.config.Data, auditHead))
-	switch {
-	case err == nil:
-		noted = append(noted, kept)
-	case problem.KindOf(err) != problem.NotFound:
-		return nil, err
 	}
 	return p.audit.Verify(ctx, noted...)
 }

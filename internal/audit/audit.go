@@ -16,8 +16,10 @@
 //
 // Whoever changes, removes, inserts or reorders an entry breaks every code after it, and
 // cannot mend them without the key. What a chain alone cannot show is that its end was cut
-// off: for that the newest number and code are also kept in a file beside the data, and an
-// operator may note them elsewhere ([Log.Head], [Log.Verify]).
+// off: for that the newest number and code are also kept in a file beside the data, once a second at
+// most, and an operator may note them elsewhere ([Log.Head], [Log.Verify]). A kept head that the chain
+// does not have is told by [Log.Fault] and every [Log.Verify], and no newer one takes its place: only
+// who removes the file gives up what is lost.
 //
 // Entries are kept until [Log.Retire] removes the oldest, no younger than a year. An entry says so, with the
 // code of the last one that went, and the chain is followed from there.
@@ -35,6 +37,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -73,7 +76,7 @@ func (h Head) String() string { return fmt.Sprintf("%d:%s", h.Number, h.Code) }
 // Options say how a log is kept.
 type Options struct {
 	Key  []byte           // of the codes; at least 32 bytes
-	Head string           // file that keeps the newest head; empty: none is kept
+	Head string           // file of this process alone that keeps the newest head; empty: none is kept
 	Now  func() time.Time // nil is time.Now
 }
 
@@ -87,8 +90,9 @@ type Log struct {
 	close   sync.Once
 	done    chan struct{}
 
-	mu   sync.Mutex
-	head Head
+	mu    sync.Mutex
+	head  Head
+	fault string // of the head that was kept, in words
 }
 
 // waiting is an entry whose caller waits for its place on disk.
@@ -124,11 +128,47 @@ func Open(ctx context.Context, conn *stream.Conn, options Options) (*Log, error)
 		return nil, err
 	}
 	l := &Log{stream: s, options: options, chain: chain{key: options.Key}, queue: make(chan *waiting, groupMost), closed: make(chan struct{}), done: make(chan struct{})}
+	kept, unread := l.kept() // before the chain's end is looked for, which it is never ahead of
 	if err := l.resume(ctx); err != nil {
 		return nil, err
 	}
+	if unread != nil {
+		l.fault = "the end of the audit log cannot be vouched for: " + problem.DocumentOf(unread).Detail
+	} else if stands, err := l.stands(ctx, kept); err != nil {
+		return nil, err
+	} else if !stands {
+		l.fault = "the end of the audit log was cut off, or changed: entry " + kept.String() + " was there"
+	}
+	if l.fault != "" {
+		slog.Error("audit: "+l.fault, "file", filepath.Base(options.Head))
+	}
 	go l.write()
 	return l, nil
+}
+
+// kept is the head that the file keeps; zero when it keeps none.
+func (l *Log) kept() (Head, error) {
+	if l.options.Head == "" {
+		return Head{}, nil
+	}
+	h, err := KeptHead(l.options.Head)
+	if problem.KindOf(err) == problem.NotFound {
+		err = nil
+	}
+	return h, err
+}
+
+// Fault says in words what is wrong with the head that was kept when the log was opened; empty: nothing,
+// or its file was removed since, with which the operator gives up what is lost.
+func (l *Log) Fault() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault != "" {
+		if _, err := os.Stat(l.options.Head); errors.Is(err, os.ErrNotExist) {
+			l.fault = ""
+		}
+	}
+	return l.fault
 }
 
 // resume finds the end of the chain from the newest message alone: its first entry is taken at
@@ -302,16 +342,24 @@ func (l *Log) catchUp(ctx context.Context) error {
 	}
 }
 
-// keepHead writes the newest head beside the data.
+// keepHead writes the newest head beside the data, unless the one there tells of a loss.
 func (l *Log) keepHead() error {
-	if l.options.Head == "" {
+	if l.options.Head == "" || l.Fault() != "" {
 		return nil
 	}
 	temporary := l.options.Head + ".new"
-	if err := os.WriteFile(temporary, []byte(l.Head().String()+"\n"), 0o600); err != nil {
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = file.WriteString(l.Head().String() + "\n")
+		err = errors.Join(err, file.Sync(), file.Close()) // a crash leaves the one of before, never half of one
+	}
+	if err == nil {
+		err = os.Rename(temporary, l.options.Head)
+	}
+	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "audit", "%s cannot be written", filepath.Base(l.options.Head))
 	}
-	return os.Rename(temporary, l.options.Head)
+	return nil
 }
 
 // ParseHead reads what [Head.String] wrote.
@@ -319,7 +367,7 @@ func ParseHead(text string) (Head, error) {
 	var h Head
 	number, code, found := strings.Cut(strings.TrimSpace(text), ":")
 	if _, err := fmt.Sscanf(number, "%d", &h.Number); err != nil || !found || h.Code.UnmarshalText([]byte(code)) != nil {
-		return Head{}, problem.New(problem.BadInput, "%q is no head of an audit log: want NUMBER:CODE, as 'ombor audit head' prints it", text)
+		return Head{}, problem.New(problem.BadInput, "%q is no head of an audit log: want NUMBER:CODE, as 'ombor audit verify' prints it", text)
 	}
 	return h, nil
 }

@@ -314,3 +314,82 @@ func TestRetire(t *testing.T) {
 	}
 	verify("somebody removed one more", 1)
 }
+
+// TestKeptHead: a log whose end was cut off, or written anew, while nobody had it open goes on, and tells of
+// it until somebody gives up what is lost; other servers of the journal, whose heads are older, do not.
+func TestKeptHead(t *testing.T) {
+	c := server(t)
+	dir := t.TempDir()
+	file := func(name string, h audit.Head) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(h.String()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	l := open(t, c, audit.Options{})
+	heads := []audit.Head{{}}
+	for i := range 9 {
+		record(t, l, audit.Entry{Who: "key:1", Action: "sql", Object: fmt.Sprintf("SELECT %d", i), Allowed: true})
+		heads = append(heads, l.Head())
+	}
+	for _, h := range heads {
+		other := open(t, c, audit.Options{Head: file("whole.head", h)})
+		if report, err := other.Verify(t.Context()); err != nil || other.Fault() != "" || len(report.Faults) > 0 {
+			t.Errorf("kept %s: %q, %+v, %v", h, other.Fault(), report, err)
+		}
+		other.Close()
+	}
+	s, err := c.Stream(t.Context(), stream.Config{Name: "AUDIT", MaxBytes: 1 << 30, Grows: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := server(t)
+	forged, err := short.Stream(t.Context(), stream.Config{Name: "AUDIT", MaxBytes: 1 << 30, Grows: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := range uint64(2) {
+		m, err := s.Get(t.Context(), seq+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := forged.Publish(t.Context(), "", m.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := file("audit.head", heads[5])
+	told := func(when string, l *audit.Log, want bool) {
+		t.Helper()
+		report, err := l.Verify(t.Context())
+		if err != nil || (l.Fault() != "") != want || (len(report.Faults) > 0) != want {
+			t.Errorf("%s: %q, %+v, %v", when, l.Fault(), report, err)
+		}
+	}
+	for round := range 2 { // the second has as many entries as before, and others
+		again := open(t, short, audit.Options{Head: head})
+		told(fmt.Sprint("opened, round ", round), again, true)
+		for range 4 {
+			record(t, again, audit.Entry{Who: "key:2", Action: "sql"})
+		}
+		told(fmt.Sprint("went on, round ", round), again, true)
+		again.Close()
+		if kept, err := audit.KeptHead(head); err != nil || kept != heads[5] {
+			t.Fatalf("round %d: the evidence is gone: %v, %v", round, kept, err)
+		}
+	}
+	again := open(t, short, audit.Options{Head: head})
+	if err := os.Remove(head); err != nil {
+		t.Fatal(err)
+	}
+	told("given up", again, false)
+	record(t, again, audit.Entry{Who: "key:2", Action: "sql"})
+	again.Close()
+	if kept, err := audit.KeptHead(head); err != nil || kept != again.Head() {
+		t.Errorf("kept %v, %v", kept, err)
+	}
+	if err := os.WriteFile(head, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told("a file that says nothing", open(t, short, audit.Options{Head: head}), true)
+}

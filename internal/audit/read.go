@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,44 @@ func entriesOf(data []byte) []Entry {
 	return entries
 }
 
+// stands says whether a head is that of an entry of the chain, or of one before its first, of which nothing
+// can be told ([Log.Retire]); also of the zero head.
+func (l *Log) stands(ctx context.Context, h Head) (bool, error) {
+	low, high, before := uint64(1), l.chain.last, h == Head{}
+	for seq := high; low <= high; seq = low + (high-low)/2 { // numbers rise from message to message; mostly it is the last
+		m, err := l.stream.Next(ctx, seq)
+		if err != nil && problem.KindOf(err) != problem.NotFound {
+			return false, err
+		}
+		if err != nil || m.Seq > high { // what was here is removed
+			high = seq - 1
+			continue
+		}
+		heads := headsOf(m.Data)
+		switch {
+		case len(heads) == 0:
+			return false, nil
+		case h.Number > heads[len(heads)-1].Number:
+			low = m.Seq + 1
+		case h.Number < heads[0].Number:
+			high, before = seq-1, true
+		default:
+			return slices.Contains(heads, h), nil
+		}
+	}
+	return before && low == 1, nil
+}
+
+func headsOf(data []byte) (heads []Head) {
+	for line := range strings.Lines(string(data)) {
+		var c chain
+		if c.follow([]byte(line), true, nil) == nil {
+			heads = append(heads, c.head)
+		}
+	}
+	return heads
+}
+
 // Report is what [Log.Verify] found.
 type Report struct {
 	Entries uint64   `json:"entries"` // that belong to the chain, from the first on
@@ -92,20 +131,28 @@ type Report struct {
 
 var errEnd = errors.New("the end")
 
-// Verify follows the chain from its first entry, or from where [Log.Retire] left it, to its end, and holds it against heads that were
-// noted earlier: the log is whole when the report has no faults. After a fault the chain is taken
+// Verify follows the chain from its first entry, or from where [Log.Retire] left it, to its end, and holds it against
+// the head that is kept and those that were noted earlier: the log is whole when the report has no faults. After a fault the chain is taken
 // up again behind it, so that every fault is told, up to 100.
 func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
+	kept, unread := l.kept() // before the chain's end is looked for
 	state, err := l.stream.State(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{Faults: []string{}}
-	known := map[uint64]Code{}
+	switch {
+	case unread != nil:
+		r.Faults = append(r.Faults, "the head that was kept: "+problem.DocumentOf(unread).Detail)
+	case kept != Head{}:
+		noted = append(slices.Clone(noted), kept)
+	}
+	known := map[uint64][]Code{}
 	for _, h := range noted {
-		known[h.Number] = h.Code
+		known[h.Number] = append(known[h.Number], h.Code)
 	}
 	c := chain{key: l.options.Key}
+	other := func(code Code) bool { return code != c.head.Code }
 	tell := func(text string) {
 		if len(r.Faults) < 100 {
 			r.Faults = append(r.Faults, text)
@@ -113,7 +160,7 @@ func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
 	}
 	look := func(e Entry) error {
 		r.Entries++
-		if code, ok := known[e.Number]; ok && code != c.head.Code {
+		if slices.ContainsFunc(known[e.Number], other) {
 			tell((&fault{e.Number, "has another code than the one that was noted for it"}).Error())
 		}
 		return nil
@@ -125,7 +172,7 @@ func (l *Log) Verify(ctx context.Context, noted ...Head) (*Report, error) {
 		}
 		if c.head != (Head{}) { // what came before was removed as it should be
 			next = state.First
-			if code, ok := known[c.head.Number]; ok && code != c.head.Code {
+			if slices.ContainsFunc(known[c.head.Number], other) {
 				tell((&fault{c.head.Number, "has another code than the one that was noted for it"}).Error())
 			}
 		}
