@@ -40,14 +40,15 @@ type Change struct {
 	Unit       string          `json:"unit"`
 	Direction  string          `json:"direction"`
 	Owner      string          `json:"owner"`
-	Was        *Cell           `json:"was"`        // the period as it was known; null: it was not
-	Now        *Cell           `json:"now"`        // the period as it is known now
-	Difference *float64        `json:"difference"` // in the unit; percentage points for percent; null unless both have a number
-	Trend      Trend           `json:"trend"`      // of the difference
-	Settled    []Revision      `json:"settled"`    // months that had ended before, whose figure is another one now
-	Corrected  int64           `json:"corrected"`  // rows of those months that were taken back since
-	Late       int64           `json:"late"`       // rows that have come since for days before
-	Targets    []TargetChange  `json:"targets"`    // targets that have been reached or missed since
+	Was        *Cell           `json:"was"`               // the period as it was known; null: it was not, or Problem
+	Now        *Cell           `json:"now"`               // the period as it is known now; null: nothing has come, or Problem
+	Difference *float64        `json:"difference"`        // in the unit; percentage points for percent; null unless both have a number
+	Trend      Trend           `json:"trend"`             // of the difference
+	Settled    []Revision      `json:"settled"`           // months that had ended before, whose figure is another one now
+	Corrected  int64           `json:"corrected"`         // rows of those months that were taken back since
+	Late       int64           `json:"late"`              // rows that have come since for days before
+	Targets    []TargetChange  `json:"targets"`           // targets that have been reached or missed since
+	Problem    string          `json:"problem,omitempty"` // why Was or Now could not be asked for
 }
 
 // Revision is a month that had ended and whose figure has changed since.
@@ -179,6 +180,9 @@ func dayOr(d Date) reference.Day {
 func changeOf(now, was *ScorecardRow, known reference.Day) *Change {
 	c := &Change{KPI: now.KPI, Group: now.Group, Title: now.Title, Unit: now.Unit, Direction: now.Direction, Owner: now.Owner,
 		Was: was.Cell, Now: now.Cell, Settled: []Revision{}, Targets: []TargetChange{}}
+	if c.Problem = now.Problem; c.Problem == "" {
+		c.Problem = was.Problem
+	}
 	changed := !sameFigure(now.Cell, was.Cell)
 	if now.Cell != nil && was.Cell != nil {
 		c.Difference = difference(was.Cell, now.Cell)

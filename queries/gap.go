@@ -54,7 +54,7 @@ type GapEntry struct {
 	Code    string   `json:"code"`
 	Owner   string   `json:"owner"`   // code of the organisation that answers for it; empty when none is known
 	Missing *float64 `json:"missing"` // cases of it that do not count, or count and should not; 1 for a row of a stock
-	Weight  *float64 `json:"weight"`  // value of RankedBy for it; null: none, or hidden to protect people
+	Weight  *float64 `json:"weight"`  // value of RankedBy for it; 0 of a count without a row; null: it cannot be told, or is hidden to protect people
 	Told    bool     `json:"told"`    // false: whether it counts is not known; telling it might be enough
 }
 
@@ -232,8 +232,14 @@ func (q *Queries) weigh(ctx context.Context, gap *Gap, qn *question, to, knownOn
 	for _, c := range weights.Cells {
 		value[c.Dims[0].Value] = c.Value
 	}
+	// Of a count that has come for others a code without a row has none.
+	counted := len(weights.Cells) > 0 && weights.Basis == string(kpi.Events) && weights.Unit == string(kpi.Count) && weights.Definition.Denominator == "" && weights.Audience != Outside
 	for i := range gap.Entries {
-		gap.Entries[i].Weight = value[gap.Entries[i].Code]
+		weight, told := value[gap.Entries[i].Code]
+		if !told && counted {
+			weight = new(float64)
+		}
+		gap.Entries[i].Weight = weight
 	}
 	return nil
 }

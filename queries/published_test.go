@@ -541,6 +541,15 @@ func TestSpecial(t *testing.T) {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}
+	// What is published of it is held against the last period that had ended, which the half of a
+	// quarter is not.
+	claim := &kpi.Target{KPI: "stays", Kind: kpi.Claim, Act: kpi.Act{Title: "News", InForce: reference.NoDay}, Comparator: kpi.AtLeast, Value: 50, Due: reference.NoDay, Period: always}
+	held := queries.New(n.w, n.pack.KPIs, n.pack.Reference, queries.Options{K: 5, Targets: []*kpi.Target{claim}, Closing: map[string]time.Duration{"ward": 240 * time.Hour}, Now: func() time.Time { return n.today.Time().Add(8 * time.Hour) }})
+	if got, err := held.Targets(context.Background(), queries.TargetsRequest{On: day("2024-04-15")}); err != nil {
+		t.Error(err)
+	} else if p := got.Promises[0]; p.Problem != "" || p.Cell == nil || p.Cell.Period != "2024-Q1" || p.Measured == nil || *p.Measured != 60 || p.Holds == nil || !*p.Holds {
+		t.Errorf("a claim: %q, %+v, %+v", p.Problem, p.Cell, p.TargetStatus)
+	}
 	// Nothing is offered that is refused.
 	k := n.pack.KPIs[slices.IndexFunc(n.pack.KPIs, func(k *kpi.KPI) bool { return k.ID == "stays" })]
 	sets, grains := queries.Tables(&k.Versions[0], true)

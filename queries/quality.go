@@ -394,7 +394,7 @@ func (y *Quality) rules(ctx context.Context, c *contract.Contract, r FindingsReq
 			f.Words = y.wordsOf(source,
 				"%s, “%s”: %d ta yozuv %s qoidasini buzadi: %s.",
 				"%s, «%s»: записей, нарушающих правило: %d (%s: %s).",
-				"%s, “%s”: %d rows break the rule %s: %s.", c, n, k.rule.ID, k.rule.Check)
+				"%s, “%s”: rows that break a rule: %d (%s: %s).", c, n, k.rule.ID, k.rule.Check)
 			found = append(found, f)
 			return nil
 		})
@@ -624,7 +624,7 @@ func (y *Quality) days(c *contract.Contract, source string, counts map[reference
 			Count: int64(len(missing)), Expected: &mean, Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
 				"%s, “%s”: %s: %d kun davomida yozuv yoʻq, odatda kuniga taxminan %.0f ta.",
 				"%s, «%s»: %s: дней без записей: %d; обычно около %.0f в день.",
-				"%s, “%s”: %s: %d days without rows, where about %.0f a day are usual.", c, spanLabel(a, b), len(missing), expected)})
+				"%s, “%s”: %s: days without rows: %d; about %.0f a day are usual.", c, spanLabel(a, b), len(missing), expected)})
 		missing, expected = nil, 0
 	}
 	for d := first; d < last; d++ {
@@ -738,7 +738,7 @@ func (y *Quality) months(c *contract.Contract, source string, counts map[referen
 			Count: int64(left), Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
 				"%s, “%s”: %s: %d ta davr uchun yozuv yoʻq, odatda har %d oyda keladi.",
 				"%s, «%s»: %s: периодов без записей: %d; обычно приходят раз в %d мес.",
-				"%s, “%s”: %s: %d periods without rows, where some usually come every %d months.", c, spanLabel(a, b), left, usual)})
+				"%s, “%s”: %s: periods without rows: %d; months from one to the next, usually: %d.", c, spanLabel(a, b), left, usual)})
 	}
 	return found
 }

@@ -142,6 +142,10 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	if err := q.checkGrain(qn); err != nil {
 		return nil, err
 	}
+	if qn.grain != Whole && qn.grain != Window && qn.to != reference.NoDay && qn.to > qn.today {
+		// Periods that begin after today have no figure, not even a missing one.
+		qn.to = min(qn.to, q.calendar.after(qn.grain, q.calendar.start(qn.grain, qn.today))-1)
+	}
 	if d := v.Distinct; d != nil && qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay {
 		qn.grain = Grain(d.Grains[len(d.Grains)-1]) // all that is known cannot be one number
 	}

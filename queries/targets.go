@@ -20,7 +20,7 @@ type TargetStatus struct {
 	Comparator kpi.Comparator    `json:"comparator"` // at_least, at_most, about, up_to; empty: it says yes or no
 	Value      *float64          `json:"value"`      // null: it says yes or no
 	Due        Date              `json:"due"`
-	DueStated  bool              `json:"due_stated"` // false: the act gives no date
+	DueStated  bool              `json:"due_stated"` // false: the act gives no date, or nothing is due
 	Act        string            `json:"act"`
 	Wording    string            `json:"wording"`
 	Language   string            `json:"language"`      // of Act and Wording as they were written, BCP 47
@@ -68,7 +68,8 @@ type Promise struct {
 	Check     reference.Names `json:"check"` // of a result or claim: what of it can be checked, and by what
 	TargetStatus
 	Cell    *Cell  `json:"cell"`              // of the period or day of which it speaks; null with Problem
-	Problem string `json:"problem,omitempty"` // why there is no figure
+	Problem string `json:"problem,omitempty"` // why there is no figure; in the request's language with Said, else English
+	Said    *Note  `json:"said,omitempty"`    // Problem by key and parameters, when it is one of the published figure's own
 }
 
 // Promises are the published figures as they stand on a day.
@@ -81,7 +82,8 @@ type Promises struct {
 // Targets holds every published figure against what was measured for its own period: a
 // result for the days that it speaks of, a target that was due for the day on which it was,
 // and what has no period for the year that ends on the day asked for. One that cannot be
-// measured does not spoil the others; an engine that is away fails the whole.
+// measured, or whose period has not ended, does not spoil the others; an engine that is away
+// fails the whole.
 func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, error) {
 	language, err := language(r.Language)
 	if err != nil {
@@ -128,8 +130,12 @@ func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, err
 	}
 	words := q.speaker(language)
 	for i := range promises {
-		words.target(&promises[i].TargetStatus)
-		words.cell(promises[i].Cell)
+		p := &promises[i]
+		words.target(&p.TargetStatus)
+		words.cell(p.Cell)
+		if p.Said != nil {
+			p.Problem = p.Said.In(language)
+		}
 	}
 	return &Promises{On: dateOf(on), KnownOn: dateOf(open(r.KnownOn)), Promises: promises}, nil
 }
@@ -144,6 +150,10 @@ func (q *Queries) promise(ctx context.Context, t *kpi.Target, on reference.Day, 
 		return p, err
 	}
 	p.Title, p.Unit, p.Direction = k.Title, string(k.Unit), string(k.Direction)
+	if t.Kind != kpi.Asked && t.Period.To != reference.NoDay && on < t.Period.To { // nothing is borne out, or not, by a part
+		p.Said = &Note{"period-not-ended", map[string]string{"day": t.Period.To.String()}}
+		return p, nil
+	}
 	qn, cell, err := q.measure(ctx, t, on, like)
 	if err != nil {
 		return p, err
@@ -154,7 +164,7 @@ func (q *Queries) promise(ctx context.Context, t *kpi.Target, on reference.Day, 
 
 // describeTarget is what was published, before anything is measured.
 func describeTarget(t *kpi.Target) TargetStatus {
-	s := TargetStatus{Kind: t.Kind, Comparator: t.Comparator, Due: dateOf(t.Due), DueStated: t.DueStated, Act: t.Act.Title, Wording: t.Wording,
+	s := TargetStatus{Kind: t.Kind, Comparator: t.Comparator, Due: dateOf(t.Due), DueStated: t.DueStated && t.Due != reference.NoDay, Act: t.Act.Title, Wording: t.Wording,
 		Language: t.Language, Acts: t.Act.Titles, Wordings: t.Wordings, Owner: t.Owner, Where: map[string]string{}, Status: kpi.Unmeasured}
 	if t.Judged() {
 		value := t.Value
@@ -198,6 +208,18 @@ func (q *Queries) measure(ctx context.Context, t *kpi.Target, on reference.Day, 
 	return q.measured(ctx, t, t.Period.From, to, like)
 }
 
+// lastPublished is the published period of a version that ended last by a day, the longest of
+// those that ended together; false: none is published.
+func (q *Queries) lastPublished(v *kpi.Version, day reference.Day) (g Grain, from, to reference.Day, ok bool) {
+	to = reference.NoDay
+	for _, grain := range q.publishedGrains(v) {
+		if last := q.calendar.start(grain, day+1) - 1; !ok || last >= to {
+			g, from, to, ok = grain, q.calendar.start(grain, last), last, true
+		}
+	}
+	return g, from, to, ok
+}
+
 // measured asks for the figure of a target's definition and part from a day to another:
 // with no first day of the calendar year up to the last, or what a definition has in its
 // place.
@@ -219,7 +241,10 @@ func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to referenc
 		return nil, nil, err
 	}
 	v := qn.version
-	switch {
+	special := q.special(v) && t.Period.To == reference.NoDay
+	switch grain, first, last, ok := q.lastPublished(v, to); {
+	case special && ok: // nothing but whole periods is told of it
+		qn.grain, qn.from, qn.to = grain, first, last
 	case v.Basis == kpi.Events && v.Distinct != nil: // the last whole period of the coarsest grain, or the one that is running
 		qn.grain = Grain(v.Distinct.Grains[len(v.Distinct.Grains)-1])
 		qn.from = q.calendar.start(qn.grain, to)

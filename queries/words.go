@@ -65,6 +65,10 @@ var sentences = map[string]reference.Names{
 	"of-before":   {"en": "{name} ({share} of the rows of {period})", "uz": "{name} ({period} yozuvlarining {share})", "ru": "{name} ({share} записей за {period})"},
 	"below":       {"en": "below 0.1 %", "uz": "0,1 % dan kam", "ru": "менее 0,1 %"},
 
+	"period-not-ended": {
+		"en": "the period of which this speaks ends on {day}",
+		"uz": "bu gap tegishli boʻlgan davr {day} kuni tugaydi",
+		"ru": "период, о котором идёт речь, заканчивается {day}"},
 	"no-target": {
 		"en": "No target was published: what does not count is listed all the same.",
 		"uz": "Maqsad eʼlon qilinmagan: hisobga kirmaydiganlar baribir sanab oʻtilgan.",
