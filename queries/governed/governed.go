@@ -659,9 +659,10 @@ func (d *Door) pass(ctx context.Context, w http.ResponseWriter, q *query, answer
 	h.Set("X-Ombor-Class", "internal")
 	w.WriteHeader(answer.StatusCode)
 	control := http.NewResponseController(w)
-	piece := make([]byte, 256<<10)
+	piece := pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(piece)
 	for {
-		n, err := answer.Body.Read(piece)
+		n, err := answer.Body.Read(piece[:])
 		if n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(writePatience)) // where it is not supported there is none
 			if _, err := w.Write(piece[:n]); err != nil {
@@ -679,6 +680,11 @@ func (d *Door) pass(ctx context.Context, w http.ResponseWriter, q *query, answer
 		}
 	}
 }
+
+// pieces are what answers pass through: a small one would leave as much behind for the collector as a large one.
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+const pieceSize = 256 << 10
 
 // trickle is how many bytes are sent on at once although more may follow; larger pieces go out by themselves.
 const trickle = 4 << 10

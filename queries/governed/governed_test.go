@@ -358,7 +358,7 @@ func TestSyntaxErrors(t *testing.T) {
 
 // What grows out of a small body, and what does not arrive, is given up.
 func TestBodiesAreBounded(t *testing.T) {
-	w := newWorld(t, governed.Limits{Piece: 50 * time.Millisecond})
+	w := newWorld(t, governed.Limits{Piece: 500 * time.Millisecond})
 	send := func(kind, encoding, parameters string, body io.Reader) reply {
 		r, err := http.NewRequest(http.MethodPost, w.url+"/?"+parameters, body)
 		if err != nil {
