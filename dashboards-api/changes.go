@@ -62,14 +62,14 @@ func (s *server) since(given string) (reference.Day, error) {
 
 func changesTable(body changesBody, language string) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("was"), text("was_state"), number("now"), text("now_state"), number("difference"), text("unit"),
-		text("trend"), text("settled"), number("corrected"), number("late"), text("targets"))
+		text("trend"), text("settled"), number("corrected"), number("late"), text("targets"), text("problem"))
 	for _, c := range body.Changes.Changes {
 		row := []any{c.KPI, c.Title.In(language), c.Group, c.Owner}
 		period := ""
 		var figures []any
 		for _, cell := range []*queries.Cell{c.Was, c.Now} {
 			if cell == nil {
-				figures = append(figures, nil, string(queries.NotProvided))
+				figures = append(figures, nil, missing(c.Problem))
 				continue
 			}
 			period = cell.Period
@@ -83,7 +83,7 @@ func changesTable(body changesBody, language string) *table {
 		for _, target := range c.Targets {
 			targets = append(targets, string(target.Status)+": "+target.Wordings.In(language))
 		}
-		t.add(append(row, pointed(c.Difference), c.Unit, string(c.Trend), strings.Join(settled, " "), float64(c.Corrected), float64(c.Late), strings.Join(targets, "; "))...)
+		t.add(append(row, pointed(c.Difference), c.Unit, string(c.Trend), strings.Join(settled, " "), float64(c.Corrected), float64(c.Late), strings.Join(targets, "; "), c.Problem)...)
 	}
 	return t
 }

@@ -48,11 +48,11 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 
 func (s *server) scorecardTable(body scorecardBody, language string) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("numerator"), number("denominator"), number("value"),
-		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("data_through"), flag("simulated"))
+		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("data_through"), flag("simulated"), text("problem"))
 	for _, row := range body.Rows {
 		cell := row.Cell
 		if cell == nil {
-			cell = &queries.Cell{State: queries.NotProvided}
+			cell = &queries.Cell{State: queries.State(missing(row.Problem))}
 		}
 		cells := []any{row.KPI, row.Title.In(language), row.Group, row.Owner, cell.Period, decimal(cell.Numerator), decimal(cell.Denominator),
 			pointed(cell.Value), row.Unit, string(cell.State)}
@@ -78,7 +78,7 @@ func (s *server) scorecardTable(body scorecardBody, language string) *table {
 		} else {
 			cells = append(cells, nil)
 		}
-		t.add(append(cells, stamp(s.pointedMoment(row.DataThrough)), row.Simulated)...)
+		t.add(append(cells, stamp(s.pointedMoment(row.DataThrough)), row.Simulated, row.Problem)...)
 	}
 	return t
 }

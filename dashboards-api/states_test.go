@@ -143,3 +143,37 @@ func told(state, value any) string {
 	}
 	return fmt.Sprintf("%v %v", state, value)
 }
+
+// TestProblemIsNoState holds the tables of figures that could not be asked for: they say why, and
+// no state, for a figure of which nothing is known has none. One that nobody has sent has one.
+func TestProblemIsNoState(t *testing.T) {
+	const why = "discount-rate is published for a whole quarter, year"
+	s := small(t)
+	rows := func(problem string) map[string]*table {
+		return map[string]*table{
+			"targets":   promiseTable(promisesBody{Targets: []promiseBody{{Promise: queries.Promise{KPI: "discount-rate", Problem: problem}}}}, "en"),
+			"scorecard": s.scorecardTable(scorecardBody{Scorecard: &queries.Scorecard{Rows: []queries.ScorecardRow{{KPI: "discount-rate", Problem: problem}}}}, "en"),
+			"changes":   changesTable(changesBody{Changes: &queries.Changes{Changes: []queries.Change{{KPI: "discount-rate", Problem: problem}}}}, "en"),
+		}
+	}
+	for problem, state := range map[string]string{why: "", "": "not_provided"} {
+		for name, answer := range rows(problem) {
+			cells := map[string]any{}
+			if len(answer.rows) != 1 || len(answer.rows[0]) != len(answer.columns) {
+				t.Fatalf("%s: %d columns, %v", name, len(answer.columns), answer.rows)
+			}
+			for i, c := range answer.columns {
+				cells[c.name] = answer.rows[0][i]
+			}
+			states := []string{"state"}
+			if name == "changes" {
+				states = []string{"was_state", "now_state"}
+			}
+			for _, column := range states {
+				if cells[column] != state || cells["problem"] != problem {
+					t.Errorf("%s: %s %q, problem %q; want %q, %q", name, column, cells[column], cells["problem"], state, problem)
+				}
+			}
+		}
+	}
+}

@@ -148,7 +148,7 @@ func printScorecard(ctx context.Context, out io.Writer, server *client, language
 		}
 		value := r.Problem
 		if value == "" {
-			value = valueText(r.Cell, r.Unit)
+			value = figureText(r.Cell, r.Unit)
 		}
 		rows = append(rows, []string{r.Title.in(language), r.KPI, value, drawn, strings.Join(said, "; ")})
 	}
@@ -158,18 +158,23 @@ func printScorecard(ctx context.Context, out io.Writer, server *client, language
 
 // published is a target, a result or a claim that somebody published about a KPI.
 type published struct {
-	Kind       string  `json:"kind"`
-	Comparator string  `json:"comparator"`
-	Value      float64 `json:"value"`
-	Status     string  `json:"status"`
+	Kind       string   `json:"kind"`
+	Comparator string   `json:"comparator"`
+	Value      *float64 `json:"value"` // nil: no figure was published
+	Wording    string   `json:"wording"`
+	Status     string   `json:"status"`
 }
 
-// String says what was published and, of a target, how it stands.
+// String says what was published, in its own words where that is no figure, and, of a target, how
+// it stands.
 func (p published) String() string {
+	if p.Value == nil {
+		return p.Kind + " “" + p.Wording + "”"
+	}
 	sign := map[string]string{"at_least": "≥ ", "at_most": "≤ ", "up_to": "up to ", "about": "about "}[p.Comparator]
-	value := strconv.FormatFloat(p.Value, 'f', -1, 64)
-	if p.Value == math.Trunc(p.Value) {
-		value = grouped(int64(p.Value))
+	value := strconv.FormatFloat(*p.Value, 'f', -1, 64)
+	if *p.Value == math.Trunc(*p.Value) {
+		value = grouped(int64(*p.Value))
 	}
 	if p.Kind != "target" {
 		return p.Kind + " " + sign + value

@@ -253,13 +253,21 @@ func valueText(cell map[string]any, unit string) string {
 	case "count":
 		return grouped(int64(v))
 	case "hours":
-		return duration(v)
+		if elapsed(cell) {
+			return duration(v)
+		}
 	}
-	digits := 2
 	if math.Abs(v) >= 1000 {
-		digits = 0
+		return grouped(int64(math.Round(v))) + " " + unit
 	}
-	return strconv.FormatFloat(v, 'f', digits, 64) + " " + unit
+	return strconv.FormatFloat(v, 'f', 2, 64) + " " + unit
+}
+
+// elapsed says whether a cell's hours are of a distribution: how long something took. Others are
+// a sum of work, whose days have no 24 hours.
+func elapsed(cell map[string]any) bool {
+	quantiles, _ := cell["quantiles"].([]any)
+	return len(quantiles) > 0
 }
 
 // duration says hours in the unit that people would use.
@@ -308,7 +316,7 @@ func marks(cell map[string]any, unit string) string {
 		said = append(said, "not closed by "+strings.Join(list, ", "))
 	}
 	if on := text(cell["corrected"]); on != "" {
-		was := valueText(map[string]any{"value": cell["was"], "state": cell["was_state"]}, unit)
+		was := valueText(map[string]any{"value": cell["was"], "state": cell["was_state"], "quantiles": cell["quantiles"]}, unit)
 		said = append(said, "corrected "+on+", was "+was)
 	}
 	return strings.Join(said, ", ")

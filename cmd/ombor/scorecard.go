@@ -40,17 +40,19 @@ func (t heldTarget) verdict() string {
 		return "borne out"
 	case t.Holds != nil:
 		return "not borne out"
+	case t.Status == "published" && t.Value != nil:
+		return "no figure"
 	}
 	return map[string]string{"reached": "reached", "missed": "missed", "on_course": "on course", "at_risk": "at risk", "off_course": "off course",
 		"open": "not reached", "unmeasured": "no figure", "published": "not to be told by a number"}[t.Status]
 }
 
-// aim is the published value with its comparator.
-func (t heldTarget) aim(unit string) string {
+// aim is the published value with its comparator, in the unit of the cell that it is held against.
+func (t heldTarget) aim(cell map[string]any, unit string) string {
 	if t.Value == nil {
 		return "yes or no"
 	}
-	return map[string]string{"at_least": "≥ ", "at_most": "≤ ", "about": "about ", "up_to": "up to "}[t.Comparator] + valueText(map[string]any{"value": *t.Value}, unit)
+	return map[string]string{"at_least": "≥ ", "at_most": "≤ ", "about": "about ", "up_to": "up to "}[t.Comparator] + valueText(map[string]any{"value": *t.Value, "quantiles": cell["quantiles"]}, unit)
 }
 
 // request is a question to the API as a command asks it: flags become parameters, and what a
@@ -153,20 +155,24 @@ type scorecard struct {
 }
 
 func (s scorecard) print(out io.Writer, language string) {
-	fmt.Fprintf(out, "Scorecard, %s to %s\n", s.From, s.To)
+	if s.From == "" && s.To == "" {
+		fmt.Fprintln(out, "Scorecard: nothing has been received yet")
+	} else {
+		fmt.Fprintf(out, "Scorecard, %s to %s\n", s.From, s.To)
+	}
 	if s.Simulated {
 		fmt.Fprintln(out, "SIMULATED: some of these figures come from a simulation, not from a government.")
 	}
 	rows := [][]string{{"id", "title", "value", "trend", "target", "status", "missing", "owner"}}
 	counted := map[string]int{}
 	for _, r := range s.Rows {
-		row := []string{r.KPI, r.Title.in(language), valueText(r.Cell, r.Unit), r.Trend, "", "", "", nameOr(s.Owners[r.Owner].in(language), r.Owner)}
+		row := []string{r.KPI, r.Title.in(language), figureText(r.Cell, r.Unit), r.Trend, "", "", "", nameOr(s.Owners[r.Owner].in(language), r.Owner)}
 		if r.Problem != "" {
 			row[2] = r.Problem
 		}
 		for _, t := range r.Targets {
 			if t.Kind == "target" {
-				row[4], row[5], row[6] = t.aim(r.Unit), t.verdict(), t.Words
+				row[4], row[5], row[6] = t.aim(r.Cell, r.Unit), t.verdict(), t.Words
 				counted[t.verdict()]++
 				break
 			}
@@ -232,7 +238,7 @@ func (t targets) print(out io.Writer, _ string) {
 	for _, one := range t.Targets {
 		measured := one.Problem
 		if measured == "" {
-			cell := map[string]any{"state": one.Cell["state"], "reason": one.Cell["reason"]}
+			cell := map[string]any{"state": one.Cell["state"], "reason": one.Cell["reason"], "quantiles": one.Cell["quantiles"]}
 			if one.Measured != nil {
 				cell["value"] = *one.Measured
 			}
@@ -246,7 +252,7 @@ func (t targets) print(out io.Writer, _ string) {
 		if due != "" && !one.DueStated {
 			due += " (not stated)"
 		}
-		rows = append(rows, []string{name, one.Kind, one.aim(one.Unit), measured, one.verdict(), one.Words, due, one.Wording})
+		rows = append(rows, []string{name, one.Kind, one.aim(one.Cell, one.Unit), measured, one.verdict(), one.Words, due, one.Wording})
 	}
 	printTable(out, rows, map[int]bool{2: true, 3: true})
 	if t.Unserved != nil {
@@ -295,6 +301,7 @@ type changes struct {
 		Corrected int64        `json:"corrected"`
 		Late      int64        `json:"late"`
 		Targets   []heldTarget `json:"targets"`
+		Problem   string       `json:"problem"`
 	} `json:"changes"`
 }
 
@@ -316,7 +323,14 @@ func (s changes) print(out io.Writer, language string) {
 		if len(c.Settled) > 0 {
 			said = append(said, fmt.Sprintf("%d ended months changed (%d rows taken back, %d late)", len(c.Settled), c.Corrected, c.Late))
 		}
-		rows = append(rows, []string{c.KPI, c.Title.in(language), figureText(c.Was, c.Unit), figureText(c.Now, c.Unit), by, c.Trend, strings.Join(said, "; ")})
+		was, now := figureText(c.Was, c.Unit), figureText(c.Now, c.Unit)
+		if c.Problem != "" && c.Was == nil {
+			was = c.Problem
+		}
+		if c.Problem != "" && c.Now == nil {
+			now = c.Problem
+		}
+		rows = append(rows, []string{c.KPI, c.Title.in(language), was, now, by, c.Trend, strings.Join(said, "; ")})
 	}
 	printTable(out, rows, map[int]bool{2: true, 3: true, 4: true})
 	fmt.Fprintf(out, "%d KPIs are what they were.\n", s.Unchanged)
@@ -356,7 +370,7 @@ type gap struct {
 func (g gap) print(out io.Writer, language string) {
 	said := figureText(g.Cell, g.Unit)
 	if g.Target != nil {
-		said += ", target " + g.Target.aim(g.Unit) + ": " + g.Target.verdict()
+		said += ", target " + g.Target.aim(g.Cell, g.Unit) + ": " + g.Target.verdict()
 		if g.Target.Words != "" {
 			said += ", " + g.Target.Words
 		}

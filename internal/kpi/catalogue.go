@@ -109,7 +109,11 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 		variant = k.Versions[0].Variant
 	}
 	if !slices.Contains(k.Variants(), variant) {
-		return nil, problem.New(problem.NotFound, "the KPI %q has no variant %q; it has: %s", k.ID, variant, strings.TrimPrefix(strings.Join(k.Variants(), ", "), ", ")).In("variant")
+		named := strings.TrimPrefix(strings.Join(k.Variants(), ", "), ", ")
+		if named == "" {
+			return nil, problem.New(problem.NotFound, "the KPI %q has no variants: leave variant=%q out", k.ID, variant).In("variant")
+		}
+		return nil, problem.New(problem.NotFound, "the KPI %q has no variant %q; it has: %s", k.ID, variant, named).In("variant")
 	}
 	var found *Version
 	var have []string

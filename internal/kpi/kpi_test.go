@@ -179,7 +179,7 @@ func TestSelect(t *testing.T) {
 		{"strict", 0, first, &k.Versions[2], ""},
 		{"", 0, first - 1, nil, "no definition for 2023-12-31; it has: 1 from 2024-01-01 to 2024-12-31, 2 from 2025-01-01"},
 		{"", 3, first, nil, "no version 3"},
-		{"loose", 0, first, nil, `no variant "loose"`},
+		{"loose", 0, first, nil, `no variant "loose"; it has: strict`},
 	} {
 		got, err := k.Select(test.variant, test.number, test.day)
 		if got != test.want {
@@ -188,6 +188,10 @@ func TestSelect(t *testing.T) {
 		if test.message != "" && (problem.KindOf(err) != problem.NotFound || !strings.Contains(err.Error(), test.message)) {
 			t.Errorf("%q %d %s: said %v, want %s", test.variant, test.number, test.day, err, test.message)
 		}
+	}
+	plain := &KPI{ID: "count", Versions: []Version{{Version: 1}}}
+	if _, err := plain.Select("loose", 0, first); err == nil || !strings.Contains(err.Error(), `has no variants: leave variant="loose" out`) {
+		t.Errorf("of one definition: %v", err)
 	}
 }
 
