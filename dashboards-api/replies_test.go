@@ -38,6 +38,7 @@ func TestReplies(t *testing.T) {
 		t.Errorf("%+v", made)
 	}
 	o.want("roads", "POST", "/v1/replies", reply(""), 403, "Problem") // not its KPI
+	o.want("hall", "POST", "/v1/replies", strings.Replace(reply(""), "in May", "by 45234567890136", 1), 400, "Problem")
 	o.want("roads", "POST", "/v1/replies", reply(`,"where":{"agency":"city-hall"}`), 403, "Problem")
 	o.want("hall", "POST", "/v1/replies", reply(`,"agency":"roads"`), 403, "Problem")
 	o.want("analyst", "POST", "/v1/replies", reply(""), 403, "Problem")

@@ -46,7 +46,7 @@ func (s *server) exportRun(c *gin.Context) {
 		earlier, err = b.Run(c.Request.Context(), p, c.Param("id"))
 	}
 	if err == nil && workbench.IsRedacted(earlier) {
-		err = problem.New(problem.Conflict, "numbers of twelve digits and more are not kept in a history, so this statement cannot be run again; run it anew")
+		err = problem.New(problem.Conflict, "numbers that may be somebody's are not kept in a history, so this statement cannot be run again; run it anew")
 	}
 	if err != nil {
 		s.fail(c.Writer, c.Request, err)

@@ -197,6 +197,9 @@ func TestWorkbench(t *testing.T) {
 	if strings.Contains(schema, `"file"`) || strings.Contains(schema, "dashboards_facts") {
 		t.Error("the schema tells of what cannot be asked")
 	}
+	if e := string(o.want("analyst", "POST", "/v1/workbench/estimates", `{"sql":"SHOW TABLES"}`, 200, "Estimate")); !strings.Contains(e, `"tables":[]`) {
+		t.Error(e)
+	}
 	estimate := string(o.want("analyst", "POST", "/v1/workbench/estimates", `{"sql":"SELECT department, count() FROM case_opened_v1 GROUP BY department"}`, 200, "Estimate"))
 	if !strings.Contains(estimate, `"table":"dashboards_facts.case_opened_v1"`) || !strings.Contains(estimate, `rows will be read, about`) {
 		t.Error(estimate)

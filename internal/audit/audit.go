@@ -41,12 +41,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"ombor/internal/problem"
+	"ombor/internal/redact"
 	"ombor/internal/stream"
 )
 
@@ -199,7 +199,7 @@ func (l *Log) Record(ctx context.Context, e Entry) (uint64, error) {
 	if len(e.Object) > objectBytes {
 		e.Object = strings.ToValidUTF8(e.Object[:objectBytes], "") + "…"
 	}
-	e.Object, e.Why = redact(e.Object), redact(e.Why)
+	e.Object, e.Why = redact.Text(e.Object), redact.Text(e.Why)
 	return l.record(ctx, e)
 }
 
@@ -227,13 +227,6 @@ func (l *Log) record(ctx context.Context, e Entry) (uint64, error) {
 			return 0, gone
 		}
 	}
-}
-
-// identifiers are runs of digits that could be somebody's.
-var identifiers = regexp.MustCompile(`\d{9,}`)
-
-func redact(text string) string {
-	return identifiers.ReplaceAllStringFunc(text, func(run string) string { return fmt.Sprintf("‹%d digits›", len(run)) })
 }
 
 // Close writes what is waiting and ends the log.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ombor/internal/problem"
+	"ombor/internal/redact"
 )
 
 // retireAction is the action of the entry behind which earlier ones may be missing. Its object begins
@@ -61,7 +62,7 @@ func (l *Log) Retire(ctx context.Context, before time.Time, who Entry) (*Retired
 	r := &Retired{Entries: c.head.Number - first + 1, Last: c.head}
 	who.Action, who.Allowed = retireAction, true
 	who.Object = fmt.Sprintf("%s is the last of %d entries from before %s that are removed", r.Last, r.Entries, before.UTC().Format(time.RFC3339))
-	who.Why = redact(who.Why)
+	who.Why = redact.Text(who.Why)
 	if _, err := l.record(ctx, who); err != nil { // as it stands: a code may hold runs of digits
 		return nil, err
 	}

@@ -340,6 +340,7 @@ func TestSyntaxErrors(t *testing.T) {
 	for s, want := range map[string]string{
 		"SELEC 1":                   "Syntax error: failed at position 1 (SELEC): SELEC 1.",
 		"  -- what\n SELEC 1":       "Syntax error: failed at position 12 (SELEC): SELEC 1.",
+		"EXPLAIN ESTIMATE SELEC 1":  "Syntax error: failed at position 18 (SELEC): SELEC 1.",
 		"SELECT 1 +":                "Syntax error: failed at position 11 (end of query)",
 		"EXPLAIN AST SELECT 1 +":    "Syntax error: failed at position 23 (end of query)",
 		"SELECT 1 FROM (\nSELECT )": "Syntax error: failed at position 24 ()) (line 2, col 8)",
@@ -585,6 +586,9 @@ func TestInterface(t *testing.T) {
 	}
 	if r := w.ask(analyst, "SELECT 1", "session_id", "never", "session_check", "1"); r.code() != protocol.CodeSessionNotFound {
 		t.Errorf("a session that is not there: %s", r.body)
+	}
+	if r := w.ask(analyst, "SELECT number FROM numbers(10)", "max_result_rows", "3", "result_overflow_mode", "break", "limit", "5"); r.body != "0\n1\n2\n" {
+		t.Errorf("break at three rows of five: %q", r.body)
 	}
 	if r := w.ask(analyst, "SELECT number FROM numbers(10)", "max_result_rows", "3", "result_overflow_mode", "break"); r.body != "0\n1\n2\n" {
 		t.Errorf("so many rows and no more: %q", r.body)

@@ -152,9 +152,12 @@ func (l *Limits) settle(asked []protocol.Pair, format string) ([]protocol.Pair, 
 	// Who asks for so many rows and no more means LIMIT: limits of this door fail, they never cut.
 	if rows := most["max_result_rows"]; rows < float64(l.ResultRows) && slices.Contains(asked, protocol.Pair{Name: "result_overflow_mode", Value: "break"}) {
 		most["max_result_rows"] = float64(l.ResultRows)
-		if !slices.ContainsFunc(asked, func(p protocol.Pair) bool { return p.Name == "limit" }) {
-			set = append(set, protocol.Pair{Name: "limit", Value: limitText(rows)})
+		for _, p := range asked {
+			if n, err := strconv.ParseFloat(p.Value, 64); p.Name == "limit" && err == nil && n > 0 {
+				rows = min(rows, n)
+			}
 		}
+		set = append(set, protocol.Pair{Name: "limit", Value: limitText(rows)}) // the last of a name counts
 	}
 	for name, value := range most {
 		set = append(set, protocol.Pair{Name: name, Value: limitText(value)})

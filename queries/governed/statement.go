@@ -397,10 +397,15 @@ func (r *reader) classify() error {
 		return nil
 	}
 	if !r.word(0, verbs...) {
-		return syntax("Syntax error: failed at position %d (%.40s): %.100s. Expected one of: SELECT, WITH, EXPLAIN, SHOW, DESCRIBE, EXISTS, USE, SET",
-			r.tokens[0].at+1, r.of(0), bytes.TrimSpace(r.text[r.tokens[0].at:]))
+		return r.slip(0, "SELECT, WITH, EXPLAIN, SHOW, DESCRIBE, EXISTS, USE, SET")
 	}
 	return protocol.Exceptionf(protocol.CodeReadonly, "%.40s: only reading is possible here: SELECT, EXPLAIN, SHOW TABLES, DESCRIBE", strings.ToUpper(r.of(0)))
+}
+
+// slip is the syntax error of a statement that begins at a token with what no statement begins with.
+func (r *reader) slip(i int, expected string) error {
+	at := r.tokens[i].at
+	return syntax("Syntax error: failed at position %d (%.40s): %.100s. Expected one of: %s", at+1, r.of(i), bytes.TrimSpace(r.text[at:]), expected)
 }
 
 // verbs begin statements of ClickHouse. Whatever else a statement begins with is a slip of the pen.
@@ -426,6 +431,9 @@ func (r *reader) explain() error {
 		}
 	}
 	if !r.word(i, "SELECT", "WITH", "FROM") && !r.is(i, '(') {
+		if i < len(r.tokens) && !r.word(i, "SHOW", "DESCRIBE", "DESC", "USE", "SET", "EXPLAIN") && !r.word(i, verbs...) {
+			return r.slip(i, "SELECT, WITH")
+		}
 		return refusal("only a query can be explained here")
 	}
 	r.query = strings.Repeat(" ", r.tokens[i].at) + string(r.text[r.tokens[i].at:])

@@ -23,6 +23,7 @@ import (
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
+	"ombor/internal/redact"
 	"ombor/internal/stream"
 )
 
@@ -121,6 +122,8 @@ func (b *Book) Add(ctx context.Context, p *access.Principal, r Reply) (*Reply, e
 		return nil, problem.New(problem.BadInput, "state=%q: want answer or dispute", r.State).In("state")
 	case n < MinText || n > MaxText:
 		return nil, problem.New(problem.BadInput, "a reply has %d to %d characters", MinText, MaxText).In("text")
+	case redact.Found(r.Text):
+		return nil, problem.New(problem.BadInput, "the text has a number that may be somebody's, such as one of nine digits; a reply is read by all, so say it without").In("text")
 	case !slices.Contains([]string{"uz", "ru", "en"}, r.Language):
 		return nil, problem.New(problem.BadInput, "language=%q: want uz, ru or en", r.Language).In("language")
 	}

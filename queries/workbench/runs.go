@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"regexp"
 	"slices"
 	"time"
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
+	"ombor/internal/redact"
 )
 
 // State is how far a run has come, or how it ended.
@@ -169,10 +169,10 @@ func (b *Workbench) history(ctx context.Context, p *access.Principal) ([]Run, ui
 
 // keep adds a run to its person's history and lets the oldest go.
 func (b *Workbench) keep(ctx context.Context, p *access.Principal, r Run) error {
-	r.SQL, r.Problem = redacted(r.SQL), redacted(r.Problem)
+	r.SQL, r.Problem = redact.Text(r.SQL), redact.Text(r.Problem)
 	parameters := map[string]string{}
 	for name, value := range r.Parameters {
-		parameters[name] = redacted(value)
+		parameters[name] = redact.Text(value)
 	}
 	r.Parameters = parameters
 	for {
@@ -207,11 +207,9 @@ func (b *Workbench) keep(ctx context.Context, p *access.Principal, r Run) error 
 // IsRedacted says whether a run of a history lacks something that is not kept, so that running it
 // again would ask something else.
 func IsRedacted(r *Run) bool {
-	lacks := placeholder.MatchString(r.SQL)
+	lacks := redact.Lacks(r.SQL)
 	for _, value := range r.Parameters {
-		lacks = lacks || placeholder.MatchString(value)
+		lacks = lacks || redact.Lacks(value)
 	}
 	return lacks
 }
-
-var placeholder = regexp.MustCompile(`‹\d+ digits›`)

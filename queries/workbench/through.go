@@ -293,8 +293,11 @@ func read(row []json.RawMessage, into ...any) error {
 // Estimate is [Gate.Estimate], by the engine's EXPLAIN ESTIMATE. Statements that read nothing stored
 // give nothing.
 func (t *Through) Estimate(ctx context.Context, p *access.Principal, s Statement) ([]Reading, error) {
-	s.SQL = "EXPLAIN ESTIMATE " + s.SQL
 	list := []Reading{}
+	if first, _, _ := strings.Cut(strings.TrimSpace(s.SQL), " "); slices.Contains([]string{"SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN"}, strings.ToUpper(first)) {
+		return list, nil
+	}
+	s.SQL = "EXPLAIN ESTIMATE " + s.SQL
 	if err := t.ask(ctx, p, s, func(row []json.RawMessage) error {
 		var database, table string
 		var marks uint64

@@ -13,9 +13,9 @@
 // # Where it is kept
 //
 // In the key-value store of the journal, on the same durable ground as keys and sessions: a
-// change is on disk when its call returns, and every server of an installation sees it. Identifiers
-// of persons have no place there, and the data hold none to compare with: a statement with a run of
-// twelve digits or more is not saved, and in a history such a run is replaced by its length.
+// change is on disk when its call returns, and every server of an installation sees it. Numbers
+// that may be somebody's have no place there: what has one is not saved, and in a history a
+// placeholder stands for it ([ombor/internal/redact]).
 //
 // # Who sees what
 //
@@ -32,8 +32,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +39,7 @@ import (
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
+	"ombor/internal/redact"
 	"ombor/internal/stream"
 )
 
@@ -149,22 +148,20 @@ func (q *Query) check(p *access.Principal) error {
 	if err := CheckStatement(q.SQL, q.Parameters); err != nil {
 		return err
 	}
-	if identifiers.MatchString(q.SQL) {
-		return bad("sql", "the statement has a number of twelve digits or more, which may be somebody's identifier, and is not saved; ask for it by a parameter, {name:String}")
+	for field, text := range map[string]string{"title": q.Title, "description": q.Description} {
+		if redact.Found(text) {
+			return bad(field, "the %s has a number that may be somebody's, such as one of nine digits, and is not saved", field)
+		}
+	}
+	if redact.Found(q.SQL) {
+		return bad("sql", "the statement has a number that may be somebody's, such as one of nine digits, and is not saved; ask for it by a parameter, {name:String}")
 	}
 	for name, value := range q.Parameters {
-		if identifiers.MatchString(value) {
-			return bad("parameters", "the value of %s has twelve digits or more and may be somebody's identifier; save the query without it", name)
+		if redact.Found(value) {
+			return bad("parameters", "the value of %s may be somebody's number; save the query without it", name)
 		}
 	}
 	return nil
-}
-
-// identifiers are runs of digits that could be a person's.
-var identifiers = regexp.MustCompile(`\d{12,}`)
-
-func redacted(text string) string {
-	return identifiers.ReplaceAllStringFunc(text, func(run string) string { return fmt.Sprintf("‹%d digits›", len(run)) })
 }
 
 // CheckStatement holds a statement and its parameters to the limits of what is kept and run. What

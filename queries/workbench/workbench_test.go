@@ -102,17 +102,20 @@ func TestSavedQueries(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Title != "Waits by region" || list[0].Parameters["r"] != "1726" {
 		t.Errorf("after a restart: %+v, %v", list, err)
 	}
-	for field, q := range map[string]workbench.Query{
-		"title":       {SQL: "SELECT 1", Sharing: workbench.Private},
-		"description": {Title: "x", SQL: "SELECT 1", Sharing: workbench.Private, Description: strings.Repeat("ў", workbench.MaxDescription+1)},
-		"sharing":     {Title: "x", SQL: "SELECT 1", Sharing: "nobody"},
-		"sql":         {Title: "x", SQL: " \n", Sharing: workbench.Private},
-		"parameters":  {Title: "x", SQL: "SELECT 1", Sharing: workbench.Private, Parameters: map[string]string{"p": "31205851234567"}},
+	for field, queries := range map[string][]workbench.Query{
+		"title": {{SQL: "SELECT 1", Sharing: workbench.Private}, {Title: "of AB7654321", SQL: "SELECT 1", Sharing: workbench.Private}},
+		"description": {{Title: "x", SQL: "SELECT 1", Sharing: workbench.Private, Description: strings.Repeat("ў", workbench.MaxDescription+1)},
+			{Title: "x", SQL: "SELECT 1", Sharing: workbench.Private, Description: "person 44234567890135"}},
+		"sharing":    {{Title: "x", SQL: "SELECT 1", Sharing: "nobody"}},
+		"sql":        {{Title: "x", SQL: " \n", Sharing: workbench.Private}, {Title: "x", SQL: "SELECT '391999777'", Sharing: workbench.Private}},
+		"parameters": {{Title: "x", SQL: "SELECT 1", Sharing: workbench.Private, Parameters: map[string]string{"p": "31205851234567"}}},
 	} {
-		_, err := b.Save(ctx, ali, q)
-		var e *problem.Error
-		if !errors.As(err, &e) || e.Kind != problem.BadInput || e.Field != field {
-			t.Errorf("%s: %v", field, err)
+		for _, q := range queries {
+			_, err := b.Save(ctx, ali, q)
+			var e *problem.Error
+			if !errors.As(err, &e) || e.Kind != problem.BadInput || e.Field != field {
+				t.Errorf("%s: %v", field, err)
+			}
 		}
 	}
 	_, err = b.Save(ctx, guli, workbench.Query{Title: "x", SQL: "SELECT 1", Sharing: workbench.Agency})
