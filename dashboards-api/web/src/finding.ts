@@ -98,7 +98,7 @@ export function sentence(whole: Values, targets: Target[], voice: Voice): string
   const title = scopedTitle(whole, voice)
   if (!cell) return title
   let first = fill(words.sentence, { title, period: period(cell.period, voice.language), value: cellText(cell, whole.unit, voice.language, voice.labels) })
-  if (measured(cell) && cell.numerator !== null && cell.denominator !== null) {
+  if (whole.unit === 'percent' && measured(cell) && cell.numerator !== null && cell.denominator !== null) {
     first += ` (${fill(words.sentenceOf, { numerator: number(cell.numerator, voice.language), denominator: number(cell.denominator, voice.language) })})`
   }
   const change = changeText(cell, whole.unit, voice)

@@ -42,8 +42,12 @@ function digitsOf(value: number, unit: string): number {
   if (unit === 'percent') return 1
   if (unit === 'ratio') return 2
   if (unit === 'count' || Number.isInteger(value)) return 0
+  if (isRate(unit) && Math.abs(value) < 10) return 2
   return Math.abs(value) < 100 ? 1 : 0
 }
+
+// isRate says whether a unit is so many of something for each of something else.
+export const isRate = (unit: string): boolean => unit.startsWith('per_')
 
 // amount is a number with its unit: "74.0 %", "8,300,000", "3.5 h", "1.2 TB".
 // A unit that the page does not know is a currency or a noun of the pack, told by
@@ -57,7 +61,7 @@ export function amount(value: number, unit: string, language: string, labels: Re
   const text = Math.abs(value) >= 1e9 ? compact(value, language, 1) : number(value, language, digitsOf(value, unit))
   if (unit === 'count' || unit === 'ratio' || unit === '') return text
   const known = unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? unit)
-  return text + space + known
+  return language === 'uz' && isRate(unit) ? known + space + text : text + space + known // "har 1000 aholiga 1,87"
 }
 
 // compact is a large number in words of magnitude: "412.8 billion".

@@ -1,6 +1,6 @@
-import { useState } from 'react'
+import { Fragment, useState } from 'react'
 import type { Cell } from '../api/client'
-import { amount, cellText, number, signed } from '../format'
+import { amount, number, signed } from '../format'
 import { Figure } from '../parts/Figures'
 import { Way } from '../parts/Way'
 import type { Search } from '../search'
@@ -9,7 +9,7 @@ import { fill, useWords, useWordsOf } from '../words'
 import './charts.css'
 import type { Palette } from './palette'
 import { type Drawn, hatch, text, width } from './picture'
-import { alikeOf, measured } from './states'
+import { measured, runsOf } from './states'
 import { words as chartWords } from './words'
 
 // Part is one value of a dimension with its figure; search, and to where it is another page, are
@@ -49,12 +49,10 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
   const { language, labels } = useVoice()
   const drawn = parts.filter((p) => p.cell.state !== 'not_applicable')
   const without = parts.length - drawn.length
-  const { alike, rest } = alikeOf(drawn, (cell) => cellText(cell, unit, language, labels))
-  const [opened, open] = useState(false)
-  const apart = rest.slice(0, most)
-  const below = alike.length ? apart.findIndex((p) => !measured(p.cell) || p.cell.value! < alike[0]!.cell.value!) : 0
-  const at = below < 0 ? apart.length : below // where the row of those that are alike stands
-  const { low, high } = span([...alike.slice(0, 1), ...apart].map((p) => p.cell))
+  const runs = runsOf(drawn)
+  const shown = runs.slice(0, most)
+  const [opened, open] = useState<ReadonlySet<number>>(new Set()) // the values whose parts are shown one by one
+  const { low, high } = span(shown.map(([first]) => first!.cell))
   const scale = (v: number) => (high === low ? 0 : (100 * v) / (high - low))
   const compared = drawn.some((p) => p.cell.comparison?.difference != null)
   const ratio = drawn.some((p) => p.cell.denominator !== null)
@@ -73,6 +71,25 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
       {ratio && <td className="number parts">{cell.numerator === null || cell.denominator === null ? '' : `${number(cell.numerator, language)} / ${number(cell.denominator, language)}`}</td>}
     </tr>
   )
+  const fold = (value: number) => {
+    const now = new Set(opened)
+    if (!now.delete(value)) now.add(value)
+    open(now)
+  }
+  const together = (run: Part[], cell: Cell) => {
+    const value = cell.value!
+    return (
+      <Fragment key={`alike ${value}`}>
+        <tr className="alike">
+          <th scope="row"><button type="button" className="quiet" aria-expanded={opened.has(value)} onClick={() => fold(value)}>{fill(said.alike, { n: number(run.length, language), all: number(drawn.length, language) })}</button></th>
+          <td className="number"><Figure cell={cell} unit={unit} /></td>
+          <td className="bar" aria-hidden="true"><Bar from={scale(Math.min(value, 0) - low)} width={scale(Math.abs(value))} zero={value === 0} mark={average === undefined ? undefined : scale(average - low)} /></td>
+          {compared && <td className="minor" />}{ratio && <td className="parts" />}
+        </tr>
+        {opened.has(value) && run.map(row)}
+      </Fragment>
+    )
+  }
   return (
     <>
       <div className="scroll" tabIndex={0} role="group" aria-label={label}>
@@ -93,22 +110,12 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
                 {compared && <td className="minor" />}{ratio && <td className="parts" />}
               </tr>
             )}
-            {apart.slice(0, at).map(row)}
-            {alike.length > 0 && (
-              <tr className="alike">
-                <th scope="row"><button type="button" className="quiet" aria-expanded={opened} onClick={() => open(!opened)}>{fill(said.alike, { n: number(alike.length, language), all: number(drawn.length, language) })}</button></th>
-                <td className="number"><Figure cell={alike[0]!.cell} unit={unit} /></td>
-                <td className="bar" aria-hidden="true"><Bar from={scale(Math.min(alike[0]!.cell.value!, 0) - low)} width={scale(Math.abs(alike[0]!.cell.value!))} zero={alike[0]!.cell.value === 0} /></td>
-                {compared && <td className="minor" />}{ratio && <td className="parts" />}
-              </tr>
-            )}
-            {opened && alike.map(row)}
-            {apart.slice(at).map(row)}
+            {shown.map((run) => (run.length === 1 ? row(run[0]!) : together(run, run[0]!.cell)))}
           </tbody>
         </table>
       </div>
-      {(rest.length > most || without > 0) && (
-        <p className="caption most">{rest.length > most && fill(words.tooMany, { shown: most, all: rest.length })} {without > 0 && fill(said.without, { n: without })}</p>
+      {(runs.length > most || without > 0) && (
+        <p className="caption most">{runs.length > most && fill(words.tooMany, { shown: shown.reduce((n, run) => n + run.length, 0), all: drawn.length })} {without > 0 && fill(said.without, { n: without })}</p>
       )}
     </>
   )
@@ -126,8 +133,7 @@ function Bar({ from, width, mark, zero }: { from: number; width: number; mark?: 
 // drawBars are the same bars for a file; together names the many that say the same.
 export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (n: number, all: number) => string, average: number | undefined, c: Palette): Drawn {
   const all = parts.filter((p) => p.cell.state !== 'not_applicable')
-  const { alike, rest } = alikeOf(all, say)
-  const shown = [...alike.slice(0, 1).map((p) => ({ ...p, name: together(alike.length, all.length) })), ...rest.slice(0, most)]
+  const shown = runsOf(all).slice(0, most).map((run) => (run.length === 1 ? run[0]! : { ...run[0]!, name: together(run.length, all.length) }))
   const { low, high } = span(shown.map((p) => p.cell))
   const [left, right, row] = [380, 1020, 30]
   const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)

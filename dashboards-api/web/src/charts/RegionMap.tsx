@@ -1,6 +1,6 @@
 import { type KeyboardEvent, useRef } from 'react'
 import { useVoice } from '../voice'
-import { amount, cellText, number } from '../format'
+import { amount, cellText, isRate, number } from '../format'
 import { Way } from '../parts/Way'
 import { fill, useWordsOf } from '../words'
 import type { Part } from './Bars'
@@ -27,7 +27,7 @@ export const classesOf = (parts: Part[]): Classes | undefined => classes(parts.f
 
 // labelOf is the figure of a place in as few characters as tell its class.
 const labelOf = (part: Part, unit: string, language: string, scale: Classes | undefined) =>
-  unit === 'percent' ? number(part.cell.value!, language, scale && scale.bounds[1]! - scale.bounds[0]! < 1 ? 1 : 0) : amount(part.cell.value!, unit, language)
+  isRate(unit) ? number(part.cell.value!, language, Math.abs(part.cell.value!) < 10 ? 2 : 0) : unit === 'percent' ? number(part.cell.value!, language, scale && scale.bounds[1]! - scale.bounds[0]! < 1 ? 1 : 0) : amount(part.cell.value!, unit, language)
 
 // RegionMap draws a figure by place. Places are links; Tab comes to the map once, arrow keys
 // go from place to place. What has no number is drawn as its state, places of the drawing that
@@ -91,7 +91,8 @@ export function RegionMap({ drawing, places, parts, names, unit, label, hot, onH
 export function Legend({ scale, unit }: { scale: Classes; unit: string }) {
   const { language, labels } = useVoice()
   const bounds = scale.bounds
-  const say = (v: number) => (unit === 'percent' ? number(v, language, bounds.every(Number.isInteger) ? 0 : 1) : amount(v, unit === 'count' ? 'count' : unit, language, labels))
+  const digits = [0, 1, 2].find((d) => bounds.every((v) => Math.abs(v * 10 ** d - Math.round(v * 10 ** d)) < 1e-6)) ?? 2
+  const say = (v: number) => (unit === 'percent' || isRate(unit) ? number(v, language, digits) : amount(v, unit === 'count' ? 'count' : unit, language, labels))
   return (
     <ol className="legend">
       {bounds.slice(0, -1).map((low, i) => (

@@ -5,7 +5,7 @@ import { mapOf, read } from './drawing'
 import { flags, gaps, parts, steps } from './line'
 import { lines, picture } from './picture'
 import { axis, classes } from './scale'
-import { alikeOf, measured, ranked } from './states'
+import { measured, ranked, runsOf } from './states'
 import { reach } from './Waterfall'
 
 const month = (n: number, part: Partial<Cell> = {}): Cell => {
@@ -147,16 +147,12 @@ describe.each(Object.entries(sights))('the palette, seen with %s', (_, matrix) =
 
 describe('parts that say the same', () => {
   const part = (code: string, value: number | null) => ({ code, cell: month(1, { value, state: value === null ? 'not_provided' : 'value' }) })
-  const say = (c: Cell) => `${Math.round(c.value!)} %`
-  it('are one where they are many and at least half', () => {
-    const { alike, rest } = alikeOf([...'abcdefg'].map((code) => part(code, 99.9)).concat(part('x', 40), part('y', null)), say)
-    expect(alike.map((p) => p.code).join('')).toBe('abcdefg')
-    expect(rest.map((p) => p.code)).toEqual(['x', 'y'])
+  const codes = (parts: ReturnType<typeof part>[]) => runsOf(parts).map((run) => run.map((p) => p.code).join(''))
+  it('stand together where they are many, at the top and at the foot', () => {
+    expect(codes([...[...'abcdefgh'].map((c) => part(c, 100)), part('x', 40), ...[...'ijklmnop'].map((c) => part(c, 0)), part('y', null), part('z', null)])).toEqual(['abcdefgh', 'x', 'ijklmnop', 'y', 'z'])
   })
-  it('stay apart where they are few, or the others are more', () => {
-    const few = [...'abcde'].map((code) => part(code, 100))
-    expect(alikeOf(few, say)).toEqual({ alike: [], rest: few })
-    const many = [...'abcdef'].map((code) => part(code, 100)).concat([...'ghijklm'].map((code, i) => part(code, i)))
-    expect(alikeOf(many, say).rest).toHaveLength(13)
+  it('stand alone where they are few, or only read alike', () => {
+    expect(codes([...'abcdefg'].map((c) => part(c, 100)))).toHaveLength(7)
+    expect(codes([...'abcdefgh'].map((c, i) => part(c, 99.99 - i / 1000)))).toHaveLength(8)
   })
 })

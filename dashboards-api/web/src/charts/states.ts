@@ -4,19 +4,19 @@ import type { Cell } from '../api/client'
 // are: a hatched gap, a mark, nothing; never as zero.
 export const measured = (cell: Pick<Cell, 'state' | 'value'>): boolean => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
 
-// alikeOf are the parts of a figure that say the same, when they are many and at least half of all:
-// to draw each of them would hide those that differ. say is how a figure is written.
-export function alikeOf<T extends { cell: Cell }>(parts: T[], say: (cell: Cell) => string): { alike: T[]; rest: T[] } {
-  const known = parts.filter((p) => measured(p.cell))
-  const groups = new Map<string, T[]>()
-  for (const part of known) groups.set(say(part.cell), [...(groups.get(say(part.cell)) ?? []), part])
-  const alike = [...groups.values()].reduce<T[]>((most, group) => (group.length > most.length ? group : most), [])
-  if (alike.length < leastAlike || 2 * alike.length < known.length) return { alike: [], rest: parts }
-  const folded = new Set(alike)
-  return { alike, rest: parts.filter((p) => !folded.has(p)) }
+// runsOf puts together the parts of a ranked list whose figure is the same to the last digit, where
+// they are many: to draw each of them would hide those that differ. The others stand alone.
+export function runsOf<T extends { cell: Cell }>(ranked: T[]): T[][] {
+  const runs: T[][] = []
+  for (const part of ranked) {
+    const run = runs.at(-1)
+    if (run && measured(part.cell) && run[0]!.cell.value === part.cell.value) run.push(part)
+    else runs.push([part])
+  }
+  return runs.flatMap((run) => (run.length < leastAlike ? run.map((part) => [part]) : [run]))
 }
 
-const leastAlike = 6
+const leastAlike = 8
 
 // ranked orders cells by value, the largest first, then by weight; those without come last.
 export function ranked<T extends { cell: Cell }>(parts: T[]): T[] {

@@ -42,7 +42,7 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
         <p className="huge"><Figure cell={cell} unit={whole.unit} /></p>
         <p className="meta">
           {period(cell.period, voice.language)}
-          {measured(cell) && cell.numerator !== null && cell.denominator !== null && <> · {fill(words.of, { numerator: number(cell.numerator, voice.language), denominator: number(cell.denominator, voice.language) })}</>}
+          {measured(cell) && cell.numerator !== null && cell.denominator !== null && <> · {fill(whole.unit === 'percent' ? words.of : '{numerator} / {denominator}', { numerator: number(cell.numerator, voice.language), denominator: number(cell.denominator, voice.language) })}</>}
         </p>
         {change && <p className="meta">{change}</p>}
         {cell.corrected && <p className="meta">{fill(said.correctedOn, { day: day(cell.corrected, voice.language), value: wasText(cell, whole.unit, voice, '{value}') })}</p>}

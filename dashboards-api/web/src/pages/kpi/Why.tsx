@@ -3,7 +3,7 @@ import { ApiError, type Kpi, type Question, type Values } from '../../api/client
 import { palette } from '../../charts/palette'
 import { drawWaterfall, type Step, Waterfall } from '../../charts/Waterfall'
 import { scopedTitle } from '../../finding'
-import { amount, isoDayOfMoment, period } from '../../format'
+import { isRate, amount, isoDayOfMoment, period } from '../../format'
 import { Choose, useChange } from '../../parts/Filters'
 import { Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
@@ -54,6 +54,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
   const exact = (v: number) => (answer?.unit === 'percent' ? exactly(v, 'percent', language).replace('+', '') + '\u00a0%' : amount(v, answer?.unit ?? '', language, voice.labels))
   const shortly = ({ parts, change: all }: Answer) => {
     const largest = parts.reduce((a, b) => (Math.abs(b.change) > Math.abs(a.change) ? b : a))
+    if (parts.every((p) => p.change === 0)) return said.whyStill
     const points = (v: number) => (answer?.unit === 'percent' ? fill(words.points, { value: exactly(v, 'percent', language) }) : exactly(v, answer?.unit ?? '', language))
     return fill(said.whySays, { change: points(all), part: said.parts[largest.key][0], partChange: points(largest.change) })
   }
@@ -69,7 +70,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
             data={{ path: `/v1/kpis/${encodeURIComponent(kpi.id)}/why`, question: questionOf(way, asked, through) }} />
         )}
       </div>
-      {unsupported ? <p className="empty">{said.whyNone} <span lang="en">{why.error!.message}</span></p>
+      {unsupported ? <p className="empty">{isRate(whole?.unit ?? '') ? said.whyRate : said.whyNone}</p>
         : why.isError ? <Failure error={why.error} again={() => void why.refetch()} />
           : !drawn || why.isPlaceholderData ? <Skeleton rows={5} kind="row" /> : (
             <>

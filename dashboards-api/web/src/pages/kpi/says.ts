@@ -1,5 +1,5 @@
 import type { Cell, Kpi, Values } from '../../api/client'
-import { alikeOf, measured } from '../../charts/states'
+import { measured, ranked, runsOf } from '../../charts/states'
 import { finding, partName, scopedTitle, type Voice } from '../../finding'
 import { amount, dimensionValue, number, period } from '../../format'
 import { fill } from '../../words'
@@ -48,8 +48,9 @@ export function partsSay(values: Values, by: string, voice: Voice): string {
   const said = kpiWords(voice.language)
   const known = values.cells.filter((c) => measured(c) && dimensionValue(c, by) !== '')
   const say = (c: Cell) => amount(c.value!, values.unit, voice.language, voice.labels)
-  const { alike, rest } = alikeOf(known.map((cell) => ({ cell })), say)
-  if (alike.length > 0) return fill(rest.length === 0 ? said.same : said.mostly, { value: say(alike[0]!.cell), n: alike.length, all: known.length })
+  const most = runsOf(ranked(values.cells.filter(measured).map((cell) => ({ cell })))).reduce<{ cell: Cell }[]>((a, b) => (b.length > a.length ? b : a), [])
+  const every = values.cells.filter(measured).length
+  if (most.length > 1 && 2 * most.length >= every) return fill(most.length === every ? said.same : said.mostly, { value: say(most[0]!.cell), n: most.length, all: every })
   // A part of less than a hundredth of the cases is none to name.
   const all = known.reduce((sum, c) => sum + (c.denominator ?? 0), 0)
   const cells = known.filter((c) => (c.denominator ?? 0) >= all / 100)

@@ -32,6 +32,8 @@ export const words = inLanguages({
     against: 'Held against',
     againsts: { previous: 'the period before', year: 'a year earlier', quarter: 'its last quarter and the one before', month: 'its last month and the one before' },
     whyNone: 'There is nothing to hold it against.',
+    whyRate: 'A rate is no sum of its parts, so its change cannot be taken apart. The count that it stands on can.',
+    whyStill: 'Nothing has changed.',
     parts: {
       reported: ['Who reported', 'units that have cases in one of the two periods only'],
       mix: ['Which of them were used', 'more or less use of units that stand higher or lower'],
@@ -133,6 +135,8 @@ export const words = inLanguages({
     against: 'Nima bilan solishtiriladi',
     againsts: { previous: 'oldingi davr bilan', year: 'bir yil oldin bilan', quarter: 'oxirgi chorak va undan oldingisi', month: 'oxirgi oy va undan oldingisi' },
     whyNone: 'Solishtirish uchun hech narsa yo‘q.',
+    whyRate: 'Nisbiy ko‘rsatkich qismlarining yig‘indisi emas, shuning uchun uning o‘zgarishi qismlarga ajratilmaydi. U tayangan sonni ajratish mumkin.',
+    whyStill: 'Hech narsa o‘zgarmagan.',
     parts: {
       reported: ['Kim hisobot bergani', 'ikki davrning faqat bittasida holatlari borlar'],
       mix: ['Qaysilaridan foydalanilgani', 'ko‘rsatkichi yuqori yoki pastlaridan ko‘proq yoki kamroq foydalanilgani'],
@@ -234,6 +238,8 @@ export const words = inLanguages({
     against: 'С чем сравнить',
     againsts: { previous: 'предыдущий период', year: 'годом ранее', quarter: 'последний квартал и предыдущий', month: 'последний месяц и предыдущий' },
     whyNone: 'Сравнить не с чем.',
+    whyRate: 'Относительный показатель — не сумма частей, поэтому его изменение не раскладывается. Раскладывается число, на котором он основан.',
+    whyStill: 'Ничего не изменилось.',
     parts: {
       reported: ['Кто отчитался', 'единицы, у которых случаи есть только в одном из двух периодов'],
       mix: ['Чем из них пользовались', 'больше или меньше пользовались теми, у кого выше или ниже'],
