@@ -61,6 +61,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"embed"
@@ -162,7 +163,7 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 	}
 	w := &Warehouse{
 		conn:    conn,
-		timeout: options.ReadTimeout,
+		timeout: cmp.Or(config.Timeout, time.Minute),
 		databases: databases{
 			facts:   config.Prefix + "facts",
 			rollups: config.Prefix + "rollups",
@@ -194,12 +195,9 @@ func (config Config) options() (*clickhouse.Options, error) {
 		Protocol:     clickhouse.HTTP,
 		ClientInfo:   clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{Name: "ombor"}}},
 		DialTimeout:  10 * time.Second,
-		ReadTimeout:  config.Timeout,
+		ReadTimeout:  whole, // a statement's own limit is its context: one that fills a rollup answers nothing for minutes
 		MaxOpenConns: config.Conns,
 		MaxIdleConns: config.Conns,
-	}
-	if options.ReadTimeout == 0 {
-		options.ReadTimeout = time.Minute
 	}
 	if options.MaxOpenConns == 0 {
 		options.MaxOpenConns, options.MaxIdleConns = 8, 8
@@ -268,6 +266,8 @@ type settings = clickhouse.Settings
 
 // exec runs one statement that answers nothing.
 func (w *Warehouse) exec(ctx context.Context, op string, set settings, statement string) error {
+	ctx, cancel := w.bounded(ctx)
+	defer cancel()
 	if set != nil {
 		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(set))
 	}
@@ -288,8 +288,11 @@ func unbounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, 24*time.Hour)
+	return context.WithTimeout(ctx, whole)
 }
+
+// whole is the time that no statement needs.
+const whole = 24 * time.Hour
 
 // ClickHouse's error codes that are not faults of ours.
 const (
