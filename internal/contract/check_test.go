@@ -424,6 +424,10 @@ func TestHeldAndReplayed(t *testing.T) {
 	if b.Len() != 0 {
 		t.Error("a held event is a row too")
 	}
+	// What a person's number seems to be is not kept for later, whatever field it stands in.
+	if r := b.Add(2, []byte(replace(good, `"1726"`, `"40234567890131"`))); r == nil || r.Code != PersonalValue || r.Field != "region" || strings.Contains(r.Reason, "40234567890131") {
+		t.Errorf("a number in place of a region: %+v", r)
+	}
 	held := b.Held()
 	if len(held) != 2 || held[0].Code != UnknownReference || held[0].Field != "region" || held[1].Code != RuleBroken || held[1].Field != "submitted_at" {
 		t.Fatalf("held: %+v", held)

@@ -53,7 +53,7 @@ func Codes() []CodeDescription {
 		{OutOfRange, "A number or a time lies outside what can be kept."},
 		{NotInEnum, "The value is none of those allowed; the reason lists them."},
 		{BadIdentifier, "A person's identifier does not have the form of its kind. The reason never repeats it."},
-		{PersonalValue, "A person's identifier stands in a value that is stored as it is (id, source or a text)."},
+		{PersonalValue, "A person's identifier stands in a value that is stored as it is (id, source or a text), or an unknown code has the form of one."},
 		{RuleBroken, "A rule of the contract does not hold (refused or held, by its severity)."},
 		{UnknownReference, "Held, not refused: a code that the reference table does not have yet."},
 		{NotYours, "The key that the request showed does not send this type for this source."},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/minio/highwayhash"
 
+	"ombor/internal/redact"
 	"ombor/internal/reference"
 )
 
@@ -199,10 +200,19 @@ func (b *Batch) requireFields() {
 	}
 	for _, i := range t.refs {
 		if v := &b.row.values[i]; v.set && v.word.code == nil {
+			if redact.Found(string(v.s)) && !t.numbered(t.tables[i]) {
+				b.fail(PersonalValue, t.contract.Fields[i].Name, "is in no row of table %s, and has the form of somebody's number, so that it is not kept", t.tables[i].Name)
+				return
+			}
 			b.fail(UnknownReference, t.contract.Fields[i].Name, "is in no row of table %s, as a code, a name or another spelling", t.tables[i].Name)
 			return
 		}
 	}
+}
+
+// numbered says whether codes of a table have themselves the form of somebody's number.
+func (t *compiled) numbered(table *reference.Table) bool {
+	return slices.ContainsFunc(table.Rows(), func(r reference.Row) bool { return redact.Found(r.Code) })
 }
 
 // heldRule marks a broken rule of severity quarantine until the event is held.

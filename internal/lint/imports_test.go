@@ -37,7 +37,7 @@ var rooms = map[string][]string{
 	"warehouse/lake":     {"internal/contract", "internal/objects", "internal/reference"},
 	"internal/pack":      {"internal/contract", "internal/kpi", "internal/reference"},
 	"internal/kpi":       {"internal/reference"},
-	"internal/contract":  {"internal/reference"},
+	"internal/contract":  {"internal/redact", "internal/reference"},
 	"internal/reference": {},
 	"internal/protocol":  {},
 	"internal/stream":    {},
