@@ -130,6 +130,9 @@ func (c *client) do(ctx context.Context, method, path string, header http.Header
 	if err != nil {
 		return nil, err
 	}
+	if part, ok := body.(*opened); ok {
+		part.attach(request)
+	}
 	for name, values := range header {
 		request.Header[name] = values
 	}

@@ -630,6 +630,9 @@ func (s *source) read(ctx context.Context, done *reading) ([]reference.Day, erro
 	case s.columns != nil:
 		return nil, s.readColumns(ctx, progress)
 	case s.mapper == nil:
+		if size, start, ok := mapping.Plain(s.file); ok {
+			return nil, s.lane.sections(s.file, start, size, progress)
+		}
 		text, read, broken, err := mapping.Lines(s.file)
 		if err != nil {
 			return nil, err

@@ -90,6 +90,7 @@ func newSender(ctx context.Context, server *client, parallel int, refuse func(re
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = parallel + 1
 	transport.DisableCompression = true // answers are short
+	transport.DialContext = dialHanding
 	server.http.Transport = transport
 	return s
 }
@@ -130,11 +131,32 @@ func (l *lane) resume(state *loadState, identity string) {
 // block is what one request carries.
 type block struct {
 	body     []byte
-	buffer   *[]byte // under body; given back with the answer
-	from, to int64   // where it stands in the file: events of add, bytes of lines
-	rows     []int64 // of each event, or nil: the events are the lines from line on
-	line     int64
+	buffer   *[]byte  // under body; given back with the answer
+	section  *section // in place of body: it was not read
+	from, to int64    // where it stands in the file: events of add, bytes of lines
+	rows     []int64  // of each event, or nil: the events are the lines from line on
+	line     int64    // of a section not known before it is read
 	lines    int64
+}
+
+// read brings the body of a section into memory, and tells its lines.
+func (b *block) read() (err error) {
+	if b.section == nil {
+		return nil
+	}
+	if b.body, b.line, err = b.section.read(); err == nil {
+		b.section, b.lines = nil, lineCount(b.body)
+	}
+	return err
+}
+
+// lineCount is the number of lines, the last one with its end or without.
+func lineCount(text []byte) int64 {
+	n := int64(bytes.Count(text, newline))
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		n++
+	}
+	return n
 }
 
 // add takes one event as JSON without a line end.
@@ -192,6 +214,9 @@ func (l *lane) send(b block) error {
 			}
 			l.mu.Unlock()
 		}
+		if b.buffer == nil {
+			return
+		}
 		*b.buffer = (*b.buffer)[:0]
 		if cap(*b.buffer) <= 2*requestBytes {
 			l.s.buffers.Put(b.buffer)
@@ -242,7 +267,7 @@ func (l *lane) lines(text io.Reader) error {
 			cut := bytes.LastIndexByte(b, '\n') + 1
 			if cut == 0 { // a line that no door takes
 				size, rest, skipErr := skipLine(text, requestBytes)
-				l.refused(refusal{File: l.file, Row: line, Code: "too_long", Reason: fmt.Sprintf("the line is longer than %d MiB", requestBytes>>20)})
+				l.refused(tooLong(l.file, line))
 				offset, line, carry = offset+int64(len(b))+size-int64(len(rest)), line+1, rest
 				l.s.buffers.Put(buffer)
 				if skipErr != nil && !errors.Is(skipErr, io.EOF) {
@@ -254,10 +279,7 @@ func (l *lane) lines(text io.Reader) error {
 		}
 		*buffer = b
 		if len(b) > 0 {
-			lines := int64(bytes.Count(b, newline))
-			if b[len(b)-1] != '\n' {
-				lines++
-			}
+			lines := lineCount(b)
 			if sendErr := l.send(block{body: b, buffer: buffer, from: offset, to: offset + int64(len(b)), line: line, lines: lines}); sendErr != nil {
 				return sendErr
 			}
@@ -273,6 +295,11 @@ func (l *lane) lines(text io.Reader) error {
 }
 
 var newline = []byte{'\n'}
+
+// tooLong is the refusal of a line that is longer than a block.
+func tooLong(file string, line int64) refusal {
+	return refusal{File: file, Row: line, Code: "too_long", Reason: fmt.Sprintf("the line is longer than %d MiB", requestBytes>>20)}
+}
 
 // endedWell tells a text that ended from one that was cut off, which a decompressor
 // reports with the same error as io.ReadFull: at its end it says so again.
@@ -324,14 +351,19 @@ type doorRefusals struct {
 // will not take it is sent in halves.
 func (l *lane) post(b block) error {
 	var answer doorAnswer
-	err := l.s.patiently("/v1/events", "application/x-ndjson", b.body, &answer)
+	err := l.s.patiently("/v1/events", "application/x-ndjson", b.content, &answer)
+	if problem.KindOf(err) == problem.TooLarge {
+		if failed := b.read(); failed != nil {
+			return failed
+		}
+	}
 	if problem.KindOf(err) == problem.TooLarge && b.rows == nil && b.lines > 1 {
 		cut := len(b.body)/2 + bytes.IndexByte(b.body[len(b.body)/2:], '\n') + 1
 		if cut >= len(b.body) || cut <= len(b.body)/2 {
 			cut = bytes.LastIndexByte(b.body[:len(b.body)-1], '\n') + 1
 		}
 		first, second := b, b
-		first.body, first.lines = b.body[:cut], int64(bytes.Count(b.body[:cut], newline))
+		first.body, first.lines = b.body[:cut], lineCount(b.body[:cut])
 		first.to = b.from + int64(cut)
 		second.body, second.line, second.lines, second.from = b.body[cut:], b.line+first.lines, b.lines-first.lines, first.to
 		if err := l.post(first); err != nil {
@@ -342,7 +374,11 @@ func (l *lane) post(b block) error {
 	if err != nil {
 		return err
 	}
-	if len(answer.Rejected) == 0 && l.delivery == nil {
+	if len(answer.Rejected) > 0 {
+		if err := b.read(); err != nil {
+			return err
+		}
+	} else if l.delivery == nil {
 		// A block of which something was refused is sent again, so that it is told again.
 		l.state.acknowledge(l.identity, b, answer)
 	}
@@ -350,12 +386,24 @@ func (l *lane) post(b block) error {
 	return nil
 }
 
+// content is the body of the block's request.
+func (b *block) content() (io.Reader, error) {
+	if b.section != nil {
+		return b.section.open()
+	}
+	return bytes.NewReader(b.body), nil
+}
+
 // patiently posts a request, again and again while the server is busy or away.
-func (s *sender) patiently(path, contentType string, body []byte, answer any) error {
+func (s *sender) patiently(path, contentType string, content func() (io.Reader, error), answer any) error {
 	header := http.Header{"Content-Type": {contentType}}
 	wait := 200 * time.Millisecond
 	for {
-		response, err := s.server.do(s.ctx, http.MethodPost, path, header, bytes.NewReader(body))
+		body, err := content()
+		if err != nil {
+			return err
+		}
+		response, err := s.server.do(s.ctx, http.MethodPost, path, header, body)
 		if err == nil {
 			err := json.NewDecoder(response.Body).Decode(answer)
 			_, _ = io.Copy(io.Discard, response.Body) // to its end, so that the connection is used again
@@ -461,7 +509,8 @@ func (s *sender) closeDelivery(d *delivery) error {
 		Withdrawn int64  `json:"withdrawn"`
 		Receipt   string `json:"receipt"`
 	}
-	if err := s.patiently("/v1/deliveries", "application/json", text, &closed); err != nil {
+	content := func() (io.Reader, error) { return bytes.NewReader(text), nil }
+	if err := s.patiently("/v1/deliveries", "application/json", content, &closed); err != nil {
 		return err
 	}
 	s.withdrawn += closed.Withdrawn
@@ -528,8 +577,8 @@ func (s *sender) loaded(id string) (receiptState, error) {
 		if err == nil && receipt.Loaded {
 			return receipt, nil
 		}
-		select { // told at most a twentieth later than it is so
-		case <-time.After(max(20*time.Millisecond, min(time.Since(began)/20, time.Second))):
+		select { // told at most a hundredth later than it is so
+		case <-time.After(max(20*time.Millisecond, min(time.Since(began)/100, time.Second))):
 		case <-s.ctx.Done():
 			return receipt, s.ctx.Err()
 		}

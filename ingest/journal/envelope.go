@@ -58,13 +58,14 @@ type block struct {
 
 func (b *block) size() int { return partBytes + len(b.eventType) + len(b.body) }
 
-// seal writes the envelope of blocks.
-func seal(received time.Time, blocks []block) []byte {
+// seal appends the envelope of blocks.
+func seal(out []byte, received time.Time, blocks []block) []byte {
 	n := headerBytes + sumBytes
 	for i := range blocks {
 		n += blocks[i].size()
 	}
-	out := make([]byte, 0, n)
+	begin := len(out)
+	out = slices.Grow(out, n)
 	le := binary.LittleEndian
 	out = append(out, magic...)
 	keyed := slices.ContainsFunc(blocks, func(b block) bool { return b.pseudonyms > 1 })
@@ -86,7 +87,7 @@ func seal(received time.Time, blocks []block) []byte {
 		out = le.AppendUint32(out, uint32(len(b.body)))
 		out = le.AppendUint64(out, xxhash.Sum64(b.body))
 	}
-	out = le.AppendUint64(out, xxhash.Sum64(out))
+	out = le.AppendUint64(out, xxhash.Sum64(out[begin:]))
 	for i := range blocks {
 		out = append(out, blocks[i].body...)
 	}

@@ -38,8 +38,8 @@ func FuzzEnvelope(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(seal(time.Unix(1, 0), blocks))
-	f.Add(seal(time.Unix(1, 0), append(blocks, blocks...)))
+	f.Add(seal(nil, time.Unix(1, 0), blocks))
+	f.Add(seal(nil, time.Unix(1, 0), append(blocks, blocks...)))
 	f.Add([]byte("OMBJ"))
 	j := &Journal{opts: Options{Contracts: one{c}}}
 	f.Fuzz(func(t *testing.T, data []byte) {

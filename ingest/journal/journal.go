@@ -333,6 +333,7 @@ type group struct {
 	blocks  []block
 	size    int
 	rows    int
+	message []byte     // sealed; in the memory of the one before
 	members []*request // that have a block in this message
 	failed  map[*request]error
 }
@@ -379,7 +380,8 @@ func (g *group) publish() {
 		return
 	}
 	j := g.journal
-	seq, err := j.s.Publish(context.Background(), "", seal(j.clock.now(), g.blocks))
+	g.message = seal(g.message[:0], j.clock.now(), g.blocks)
+	seq, err := j.s.Publish(context.Background(), "", g.message)
 	if err == nil {
 		j.last.Store(seq)
 		j.note(seq)

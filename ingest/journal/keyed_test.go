@@ -15,7 +15,7 @@ func TestEnvelopeSaysOfWhichKeys(t *testing.T) {
 			blocks = append(blocks, block{"test.request.decided.v1", v, 2, []byte("body")})
 			keyed = keyed || v > 1
 		}
-		data := seal(time.UnixMilli(5), blocks)
+		data := seal(nil, time.UnixMilli(5), blocks)
 		if want := map[bool]byte{false: version, true: versionKeyed}[keyed]; data[4] != want {
 			t.Errorf("%v: envelope of version %d, want %d", versions, data[4], want)
 		}

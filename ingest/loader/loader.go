@@ -752,9 +752,13 @@ const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
 // come that a whole plan waits already: more than the machine can keep up with. While fewer come,
-// rollups are brought up once in an Interval, for a third of the time at most, and what nothing
-// follows is rolled up at once.
-const maxLinger = 3 * time.Second
+// rollups are brought up once in an Interval, for a third of the time at most but every maxApart, and what
+// nothing follows is rolled up at once. After a pause of maxLinger an Interval passes first when many
+// come: a load has begun, and its first message by itself would cost a third of what a million events cost.
+const (
+	maxLinger = 6 * time.Second
+	maxApart  = 3 * time.Second
+)
 
 // rollUp brings the rollups up to the facts, plan after plan. What has come in meanwhile
 // is applied at one stroke: each application plans a statement and syncs a part for every rollup,
@@ -784,8 +788,10 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 			switch waiting := l.waiting(due[len(due)-1].last); {
 			case waiting >= l.cfg.MaxRows:
 				wait = time.Until(first.Add(maxLinger))
+			case waiting >= l.cfg.MaxRows/64 && first.Sub(began) > maxLinger:
+				wait = time.Until(first.Add(l.cfg.Interval))
 			case waiting > 0:
-				wait = time.Until(began.Add(max(l.cfg.Interval, min(3*took, maxLinger))))
+				wait = time.Until(began.Add(max(l.cfg.Interval, took+min(2*took, maxApart))))
 			}
 			linger.Reset(max(0, wait))
 			select {

@@ -161,6 +161,28 @@ func Lines(file string) (text io.ReadCloser, read func() int64, broken func(erro
 	}{io.MultiReader(bytes.NewReader(w.unread()), rest), closer(s.close)}, s.counted, func(err error) error { return s.broken(err, 0) }, nil
 }
 
+// Plain says that a file is the very text that [Lines] gives, from the byte start on: a regular file in UTF-8
+// without a cover. size is that of the file.
+func Plain(file string) (size, start int64, ok bool) {
+	s, err := new(reading).openStream(file)
+	if err != nil {
+		return 0, 0, false // Lines tells why
+	}
+	defer s.close()
+	if s.at == nil {
+		return 0, 0, false
+	}
+	var mark [3]byte
+	n, err := s.at.ReadAt(mark[:], 0)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF), bytes.HasPrefix(mark[:n], []byte{0xff, 0xfe}), bytes.HasPrefix(mark[:n], []byte{0xfe, 0xff}):
+		return 0, 0, false
+	case bytes.HasPrefix(mark[:n], []byte{0xef, 0xbb, 0xbf}):
+		return s.size, 3, true
+	}
+	return s.size, 0, true
+}
+
 type closer func() error
 
 func (c closer) Close() error { return c() }

@@ -419,7 +419,7 @@ type Message struct {
 // stored it durably (see the package comment). With a non-empty id, publishing
 // the same id again within a minute returns the first sequence. Errors: Unavailable
 // (full, disk nearly full, server away, no answer: the message may or may not be
-// stored), TooLarge.
+// stored), TooLarge. data is the caller's again when it returns.
 func (s *Stream) Publish(ctx context.Context, id string, data []byte) (uint64, error) {
 	op := "stream: publish to " + s.name
 	if err := s.conn.room(len(data)); err != nil {

@@ -19,6 +19,7 @@ import (
 
 const chunk = 1024 // values read at a time
 
+// compression of what is read, and the name of it in files; pages are packed by packer.
 var compression = &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
 
 // node is the Parquet type of a column.

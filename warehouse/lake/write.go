@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/bitutil"
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding"
@@ -95,6 +96,20 @@ func footerOf(schema *parquet.Schema, options ...parquet.WriterOption) (*format.
 	footer := *f.Metadata()
 	footer.RowGroups = format.FileMetaData{}.RowGroups
 	return &footer, nil
+}
+
+// packer compresses pages as compression would. Its window is that of a page, not of the 4 MB that it
+// would make room for; and it is one, kept: a pool loses its own with every second garbage collection.
+// Safe for concurrent use.
+var packer = newPacker()
+
+func newPacker() *zstd.Encoder {
+	p, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(err) // the options are always these
+	}
+	return p
 }
 
 // encoder appends pages to a file. What it needs on the way it uses again.
@@ -187,10 +202,7 @@ func (e *encoder) column(leaf parquet.LeafColumn, col arrow.Array, nullable bool
 func (e *encoder) append(meta *format.ColumnMetaData, head format.PageHeader, codec compress.Codec, page []byte) error {
 	head.UncompressedPageSize = int32(len(page))
 	if codec != nil {
-		var err error
-		if e.packed, err = codec.Encode(e.packed, page); err != nil {
-			return err
-		}
+		e.packed = packer.EncodeAll(page, e.packed[:0])
 		page = e.packed
 	}
 	head.CompressedPageSize = int32(len(page))
