@@ -357,6 +357,37 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
+// A table that is made, or taken away, while statements come is known soon, although none of them waits
+// for the list of tables.
+func TestTablesComeAndGo(t *testing.T) {
+	w := newWorld(t, governed.Limits{})
+	e := enginetest.Shared(t)
+	until := func(what string, is func(reply) bool) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			r := w.ask(access.Analyst, "SELECT one FROM ombor.later")
+			if is(r) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d %s", what, r.status, r.body)
+			}
+		}
+	}
+	unknown := func(r reply) bool { return r.code() == protocol.CodeUnknownTable }
+	until("before", unknown)
+	e.Exec(t, "CREATE VIEW ombor.later AS SELECT 1 AS one")
+	defer e.Exec(t, "DROP VIEW IF EXISTS ombor.later")
+	until("made", func(r reply) bool { return r.body == "1\n" })
+	if r := w.ask(access.Analyst, "SELECT count() FROM system.tables WHERE name = 'later'"); r.body != "1\n" {
+		t.Error(r.body)
+	}
+	if r := w.ask(access.Analyst, "SELECT countIf(database != 'ombor'), count() > 1 FROM system.tables"); r.body != "0\t1\n" {
+		t.Error(r.body)
+	}
+	e.Exec(t, "DROP VIEW ombor.later")
+	until("gone", func(r reply) bool { return unknown(r) && strings.Contains(r.body, "cannot be read here") }) // the door knows
+}
+
 // What grows out of a small body, and what does not arrive, is given up.
 func TestBodiesAreBounded(t *testing.T) {
 	w := newWorld(t, governed.Limits{Piece: 500 * time.Millisecond})
