@@ -70,9 +70,11 @@ profile: $(LIBCHDB) $(WEB_STAMP) | compiler ## takes anew the profile of a load 
 # The share of the published year that 'make run' simulates: 1 is 8.3 million decided
 # requests for certificates, 29.5 million events in all.
 SCALE ?= 1
+# Where it is served, when another program has 127.0.0.1:8080.
+LISTEN ?=
 
 run: build ## everything a newcomer needs: install, build, start, load a simulated year, print the address
-	bin/ombor demo --data data --scale $(SCALE)
+	bin/ombor demo --data data --scale $(SCALE) $(if $(LISTEN),--listen $(LISTEN))
 
 test: test-go test-web test-conformance test-end-to-end ## everything, with real parts
 

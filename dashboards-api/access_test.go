@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
@@ -173,6 +175,72 @@ func TestKeysForNothing(t *testing.T) {
 		if strings.Contains(body, "desc") && !strings.Contains(text, "did you mean desk?") || strings.Contains(body, "city-hal\"") && !strings.Contains(text, "did you mean city-hall?") {
 			t.Error(text)
 		}
+	}
+}
+
+// TestKeyEndsWithItsDay in the zone of the pack, wherever it was asked for.
+func TestKeyEndsWithItsDay(t *testing.T) {
+	o := guarded(t)
+	for given, want := range map[string]time.Time{
+		"2033-06-30": time.Date(2033, 7, 1, 0, 0, 0, 0, o.config.Pack.Zone), "2033-06-30T18:00:00Z": time.Date(2033, 6, 30, 18, 0, 0, 0, time.UTC),
+	} {
+		var made struct{ Expires time.Time }
+		if err := json.Unmarshal(o.want("operator", "POST", "/v1/keys", `{"name":"x","roles":["leader"],"expires":"`+given+`"}`, 201, "MadeKey"), &made); err != nil || !made.Expires.Equal(want) {
+			t.Errorf("%s: %s, want %s, %v", given, made.Expires, want, err)
+		}
+	}
+	if text := o.want("operator", "POST", "/v1/keys", `{"name":"x","roles":["leader"],"expires":"30.06.2033"}`, 400, "Problem"); !strings.Contains(string(text), `"field":"expires"`) {
+		t.Errorf("%s", text)
+	}
+}
+
+// TestLiveEnds: a key that is revoked while its stream is open is told nothing more.
+func TestLiveEnds(t *testing.T) {
+	more, loaded := make(chan struct{}), uint64(4)
+	o := open(t, func(c *Config) {
+		c.Status = func() Status { return Status{Loaded: loaded, Journal: loaded} }
+		c.WaitLoaded = func(ctx context.Context, _ uint64) error {
+			select {
+			case <-more:
+				loaded++
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.url+"/v1/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+o.keys["leader"])
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	next := func() bool { // whether another watermark is told
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "data: ") {
+				return true
+			}
+		}
+		return false
+	}
+	if !next() {
+		t.Fatal("nothing is told")
+	}
+	more <- struct{}{}
+	if !next() {
+		t.Fatal("the stream ends although the key works")
+	}
+	if _, err := o.config.Gate.Keys.Revoke(t.Context(), strings.Split(o.keys["leader"], "_")[1]); err != nil {
+		t.Fatal(err)
+	}
+	close(more)
+	if next() {
+		t.Error("a revoked key is told the next watermark")
 	}
 }
 

@@ -248,23 +248,31 @@ func when(t *time.Time) any {
 }
 
 // createKey answers POST /v1/keys: {"name", "roles", "agency", "region", "sources", "contracts",
-// "expires"}. The key itself is in this one answer and nowhere else.
+// "expires"}, the last a moment, or the last day in the pack's zone. The key itself is in this one answer and nowhere else.
 func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Request) {
-	var k access.Key
-	if err := s.readJSON(w, r, 64<<10, &k); err != nil {
+	var given struct {
+		access.Key
+		Expires *string `json:"expires"`
+	}
+	k := &given.Key
+	if err := s.readJSON(w, r, 64<<10, &given); err != nil {
 		if problem.KindOf(err) == problem.BadInput {
 			err = problem.Wrap(err, problem.BadInput, "", "the body is not a key: want {\"name\": …, \"roles\": […]} and agency, region, sources, contracts or expires")
 		}
 		s.fail(w, r, err)
 		return
 	}
-	if err := s.checkKey(&k); err != nil {
+	err := s.checkKey(k)
+	if err == nil && given.Expires != nil {
+		k.Expires, err = s.expiry(*given.Expires)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	p := access.Of(r.Context())
 	k.By = p.ID
-	token, made, err := g.Keys.Create(r.Context(), k)
+	token, made, err := g.Keys.Create(r.Context(), *k)
 	if err == nil {
 		err = g.Record(r, p, "key created", fmt.Sprintf("%s %q roles=%v agency=%s region=%s sources=%v", made.ID, made.Name, made.Roles, made.Agency, made.Region, made.Sources))
 	}
@@ -276,6 +284,18 @@ func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Reques
 		Token string `json:"key"`
 		access.Key
 	}{token, made})
+}
+
+// expiry is when a key ends: a moment, or the end of a day in the pack's zone.
+func (s *server) expiry(given string) (*time.Time, error) {
+	at, err := time.Parse(time.RFC3339, given)
+	if err != nil {
+		if at, err = time.ParseInLocation(time.DateOnly, given, s.config.Pack.Zone); err != nil {
+			return nil, problem.New(problem.BadInput, "expires=%q is neither a day, such as 2027-06-30, nor a moment, such as 2027-06-30T18:00:00+05:00", given).In("expires")
+		}
+		at = at.AddDate(0, 0, 1)
+	}
+	return &at, nil
 }
 
 // checkKey refuses a key for what the pack does not have: it would see, or send, nothing.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"ombor/internal/access"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 )
@@ -130,7 +131,7 @@ const (
 	liveHeartbeat = 15 * time.Second
 )
 
-// live streams the loaded watermark as server-sent events.
+// live streams the loaded watermark as server-sent events, as long as who reads it may.
 func (s *server) live(c *gin.Context) {
 	if _, err := readParams(c.Request, nil); err != nil {
 		s.fail(c.Writer, c.Request, err)
@@ -153,6 +154,9 @@ func (s *server) live(c *gin.Context) {
 	var told uint64
 	var changed changing
 	for first := true; ; first = false {
+		if gate := s.config.Gate; gate != nil && !first && gate.Holds(c.Request, access.Of(ctx), "GET /v1/live") != nil {
+			return
+		}
 		var st Status
 		if s.config.Status != nil {
 			st = s.config.Status()

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +23,7 @@ import (
 	"ombor/internal/audit"
 	"ombor/internal/contract"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 	"ombor/queries/replies"
 )
 
@@ -100,6 +102,18 @@ func (a *accessFile) provider() (*access.Provider, error) {
 	return p, nil
 }
 
+// check refuses people of an agency or a region that the pack does not have: they would see nothing.
+func (a *accessFile) check(refs *reference.Set) error {
+	for _, one := range a.People {
+		for _, given := range []struct{ table, field, code string }{{"organisations", "agency", one.Agency}, {"regions", "region", one.Region}} {
+			if table := refs.Table(given.table); given.code != "" && table != nil && !table.Has(given.code) {
+				return problem.New(problem.BadInput, "people: the subject %q is of the %s %q, which the pack does not have", one.Subject, given.field, given.code).In("people")
+			}
+		}
+	}
+	return nil
+}
+
 // https says whether people reach the server by https only.
 func (a *accessFile) https(cfg *config) bool {
 	return cfg.TLSCert != "" || strings.HasPrefix(a.Public, "https://")
@@ -109,6 +123,9 @@ func (a *accessFile) https(cfg *config) bool {
 func (p *program) openGate(ctx context.Context, keys *contract.Keys) error {
 	file, err := readAccess(p.config.Access)
 	if err != nil {
+		return err
+	}
+	if err := file.check(p.pack.Reference); err != nil {
 		return err
 	}
 	provider, err := file.provider()
@@ -166,26 +183,34 @@ func (p *program) ownHosts(next http.Handler) http.Handler {
 }
 
 // certificate is one that is read again when its file has changed, so that a renewal needs no restart.
+// It is safe for concurrent use.
 type certificate struct {
 	cert, key string
 
 	mu     sync.Mutex
 	loaded *tls.Certificate
-	read   time.Time
+	read   time.Time // when the file that is loaded was changed
 	looked time.Time
+	wrong  string // in words; empty: nothing
 }
 
 // certificateAge is how long a certificate is taken as it was read.
 const certificateAge = 10 * time.Second
 
-// get is tls.Config.GetCertificate. A renewal that cannot be read leaves the certificate of before.
+// certificateEnds is how long before its end a certificate's renewal is missed: of one that is made for a
+// few days a fifth of these.
+const certificateEnds = 7 * 24 * time.Hour
+
+// get is tls.Config.GetCertificate. A renewal that cannot be read leaves the certificate of before, and is
+// told by fault and once by the log.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.loaded != nil && time.Since(c.looked) < certificateAge {
+	now := time.Now()
+	if c.loaded != nil && now.Sub(c.looked) < certificateAge {
 		return c.loaded, nil
 	}
-	c.looked = time.Now()
+	c.looked = now
 	info, err := os.Stat(c.cert)
 	if err == nil && (c.loaded == nil || !info.ModTime().Equal(c.read)) {
 		var pair tls.Certificate
@@ -196,24 +221,54 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.loaded == nil {
 		return nil, problem.Wrap(err, problem.BadInput, "", "the certificate %s and the key %s cannot be read", c.cert, c.key)
 	}
+	wrong, leaf := "", c.loaded.Leaf
+	switch left := leaf.NotAfter.Sub(now); {
+	case err != nil:
+		wrong = "the certificate of --tls-cert was changed and cannot be read with its key, the one of before stays until " + leaf.NotAfter.Format(time.DateTime) + " UTC: " + err.Error()
+	case left < min(certificateEnds, leaf.NotAfter.Sub(leaf.NotBefore)/5):
+		wrong = "the certificate of --tls-cert ends on " + leaf.NotAfter.Format(time.DateTime) + " UTC and has not been renewed"
+	}
+	if wrong != "" && wrong != c.wrong {
+		slog.Warn(wrong)
+	}
+	c.wrong = wrong
 	return c.loaded, nil
+}
+
+// fault is what is wrong with the certificate now, in words; empty: nothing.
+func (c *certificate) fault() string {
+	_, _ = c.get(nil) // it was read before, and stays
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wrong
+}
+
+// over is the listener with TLS, for protocols in order of preference.
+func (c *certificate) over(l net.Listener, protocols ...string) net.Listener {
+	return tls.NewListener(l, &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: protocols})
+}
+
+// readCertificate reads that of --tls-cert; without one there is none.
+func (p *program) readCertificate() error {
+	if p.config.TLSCert == "" {
+		return nil
+	}
+	p.cert = &certificate{cert: p.config.TLSCert, key: p.config.TLSKey}
+	_, err := p.cert.get(nil)
+	return err
 }
 
 // secure is the listener with TLS, when there is a certificate. The commands of this machine then
 // have a listener of their own, on a loopback address: the certificate is not for that.
 func (p *program) secure(listener net.Listener) (outside, inside net.Listener, err error) {
-	if p.config.TLSCert == "" {
+	if p.cert == nil {
 		return listener, nil, nil
-	}
-	c := &certificate{cert: p.config.TLSCert, key: p.config.TLSKey}
-	if _, err := c.get(nil); err != nil {
-		return nil, nil, err
 	}
 	if inside, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, nil, problem.Wrap(err, problem.Unavailable, "", "no loopback address is free for the commands of this machine")
 	}
 	p.inside = inside.Addr()
-	return tls.NewListener(listener, &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), inside, nil
+	return p.cert.over(listener, "h2", "http/1.1"), inside, nil
 }
 
 // client is one of the operator of this machine.

@@ -11,6 +11,7 @@ import (
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 )
 
 func newKey() *cobra.Command {
@@ -56,19 +57,22 @@ func newKeyCreate() *cobra.Command {
 			k.Region, _ = f.GetString("region")
 			k.Sources, _ = f.GetStringSlice("source")
 			k.Contracts, _ = f.GetStringSlice("contract")
-			if day, _ := f.GetString("expires"); day != "" {
-				at, err := time.ParseInLocation("2006-01-02", day, time.Local)
-				if err != nil {
-					return usage{fmt.Errorf("--expires %q: want a day such as 2027-06-30", day)}
-				}
-				at = at.AddDate(0, 0, 1)
-				k.Expires = &at
+			day, _ := f.GetString("expires")
+			if _, err := reference.ParseDay(day); day != "" && err != nil {
+				return usage{fmt.Errorf("--expires %q: want a day such as 2027-06-30", day)}
 			}
 			server, err := dial(c)
 			if err != nil {
 				return err
 			}
-			body, err := json.Marshal(k)
+			asked := struct {
+				access.Key
+				Expires *string `json:"expires,omitempty"` // the server knows the zone in which the day ends
+			}{Key: k}
+			if day != "" {
+				asked.Expires = &day
+			}
+			body, err := json.Marshal(asked)
 			if err != nil {
 				return err
 			}
@@ -96,7 +100,7 @@ func newKeyCreate() *cobra.Command {
 	f.String("region", "", "region code: whose rows a key of role agency sees, of all agencies; in place of --agency")
 	f.StringSlice("source", nil, "sources for which a key of role source may send; * is any")
 	f.StringSlice("contract", nil, "event types that it may send; by default all of its sources")
-	f.String("expires", "", "last day on which the key works")
+	f.String("expires", "", "last day on which the key works, in the zone of the server's pack")
 	f.String("format", "table", "table, or json: {\"key\": …}")
 	clientFlags(c)
 	return c

@@ -57,7 +57,8 @@ type program struct {
 	loader     *loader.Loader
 	lake       *lake.Lake
 	keys       *contract.Keys
-	token      string // of the operator of this machine
+	token      string       // of the operator of this machine
+	cert       *certificate // nil: no TLS
 	audit      *audit.Log
 	gate       *access.Gate
 	settings   *access.AllSettings
@@ -109,7 +110,7 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return p, problem.Wrap(err, problem.Unavailable, "", "--listen %s: the address cannot be used; another program may have it", cfg.Listen)
+		return p, problem.Wrap(err, problem.Unavailable, "", "--listen %s: the address cannot be used; another program may have it: name another, such as --listen 127.0.0.1:8081 (make run LISTEN=127.0.0.1:8081)", cfg.Listen)
 	}
 	p.address = listener.Addr()
 	p.closing(func() error {
@@ -118,6 +119,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 		}
 		return nil
 	})
+	if err := p.readCertificate(); err != nil {
+		return p, err
+	}
 	if p.token, err = machineToken(cfg.Data); err != nil {
 		return p, err
 	}

@@ -207,13 +207,12 @@ func (p *program) serveSQL(door http.Handler) error {
 		if err != nil {
 			return err
 		}
-		if p.config.TLSCert == "" {
+		if p.cert == nil {
 			p.sqlInside = "http://" + l.Addr().String()
 			serve(l)
 			return nil
 		}
-		c := &certificate{cert: p.config.TLSCert, key: p.config.TLSKey}
-		serve(tls.NewListener(l, &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}))
+		serve(p.cert.over(l, "http/1.1"))
 	}
 	l, err := listen("127.0.0.1:0")
 	if err != nil {

@@ -224,7 +224,7 @@ type fault struct {
 }
 
 // faultParts are what can have a fault, in the order in which they are told.
-var faultParts = []string{"loader", "engine", "journal", "erasure", "disk"}
+var faultParts = []string{"loader", "engine", "journal", "erasure", "audit", "certificate", "disk"}
 
 // faults are what is wrong now.
 func (p *program) faults(loading, asking string) []fault {
@@ -247,6 +247,14 @@ func (p *program) faults(loading, asking string) []fault {
 	}
 	if _, err := os.Stat(filepath.Join(p.config.Data, erasingFile)); err == nil {
 		list = append(list, fault{"erasure", "the erasure of a person was interrupted, or is at work: 'ombor erase --resume' ends it"})
+	}
+	if words := p.audit.Fault(); words != "" {
+		list = append(list, fault{"audit", words + ": 'ombor audit verify' tells more; only to give up what is lost, remove the file audit.head"})
+	}
+	if p.cert != nil {
+		if words := p.cert.fault(); words != "" {
+			list = append(list, fault{"certificate", words})
+		}
 	}
 	if disk := examineDisk(p.config.Data); !disk.OK {
 		list = append(list, fault{"disk", "the disk is nearly full: " + disk.Value + "; " + disk.Do})

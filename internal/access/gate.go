@@ -129,6 +129,22 @@ func (g *Gate) Admit(r *http.Request, name string) (*Principal, error) {
 	return p, nil
 }
 
+// Holds says whether somebody whom a rule let in would still be let in, as the same and with the same
+// rows: an answer that goes on for long asks it before it says more. Nothing is recorded or counted.
+func (g *Gate) Holds(r *http.Request, p *Principal, name string) error {
+	now, err := g.Who(r)
+	if err != nil {
+		if p.Is(Public) && problem.KindOf(err) == problem.Unauthenticated { // was nobody, and still is
+			return nil
+		}
+		return err
+	}
+	if rule := rules[name]; now.ID != p.ID || now.Scope() != p.Scope() || !rule.allows(now) {
+		return problem.New(problem.Denied, "what you may see has changed: ask again")
+	}
+	return nil
+}
+
 // Decide records what an admitted principal asks of a rule, and whether it is refused: only when
 // it returns nil may it be done. What it returns otherwise is refused, or that the log cannot be written.
 func (g *Gate) Decide(r *http.Request, p *Principal, name, object string, refused error) error {
