@@ -127,15 +127,15 @@ func serve(t *testing.T, d *ingest.Door) string {
 
 // answer is what came back, whatever it was.
 type answer struct {
-	Status                    int
-	Header                    http.Header
-	Text                      string
-	Accepted, Held, Duplicate int
-	Rejected                  []contract.Refusal
-	Quarantined               []ingest.Quarantined
-	Warnings                  []contract.Warning
-	Receipt                   string
-	Detail                    string // of a problem
+	Status   int
+	Header   http.Header
+	Text     string
+	Accepted int
+	Held     int
+	Rejected []contract.Refusal
+	Warnings []contract.Warning
+	Receipt  string
+	Detail   string // of a problem
 }
 
 func post(t *testing.T, url, contentType string, body io.Reader, headers ...string) answer {
@@ -380,6 +380,10 @@ func TestNeighbours(t *testing.T) {
 	}
 	if n := g.rows(t); n != int64(len(bad)) {
 		t.Errorf("%d rows in the journal, want %d", n, len(bad))
+	}
+	// Nor is a request unreadable of which no line is an event: every line has its reason.
+	if none := post(t, g.url, typeLines, strings.NewReader("{\nnot JSON\n")); none.Status != 200 || none.Accepted != 0 || len(none.Rejected) != 2 || none.Rejected[1].Code != "bad_json" || none.Receipt != "" {
+		t.Errorf("no line is an event: %s", none.Text)
 	}
 	// In an array, elements that are complete by their brackets are taken one by one.
 	a = post(t, g.url, typeArray, strings.NewReader("["+event("a", data(1))+`,{"b":},"c",17 , null,`+event("a", "{\"request\":\"\x00\"}")+","+bad[0]+","+event("d", data(1))+"]"))
