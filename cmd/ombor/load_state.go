@@ -48,12 +48,13 @@ type acknowledged struct {
 	Lines    int64  `json:"lines,omitempty"`
 	Accepted int64  `json:"accepted"`
 	Held     int64  `json:"held"`
+	Twice    int64  `json:"duplicate,omitempty"`
 	Receipt  string `json:"receipt"`
 	Ended    bool   `json:"ended,omitempty"`
 }
 
 func (a acknowledged) answer() doorAnswer {
-	return doorAnswer{Accepted: a.Accepted, Held: a.Held, Receipt: a.Receipt}
+	return doorAnswer{Accepted: a.Accepted, Held: a.Held, Duplicate: a.Twice, Receipt: a.Receipt}
 }
 
 // openLoadState reads what an earlier run has left. A line that was cut off, or is none,
@@ -141,7 +142,7 @@ func (s *loadState) acknowledge(file string, b block, answer doorAnswer) {
 	if s == nil || file == "" {
 		return
 	}
-	text, err := json.Marshal(acknowledged{File: file, From: b.from, To: b.to, Lines: b.lines, Accepted: answer.Accepted, Held: answer.Held, Receipt: answer.Receipt})
+	text, err := json.Marshal(acknowledged{File: file, From: b.from, To: b.to, Lines: b.lines, Accepted: answer.Accepted, Held: answer.Held, Twice: answer.Duplicate, Receipt: answer.Receipt})
 	if err == nil {
 		s.line(append(text, '\n'))
 	}

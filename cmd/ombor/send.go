@@ -333,10 +333,11 @@ func skipLine(text io.Reader, size int) (n int64, rest []byte, err error) {
 }
 
 type doorAnswer struct {
-	Accepted int64          `json:"accepted"`
-	Held     int64          `json:"held"`
-	Rejected []doorRefusals `json:"rejected"`
-	Receipt  string         `json:"receipt"`
+	Accepted  int64          `json:"accepted"`
+	Held      int64          `json:"held"`
+	Duplicate int64          `json:"duplicate"` // held before and replayed since
+	Rejected  []doorRefusals `json:"rejected"`
+	Receipt   string         `json:"receipt"`
 }
 
 type doorRefusals struct {
@@ -434,14 +435,14 @@ func (s *sender) patiently(path, contentType string, content func() (io.Reader, 
 func (l *lane) took(answer doorAnswer, b *block) {
 	rejected := int64(len(answer.Rejected))
 	l.mu.Lock()
-	l.outcome.add(outcome{Accepted: answer.Accepted, Held: answer.Held, Rejected: rejected})
+	l.outcome.add(outcome{Accepted: answer.Accepted, Duplicate: answer.Duplicate, Held: answer.Held, Rejected: rejected})
 	if answer.Receipt != "" {
 		l.receipts = append(l.receipts, answer.Receipt)
 	}
 	l.mu.Unlock()
 	if d := l.delivery; d != nil {
 		l.s.mu.Lock()
-		d.missing += answer.Held + rejected
+		d.missing += answer.Held + answer.Duplicate + rejected // what was replayed is in the journal, and not in this delivery
 		if answer.Receipt != "" {
 			d.receipts = append(d.receipts, answer.Receipt)
 		}
@@ -460,7 +461,7 @@ func (l *lane) took(answer doorAnswer, b *block) {
 			l.s.refuse(refusal{File: l.file, Row: row, ID: r.ID, Field: r.Field, Code: r.Code, Reason: r.Reason})
 		}
 	}
-	l.s.sent(answer.Accepted + answer.Held + rejected)
+	l.s.sent(answer.Accepted + answer.Duplicate + answer.Held + rejected)
 }
 
 // rowsOf are the numbers of the lines that are not blank, as the door counts events.
