@@ -1,9 +1,10 @@
 package queries
 
 import (
-	"bytes"
 	"encoding/json"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"ombor/internal/kpi"
@@ -216,25 +217,6 @@ func (d Dim) Key() string {
 
 // MarshalJSON writes the cell with its dimensions beside the fixed keys.
 func (c Cell) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	put := func(key string, value any) error {
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		name, err := json.Marshal(key)
-		if err != nil {
-			return err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(text)
-		return nil
-	}
 	type pair struct {
 		key   string
 		value any
@@ -262,11 +244,56 @@ func (c Cell) MarshalJSON() ([]byte, error) {
 	if c.Comparison != nil {
 		pairs = append(pairs, pair{"comparison", c.Comparison})
 	}
-	for _, p := range pairs {
-		if err := put(p.key, p.value); err != nil {
+	b := append(make([]byte, 0, 1024), '{')
+	for i, p := range pairs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendJSON(b, p.key); err != nil {
+			return nil, err
+		}
+		if b, err = appendJSON(append(b, ':'), p.value); err != nil {
 			return nil, err
 		}
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}'), nil
+}
+
+// appendJSON appends what [json.Marshal] gives for a value. Those that every cell has it
+// writes itself: an answer may have thousands of cells.
+func appendJSON(b []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case string:
+		if !strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\\<>&`, r) }) {
+			return append(append(append(b, '"'), v...), '"'), nil
+		}
+	case State:
+		return appendJSON(b, string(v))
+	case Number:
+		if v == "" {
+			return append(b, "null"...), nil
+		}
+	case Date:
+		if !v.Set {
+			return append(b, "null"...), nil
+		}
+		return append(append(append(b, '"'), v.Day.String()...), '"'), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case *int64:
+		if v == nil {
+			return append(b, "null"...), nil
+		}
+		return strconv.AppendInt(b, *v, 10), nil
+	case *float64:
+		if v == nil {
+			return append(b, "null"...), nil
+		}
+		if size := math.Abs(*v); size == 0 || size >= 1e-6 && size < 1e21 {
+			return strconv.AppendFloat(b, *v, 'f', -1, 64), nil
+		}
+	}
+	text, err := json.Marshal(value)
+	return append(b, text...), err
 }
