@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -94,8 +95,11 @@ func blockEnd(text *io.SectionReader, from int64) (int64, error) {
 
 // lineEnd is behind the line that begins at from.
 func lineEnd(text *io.SectionReader, from int64) (int64, error) {
-	n, _, err := skipLine(io.NewSectionReader(text, from, text.Size()-from), requestBytes)
-	return from + n, err
+	n, rest, err := skipLine(io.NewSectionReader(text, from, text.Size()-from), requestBytes)
+	if errors.Is(err, io.EOF) { // the last line has no end
+		err = nil
+	}
+	return from + n - int64(len(rest)), err
 }
 
 // line is the number of the line that begins at a place of the text. Lines are counted only where one
