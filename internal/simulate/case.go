@@ -68,6 +68,9 @@ func (c *flowCase) begin() int64 {
 	if c.of != nil {
 		return c.f.begin(c.of)
 	}
+	if c.f.Midnight {
+		return c.g.start(c.day)
+	}
 	lot := draw(c.lot ^ 0x626567)
 	hours := c.g.table.citizenHours
 	if c.f.Office {
@@ -251,6 +254,12 @@ func (c *flowCase) find(d *draft, at, rep int) value {
 			ms = c.repeat(i, rep)
 		}
 		return value{is: text, text: (g.dayOfMillis(ms) + reference.Day(d.PlusDay)).String()}
+	case d.Quarter != "":
+		day, last := quarterOf(c.day)
+		if d.Quarter == "last" {
+			day = last
+		}
+		return value{is: text, text: day.String()}
 	case len(d.Days) == 2, len(d.Working) == 2:
 		names := append(d.Days, d.Working...)
 		a, b := c.at(c.f.step(names[0])), c.at(c.f.step(names[1]))

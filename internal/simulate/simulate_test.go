@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -610,12 +612,82 @@ func TestSystems(t *testing.T) {
 			t.Errorf("no event of %s", c.Type)
 		}
 	}
+	registersAreWhole(t, lines)
 	total := summary.Duplicates
 	for _, c := range summary.ByType {
 		total += c.Count
 	}
 	if int64(n) != summary.Events || total != summary.Events {
 		t.Errorf("%d lines, the summary says %d and counts %d", n, summary.Events, total)
+	}
+}
+
+// registersAreWhole holds what the registers of the year 2024 tell against what was published and against the
+// calendar: more than 2,000 projects live, savings by whole quarters, systems watched from hour to hour of all the
+// time that is due, diaries on days of school.
+func registersAreWhole(t *testing.T, lines []byte) {
+	t.Helper()
+	projects, quarters := map[string]bool{}, map[string]bool{}
+	due, windows := map[string]int64{}, map[string]bool{}
+	for line := range bytes.Lines(lines) {
+		var e struct {
+			Type string
+			Time time.Time
+			Data struct {
+				Project, Stage, System, Day string
+				PeriodFrom                  string `json:"period_from"`
+				PeriodTo                    string `json:"period_to"`
+				Due                         int64  `json:"due_seconds"`
+			}
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		at := e.Data.System + e.Time.In(uz().Zone).Format(" 2006-01-02 15:04:05")
+		switch strings.TrimPrefix(e.Type, "uz.gov.") {
+		case "project.registered.v1":
+			if _, ended := projects[e.Data.Project]; !ended {
+				projects[e.Data.Project] = true
+			}
+		case "project.staged.v1":
+			if e.Data.Stage == "closed" || e.Data.Stage == "cancelled" {
+				projects[e.Data.Project] = false
+			}
+		case "saving.measured.v1":
+			quarters[e.Data.PeriodFrom+" "+e.Data.PeriodTo] = true
+		case "system.due.v1":
+			due[at] = e.Data.Due
+		case "monitor.sampled.v1":
+			windows[at] = true
+			if !strings.HasSuffix(at, ":00:00") {
+				t.Fatalf("a window begins at %s", at)
+			}
+		case "diary.used.v1":
+			if _, school := uz().Reference.Calendar().Quarter(day(t, e.Data.Day)); !school {
+				t.Fatalf("a diary of %s, in the holidays", e.Data.Day)
+			}
+		}
+	}
+	live := 0
+	for _, stands := range projects {
+		if stands {
+			live++
+		}
+	}
+	if live <= 2000 {
+		t.Errorf("%d projects are neither closed nor cancelled; more than 2,000 were published", live)
+	}
+	want := []string{"2024-01-01 2024-03-31", "2024-04-01 2024-06-30", "2024-07-01 2024-09-30", "2024-10-01 2024-12-31"}
+	if got := slices.Sorted(maps.Keys(quarters)); !slices.Equal(got, want) {
+		t.Errorf("savings are measured for %q, want the quarters of 2024", got)
+	}
+	seconds := int64(0)
+	for _, s := range due {
+		seconds += s
+	}
+	// A system that nobody watches sends no windows, and its time is due all the same.
+	if watched := int64(len(windows)) * 3600; watched == 0 || watched%(366*86400) != 0 || seconds%(366*86400) != 0 || watched > seconds {
+		t.Errorf("%d seconds are due and %d windows of an hour came; want every hour of 2024 of every watched system", seconds, len(windows))
 	}
 }
 

@@ -24,12 +24,13 @@ type flow struct {
 	AYear    uint64            `json:"a_year"` // cases begun in the published year at full scale; scaled, and grown to other years
 	Each     uint64            // cases of each entity of a register, numbered from 0; scaled, at least 12
 	Unscaled bool              // each: as many at every scale, as the projects that officers work off
-	Every    string            // with each: day, working_day, month, quarter, or once: a register's past up to today
+	Every    string            // with each: day, working_day, school_day (a working day of a school quarter), month, quarter (its last day), or once: a register's past up to today
 	Since    string            // once: the first day on which a case can begin; the opening of the catalogue when not told
 	Until    string            // once: the last such day; the end of the published year when not told
 	Requests map[string]string // with a_year: each case is of a request for a service like that, by columns of the table services, as far as there are so many
 	Begins   string            // with requests: submitted or decided, the moment of its request at which a case begins
 	Office   bool              // cases begin in office hours
+	Midnight bool              // cases begin with the day
 	LagDays  int               `json:"lag_days"` // at most so many days from the beginning to the last step; a case of a request has none later
 	Contract string            // of steps that name none
 	Draw     []draft
@@ -130,6 +131,7 @@ type draft struct {
 	TimeOf  string   `json:"time_of"`
 	DateOf  string   `json:"date_of"`
 	PlusDay int      `json:"plus_days"`
+	Quarter string   // first or last: that day of the quarter in which the case begins
 	Plus    string   // milliseconds, a whole number of the case
 	Minus   bool     // of whole: the number is negative
 	Scaled  bool     // of whole: a total of the full scale, which entities share
@@ -208,8 +210,8 @@ func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
 		bad("has a name, a_year or each, and 1 to 200 steps")
 		return
 	}
-	if f.Each > 0 && !slices.Contains([]string{"day", "working_day", "month", "quarter", "once"}, f.Every) {
-		bad("every is %q; allowed: day, working_day, month, quarter, once", f.Every)
+	if f.Each > 0 && !slices.Contains([]string{"day", "working_day", "school_day", "month", "quarter", "once"}, f.Every) {
+		bad("every is %q; allowed: day, working_day, school_day, month, quarter, once", f.Every)
 	}
 	if f.LagDays < 0 || f.LagDays > 400 {
 		bad("lag_days lies between 0 and 400")
@@ -393,6 +395,8 @@ func (g *Generator) bindDraft(d *draft, bad func(string, ...any)) {
 		if len(d.services) == 0 {
 			bad("%s: no service is like that", d.Name)
 		}
+	case d.Quarter != "" && d.Quarter != "first" && d.Quarter != "last":
+		bad("%s: quarter is first or last", d.Name)
 	case d.Code != "" && d.Of == 0:
 		bad("%s: of says how many there are", d.Name)
 	case d.Const != nil:
@@ -485,10 +489,14 @@ func (g *Generator) cases(f *flow, d reference.Day) (n uint32, first uint64) {
 			begins = true
 		case "working_day":
 			begins = g.calendar.Works(d)
+		case "school_day":
+			_, begins = g.calendar.Quarter(d)
+			begins = begins && g.calendar.Works(d)
 		case "month":
 			begins = d.Time().Day() == 1
 		case "quarter":
-			begins = d.Time().Day() == 1 && d.Time().Month()%3 == 1
+			_, last := quarterOf(d)
+			begins = d == last
 		}
 		if !begins {
 			return 0, 0
@@ -512,6 +520,13 @@ func (g *Generator) cases(f *flow, d reference.Day) (n uint32, first uint64) {
 		f.years[year] = y
 	}
 	return y.n[d-y.first], y.before[d-y.first]
+}
+
+// quarterOf is the first and the last day of the calendar quarter in which a day lies.
+func quarterOf(d reference.Day) (first, last reference.Day) {
+	t := d.Time()
+	first = dayOf(t.Year(), t.Month()-(t.Month()-1)%3, 1)
+	return first, reference.DayOf(first.Time().AddDate(0, 3, -1))
 }
 
 // expectedOfFlows is about how many events the flows give, or those alone that are the
