@@ -28,6 +28,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -186,16 +187,15 @@ type route struct {
 type server struct {
 	config      Config
 	log         *slog.Logger
-	definitions uint64 // hash of the pack's facts, for ETags
-	document    *document
+	definitions uint64                    // hash of the pack's facts, for ETags
+	document    func() (*document, error) // rendered when it is first asked for
 	counters    counters
 
 	bodyPatience time.Duration // [bodyPatience]; a test has less
 	kept         kept
 }
 
-// New makes the handler. It fails when the Config lacks a needed part or the
-// embedded document cannot be read.
+// New makes the handler. It fails when the Config lacks a needed part.
 func New(config Config) (http.Handler, error) {
 	s, err := newServer(config)
 	if err != nil {
@@ -218,10 +218,8 @@ func newServer(config Config) (*server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.document = sync.OnceValues(func() (*document, error) { return readDocument(config.Version) })
 	var err error
-	if s.document, err = readDocument(config.Version); err != nil {
-		return nil, err
-	}
 	if s.definitions, err = hashOf([]any{config.Version, config.Pack.Labels, s.catalogue()}); err != nil {
 		return nil, fmt.Errorf("dashboards: hash of the definitions: %w", err)
 	}

@@ -266,6 +266,21 @@ func (s *server) raw(c *gin.Context, media string, body []byte) {
 	c.Data(http.StatusOK, media, body)
 }
 
-func (s *server) getDocument(c *gin.Context)  { s.raw(c, "application/json", s.document.json) }
-func (s *server) getDocs(c *gin.Context)      { s.raw(c, "text/html; charset=utf-8", s.document.html) }
+func (s *server) getDocument(c *gin.Context) {
+	s.rendered(c, "application/json", func(d *document) []byte { return d.json })
+}
+
+func (s *server) getDocs(c *gin.Context) {
+	s.rendered(c, "text/html; charset=utf-8", func(d *document) []byte { return d.html })
+}
+
 func (s *server) getDocsStyle(c *gin.Context) { s.raw(c, "text/css; charset=utf-8", docsStyle) }
+
+func (s *server) rendered(c *gin.Context, media string, form func(*document) []byte) {
+	d, err := s.document()
+	if err != nil {
+		s.fail(c.Writer, c.Request, err)
+		return
+	}
+	s.raw(c, media, form(d))
+}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -29,7 +30,8 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	s := small(t)
 	engine := s.engine(func(*gin.Context) {})
 	documented := map[string]map[string]any{}
-	paths := generic(t)["paths"].(map[string]any)
+	doc := generic(t)
+	paths := doc["paths"].(map[string]any)
 	for path, item := range paths {
 		for method, operation := range item.(map[string]any) {
 			documented[strings.ToUpper(method)+" "+path] = operation.(map[string]any)
@@ -58,7 +60,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	}
 	for _, r := range s.routes() {
 		var want []string
-		want = append(want, s.parametersOf(t, r)...)
+		want = append(want, parametersOf(doc, r)...)
 		got := append(slices.Clone(r.params), "format")
 		slices.Sort(got)
 		slices.Sort(want)
@@ -69,9 +71,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 }
 
 // parametersOf lists the query parameters that the document gives a route.
-func (s *server) parametersOf(t *testing.T, r route) []string {
-	t.Helper()
-	doc := generic(t)
+func parametersOf(doc map[string]any, r route) []string {
 	path := r.path
 	for _, part := range strings.Split(path, "/") {
 		if name, ok := strings.CutPrefix(part, ":"); ok {
@@ -93,9 +93,12 @@ func (s *server) parametersOf(t *testing.T, r route) []string {
 	return names
 }
 
+// testDocument is the document, rendered once for all tests.
+var testDocument = sync.OnceValues(func() (*document, error) { return readDocument("test") })
+
 func generic(t *testing.T) map[string]any {
 	t.Helper()
-	d, err := readDocument("test")
+	d, err := testDocument()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +190,7 @@ type checker struct {
 
 func newChecker(t *testing.T) *checker {
 	t.Helper()
-	d, err := readDocument("test")
+	d, err := testDocument()
 	if err != nil {
 		t.Fatal(err)
 	}
