@@ -1,8 +1,8 @@
 // Services, agencies and regions: what the catalogue knew on a day, search in any script,
 // and a place beside the nation.
-import { accessible, must, settled } from './kit.mjs'
+import { accessible, fits, must, settled } from './kit.mjs'
 
-export default async function ({ api, test, visit, everywhere, labels }) {
+export default async function ({ url, headers, api, test, visit, everywhere, labels }) {
   const now = await api('/v1/services')
   must(now.rows.length > 0, 'the server has no catalogue of services')
   const past = await api('/v1/services?on=2024-06-30')
@@ -75,6 +75,56 @@ export default async function ({ api, test, visit, everywhere, labels }) {
         await settled(page)
       }))
   }
+
+  await test('who sees the rows of one agency meets no refusal: what is of others is absent', async () => {
+    const ask = (path, as, request = {}) => fetch(url + path, { ...request, headers: { ...as, 'Content-Type': 'application/json' } })
+    const other = organisations.find((o) => o.code !== service.values.agency).code
+    const key = await (await ask('/v1/keys', headers, { method: 'POST', body: JSON.stringify({ name: 'browser test', roles: ['agency'], agency: service.values.agency }) })).json()
+    const as = { Authorization: `Bearer ${key.key}` }
+    try {
+      let total // a figure that does not say whose its rows are
+      for (const { id, dimensions } of (await api('/v1/kpis')).kpis) {
+        if (!dimensions.length || dimensions.some((d) => d.to === 'organisations')) continue
+        if ((await ask(`/v1/kpis/${id}/values?by=${dimensions[0].name}`, as)).status !== 400) continue
+        total = id
+        break
+      }
+      must(total, 'every figure says whose its rows are')
+      for (const [path, refused] of [[`/kpis/${total}`, /\/(gap|why)\b/], [`/agencies/${other}`, new RegExp(`(where=|agency=).*${other}`)]]) {
+        const asked = []
+        await visit(`${path}?lang=en`, { as, quiet: false }, async (page) => {
+          page.on('request', (request) => refused.test(request.url()) && asked.push(request.url()))
+          await page.reload()
+          await settled(page)
+          must((await page.locator('.failure').count()) === 0, `${path}: ${await page.locator('.failure').allInnerTexts()}`)
+          must(asked.length === 0, `${path} asks in vain for ${asked.join(' ')}`)
+          await accessible(page)
+        })
+      }
+      const { may } = await (await ask('/v1/me', as)).json()
+      await visit('/workbench?lang=en', { as }, async (page) => {
+        must((await page.getByRole('button', { name: 'Estimate' }).count()) === (may.includes('POST /v1/workbench/estimates') ? 1 : 0), 'a button that its role may not use')
+      })
+    } finally {
+      await ask(`/v1/keys/${key.id}`, headers, { method: 'DELETE' })
+    }
+  })
+
+  await test('a name of one long word stays within a phone', () =>
+    visit('/settings?lang=en', { width: 360, height: 780 }, async (page) => {
+      const long = 'A'.repeat(63)
+      await page.route('**/v1/organisations', async (route) => {
+        const answer = await (await route.fetch()).json()
+        for (const row of answer.rows) row.names = { en: long }
+        await route.fulfill({ json: answer })
+      })
+      for (const path of ['/agencies', `/agencies/${organisations[0].code}`]) {
+        await page.goto(`${url}${path}?lang=en`)
+        await settled(page)
+        await page.locator('main', { hasText: long }).waitFor()
+        await fits(page)
+      }
+    }))
 
   await test('a place that is not there says so', async () => {
     await visit('/agencies/no-such-agency?lang=en', {}, accessible)

@@ -1,6 +1,6 @@
 // What stands around every page: size, keys, unknown addresses, a lost connection.
 import { gzipSync } from 'node:zlib'
-import { accessible, must, settled } from './kit.mjs'
+import { accessible, must, settled, tabTo } from './kit.mjs'
 
 export default async function ({ url, api, languages, test, visit }) {
   await test('initial script is at most 250 KB compressed', async () => {
@@ -66,6 +66,46 @@ export default async function ({ url, api, languages, test, visit }) {
       await accessible(page)
       await page.unroute('**/v1/live')
       await page.waitForSelector('.notice.lost', { state: 'detached', timeout: 30_000 })
+    }))
+
+  await test('a page that does not come leaves the frame, and comes once the server is back', () =>
+    visit('/settings?lang=en', { quiet: false }, async (page) => {
+      await page.route('**/*', (route) => route.abort())
+      await page.locator('.masthead nav a[href^="/services"]').click()
+      await page.locator('main .failure').waitFor()
+      must((await page.title()).startsWith('Services'), `the tab is called ${await page.title()}`)
+      await accessible(page)
+      const again = page.getByRole('button', { name: 'Try again' })
+      await tabTo(page, again)
+      await page.keyboard.press('Enter')
+      await page.locator('main .failure [role=status]', { hasText: 'still' }).waitFor()
+      must(await again.evaluate((button) => button === document.activeElement), 'the focus is lost while the server is away')
+      await page.evaluate(() => (window.stays = true))
+      await page.unroute('**/*')
+      await page.waitForSelector('main .failure', { state: 'detached', timeout: 20_000 })
+      await settled(page)
+      must(await page.evaluate(() => window.stays), 'everything was loaded again')
+      must(await page.evaluate(() => document.activeElement.id === 'content'), 'the focus is lost once the page has come')
+      must(await page.evaluate(() => [...document.querySelectorAll('link[rel=stylesheet]')].every((link) => link.sheet)), 'the page came without its style sheet')
+    }))
+
+  await test('a page of which the server has another version is loaded again, once', () =>
+    visit('/settings?lang=en', { quiet: false }, async (page) => {
+      const gone = /\/assets\/services[^/]*\.js/
+      await page.route(gone, (route) => route.fulfill({ status: 404 }))
+      let loads = 0
+      const count = () => loads++
+      page.on('load', count)
+      const second = page.waitForEvent('load')
+      await page.locator('.masthead nav a[href^="/services"]').click()
+      await second
+      await page.locator('main .failure').waitFor()
+      await page.waitForResponse((response) => gone.test(response.url())) // it is asked for again
+      must(loads === 1, `loaded ${loads} times`)
+      page.removeListener('load', count)
+      await page.unroute(gone)
+      await page.waitForSelector('main .failure', { state: 'detached', timeout: 20_000 })
+      must(new URL(page.url()).pathname === '/services', page.url())
     }))
 
   await test('documentation is accessible', () => visit('/docs', {}, accessible))

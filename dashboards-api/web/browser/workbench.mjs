@@ -31,7 +31,7 @@ export default async function ({ api, test, visit, everywhere }) {
 
   await test('an analyst writes with completion, by keyboard alone, and reads the rows', () =>
     visit('/workbench?lang=en', { ignore }, async (page) => {
-      await tabTo(page, page.locator('.wb-editor'), 400)
+      await tabTo(page, page.locator('.wb-editor'), 40) // before the tables, each of which is a stop
       await page.keyboard.press('Control+a')
       await page.keyboard.type(`select count() as events from ${table.name.slice(0, -2)}`)
       await page.waitForSelector('.wb-editor .cm-tooltip-autocomplete li')

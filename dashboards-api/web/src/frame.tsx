@@ -58,8 +58,19 @@ function Around({ labels, language }: { labels: Labels | undefined; language: st
       say(wordsOf(language).back)
       void client.refetchQueries({ predicate: (query) => query.state.status === 'error' })
     }
+    // Somebody whose session has ended is no longer told, either.
+    if (state.current === 'open' && connection.state === 'lost') void client.invalidateQueries({ queryKey: ['me'] }, { cancelRefetch: false })
     state.current = connection.state
   }, [connection.state, client, language])
+  const [known, setKnown] = useState(false)
+  if (me.data?.principal && !known) setKnown(true)
+  const ended = Boolean(stranger && known)
+  useEffect(() => {
+    if (!ended) return
+    say(wordsOf(language).ended)
+    document.getElementById('content')?.focus() // what had it is gone
+    client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' && queryKey[0] !== 'labels' }) // what was read goes with the session
+  }, [ended, client, language])
   useKeeping()
   useKeys(useCallback(() => showSearch(true), []), useCallback(() => showKeys(true), []))
   return (
@@ -72,9 +83,9 @@ function Around({ labels, language }: { labels: Labels | undefined; language: st
         </p>
       )}
       <main id="content" tabIndex={-1}>
-        {me.isError ? <Failure error={me.error} again={() => void me.refetch()} />
+        {me.isError && !me.data ? <Failure error={me.error} again={() => void me.refetch()} />
           : !me.data ? <Skeleton rows={6} kind="row" />
-          : stranger ? <SignIn by={me.data.sign_in} title={nameIn(labels?.title, language)} />
+          : stranger ? <SignIn by={me.data.sign_in} title={nameIn(labels?.title, language)} ended={ended} />
           : <><Unread /><Outlet /></>}
       </main>
       <footer>

@@ -4,7 +4,7 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import { ApiError } from './api/client'
+import { ApiError, onUnknown } from './api/client'
 import { router } from './routes'
 import { settings } from './settings'
 
@@ -17,6 +17,9 @@ const client = new QueryClient({
     },
   },
 })
+
+// A session may end while somebody looks: then it is asked anew who reads.
+onUnknown(() => void client.invalidateQueries({ queryKey: ['me'] }, { cancelRefetch: false }))
 
 // Who comes from elsewhere to the bare address begins at the page of their choice; every other
 // address, reloading and the way back open what they name.

@@ -54,6 +54,13 @@ export async function send<T = undefined>(method: 'POST' | 'PUT' | 'DELETE', pat
   return (response.status === 204 ? undefined : await response.json()) as T
 }
 
+let unknown = () => {}
+
+// onUnknown sets what is done whenever the server says that nobody is signed in.
+export const onUnknown = (call: () => void) => {
+  unknown = call
+}
+
 // ask is fetch whose answer is one of success; anything else is an ApiError.
 export async function ask(path: string, request: RequestInit, signal?: AbortSignal): Promise<Response> {
   let response: Response
@@ -64,6 +71,7 @@ export async function ask(path: string, request: RequestInit, signal?: AbortSign
     throw new ApiError(0, '')
   }
   if (response.ok) return response
+  if (response.status === 401) unknown()
   let problem: Partial<Problem> = {}
   try {
     problem = (await response.json()) as Problem

@@ -15,6 +15,14 @@ export function useMay(): (route: Route) => boolean {
   return useCallback((route) => may?.includes(route) ?? false, [may])
 }
 
+// useScope is the part of all rows that the reader sees; undefined: all of them, as far as their
+// roles go.
+export function useScope(): { dimension: 'agency' | 'region'; value: string } | undefined {
+  const person = useMe().data?.principal
+  if (!person || person.roles.some((role) => role !== 'agency' && role !== 'source')) return undefined
+  return !person.agency && person.region ? { dimension: 'region', value: person.region } : { dimension: 'agency', value: person.agency ?? '' }
+}
+
 // useOutside is true for a reader to whom only what was published is told.
 export function useOutside(): boolean {
   const me = useMe().data

@@ -1,5 +1,5 @@
 import { Link, useSearch } from '@tanstack/react-router'
-import { Fragment, type ReactNode } from 'react'
+import { Fragment, type ReactNode, useLayoutEffect, useRef } from 'react'
 import { ApiError } from '../api/client'
 import { day } from '../format'
 import { isDay } from '../period'
@@ -19,7 +19,7 @@ export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 
 // Failure says what kind of fault it was in the reader's language, what exactly in the server's
 // own words, which are English, and offers to try again. What the server refuses of the address
 // is named, with a way to the same page without it.
-export function Failure({ error, again }: { error: unknown; again: () => void }) {
+export function Failure({ error, again, children }: { error: unknown; again: () => void; children?: ReactNode }) {
   const words = useWords()
   const detail = error instanceof ApiError ? error.message : ''
   const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
@@ -39,9 +39,28 @@ export function Failure({ error, again }: { error: unknown; again: () => void })
       <h2>{words.errorTitle}</h2>
       {kind && <p>{kind}</p>}
       {detail && <p lang="en">{detail}</p>}
-      <button type="button" onClick={again}>{words.errorAgain}</button>
+      <Again onClick={again} />
+      {children}
     </section>
   )
+}
+
+// Again is the button that tries again. When it goes away under the reader's finger, what stood
+// around it takes the focus.
+function Again({ onClick }: { onClick: () => void }) {
+  const words = useWords()
+  const button = useRef<HTMLButtonElement>(null)
+  useLayoutEffect(() => {
+    const mine = button.current!
+    return () => {
+      if (document.activeElement !== mine) return
+      const around = mine.closest('.failure')?.parentElement?.closest<HTMLElement>('section, main')
+      if (!around) return
+      around.tabIndex = -1
+      around.focus({ preventScroll: true })
+    }
+  }, [])
+  return <button ref={button} type="button" onClick={onClick}>{words.errorAgain}</button>
 }
 
 // Fault says beside a form or a figure why something did not work: as Failure does, in a line.

@@ -120,6 +120,8 @@ export const uz: Words = {
   errorTitle: 'Buni ko‘rsatib bo‘lmadi',
   errors: { s0: 'Serverga ulanib bo‘lmadi.', s400: 'So‘rovga bu ko‘rinishda javob berib bo‘lmaydi.', s401: 'Tizimga kirilmagan.', s403: 'Rolingiz buni ko‘rishga ruxsat bermaydi.', s404: 'Bu yerda bunday narsa yo‘q.', s409: 'Shu orada o‘zgargan.', s413: 'Bir martada juda ko‘p.', s429: 'Bir vaqtda so‘rovlar juda ko‘p. Birozdan keyin qayta urining.', s500: 'Serverda xatolik yuz berdi; tafsiloti operator jurnalida.', s503: 'Serverning bir qismi ishlamayapti. Birozdan keyin qayta urining.' },
   errorAgain: 'Qayta urinish',
+  errorStill: '{time} da qayta urinildi: server hali ham javob bermayapti.',
+  ended: 'Seansingiz tugadi.',
   refused: {
     from: 'Davr {value} kuni boshlanadi, bu kun hali kelmagan: u haqda hech narsa ma’lum emas.',
     to: 'Davr {value} kuni, ya’ni boshlanishidan oldin tugaydi.',

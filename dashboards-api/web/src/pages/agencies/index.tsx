@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { address, get, type Table } from '../../api/client'
-import { useMay } from '../../api/me'
+import { useMay, useScope } from '../../api/me'
 import type { components } from '../../api/schema'
 import { number } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
@@ -79,12 +79,13 @@ function Sides({ id, table }: { id: string; table: Table }) {
   const said = useWordsOf(words)
   const { language } = useVoice()
   const may = useMay()
+  const scope = useScope()
   const services = useServicesBy()
   const kpis = useKpis()
   const portfolio = useQuery({
     queryKey: ['portfolio', { agency: id }],
     queryFn: ({ signal }) => get<Summary>(address('/v1/portfolio', { agency: id } as object), signal),
-    enabled: may('GET /v1/portfolio'),
+    enabled: may('GET /v1/portfolio') && !(scope?.dimension === 'agency' && scope.value !== id),
     retry: false, // a pack without projects has no answer, which is none to wait for
   })
   const owned = kpis.data?.kpis.filter((k) => k.owner === id) ?? []

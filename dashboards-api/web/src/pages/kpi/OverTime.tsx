@@ -3,6 +3,7 @@ import { type Kpi, valuesPath, type Values } from '../../api/client'
 import { palette } from '../../charts/palette'
 import { measured } from '../../charts/states'
 import { wasText } from '../../charts/was'
+import { coming } from '../../fetched'
 import { scopedTitle } from '../../finding'
 import { day, number, period, signed } from '../../format'
 import { Figure } from '../../parts/Figures'
@@ -17,8 +18,8 @@ import { Take, type Taking } from './Take'
 import { words as allWords } from './words'
 
 // The chart's library is large: it is asked for as soon as the page is, and comes while the
-// figures do.
-const library = import('../../charts/Line')
+// figures do, or once the server is back.
+const library = coming(() => import('../../charts/Line'))
 const Line = lazy(() => library)
 
 // useLine is the line as files: it stands also in the head of the page.

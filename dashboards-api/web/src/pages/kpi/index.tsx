@@ -1,7 +1,7 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { memo, useDeferredValue, useMemo } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
-import { useMay, useOutside } from '../../api/me'
+import { useMay, useOutside, useScope } from '../../api/me'
 import { dimensionName, partName } from '../../finding'
 import { day, isoDayOfMoment, period } from '../../format'
 import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
@@ -47,6 +47,7 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
   const change = useChange()
   const may = useMay()
   const outside = useOutside()
+  const narrowed = useScope() !== undefined
   const asked = useMemo(() => askedOf(kpi, search, outside), [kpi, search, outside])
   const { scope, by, compare } = asked
   const whole = useValues(kpi.id, { ...scope, compare, lang: voice.language })
@@ -54,8 +55,12 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
   const parts = useParts(kpi.id, asked)
   const data = whole.data
   const told = data !== undefined && data.audience === 'inside' // of what is told by published tables alone there are no rows
+  // Who sees an agency's rows alone is told the total of a figure that does not say whose its rows
+  // are, and the server refuses to break it down.
+  const total = narrowed && !scope.where && parts.error instanceof ApiError && parts.error.field === 'where'
+  const apart = !narrowed || parts.isSuccess
   const reported = asked.version.basis === 'reported'
-  const gap = useAbout<Gap>(kpi.id, 'gap', { from: data?.from ?? undefined, to: data?.to ?? undefined, where: scope.where, variant: scope.variant, known_on: scope.known_on }, told && counted(asked.version) && may('GET /v1/kpis/{id}/gap'))
+  const gap = useAbout<Gap>(kpi.id, 'gap', { from: data?.from ?? undefined, to: data?.to ?? undefined, where: scope.where, variant: scope.variant, known_on: scope.known_on }, told && apart && counted(asked.version) && may('GET /v1/kpis/{id}/gap'))
   const replies = useReplies(kpi, data).data
   const name = nameIn(kpi.title, voice.language, kpi.id)
   const title = data ? headline(kpi, data, parts.data && !parts.isPlaceholderData ? parts.data : undefined, by, voice) : name
@@ -83,8 +88,8 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
       <Path kpi={kpi} search={search} values={parts.data ?? data} />
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
       <OverTime kpi={kpi} asked={asked} taking={files} />
-      <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>
-      {told && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
+      {!total && <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>}
+      {told && apart && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
       <Later place={<Skeleton rows={8} kind="row" />}><Trust kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>
     </Page>

@@ -1,4 +1,5 @@
 import { Link, useSearch } from '@tanstack/react-router'
+import { useScope } from '../../api/me'
 import { dayOfMoment, difference, isoDayOfMoment, number, period } from '../../format'
 import { PeriodFilter } from '../../parts/Filters'
 import { Figure, Spark } from '../../parts/Figures'
@@ -8,7 +9,8 @@ import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { type Against, against, dimensionOf, furthest, measured, useCard, useKpis } from './data'
 import { words } from './words'
 
-// Standing holds every figure of one place against the nation's.
+// Standing holds every figure of one place against the nation's; nothing of a place whose rows the
+// reader does not see.
 export function Standing({ table, code }: { table: string; code: string }) {
   const said = useWordsOf(words)
   const all = useWords()
@@ -17,8 +19,11 @@ export function Standing({ table, code }: { table: string; code: string }) {
   const kpis = useKpis()
   const by = kpis.data && dimensionOf(kpis.data.kpis, table)
   const where = by ? [`${by}=${code}`] : undefined
-  const nation = useCard({ from, to })
-  const here = useCard({ from, to, where }, where !== undefined)
+  const scope = useScope()
+  const foreign = scope !== undefined && scope.dimension === by && scope.value !== code
+  const nation = useCard({ from, to }, !foreign)
+  const here = useCard({ from, to, where }, where !== undefined && !foreign)
+  if (foreign) return null
   if (kpis.data && !by) return <section className="card"><h2>{said.figures}</h2><p className="meta">{said.notFigured}</p></section>
   const card = here.data
   const shown = card && (card.from || card.to) ? period(`${card.from ?? ''}/${card.to ?? ''}`, voice.language) : ''

@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { type Estimate, get, type Kpi, type Run, type SavedQuery, send, type WorkbenchSchema } from '../../api/client'
-import { useMe } from '../../api/me'
+import { useMay, useMe } from '../../api/me'
 import { amount, number } from '../../format'
 import { Page } from '../../parts/Page'
 import { Empty } from '../../parts/States'
@@ -47,6 +47,7 @@ export default function WorkbenchPage() {
   const navigate = useNavigate()
   const client = useQueryClient()
   const me = useMe().data?.principal
+  const may = useMay()
   const schema = useQuery({ queryKey: ['workbench', 'schema'], queryFn: ({ signal }) => get<WorkbenchSchema>('/v1/workbench/schema', signal) })
   const kpis = useQuery({ queryKey: ['kpis'], queryFn: ({ signal }) => get<{ kpis: Kpi[] }>('/v1/kpis', signal) })
   const names = useMemo(() => (kpis.data?.kpis ?? []).map((k) => ({ id: k.id, title: nameIn(k.title, language, k.id) })), [kpis.data, language])
@@ -94,14 +95,13 @@ export default function WorkbenchPage() {
   return (
     <Page title={open.data?.title ?? said.title} tab={said.title} summary={open.data?.description || fill(said.summary, { database: schema.data?.database ?? 'ombor' })} query={schema}>
       <div className="wb">
-        {schema.data && <Tables schema={schema.data} onName={(name) => editor.current?.insert(name)} onAsk={(table) => put(`SELECT *\nFROM ${table}\nLIMIT 100`)} />}
         <div className="wb-main">
           <div className="wb-bar group">
             {busy
               ? <button type="button" className="primary" onClick={cancel}>{said.cancel}</button>
               : <button type="button" className="primary" onClick={run}>{said.run} <kbd aria-hidden="true">Ctrl ↵</kbd></button>}
             <button type="button" onClick={() => void format()}>{said.format}</button>
-            <button type="button" onClick={() => estimate.mutate()}>{said.estimate}</button>
+            {may('POST /v1/workbench/estimates') && <button type="button" onClick={() => estimate.mutate()}>{said.estimate}</button>}
             <button type="button" onClick={() => setSaving(true)}>{mine ? said.saveChanges : said.save}</button>
             {saved && <button type="button" className="quiet" onClick={() => { shown.current = undefined; go({ query: undefined }) }}>{said.fresh}</button>}
           </div>
@@ -132,6 +132,7 @@ export default function WorkbenchPage() {
             { key: 'history', title: said.history, body: <History onOpen={(r: Run) => put(r.sql, r.parameters)} /> },
           ]} />
         </div>
+        {schema.data && <Tables schema={schema.data} onName={(name) => editor.current?.insert(name)} onAsk={(table) => put(`SELECT *\nFROM ${table}\nLIMIT 100`)} />}
       </div>
       <SaveDialog key={`${mine?.id ?? ''} ${mine?.revision ?? 0}`} open={saving} onClose={() => setSaving(false)} query={mine} sql={text} parameters={given} onSaved={(q) => {
         setSaving(false)
