@@ -37,10 +37,21 @@ try {
   assert.equal((await context.request.get(options.url + '/v1/scorecard')).status(), 200)
   assert.equal((await context.request.get(options.url + '/v1/audit')).status(), 403, 'a leader reads the audit log')
   assert.equal(await page.evaluate(() => document.cookie), '', 'a script can read the session')
+  const elsewhere = await context.newPage() // of the same session
+  await elsewhere.goto(options.url + '/kpis?lang=en')
+  await elsewhere.locator('.masthead nav a').first().waitFor()
   await page.locator('form[action="/sign-out"] button').click()
   await page.locator('button[name=logout]').click() // the provider asks, too
   await page.locator('a[href^="/sign-in?to="]').waitFor()
   assert.equal((await context.request.get(options.url + '/v1/scorecard')).status(), 401, 'the session outlives signing out')
+  await elsewhere.keyboard.press('g') // to another section, where the server says that nobody is signed in
+  await elsewhere.keyboard.press('v')
+  const back = await elsewhere.locator('main a[href^="/sign-in?to="]').getAttribute('href')
+  const { pathname, search } = new URL(elsewhere.url())
+  assert.equal(new URL(back, options.url).searchParams.get('to'), pathname + search, 'signing in again does not lead back')
+  assert.equal(await elsewhere.locator('.masthead nav').count(), 0, 'the navigation stands there after the session')
+  assert.match(await elsewhere.locator('main').innerText(), /session has ended/)
+  assert.equal(await elsewhere.evaluate(() => document.activeElement.id), 'content', 'the focus is lost at the end of the session')
   await context.close()
   console.log('ok    a leader signs in, reads and leaves')
 
