@@ -281,7 +281,7 @@ func TestWorkbench(t *testing.T) {
 // that looks whole and is not.
 func TestExports(t *testing.T) {
 	o := open(t)
-	id, _, _ := o.ran("analyst", `{"sql":"SELECT department, count() AS n, toDate('2024-02-29') AS day, toDateTime('2024-02-29 13:14:15') AS at, n > 50 AS many, toBool(1) AS yes, 0.5 AS half, [1, 2] AS list, CAST(NULL, 'Nullable(String)') AS none, toInt64(90071992)*100000001 AS long FROM case_opened_v1 GROUP BY department ORDER BY department"}`)
+	id, _, _ := o.ran("analyst", `{"sql":"SELECT department, count() AS n, toDate('2024-02-29') AS day, toDateTime('2024-02-29 13:14:15') AS at, n > 50 AS many, toBool(1) AS yes, 0.5 AS half, [1, 2] AS list, CAST(NULL, 'Nullable(String)') AS none, toInt64(90071992)*10000*10000+90071992 AS long FROM case_opened_v1 GROUP BY department ORDER BY department"}`)
 	get := func(format string) []byte {
 		t.Helper()
 		answer, body := o.ask("analyst", "GET", "/v1/workbench/runs/"+id+"/export?format="+format, "")
