@@ -59,8 +59,10 @@ export async function open({ url, token, executable, screens }) {
   })
   const counts = { passed: 0, failed: 0 }
 
+  // A server that has its hands full is asked again, as the page does.
   const api = async (path) => {
-    const response = await fetch(url + path, { headers })
+    let response = await fetch(url + path, { headers })
+    for (let again = 0; response.status === 503 && again < 5; again++) response = await fetch(url + path, { headers })
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
     return response.json()
   }

@@ -49,7 +49,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
     return (table.data?.rows ?? []).filter((row) => found(row.code, ...Object.values(row.names)))
       .sort((a, b) => nameIn(a.names, language, a.code).localeCompare(nameIn(b.names, language, b.code), language))
   }, [table.data, sought, language])
-  const shown = days.from || days.to ? period(`${days.from ?? ''}/${days.to ?? ''}`, language) : all.latest
+  const shown = !card.data ? '' : days.from || days.to ? period(`${days.from ?? ''}/${days.to ?? ''}`, language) : all.latest
   const through = card.data?.data_through ? isoDayOfMoment(card.data.data_through, voice.zone) : new Date().toISOString().slice(0, 10)
   const kpiTitle = kpi ? nameIn(kpi.title, language, kpi.id) : ''
   const values = parts.data
@@ -58,7 +58,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
   const average = kpi?.unit === 'percent' ? values?.cells.find((c) => c.comparison)?.comparison?.value ?? undefined : undefined
   return (
     <Page title={fill(count, { n: number(table.data?.rows.length ?? 0, language) })} tab={title} query={table} simulated={values?.simulated}
-      filters={<PeriodFilter from={search.from} to={search.to} through={through} open={search.from || search.to ? all.latest : shown} />}
+      filters={<PeriodFilter from={search.from} to={search.to} through={through} open={search.from || search.to ? all.latest : shown || all.latest} />}
       actions={<Exports path={kpi && by ? address(`/v1/kpis/${kpi.id}/values`, { ...days, by, compare: 'national' }) : `/v1/${name}`} />}>
       <div className="filters place-filters">
         <SearchField label={said.searchPlace} value={search.q ?? ''} onChange={(q) => change({ q: q || undefined })} />
@@ -68,7 +68,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
       {kpis.data && !kpi && <p className="meta">{said.notFigured}</p>}
       {kpi && (
         <section className={parts.isPlaceholderData ? 'card refreshing' : 'card'} aria-labelledby="ranked">
-          <h2 id="ranked">{kpiTitle}, {shown}</h2>
+          <h2 id="ranked">{[kpiTitle, shown].filter(Boolean).join(', ')}</h2>
           {parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
             <>
               <Ranking table={table.data} rows={rows} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} title={title} home={home} />

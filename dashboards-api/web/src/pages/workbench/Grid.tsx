@@ -15,9 +15,10 @@ export function Grid({ columns, rows, label }: { columns: RunColumn[]; rows: unk
   const scroller = useRef<HTMLDivElement>(null)
   const [at, setAt] = useState<[row: number, column: number]>([0, 0])
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
+  const letter = 0.54 * parseFloat(getComputedStyle(document.documentElement).fontSize) // pixels; figures are wide
   const widths = columns.map((c, i) => {
     const longest = rows.slice(0, 200).reduce((most, row) => Math.max(most, row[i] === null ? 4 : textOf(row[i]).length), Math.max(c.name.length, c.type.length * 0.8))
-    return Math.min(widest, Math.max(6, longest)) * 8 + 28
+    return Math.min(widest, Math.max(6, longest)) * letter + 28
   })
   const total = widths.reduce((a, b) => a + b, 0)
   // The last column takes the room that is left.
