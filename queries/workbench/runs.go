@@ -121,18 +121,24 @@ func (b *Workbench) live(r *running) Run {
 
 // Runs are those of p, running ones included, the newest first.
 func (b *Workbench) Runs(ctx context.Context, p *access.Principal) ([]Run, error) {
+	// Those that run are looked up first: one that ends meanwhile is then in the history.
+	b.mu.Lock()
+	var now []Run
+	for _, r := range b.running {
+		if r.who == p.ID {
+			now = append(now, b.live(r))
+		}
+	}
+	b.mu.Unlock()
 	list, _, err := b.history(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	for _, r := range b.running {
-		over := slices.ContainsFunc(list, func(kept Run) bool { return kept.ID == r.run.ID })
-		if r.who == p.ID && !over {
-			list = append(list, b.live(r))
+	for _, r := range now {
+		if !slices.ContainsFunc(list, func(kept Run) bool { return kept.ID == r.ID }) {
+			list = append(list, r)
 		}
 	}
-	b.mu.Unlock()
 	slices.SortStableFunc(list, func(a, b Run) int { return b.Began.Compare(a.Began) })
 	return list, nil
 }
