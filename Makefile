@@ -68,7 +68,7 @@ profile: $(LIBCHDB) $(WEB_STAMP) | compiler ## takes anew the profile of a load 
 	@rm .tools/bench/ombor-profile
 
 # The share of the published year that 'make run' simulates: 1 is 8.3 million decided
-# requests for certificates, 29.5 million events in all.
+# requests for certificates, 29.7 million events in all.
 SCALE ?= 1
 # Where it is served, when another program has 127.0.0.1:8080.
 LISTEN ?=
