@@ -87,11 +87,12 @@ type sender struct {
 func newSender(ctx context.Context, server *client, parallel int, refuse func(refusal), sent func(int64)) *sender {
 	s := &sender{ctx: ctx, server: server, refuse: refuse, sent: sent, slots: make(chan struct{}, parallel)}
 	s.buffers.New = func() any { b := make([]byte, 0, requestBytes); return &b }
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = parallel + 1
-	transport.DisableCompression = true // answers are short
-	transport.DialContext = dialHanding
-	server.http.Transport = transport
+	server.http.Transport = &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialHanding, ForceAttemptHTTP2: true,
+		MaxIdleConnsPerHost: parallel + 1, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second,
+		DisableCompression: true, // answers are short
+	}
 	return s
 }
 
