@@ -200,7 +200,7 @@ func (b *Batch) requireFields() {
 	}
 	for _, i := range t.refs {
 		if v := &b.row.values[i]; v.set && v.word.code == nil {
-			if redact.Found(string(v.s)) && !t.numbered(t.tables[i]) {
+			if redact.Only(string(v.s)) && !t.numbered(t.tables[i]) {
 				b.fail(PersonalValue, t.contract.Fields[i].Name, "is in no row of table %s, and has the form of somebody's number, so that it is not kept", t.tables[i].Name)
 				return
 			}
@@ -212,7 +212,7 @@ func (b *Batch) requireFields() {
 
 // numbered says whether codes of a table have themselves the form of somebody's number.
 func (t *compiled) numbered(table *reference.Table) bool {
-	return slices.ContainsFunc(table.Rows(), func(r reference.Row) bool { return redact.Found(r.Code) })
+	return slices.ContainsFunc(table.Rows(), func(r reference.Row) bool { return redact.Only(r.Code) })
 }
 
 // heldRule marks a broken rule of severity quarantine until the event is held.

@@ -2,7 +2,7 @@
 // descriptions, replies, entries of the audit log. The data hold no raw identifier to compare with,
 // so that it goes by form alone, and rather takes a number too many:
 //
-//   - nine digits or more in a row, as personal and tax numbers have;
+//   - nine digits or more in a row, as personal and tax numbers have, unless the last six are zeros;
 //   - a word of one to three capital letters, a hyphen or none, and seven digits or more, as
 //     passports and identity cards have.
 //
@@ -22,8 +22,17 @@ var (
 	placeholders = regexp.MustCompile(`‹\d+ (digits|characters)›`)
 )
 
+// round is how a number ends that is nobody's.
+const round = "000000"
+
 // Found says whether a text has a number that may be somebody's.
-func Found(text string) bool { return numbers.MatchString(text) }
+func Found(text string) bool { return Text(text) != text }
+
+// Only says whether a text is such a number and nothing else.
+func Only(text string) bool {
+	at := numbers.FindStringIndex(text)
+	return at != nil && at[0] == 0 && at[1] == len(text) && Found(text)
+}
 
 // Text is a text with a placeholder in place of each such number: ‹14 digits›, ‹9 characters›.
 func Text(text string) string {
@@ -32,6 +41,9 @@ func Text(text string) string {
 		number, of := found[at:], "characters"
 		if unicode.IsDigit(rune(number[0])) {
 			of = "digits"
+			if strings.HasSuffix(number, round) {
+				return found
+			}
 		}
 		return fmt.Sprintf("%s‹%d %s›", found[:at], utf8.RuneCountInString(number), of)
 	})

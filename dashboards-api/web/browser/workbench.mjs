@@ -92,7 +92,7 @@ export default async function ({ api, test, visit, everywhere }) {
 
   await test('a statement is formatted, estimated, saved, found again and removed', () =>
     visit('/workbench?lang=en', { ignore }, async (page) => {
-      const name = `Test ${Date.now()}`
+      const name = `Test ${Date.now() % 1e8}`
       await write(page, `select count() from ${table.name} where 1=1`)
       await page.locator('.wb-bar button', { hasText: 'Format' }).click()
       await page.waitForFunction(() => document.querySelector('.wb-editor').shadowRoot.querySelector('.cm-content').textContent.includes('SELECT'))
