@@ -85,6 +85,11 @@ func (p *program) backup(ctx context.Context, decode func(any) error, report rep
 	if err := p.backUpKeys(ctx, w, r.Recipients, &out); err != nil {
 		return nil, err
 	}
+	// What the folder says was there is in the streams that are read after it: the audit log's kept head, the
+	// mark of what was acknowledged.
+	if err := p.backUpFolder(ctx, w); err != nil {
+		return nil, err
+	}
 	// The watermark: ledger, quarantine and lake at one moment between two plans. What
 	// the journal has is at least that, so it can be read later.
 	var files []lake.File
@@ -108,9 +113,6 @@ func (p *program) backup(ctx context.Context, decode func(any) error, report rep
 		return nil, err
 	}
 	if err := p.backUpStreams(ctx, w, report, &out, func(name string) bool { return name == p.journal.Name() }); err != nil {
-		return nil, err
-	}
-	if err := p.backUpFolder(ctx, w); err != nil {
 		return nil, err
 	}
 	for i, f := range files {

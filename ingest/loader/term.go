@@ -38,6 +38,9 @@ func (l *Loader) Run(ctx context.Context) error {
 		err := l.term(ctx)
 		l.mu.Lock()
 		l.running = false
+		if errors.Is(err, errDeposed) {
+			l.trouble = "" // what stood in this one's way is another's affair now
+		}
 		l.wake()
 		l.mu.Unlock()
 		if errors.Is(err, errDeposed) && ctx.Err() == nil {
