@@ -101,7 +101,7 @@ export async function open({ url, token, executable, screens }) {
     const elsewhere = []
     const busy = /status of 503/ // the server has its hands full, and the page asks again; whether it then has an answer is seen
     const listeners = {
-      console: (m) => ['error', 'warning'].includes(m.type()) && !busy.test(m.text()) && !ignore?.test(m.text()) && said.push(m.text()),
+      console: (m) => ['error', 'warning'].includes(m.type()) && !busy.test(m.text()) && !ignore?.test(m.text()) && said.push(`${m.text()} ${m.location().url}`.trim()),
       pageerror: (e) => said.push(e.message),
       request: (r) => !r.url().startsWith(url + '/') && !r.url().startsWith('data:') && !r.url().startsWith('blob:') && elsewhere.push(r.url()),
     }
@@ -121,6 +121,7 @@ export async function open({ url, token, executable, screens }) {
       if (held) {
         await page.unrouteAll()
         await page.evaluate(() => (localStorage.clear(), sessionStorage.clear()))
+        await page.goto('about:blank') // what it still asks for is nobody's
         idle.push(page)
       } else await page.context().close()
     }
