@@ -174,8 +174,11 @@ func (p *program) backUpKeys(ctx context.Context, w *backup.Writer, recipients s
 	return w.Add(ctx, keysEntry, func(to io.Writer) error { _, err := to.Write(sealed); return err })
 }
 
-// backUpStreams puts snapshots of those streams of the journal's server that are ours. The
-// lease is left out: who holds it is of the moment.
+// kept are the streams beside the journal's own that a backup has: the audit log, API keys, people's settings,
+// replies, and what analysts saved. Who is signed in, and who holds the lease, is of the moment.
+var kept = []string{"AUDIT", "KV_KEYS", "KV_SETTINGS", "KV_REPLIES", "KV_WORKBENCH"}
+
+// backUpStreams puts snapshots of those streams of the journal's server that are ours.
 func (p *program) backUpStreams(ctx context.Context, w *backup.Writer, report reporter, out *backedUp, take func(name string) bool) error {
 	names, err := p.stream.Streams(ctx)
 	if err != nil {
@@ -183,7 +186,8 @@ func (p *program) backUpStreams(ctx context.Context, w *backup.Writer, report re
 	}
 	for i, name := range names {
 		own := strings.TrimPrefix(name, "KV_")
-		if own != p.journal.Name() && !strings.HasPrefix(own, p.journal.Name()+"_") || own == p.journal.Name()+"_LEASE" || !take(name) {
+		ours := own == p.journal.Name() || strings.HasPrefix(own, p.journal.Name()+"_") || slices.Contains(kept, name)
+		if !ours || own == p.journal.Name()+"_LEASE" || !take(name) {
 			continue
 		}
 		report("journal", float64(i)/float64(len(names)), uint64(i))

@@ -61,6 +61,9 @@ func TestBackup(t *testing.T) {
 	s.loadAll(files[0])
 	first := s.backup(place, "--recipient", recipient)
 	s.loadAll(files[1])
+	if r := ombor(t, "key", "create", "--role", "analyst", "--name", "of the backup", "--data", s.data); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
 	second := s.backup(place, "--recipient", recipient)
 	if !first.Keys || first.Copied == 0 || second.Copied >= first.Copied+first.Files || second.Files <= first.Files || second.Rows <= first.Rows {
 		t.Errorf("first %+v, second %+v", first, second)
@@ -106,6 +109,11 @@ func TestBackup(t *testing.T) {
 	mustContain(t, "restore", r.stdout, second.ID, "they agree")
 	again := serve(t, restored)
 	sameFigures(t, "restored", again.figures(), before)
+	mustContain(t, "keys restored", ombor(t, "key", "list", "--data", restored).stdout, "of the backup")
+	mustContain(t, "audit log restored", ombor(t, "audit", "list", "--data", restored).stdout, "POST /v1/keys")
+	if r := ombor(t, "audit", "verify", "--data", restored); r.code != 0 {
+		t.Errorf("the restored audit log: exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
 	if l, r := again.load(files[1]); l.Accepted != 0 || l.Conflict != 0 || l.Duplicate == 0 {
 		t.Errorf("old events again: %+v %s", l, r.stderr)
 	}
