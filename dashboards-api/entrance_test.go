@@ -47,6 +47,12 @@ func TestMay(t *testing.T) {
 			t.Errorf("a leader may %s: %v, want %v", route, !want, want)
 		}
 	}
+	for _, p := range []access.Principal{{Agency: "customs"}, {Region: "1726"}} {
+		p.Roles = []access.Role{access.Agency}
+		if told := slices.Contains(access.May(&p), "GET /v1/projects"); told != (p.Agency != "") {
+			t.Errorf("%+v may see projects: %v", p, told)
+		}
+	}
 	server := httptest.NewServer(mustHandler(t, small(t)))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/v1/me")

@@ -13,6 +13,7 @@ type Rule struct {
 	Record bool     // every use is in the audit log; denials always are
 	Own    bool     // an agency sees its own rows here, and the national total
 	Total  bool     // and a question without by and where is that total; elsewhere all is narrowed to its rows
+	Whose  bool     // its rows belong to agencies: not for those who see a region's
 	Via    []string // of a command: the routes that it uses, whose rules decide
 }
 
@@ -78,11 +79,11 @@ var Table = []Rule{
 	{Name: "GET /v1/kpis/:id/gap", Roles: readers, Own: true},
 	{Name: "GET /v1/kpis/:id/movers", Roles: readers, Own: true},
 	{Name: "GET /v1/kpis/:id/sql", Roles: behind},
-	{Name: "GET /v1/projects", Roles: readers, Own: true},
-	{Name: "GET /v1/projects/:id", Roles: readers, Own: true},
-	{Name: "GET /v1/portfolio", Roles: readers, Own: true},
-	{Name: "GET /v1/portfolio/attention", Roles: readers, Own: true},
-	{Name: "GET /v1/portfolio/duplicates", Roles: readers, Own: true},
+	{Name: "GET /v1/projects", Roles: readers, Own: true, Whose: true},
+	{Name: "GET /v1/projects/:id", Roles: readers, Own: true, Whose: true},
+	{Name: "GET /v1/portfolio", Roles: readers, Own: true, Whose: true},
+	{Name: "GET /v1/portfolio/attention", Roles: readers, Own: true, Whose: true},
+	{Name: "GET /v1/portfolio/duplicates", Roles: readers, Own: true, Whose: true},
 	{Name: "POST /v1/differences", Roles: keepers, Record: true}, // what a file of projects would change
 
 	// Right of reply, and the letter that asks for what is missing. An agency replies for itself.
@@ -200,6 +201,9 @@ func RuleOf(name string) (Rule, bool) {
 
 func (r *Rule) allows(p *Principal) bool { return r.Open || p.Is(r.Roles...) }
 
+// hides says whether whoever answers by the rule has nothing to show somebody whom it allows.
+func (r *Rule) hides(p *Principal) bool { return r.Whose && p.Scope().Dimension == "region" }
+
 // May are the API's routes that somebody may use, as the router has them, "GET /v1/kpis/:id". Nil is
 // nobody in particular, who may use what is open and what public may.
 func May(p *Principal) []string {
@@ -208,7 +212,7 @@ func May(p *Principal) []string {
 	}
 	var all []string
 	for i := range Table {
-		if strings.Contains(Table[i].Name, " /v1/") && Table[i].allows(p) {
+		if strings.Contains(Table[i].Name, " /v1/") && Table[i].allows(p) && !Table[i].hides(p) {
 			all = append(all, Table[i].Name)
 		}
 	}
