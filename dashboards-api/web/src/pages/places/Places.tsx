@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
 import { Fragment, type ReactNode, useDeferredValue, useMemo, useState } from 'react'
 import { address, type Table, type Values } from '../../api/client'
+import { useScope } from '../../api/me'
 import { Bars, type Part } from '../../charts/Bars'
 import { fetchDrawing, mapOf } from '../../charts/drawing'
 import { RegionMap } from '../../charts/RegionMap'
@@ -39,7 +40,8 @@ export function Places({ table: name, title, count, home, list }: Props) {
   const kpis = useKpis()
   const card = useCard({ from: search.from, to: search.to })
   const by = kpis.data && dimensionOf(kpis.data.kpis, name)
-  const choice = useMemo(() => (kpis.data && by ? telling(kpis.data.kpis, by) : []), [kpis.data, by])
+  const scope = useScope()
+  const choice = useMemo(() => (kpis.data && by ? telling(kpis.data.kpis, by, scope?.dimension) : []), [kpis.data, by, scope?.dimension])
   const kpi = choice.find((k) => k.id === search.view) ?? choice[0]
   const days = { from: card.data?.from ?? undefined, to: card.data?.to ?? undefined }
   const parts = useParts(kpi?.id, by, days, card.data !== undefined)

@@ -45,4 +45,7 @@ describe('KPIs of a dimension', () => {
   it('puts shares that somebody asked for first', () => {
     expect(telling(kpis, 'agency').map((k) => k.id)).toEqual(['c', 'f', 'e', 'a', 'b'])
   })
+  it('leaves out those that a reader of one consumer cannot ask', () => {
+    expect(telling(kpis, 'agency', 'consumer').map((k) => k.id)).toEqual(['a'])
+  })
 })

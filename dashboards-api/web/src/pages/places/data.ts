@@ -42,12 +42,13 @@ export function dimensionOf(kpis: Kpi[], table: string): string | undefined {
   return [...times].sort((a, b) => b[1] - a[1])[0]?.[0]
 }
 
-// telling are the KPIs that have a dimension; those that somebody has asked for or published
-// first, and among equals shares before counts, which say little but how large a place is.
-export function telling(kpis: Kpi[], dimension: string): Kpi[] {
+// telling are the KPIs that have a dimension, and the one that the reader's rows are told by; those that
+// somebody has asked for or published first, and among equals shares before counts, which say little but
+// how large a place is.
+export function telling(kpis: Kpi[], dimension: string, scope = dimension): Kpi[] {
   const kinds = ['target', 'result', 'claim']
   const rank = (k: Kpi) => Math.min(kinds.length, ...k.targets.map((t) => kinds.indexOf(t.kind))) + (k.unit === 'percent' ? 0 : kinds.length + 1)
-  return kpis.filter((k) => k.dimensions.some((d) => d.name === dimension)).map((k, i) => [k, i] as const).sort((a, b) => rank(a[0]) - rank(b[0]) || a[1] - b[1]).map(([k]) => k)
+  return kpis.filter((k) => [dimension, scope].every((name) => k.dimensions.some((d) => d.name === name))).map((k, i) => [k, i] as const).sort((a, b) => rank(a[0]) - rank(b[0]) || a[1] - b[1]).map(([k]) => k)
 }
 
 export const measured = (cell: Cell | null | undefined): cell is Cell & { value: number } => !!cell && (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
