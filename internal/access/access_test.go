@@ -196,11 +196,12 @@ func TestKeys(t *testing.T) {
 		"sources": {Name: "x", Roles: []access.Role{access.Source}},
 		"agency":  {Name: "x", Roles: []access.Role{access.Agency}},
 		"region":  {Name: "x", Roles: []access.Role{access.Agency}, Agency: "customs", Region: "1726"},
+		"agency ": {Name: "x", Roles: []access.Role{access.Analyst}, Agency: "customs"},
 		"expires": {Name: "x", Roles: []access.Role{access.Leader}, Expires: &at},
 	} {
 		_, _, err := w.gate.Keys.Create(ctx, k)
 		var e *problem.Error
-		if problem.KindOf(err) != problem.BadInput || !asError(err, &e) || e.Field != field {
+		if problem.KindOf(err) != problem.BadInput || !asError(err, &e) || e.Field != strings.TrimSpace(field) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
@@ -328,6 +329,12 @@ func TestUnknownKeyIsNotPublic(t *testing.T) {
 		if got := ask(c[0], c[1]); got != c[2] {
 			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
 		}
+	}
+	// What is open tells nothing of the data, and is no place to try keys at.
+	r := request("GET", "/v1/me", "")
+	r.Header.Set("Authorization", "Bearer again")
+	if _, err := w.gate.Enter(r, "GET /v1/me"); kindOf(err) != "Busy" {
+		t.Errorf("at /v1/me: %v", err)
 	}
 	if entries, err := w.audit.Read(t.Context(), audit.Filter{Denied: true}); err != nil || len(entries) != 3 {
 		t.Errorf("%d denials in the log, %v", len(entries), err)

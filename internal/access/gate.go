@@ -109,6 +109,12 @@ func (g *Gate) Admit(r *http.Request, name string) (*Principal, error) {
 		return nil, g.deny(ctx, r, p, name, object, err)
 	}
 	if rule.Open {
+		if err != nil && claims(r) { // a guess is one wherever it is tried
+			if limited := g.limits.failed(g.address(r)); limited != nil {
+				return nil, limited
+			}
+			g.deny(ctx, r, nobody(nil), name, object, err)
+		}
 		return nobody(p), nil
 	}
 	if err != nil {

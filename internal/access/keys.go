@@ -115,6 +115,8 @@ func (k *Key) check(now time.Time) error {
 		return bad("sources", "sources and contracts are for keys of role source")
 	case is(Agency) && k.Agency == "" && k.Region == "":
 		return bad("agency", "a key of role agency needs the code of its agency, or of its region")
+	case !is(Agency) && (k.Agency != "" || k.Region != ""):
+		return bad("agency", "an agency or a region narrows a key of role agency; a key of other roles sees what they see")
 	case k.Agency != "" && k.Region != "":
 		return bad("region", "a key is of an agency or of a region: give one of them")
 	case k.Expires != nil && !k.Expires.After(now):

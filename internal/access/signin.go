@@ -139,7 +139,7 @@ func (s *SignIn) discover(ctx context.Context) (*discovered, error) {
 	if err := p.Claims(&more); err != nil {
 		return nil, away(err)
 	}
-	for _, address := range []string{p.Endpoint().AuthURL, p.Endpoint().TokenURL, more.Keys, more.Logout} {
+	for _, address := range []string{p.Endpoint().AuthURL, p.Endpoint().TokenURL, p.UserInfoEndpoint(), more.Keys, more.Logout} {
 		u, err := url.Parse(address)
 		if err != nil || address != "" && u.Host != s.host && !slices.Contains(s.provider.Hosts, u.Host) {
 			return nil, problem.New(problem.Unavailable, "the provider %s has an endpoint on %q, a host that the operator has not named under hosts", s.host, u.Host)
@@ -229,6 +229,9 @@ func (s *SignIn) Return(ctx context.Context, query url.Values, cookie string) (*
 // refused tells a provider that says no (RFC 6749, 5.2; some say 403) from one that is away, or busy.
 func refused(err error) error {
 	var r *oauth2.RetrieveError
+	if errors.As(err, &r) && r.ErrorCode == "invalid_client" { // no fault of whoever signs in: their session may hold
+		return problem.Wrap(err, problem.Unavailable, "access: sign in", "the provider does not know this server by its client id and secret; its operator has to look at them")
+	}
 	if errors.As(err, &r) && r.Response != nil && slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, r.Response.StatusCode) {
 		return problem.Wrap(err, problem.Unauthenticated, "access: sign in", "the provider does not accept this sign-in: begin again")
 	}
@@ -261,8 +264,13 @@ func (s *SignIn) person(ctx context.Context, d *discovered, raw, nonce string) (
 	if nonce != "" && id.Nonce != nonce {
 		return nil, problem.New(problem.Unauthenticated, "the provider's token is of another sign-in: begin again")
 	}
+	return s.claimed(id.Subject, id.Claims)
+}
+
+// claimed is who the claims of a subject tell of.
+func (s *SignIn) claimed(subject string, read func(any) error) (*Principal, error) {
 	var claims map[string]any
-	if err := id.Claims(&claims); err != nil {
+	if err := read(&claims); err != nil {
 		return nil, away(err)
 	}
 	first := func(name string) string {
@@ -271,14 +279,14 @@ func (s *SignIn) person(ctx context.Context, d *discovered, raw, nonce string) (
 		}
 		return ""
 	}
-	p := &Principal{ID: "person:" + s.host + "/" + id.Subject, Name: first(s.provider.Claims.Name), Agency: first(s.provider.Claims.Agency), Region: first(s.provider.Claims.Region)}
+	p := &Principal{ID: "person:" + s.host + "/" + subject, Name: first(s.provider.Claims.Name), Agency: first(s.provider.Claims.Agency), Region: first(s.provider.Claims.Region)}
 	for _, value := range texts(claims, s.provider.Claims.Roles) {
 		if role, ok := s.provider.Roles[value]; ok && !p.Is(role) {
 			p.Roles = append(p.Roles, role)
 		}
 	}
 	for _, g := range s.provider.Grants {
-		if g.Subject == id.Subject {
+		if g.Subject == subject {
 			p.Roles, p.Agency, p.Region = g.Roles, g.Agency, g.Region
 		}
 	}
@@ -332,21 +340,37 @@ func (s *SignIn) Refreshed(ctx context.Context, old *Session) (*Session, error) 
 		return nil, refused(err)
 	}
 	next := *old
-	if _, ok := token.Extra("id_token").(string); ok {
-		fresh, err := s.session(ctx, d, token, "")
-		if err != nil {
-			return nil, err
-		}
-		if fresh.Principal.ID != old.Principal.ID {
-			return nil, problem.New(problem.Unauthenticated, "the provider's token is of somebody else: sign in again")
-		}
-		next.Principal, next.Hint = fresh.Principal, fresh.Hint
+	var now *Principal
+	if raw, ok := token.Extra("id_token").(string); ok {
+		now, err = s.person(ctx, d, raw, "")
+		next.Hint = raw
+	} else { // a refresh need not bring one (OpenID Connect Core, 12.2)
+		now, err = s.informed(ctx, d, token)
 	}
+	if err != nil {
+		return nil, err
+	}
+	if now.ID != old.Principal.ID {
+		return nil, problem.New(problem.Unauthenticated, "the provider's token is of somebody else: sign in again")
+	}
+	next.Principal = *now
 	next.Fresh = token.Expiry.UTC()
 	if token.RefreshToken != "" {
 		next.Refresh = token.RefreshToken
 	}
 	return &next, nil
+}
+
+// informed is who the provider says that an access token belongs to. Unauthenticated: it does not say.
+func (s *SignIn) informed(ctx context.Context, d *discovered, token *oauth2.Token) (*Principal, error) {
+	if d.provider.UserInfoEndpoint() == "" {
+		return nil, problem.New(problem.Unauthenticated, "the provider no longer says who you are: sign in again")
+	}
+	info, err := d.provider.UserInfo(oidc.ClientContext(ctx, s.provider.Client), oauth2.StaticTokenSource(token))
+	if err != nil {
+		return nil, away(err)
+	}
+	return s.claimed(info.Subject, info.Claims)
 }
 
 // Farewell is where somebody goes whose session here has ended, so that it ends at the

@@ -2,6 +2,8 @@ package access_test
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"html"
 	"io"
@@ -171,28 +173,80 @@ func TestSignIn(t *testing.T) {
 
 // A provider that is busy has not said no.
 func TestProviderThatIsBusy(t *testing.T) {
-	for status, want := range map[int]problem.Kind{400: problem.Unauthenticated, 401: problem.Unauthenticated, 403: problem.Unauthenticated,
-		408: problem.Unavailable, 429: problem.Unavailable, 502: problem.Unavailable} {
+	type said struct {
+		status int
+		code   string
+	}
+	for said, want := range map[said]problem.Kind{{400, ""}: problem.Unauthenticated, {400, "invalid_grant"}: problem.Unauthenticated, {401, ""}: problem.Unauthenticated, {403, ""}: problem.Unauthenticated,
+		{401, "invalid_client"}: problem.Unavailable, {408, ""}: problem.Unavailable, {429, ""}: problem.Unavailable, {502, ""}: problem.Unavailable} {
 		mux := http.NewServeMux()
 		server := httptest.NewServer(mux)
 		mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":"%[1]s/a","token_endpoint":"%[1]s/t","jwks_uri":"%[1]s/k"}`, server.URL)
 		})
-		mux.HandleFunc("POST /t", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		mux.HandleFunc("POST /t", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(said.status)
+			fmt.Fprintf(w, `{"error":%q}`, said.code)
+		})
 		people, err := access.NewSignIn(access.Provider{Issuer: server.URL, ClientID: "ombor", Public: server.URL}, secret, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := people.Refreshed(t.Context(), &access.Session{Refresh: "of before"}); problem.KindOf(err) != want {
-			t.Errorf("%d: %v", status, err)
+			t.Errorf("%+v: %v", said, err)
 		}
 		server.Close()
 	}
 }
 
-// What the provider says is asked again when its word is old, and who has left there is out here.
+// withoutToken takes the ID token out of what a provider answers to a refresh, as some do.
+type withoutToken struct{ taken int }
+
+func (w *withoutToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPost || r.ParseForm() != nil {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	refresh := r.PostForm.Get("grant_type") == "refresh_token"
+	text := r.PostForm.Encode()
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || !refresh {
+		return answer, err
+	}
+	var all map[string]any
+	if err := json.NewDecoder(answer.Body).Decode(&all); err != nil {
+		return nil, err
+	}
+	answer.Body.Close()
+	delete(all, "id_token")
+	w.taken++
+	left, err := json.Marshal(all)
+	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(left)), int64(len(left))
+	return answer, err
+}
+
+// What the provider says is asked again when its word is old, and who has left there is out here; also
+// where a refresh brings no ID token, and the provider is asked who somebody is.
 func TestSessionFollowsProvider(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		t.Run(fmt.Sprint("without ID token ", bare), func(t *testing.T) { sessionFollows(t, bare) })
+	}
+}
+
+func sessionFollows(t *testing.T, bare bool) {
 	s := newSite(t)
+	if bare {
+		left := &withoutToken{}
+		people := s.provider(map[string]access.Role{"dgc-leaders": access.Leader, "customs-officers": access.Agency})
+		people.Client = &http.Client{Transport: left, Timeout: 10 * time.Second}
+		s.world = newWorld(t, access.Options{People: people})
+		defer func() {
+			if left.taken == 0 {
+				t.Error("no refresh was seen")
+			}
+		}()
+	}
 	b, leaver := browser(), browser()
 	s.signIn(b, "officer", "/")
 	s.signIn(leaver, "leader", "/")

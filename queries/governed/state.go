@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-
 	"maps"
 	"sync"
 	"time"
@@ -63,6 +62,7 @@ type session struct {
 
 const (
 	maxSessions = 10_000
+	maxOwn      = 500 // sessions of one principal
 	maxSet      = 100 // settings of one session
 )
 
@@ -83,7 +83,17 @@ func (s *sessions) get(p *access.Principal, req *protocol.Request, now time.Time
 		return nil, protocol.Exceptionf(protocol.CodeSessionNotFound, "Session %s not found", req.SessionID)
 	}
 	if found == nil {
-		maps.DeleteFunc(s.of, func(_ [2]string, old *session) bool { return len(s.of) >= maxSessions && old.until.Before(now) })
+		own := 0
+		maps.DeleteFunc(s.of, func(of [2]string, old *session) bool {
+			over := old.until.Before(now)
+			if of[0] == p.ID && !over {
+				own++
+			}
+			return over
+		})
+		if own >= maxOwn {
+			return nil, busy("you have %d sessions already; close some (close_session=1), or let them last less long (session_timeout)", maxOwn)
+		}
 		if len(s.of) >= maxSessions {
 			return nil, busy("there are %d sessions already", maxSessions)
 		}
