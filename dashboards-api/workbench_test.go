@@ -155,6 +155,7 @@ type line struct {
 	State   string
 	Columns []struct{ Name, Type string }
 	Rows    json.RawMessage
+	Read    uint64 `json:"read_rows"`
 	Problem *struct {
 		Status int
 		Detail string
@@ -205,7 +206,7 @@ func TestWorkbench(t *testing.T) {
 		t.Error(estimate)
 	}
 	id, rows, end := o.ran("analyst", `{"sql":"SELECT department, count() AS n, toInt64(9007199254740)*1000 AS long FROM case_opened_v1 WHERE channel = {c:String} GROUP BY department ORDER BY department","parameters":{"c":"Citizens Connect App"}}`)
-	if rows != `[["=INFO",12,"9007199254740000"],["PWDx",24,"9007199254740000"]]` || end.State != "done" || end.Problem != nil {
+	if rows != `[["=INFO",12,"9007199254740000"],["PWDx",24,"9007199254740000"]]` || end.State != "done" || end.Problem != nil || end.Read < 36 { // the rows of the answer's cells at least
 		t.Errorf("%s %+v", rows, end)
 	}
 	if _, rows, end := o.ran("analyst", `{"sql":"SELECT number FROM numbers(1000)","limit":3}`); rows != "[[0],[1],[2]]" || end.State != "cut" || end.Problem.Status != 413 {

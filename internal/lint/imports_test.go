@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"ingest/journal":     {"internal/stream", "internal/contract"},
 	"queries":            {"queries/disclosure", "warehouse", "internal/kpi", "internal/contract", "internal/reference"},
 	"queries/disclosure": {},
-	"queries/governed":   {"internal/access", "internal/protocol"},
+	"queries/governed":   {"internal/access", "internal/contract", "internal/protocol"},
 	"queries/portfolio":  {"queries", "warehouse", "internal/contract", "internal/kpi", "internal/reference"},
 	"queries/replies":    {"internal/access", "internal/redact", "internal/stream"},
 	"queries/letters":    {"queries", "internal/reference"},

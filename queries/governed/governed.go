@@ -63,6 +63,7 @@ import (
 	"time"
 
 	"ombor/internal/access"
+	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/internal/protocol"
 )
@@ -234,7 +235,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, p *access.Principal
 	}
 	var sent *sending
 	if err == nil {
-		if q.runs() && len(req.External) == 0 && d.embedded {
+		if q.runs() && len(req.External) == 0 && d.embedded && scopeOf(p).Dimension == "" { // of others the judgement narrows it further
 			sent = d.begin(ctx, q)
 		}
 		err = d.judge(ctx, q)
@@ -391,6 +392,9 @@ func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Princi
 	if q.known, err = d.tables.get(ctx, d); err != nil {
 		return q, err
 	}
+	if scopeOf(p).Dimension != "" && strings.HasSuffix(strings.ToLower(q.format), "withprogress") {
+		return q, refusal("%s tells how many rows are read, rows of others among them", q.format)
+	}
 	if q.settings, err = d.config.Limits.settle(asked, q.format); err != nil {
 		return q, err
 	}
@@ -400,29 +404,54 @@ func (d *Door) read(ctx context.Context, req *protocol.Request, p *access.Princi
 
 // judge says whether a query that was read may run.
 func (d *Door) judge(ctx context.Context, q *query) error {
-	allowed := func(name string) error { return d.allowed(q.known, scopeOf(q.who), name) }
+	scope := scopeOf(q.who)
 	switch q.kind {
 	case isQuery, isExplain:
-		if scope := scopeOf(q.who); q.plan && scope.Dimension != "" {
+		if q.plan && scope.Dimension != "" {
 			return refusal("this EXPLAIN counts what is read before rows of others are left out; EXPLAIN SYNTAX, EXPLAIN AST and EXPLAIN QUERY TREE do not")
 		}
 		tree, err := d.tree(ctx, q)
 		if err != nil {
 			return err
 		}
-		v, err := judge(tree, q.statement, allowed)
+		own := q.own(tree)
+		var strange []string // names of its own under which there may be a table by now
+		rows, err := judge(tree, q.statement, func(name string) error {
+			if own[name] && !q.known.tables[name] {
+				strange = append(strange, name)
+				return nil
+			}
+			return d.allowed(q.known, scope, name)
+		})
 		if err != nil {
 			return err
 		}
-		q.catalog = !v.rows
+		q.catalog = !rows
+		if scope.Dimension != "" && len(strange) > 0 {
+			q.settings = append(q.settings, d.without(q.known.narrowing(d, scope), strange)...)
+		}
 	case isDescribe:
 		q.catalog = true
-		return allowed(or(q.statement.database, d.config.Database) + "." + q.table)
+		return d.allowed(q.known, scope, or(q.statement.database, d.config.Database)+"."+q.table)
 	case isShow, isUse:
 		q.catalog = true
 		return d.database(q.statement.database)
 	}
 	return nil
+}
+
+// own are the bare names to which a query itself may give a meaning: aliases, subqueries in WITH and external tables.
+func (q *query) own(tree *node) map[string]bool {
+	names := map[string]bool{}
+	tree.aliases(names)
+	for _, name := range q.common {
+		names[name] = true
+	}
+	for _, t := range q.req.External {
+		names[t.Name] = true
+	}
+	maps.DeleteFunc(names, func(name string, _ bool) bool { return strings.Contains(name, ".") })
+	return names
 }
 
 // Judge is what the engine would be given of a statement of somebody, without running it; empty when
@@ -478,25 +507,38 @@ var catalogue = map[string]string{
 const andTables = " AND "
 
 // allowed says whether a scope may read a table, as a query names it. A bare name is a table of the
-// analysts' database, a subquery in WITH or an external table.
+// analysts' database.
 func (d *Door) allowed(known *schema, scope rows, name string) error {
 	database, table, dotted := strings.Cut(name, ".")
 	if !dotted {
 		database, table = d.config.Database, name
-		if !known.tables[table] {
-			return nil
-		}
 	}
 	if _, ok := catalogue[strings.ToLower(name)]; ok && dotted {
 		return nil
 	}
 	if database != d.config.Database || !known.tables[table] {
-		return protocol.Exceptionf(protocol.CodeUnknownTable, "Table %s does not exist, or cannot be read here; SHOW TABLES lists those that can", name)
+		return d.unknown(known, scope, name)
 	}
 	if d.own(table, scope) == "0" {
 		return refusal("%s does not tell whose a row is (it names no %s), and %s does not own the system that sends it; the figures of all are on the page and in the API", name, scope.Dimension, or(scope.Value, "an agency without a code"))
 	}
 	return nil
+}
+
+// unknown says of a table that a scope cannot read it, and what it can that is spelled alike.
+func (d *Door) unknown(known *schema, scope rows, name string) error {
+	var there []string
+	for table := range known.tables {
+		if d.own(table, scope) != "0" {
+			there = append(there, table)
+		}
+	}
+	slices.Sort(there)
+	maybe := ""
+	if near := contract.Nearest(name[strings.LastIndexByte(name, '.')+1:], there); near != "" {
+		maybe = ". Maybe you meant " + d.config.Database + "." + near + "?"
+	}
+	return protocol.Exceptionf(protocol.CodeUnknownTable, "Table %s does not exist, or cannot be read here; SHOW TABLES lists those that can%s", name, maybe)
 }
 
 // own is the condition on a table's rows under which a scope sees them.
@@ -510,19 +552,39 @@ func (d *Door) own(table string, scope rows) string {
 	return d.config.Own(table, scope.Dimension, scope.Value)
 }
 
+// filters is the engine's setting that puts conditions on tables.
+const filters = "additional_table_filters"
+
+// without are the settings of a scope with no row of some names: a table of such a name was made after the list
+// of tables was, so that the scope has no condition on it.
+func (d *Door) without(set []protocol.Pair, names []string) []protocol.Pair {
+	set = slices.Clone(set)
+	for i, p := range set {
+		if p.Name != filters {
+			continue
+		}
+		more := strings.TrimSuffix(p.Value, "}")
+		for _, name := range names {
+			more += ", " + protocol.QuoteString(d.config.Database+"."+name) + ": '0'"
+		}
+		set[i].Value = more + "}"
+	}
+	return set
+}
+
 // barrier keeps the engine from evaluating a statement's expressions before the condition of a scope.
 const barrier = "query_plan_enable_optimizations"
 
 // narrowed are the settings that keep a statement to what a scope may see.
 func (d *Door) narrowed(known *schema, scope rows) []protocol.Pair {
-	var visible, filters []string
+	var visible, conditions []string
 	for _, table := range slices.Sorted(maps.Keys(known.tables)) {
 		if d.allowed(known, scope, d.config.Database+"."+table) != nil {
 			continue
 		}
 		visible = append(visible, protocol.QuoteString(table))
 		if condition := d.own(table, scope); condition != "1" {
-			filters = append(filters, protocol.QuoteString(d.config.Database+"."+table)+": "+protocol.QuoteString(condition))
+			conditions = append(conditions, protocol.QuoteString(d.config.Database+"."+table)+": "+protocol.QuoteString(condition))
 		}
 	}
 	for _, table := range slices.Sorted(maps.Keys(catalogue)) {
@@ -535,11 +597,13 @@ func (d *Door) narrowed(known *schema, scope rows) []protocol.Pair {
 		}
 		condition = strings.ReplaceAll(condition, "DATABASE", protocol.QuoteString(d.config.Database))
 		condition = strings.ReplaceAll(condition, "TABLES", "("+strings.Join(append(visible, "''"), ", ")+")")
-		filters = append(filters, protocol.QuoteString(table)+": "+protocol.QuoteString(condition))
+		conditions = append(conditions, protocol.QuoteString(table)+": "+protocol.QuoteString(condition))
 	}
-	set := []protocol.Pair{{Name: "additional_table_filters", Value: "{" + strings.Join(filters, ", ") + "}"}}
+	set := []protocol.Pair{{Name: filters, Value: "{" + strings.Join(conditions, ", ") + "}"}}
 	if scope.Dimension != "" {
 		set = append(set, protocol.Pair{Name: barrier, Value: "0"})
+		// How many rows were read before those of others were left out is not told in an answer, nor by a limit that is asked for.
+		set = append(set, protocol.Pair{Name: outputPrefix + "write_statistics", Value: "0"}, protocol.Pair{Name: readRows, Value: limitText(float64(d.config.Limits.ReadRows))})
 	}
 	return set
 }

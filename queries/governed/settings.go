@@ -109,6 +109,9 @@ var fixed = []protocol.Pair{
 	{Name: "use_query_cache", Value: "0"},
 }
 
+// readRows is the engine's limit of the rows that a statement reads.
+const readRows = "max_rows_to_read"
+
 // clamped are limits of which a client may ask for less, by the format of the answer.
 func (l *Limits) clamped(format string) map[string]float64 {
 	threads := l.Threads
@@ -117,7 +120,7 @@ func (l *Limits) clamped(format string) map[string]float64 {
 	}
 	return map[string]float64{
 		"max_execution_time": l.Time.Seconds(), "max_memory_usage": float64(l.Memory), "max_result_rows": float64(l.ResultRows), "max_result_bytes": float64(l.Result),
-		"max_rows_to_read": float64(l.ReadRows), "max_temporary_data_on_disk_size_for_query": float64(l.Disk), "max_threads": float64(threads),
+		readRows: float64(l.ReadRows), "max_temporary_data_on_disk_size_for_query": float64(l.Disk), "max_threads": float64(threads),
 	}
 }
 

@@ -71,7 +71,7 @@ func Users(prefix string, limits Limits) string {
 	for _, setting := range slices.Sorted(maps.Keys(outputs)) {
 		lines = append(lines, outputPrefix+setting+" CHANGEABLE_IN_READONLY")
 	}
-	lines = append(lines, "additional_table_filters CHANGEABLE_IN_READONLY", barrier+" CHANGEABLE_IN_READONLY", "readonly = 1")
+	lines = append(lines, filters+" CHANGEABLE_IN_READONLY", barrier+" CHANGEABLE_IN_READONLY", "readonly = 1")
 	say("CREATE SETTINGS PROFILE IF NOT EXISTS ombor_analyst SETTINGS\n    %s;", strings.Join(lines, ",\n    "))
 	user("ombor_analyst", " SETTINGS PROFILE 'ombor_analyst'")
 	say("GRANT SELECT ON %s.* TO ombor_analyst;", name("ombor"))

@@ -3,7 +3,6 @@ package governed
 import (
 	_ "embed"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -132,27 +131,16 @@ func allowedFunction(name string) bool {
 	return false
 }
 
-// verdict is what a query was found to read.
-type verdict struct {
-	tables []string // as they are written: "ombor.calendar", "system.tables", or a bare name
-	rows   bool     // it reads or makes rows, beyond the catalogue of the engine
-}
-
-// judge holds a query's tree against the allow-lists. allowed says of a table whether it may be read.
-func judge(root *node, s *statement, allowed func(table string) error) (*verdict, error) {
+// judge holds a query's tree against the allow-lists. allowed says of a table, as it is written ("ombor.calendar",
+// "system.tables", or a bare name), whether it may be read. rows says whether the query reads or makes rows, beyond
+// the catalogue of the engine.
+func judge(root *node, s *statement, allowed func(table string) error) (rows bool, err error) {
 	if root.kind != "SelectWithUnionQuery" || len(root.of) != 1 { // a second child is INTO OUTFILE, FORMAT or SETTINGS
-		return nil, refusal("only a query can be run here, without INTO OUTFILE")
+		return false, refusal("only a query can be run here, without INTO OUTFILE")
 	}
-	v := &verdict{}
 	table := func(name string) error {
-		if err := allowed(name); err != nil {
-			return err
-		}
-		if !slices.Contains(v.tables, name) {
-			v.tables = append(v.tables, name)
-		}
-		v.rows = v.rows || !isCatalogue(name)
-		return nil
+		rows = rows || !isCatalogue(name)
+		return allowed(name)
 	}
 	var walk func(n, above *node) error
 	walk = func(n, above *node) error {
@@ -161,6 +149,11 @@ func judge(root *node, s *statement, allowed func(table string) error) (*verdict
 				return refusal("APPLY is not possible here: name the columns")
 			}
 			return refusal("%s is not possible in a query here", n.kind)
+		}
+		if above.kind == "TableExpression" {
+			if err := plainAlias(n); err != nil {
+				return err
+			}
 		}
 		switch {
 		case n.kind == "TableIdentifier":
@@ -171,13 +164,17 @@ func judge(root *node, s *statement, allowed func(table string) error) (*verdict
 			if !tableFunctions[strings.ToLower(n.name)] {
 				return refusal("the table function %s is not possible here", n.name)
 			}
-			v.rows = true
+			rows = true
 		case n.kind == "Function":
 			if !allowedFunction(n.name) {
 				return refusal("the function %s is not possible here", n.name)
 			}
 			if inTable[strings.ToLower(n.name)] && len(n.of) > 0 && len(n.of[0].of) > 1 {
-				if right := n.of[0].of[1]; right.kind == "Identifier" {
+				right := n.of[0].of[1]
+				if err := plainAlias(right); err != nil {
+					return err
+				}
+				if right.kind == "Identifier" {
 					if err := table(right.name); err != nil {
 						return err
 					}
@@ -192,9 +189,28 @@ func judge(root *node, s *statement, allowed func(table string) error) (*verdict
 		return nil
 	}
 	if err := walk(root, root); err != nil {
-		return nil, err
+		return false, err
 	}
-	return v, expansion(root, s.common)
+	return rows, expansion(root, s.common)
+}
+
+// plainAlias refuses an alias for a table that could be the whole name of another one: the engine would read the table
+// through the other one's condition.
+func plainAlias(n *node) error {
+	if strings.Contains(n.alias, ".") {
+		return refusal("%q is no alias for a table: it could be taken for the name of another one", n.alias)
+	}
+	return nil
+}
+
+// aliases adds the names that a tree gives to its parts.
+func (n *node) aliases(names map[string]bool) {
+	if n.alias != "" {
+		names[n.alias] = true
+	}
+	for _, child := range n.of {
+		child.aliases(names)
+	}
 }
 
 // isCatalogue says whether a table tells what there is, which is little.

@@ -94,8 +94,12 @@ func (t *Through) Ask(ctx context.Context, p *access.Principal, s Statement) (io
 		t.Door.Serve(a, r, p)
 	}()
 	answer := &asked{from: reader, cancel: cancel}
-	if s.Progress != nil && t.Progress != nil && p.Scope() == (access.Scope{}) { // what was read of others' rows is not an agency's
-		answer.watched = t.watch(ctx, values.Get("query_id"), s.Progress)
+	tell := func(Progress) {}
+	if s.Progress != nil && p.Scope() == (access.Scope{}) { // what was read of others' rows is not an agency's
+		tell = furthest(s.Progress)
+		if t.Progress != nil {
+			answer.watched = t.watch(ctx, values.Get("query_id"), tell)
+		}
 	}
 	<-a.begun
 	if a.status != http.StatusOK {
@@ -113,10 +117,35 @@ func (t *Through) Ask(ctx context.Context, p *access.Principal, s Statement) (io
 		}
 		return nil, bad("sql", "leave FORMAT %s out: the workbench shows rows, and exports have a format of their own", format)
 	}
+	tell(summary(a.header.Get("X-ClickHouse-Summary"))) // a short statement is over before it is looked at
 	if tag := a.header.Get("X-ClickHouse-Exception-Tag"); tag != "" {
 		answer.mark = []byte("\r\n__exception__\r\n" + tag + "\r\n")
 	}
 	return answer, nil
+}
+
+// furthest tells of the furthest that was seen: who looks when a statement is over sees nothing of it.
+func furthest(tell func(Progress)) func(Progress) {
+	var mu sync.Mutex
+	var most Progress
+	return func(now Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		most = Progress{max(most.ReadRows, now.ReadRows), max(most.ReadBytes, now.ReadBytes), max(most.TotalRows, now.TotalRows)}
+		tell(most)
+	}
+}
+
+// summary is what the engine had read when an answer began: all of what an aggregate reads, of other statements a part.
+func summary(header string) (now Progress) {
+	var told struct {
+		ReadRows  uint64 `json:"read_rows,string"`
+		ReadBytes uint64 `json:"read_bytes,string"`
+	}
+	if err := json.Unmarshal([]byte(header), &told); err != nil {
+		return Progress{} // a server that tells nothing
+	}
+	return Progress{ReadRows: told.ReadRows, ReadBytes: told.ReadBytes}
 }
 
 var errBroken = problem.New(problem.Unavailable, "the answer broke off: the engine ended, or a limit was reached while rows were sent")

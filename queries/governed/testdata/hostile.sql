@@ -835,3 +835,39 @@ SELECT ngrams(repeat('x', 100000000), 3)
 SELECT JSONExtract(repeat('[', 100000), 'Array(UInt8)')
 ;;
 SELECT encrypt('aes-256-cbc', repeat('x', 100000000), 'y')
+;;
+-- An alias that is the whole name of another table: the condition on that one would take the place of the table's own
+SELECT service, count() FROM request_submitted_v1 AS `ombor.diary_used_v1` GROUP BY service
+;;
+SELECT * FROM request_submitted_v1 `ombor.diary_used_v1`
+;;
+SELECT * FROM request_submitted_v1 AS "ombor.case_filed_v1"
+;;
+SELECT * FROM request_submitted_v1 AS `ombor.kpi_values`
+;;
+SELECT * FROM request_submitted_v1_ledger AS `ombor.request_submitted_v1`
+;;
+SELECT school FROM diary_used_v1 AS `ombor.case_filed_v1`
+;;
+SELECT school, 'mine' AS agency FROM diary_used_v1 AS `ombor.case_filed_v1`
+;;
+SELECT a.service FROM calendar AS c CROSS JOIN request_submitted_v1 AS `ombor.diary_used_v1` LIMIT 3
+;;
+SELECT ('portal', 'theirs') IN (request_submitted_v1 AS `ombor.diary_used_v1`)
+;;
+SELECT name FROM system.tables AS `system.databases`
+;;
+SELECT * FROM system.parts AS `system.columns`
+;;
+EXPLAIN QUERY TREE SELECT service FROM request_submitted_v1 AS `ombor.diary_used_v1`
+;;
+WITH `ombor.diary_used_v1` AS (SELECT * FROM request_submitted_v1) SELECT service FROM `ombor.diary_used_v1`
+;;
+-- Names that a statement gives to something of its own in one place, and reads as a table in another
+SELECT * FROM (WITH register_entered_v1 AS (SELECT 1) SELECT * FROM register_entered_v1) AS a, register_entered_v1
+;;
+SELECT 1 AS register_entered_v1, 2 FROM register_entered_v1
+;;
+SELECT (SELECT 1 AS register_entered_v1), 'x' IN register_entered_v1
+;;
+SELECT (SELECT 1 AS `ombor.register_entered_v1`), 'x' IN ombor.register_entered_v1
