@@ -698,21 +698,6 @@ func (w *Warehouse) Senders(ctx context.Context) ([]Sender, error) {
 	return list, err
 }
 
-// Watermark is the highest batch that any rollup holds: while it stays, no figure
-// changes, unless a definition does. 0 when nothing was loaded.
-func (w *Warehouse) Watermark(ctx context.Context) (uint64, error) {
-	var parts []string
-	for _, c := range w.contracts {
-		parts = append(parts, "SELECT max(_through) AS batch FROM "+w.Table(w.Rollups(c)[0]))
-	}
-	if len(parts) == 0 {
-		return 0, nil
-	}
-	var batch uint64
-	err := w.each(ctx, "warehouse: watermark", "SELECT max(batch) FROM (\n"+strings.Join(parts, "\nUNION ALL\n")+"\n)", nil, func(scan Scan) error { return scan(&batch) })
-	return batch, err
-}
-
 // dayOfMonth is the first day of a month given as yyyymm.
 func dayOfMonth(month uint32) reference.Day {
 	return reference.DayOf(time.Date(int(month/100), time.Month(month%100), 1, 0, 0, 0, 0, time.UTC))

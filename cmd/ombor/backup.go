@@ -174,9 +174,18 @@ func (p *program) backUpKeys(ctx context.Context, w *backup.Writer, recipients s
 	return w.Add(ctx, keysEntry, func(to io.Writer) error { _, err := to.Write(sealed); return err })
 }
 
-// kept are the streams beside the journal's own that a backup has: the audit log, API keys, people's settings,
-// replies, and what analysts saved. Who is signed in, and who holds the lease, is of the moment.
+// kept are the streams beside the journal's own that a backup has from a server that others may use too: the audit
+// log, API keys, people's settings, replies, and what analysts saved. An embedded server is all ours.
 var kept = []string{"AUDIT", "KV_KEYS", "KV_SETTINGS", "KV_REPLIES", "KV_WORKBENCH"}
+
+// keeps says whether a backup has the stream. Who is signed in, and who holds the lease, is of the moment.
+func (p *program) keeps(name string) bool {
+	own, journal := strings.TrimPrefix(name, "KV_"), p.journal.Name()
+	if own == "SESSIONS" || own == journal+"_LEASE" {
+		return false
+	}
+	return p.stream.Embedded() || own == journal || strings.HasPrefix(own, journal+"_") || slices.Contains(kept, name)
+}
 
 // backUpStreams puts snapshots of those streams of the journal's server that are ours.
 func (p *program) backUpStreams(ctx context.Context, w *backup.Writer, report reporter, out *backedUp, take func(name string) bool) error {
@@ -185,9 +194,7 @@ func (p *program) backUpStreams(ctx context.Context, w *backup.Writer, report re
 		return err
 	}
 	for i, name := range names {
-		own := strings.TrimPrefix(name, "KV_")
-		ours := own == p.journal.Name() || strings.HasPrefix(own, p.journal.Name()+"_") || slices.Contains(kept, name)
-		if !ours || own == p.journal.Name()+"_LEASE" || !take(name) {
+		if !p.keeps(name) || !take(name) {
 			continue
 		}
 		report("journal", float64(i)/float64(len(names)), uint64(i))

@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"filippo.io/age"
 
 	"ombor/internal/objects/miniotest"
+	"ombor/internal/stream"
 	"ombor/internal/stream/natstest"
 )
 
@@ -22,6 +24,7 @@ type backupDone struct {
 	Through, Journal, Rows, Bytes uint64
 	Files, Copied                 int
 	Keys                          bool
+	Streams                       []struct{ Name string }
 }
 
 func (s *server) backup(place string, arguments ...string) (b backupDone) {
@@ -201,15 +204,17 @@ func TestBackupElsewhere(t *testing.T) {
 }
 
 // TestOperateElsewhere does all of it with every part elsewhere: the journal on a NATS server, the warehouse
-// over TCP, the lake on object storage; and restores to others of each.
+// over TCP, the lake on object storage; and restores to others of each. A backup has every stream that Ombor
+// opened on the NATS server but those that are of the moment.
 func TestOperateElsewhere(t *testing.T) {
 	minio := miniotest.Start(t)
 	dir := t.TempDir()
 	identity, recipient := operatorKey(t, dir)
-	parts := func(lake string) []string {
-		return []string{"--journal", natstest.Start(t).URL(), "--warehouse", engineAlone(t), "--lake", minio.URL(lake)}
+	parts := func(nats, lake string) []string {
+		return []string{"--journal", nats, "--warehouse", engineAlone(t), "--lake", minio.URL(lake)}
 	}
-	s := serve(t, filepath.Join(dir, "data"), parts("one")...)
+	nats := natstest.Start(t).URL()
+	s := serve(t, filepath.Join(dir, "data"), parts(nats, "one")...)
 	s.loadAll(simulated(t, dir, 2000, 70))
 	before := s.figures()
 	s.verify(0)
@@ -221,10 +226,27 @@ func TestOperateElsewhere(t *testing.T) {
 	}
 	sameFigures(t, "rebuilt", s.figures(), before)
 	s.verify(0)
-	s.backup(minio.URL("backup"), "--recipient", recipient)
+	var has []string
+	for _, one := range s.backup(minio.URL("backup"), "--recipient", recipient).Streams {
+		has = append(has, one.Name)
+	}
+	conn, err := stream.Open(t.Context(), stream.Options{URL: nats})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	opened, err := conn.Streams(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range opened {
+		if !slices.Contains(has, name) && name != "KV_SESSIONS" && !strings.HasSuffix(name, "_LEASE") {
+			t.Errorf("the backup does not have the stream %s, only %v", name, has)
+		}
+	}
 	s.stop()
 
-	restored, others := filepath.Join(dir, "restored"), parts("two")
+	restored, others := filepath.Join(dir, "restored"), parts(natstest.Start(t).URL(), "two")
 	if r := ombor(t, append([]string{"restore", minio.URL("backup"), "--data", restored, "--identity", identity}, others...)...); r.code != 0 {
 		t.Fatalf("restore: exit %d: %s", r.code, r.stderr)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -85,6 +86,12 @@ type program struct {
 // GOMEMLIMIT in the environment is another.
 const goMemory = 380 << 20
 
+// goThreads is how many threads run Go at once: twice the cores. An acknowledgement passes through
+// half a dozen goroutines, and each waits until one that computes is preempted, after 10 ms, where
+// every core's one thread is busy; between threads the kernel takes turns sooner. GOMAXPROCS in the
+// environment is another.
+var goThreads = 2 * runtime.GOMAXPROCS(0)
+
 // openProgram starts everything and returns once requests are served. When a part
 // cannot start, those before it are stopped and its error says what to do.
 func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, err error) {
@@ -98,6 +105,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	say := func(format string, a ...any) { fmt.Fprintf(out, format+"\n", a...) }
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(goMemory)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(goThreads)
 	}
 
 	lock, err := stream.Lock(cfg.Data)

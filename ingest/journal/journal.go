@@ -47,8 +47,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -189,27 +187,6 @@ type Range struct{ First, Last Place }
 
 func (r Range) String() string {
 	return fmt.Sprintf("%d.%d-%d.%d", r.First.Seq, r.First.Part, r.Last.Seq, r.Last.Part)
-}
-
-// ParseRange reads what [Range.String] writes.
-func ParseRange(text string) (Range, error) {
-	place := func(s string) (p Place, ok bool) {
-		seq, part, ok := strings.Cut(s, ".")
-		if !ok {
-			return p, false
-		}
-		var err, perr error
-		p.Seq, err = strconv.ParseUint(seq, 10, 64)
-		p.Part, perr = strconv.Atoi(part)
-		return p, err == nil && perr == nil && p.Seq > 0 && p.Part >= 0 && p.Part < maxParts
-	}
-	first, last, ok := strings.Cut(text, "-")
-	f, fok := place(first)
-	l, lok := place(last)
-	if !ok || !fok || !lok || l.Seq < f.Seq || l.Seq == f.Seq && l.Part < f.Part {
-		return Range{}, problem.New(problem.BadInput, "%q is not a range of the journal, such as 12.0-14.3", text)
-	}
-	return Range{f, l}, nil
 }
 
 // request is one Append that waits.

@@ -73,13 +73,13 @@ func entriesAsBytes(e []entry) []byte {
 //	seg-<level>-<first generation>-<last generation>.idx
 //	                          sorted entries and BinaryFuse16 filters of their ids
 //
-// The recent entries are also in memory, about recentEntries of them (20 MB and
-// 4 MB of slots). When they are full they become a segment of level 0, in the
-// background; 16 segments of a level become one of the next.
-// So 100 M ids lie in at most 27 segments, and 1000 M in at most 37. Segments are
+// The recent entries are also in memory. When a plan ends and there are recentEntries or more
+// they become a segment of level 0, in the background; 16 segments of a level become one of the next.
+// So a table has no more than recentEntries and those of a plan (20 MB and 4 MB of slots), there are
+// two of them under load, 100 M ids lie in at most 31 segments, and 1000 M in at most 44. Segments are
 // mapped into memory: 40 bytes an entry and 2.3 bytes of filter, of which only the
-// filters need to stay in the page cache, 230 MB for 100 M ids. A segment of any size is
-// made in 20 MB.
+// filters stay resident, 230 MB for 100 M ids: entries that were read are let go of.
+// A segment of any size is made in 20 MB.
 //
 // The index needs no common commit with the warehouse. It may run ahead: an entry
 // whose sequence is the row's own does not count when that row is decided again.
@@ -115,7 +115,7 @@ type index struct {
 }
 
 const (
-	recentEntries = 1 << 19
+	recentEntries = 1 << 18
 	mergeFan      = 16
 	blockEntries  = 1 << 17 // of a segment, at most about
 )
@@ -637,6 +637,9 @@ func (x *index) turn() error {
 	for len(x.frozen) >= 2 && x.failed == nil && !x.closed { // the background is behind: memory stays bounded
 		x.work.Wait()
 	}
+	for _, s := range x.segments {
+		s.pass(s.blocks...)
+	}
 	full := x.active
 	if x.active = x.retired; x.active == nil {
 		x.active = newMemtable(0)
@@ -670,8 +673,7 @@ func (x *index) background() {
 		if len(x.frozen) > 0 {
 			m := x.frozen[0]
 			x.mu.Unlock()
-			entries := sorted(m)
-			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, m.through, len(entries), each(entries))
+			s, serr := writeSegment(x.dir, 0, m.generation, m.generation, m.through, m.count, m.sorted())
 			x.mu.Lock()
 			if err = serr; err == nil {
 				x.segments = append(slices.Clone(x.segments), s)
@@ -739,40 +741,42 @@ func (x *index) unmap() {
 	x.merged, x.segments = nil, nil
 }
 
-// sorted returns a table's entries by id and sequence, each once. Ids are spread evenly, so
-// a counting sort by their first 16 bits leaves little to do.
-func sorted(m *memtable) []entry {
-	var starts [1<<16 + 1]uint32
-	bucket := func(e *entry) int { return int(e.id[0])<<8 | int(e.id[1]) }
-	for entries := range m.all() {
-		for i := range entries {
-			starts[bucket(&entries[i])+1]++
-		}
-	}
-	for i := 1; i < len(starts); i++ {
-		starts[i] += starts[i-1]
-	}
-	next := starts
-	out := make([]entry, m.count)
-	for entries := range m.all() {
-		for i := range entries {
-			b := bucket(&entries[i])
-			out[next[b]] = entries[i]
-			next[b]++
-		}
-	}
-	for b := range 1 << 16 {
-		run := out[starts[b]:starts[b+1]]
-		slices.SortFunc(run, func(a, b entry) int { return order(&a, &b) })
-	}
-	return slices.CompactFunc(out, func(a, b entry) bool { return a.id == b.id && a.seq == b.seq })
-}
-
-func each(entries []entry) iter.Seq[*entry] {
+// sorted is a table's entries by id and sequence, each once. Ids are spread evenly, so a
+// counting sort of their places by the first 16 bits leaves little to do, a few neighbours at a
+// time. No entry is copied.
+func (m *memtable) sorted() iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
-		for i := range entries {
-			if !yield(&entries[i]) {
-				return
+		starts := make([]uint32, 1<<16+1)
+		bucket := func(e *entry) int { return int(e.id[0])<<8 | int(e.id[1]) }
+		for entries := range m.all() {
+			for i := range entries {
+				starts[bucket(&entries[i])+1]++
+			}
+		}
+		for i := 1; i < len(starts); i++ {
+			starts[i] += starts[i-1]
+		}
+		places, next, place := make([]uint32, m.count), slices.Clone(starts), uint32(0)
+		for entries := range m.all() {
+			for i := range entries {
+				b := bucket(&entries[i])
+				places[next[b]] = place
+				next[b]++
+				place++
+			}
+		}
+		var last *entry
+		for b := range 1 << 16 {
+			run := places[starts[b]:starts[b+1]]
+			slices.SortFunc(run, func(a, b uint32) int { return order(m.at(int(a)), m.at(int(b))) })
+			for _, place := range run {
+				e := m.at(int(place))
+				if last == nil || last.id != e.id || last.seq != e.seq {
+					if !yield(e) {
+						return
+					}
+				}
+				last = e
 			}
 		}
 	}
@@ -802,7 +806,7 @@ func merged(segments []*segment) iter.Seq[*entry] {
 			s := &sources[i]
 			for len(s.rest) == 0 {
 				if s.block >= 0 {
-					s.of.pass(&s.of.blocks[s.block])
+					s.of.pass(s.of.blocks[s.block])
 				}
 				if s.block++; s.block == len(s.of.blocks) {
 					heads[i] = math.MaxUint64
@@ -947,7 +951,12 @@ func (w *segmentWriter) endBlock() error {
 // padding is what is missing to a multiple of 8.
 func padding(n int) int { return -n & 7 }
 
-const writeBytes = 4 << 20
+// writeBytes go to the disk at once, in pieces: what one write brought into the page cache, up to
+// 2 MB, is mapped as a whole when one byte of it is read, and with a filter came all entries around it.
+const (
+	writeBytes = 4 << 20
+	writePiece = 64 << 10
+)
 
 func (w *segmentWriter) write(b []byte) error {
 	if w.out == nil {
@@ -968,8 +977,10 @@ func (w *segmentWriter) write(b []byte) error {
 // fsyncs of others waiting.
 func (w *segmentWriter) flush() error {
 	n := int64(len(w.out))
-	if _, err := w.file.Write(w.out); err != nil {
-		return err
+	for piece := range slices.Chunk(w.out, writePiece) {
+		if _, err := w.file.Write(piece); err != nil {
+			return err
+		}
 	}
 	w.out = w.out[:0]
 	w.size += n
@@ -1017,11 +1028,13 @@ func (s *segment) fetch() {
 	}
 }
 
-// pass lets go of a block's entries that were read for a merge: the process would seem as
-// large as all that it has merged.
-func (s *segment) pass(b *block) {
-	if len(b.entries) > 0 {
-		s.advise(unsafe.Pointer(&b.entries[0]), len(b.entries)*entryBytes, unix.MADV_DONTNEED)
+// pass lets go of the blocks' entries that were read: the process would seem as large as all
+// that it ever looked up or merged. They stay in the page cache, and readable.
+func (s *segment) pass(blocks ...block) {
+	for i := range blocks {
+		if entries := blocks[i].entries; len(entries) > 0 {
+			s.advise(unsafe.Pointer(&entries[0]), len(entries)*entryBytes, unix.MADV_DONTNEED)
+		}
 	}
 }
 

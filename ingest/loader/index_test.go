@@ -109,10 +109,10 @@ func TestIndexOfAnEarlierBuild(t *testing.T) {
 		for n := range uint64(each) {
 			recent.add(entry{id: idOf(g*each + n), seq: n << 20, digest: g*each + n})
 		}
-		entries := sorted(recent)
+		var entries []entry
 		var keys []uint64
-		for i := range entries {
-			keys = append(keys, entries[i].key())
+		for e := range recent.sorted() {
+			entries, keys = append(entries, *e), append(keys, e.key())
 		}
 		filter, err := xorfilter.NewBinaryFuse[uint16](keys)
 		if err != nil {
@@ -189,7 +189,7 @@ func TestSift(t *testing.T) {
 	for n := range uint64(40_000) {
 		recent.add(entry{id: idOf(n)})
 	}
-	s, err := writeSegment(t.TempDir(), 0, 1, 1, 1, recent.count, each(sorted(recent)))
+	s, err := writeSegment(t.TempDir(), 0, 1, 1, 1, recent.count, recent.sorted())
 	if err != nil {
 		t.Fatal(err)
 	}

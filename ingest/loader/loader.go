@@ -120,7 +120,7 @@ type Config struct {
 	MaxRows  int           // events of a plan; 0 is 250,000
 	MaxBytes int           // of a plan's messages; 0 is 32 MB
 	Keep     time.Duration // how long the journal keeps what warehouse and lake hold; 0 is 72 h, negative for ever
-	Recent   int           // ids in memory before they become a file of the index, 48 bytes each; 0 is 1,048,576
+	Recent   int           // ids in memory before they become a file of the index, 48 bytes each; 0 is 262,144
 	Lease    time.Duration // how long a loader that is not heard of keeps the others waiting; 0 is 6 s
 	Logger   *slog.Logger
 }
@@ -134,7 +134,7 @@ type Loader struct {
 	index  *index
 	ledger *ledger
 	lease  *lease
-	tables chan tables   // of the plan being carried out, when it needs them no longer: for the next
+	spare  chan gathered // memory of the plan being carried out, when it needs it no longer: for the next
 	turn   chan struct{} // taken by who writes: a plan being carried out, or Quiet
 
 	rebuilding atomic.Pointer[string]  // how far the making of the warehouse from the lake is
@@ -200,7 +200,7 @@ func New(cfg Config) (*Loader, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	l := &Loader{cfg: cfg, lock: lock, log: cfg.Logger, changed: make(chan struct{}), turn: make(chan struct{}, 1), tables: make(chan tables, 1), role: Starting, tallies: map[*contract.Contract]tally{}}
+	l := &Loader{cfg: cfg, lock: lock, log: cfg.Logger, changed: make(chan struct{}), turn: make(chan struct{}, 1), spare: make(chan gathered, 1), role: Starting, tallies: map[*contract.Contract]tally{}}
 	if l.ledger, err = openLedger(ctx, cfg.Journal); err == nil {
 		if err = l.ledger.adopt(filepath.Join(cfg.Dir, "ledger")); err == nil {
 			if l.lease, err = openLease(ctx, cfg.Journal, cfg.Dir, cfg.Lease); err == nil {
@@ -528,10 +528,10 @@ func (l *Loader) gather(ctx context.Context, messages <-chan journal.Message, pl
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			// The rows of the plan just handed over become records within some 50 ms: then its tables
-			// serve this one. Tables for both would be a sixth of the memory.
+			// The rows of the plan just handed over become records, and its entries are logged, within some
+			// 60 ms: then its memory serves this one. Memory for both would be a sixth of all.
 			select {
-			case p.tables = <-l.tables:
+			case p.gathered = <-l.spare:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -670,12 +670,11 @@ func (l *Loader) carryOut(ctx context.Context, p *plan, begun *planned, landed c
 		}
 	}
 
-	l.tables <- p.release()
-
 	failpoint("index")
 	if err := l.patiently(ctx, "index", func() error { return l.index.log(p.entries, p.last) }); err != nil {
 		return err
 	}
+	l.spare <- p.release()
 	failpoint("plan")
 	if err := l.patiently(ctx, "ledger", func() error { return l.ledger.begin(ctx, note) }); err != nil {
 		return err
@@ -751,8 +750,8 @@ type landing struct {
 const maxBehind = 3
 
 // maxLinger is how long facts may wait for others to be rolled up with them while so many
-// come that a whole plan waits already: more than the machine can keep up with. While fewer come,
-// rollups are brought up once in an Interval, for a third of the time at most but every maxApart, and what
+// come that a plan of MaxRows waits already: more than the machine can keep up with. While fewer come,
+// rollups are brought up once in an Interval, for half of the time at most but every maxApart, and what
 // nothing follows is rolled up at once. After a pause of maxLinger an Interval passes first when many
 // come: a load has begun, and its first message by itself would cost a third of what a million events cost.
 const (
@@ -785,13 +784,13 @@ func (l *Loader) rollUp(ctx context.Context, landed <-chan landing) error {
 		failpoint("before rollups")
 		for more := true; more && len(due) <= maxBehind; {
 			var wait time.Duration
-			switch waiting := l.waiting(due[len(due)-1].last); {
-			case waiting >= l.cfg.MaxRows:
+			switch waiting, whole := l.waiting(due[len(due)-1].last); {
+			case whole:
 				wait = time.Until(first.Add(maxLinger))
 			case waiting >= l.cfg.MaxRows/64 && first.Sub(began) > maxLinger:
 				wait = time.Until(first.Add(l.cfg.Interval))
 			case waiting > 0:
-				wait = time.Until(began.Add(max(l.cfg.Interval, took+min(2*took, maxApart))))
+				wait = time.Until(began.Add(max(l.cfg.Interval, took+min(took, maxApart))))
 			}
 			linger.Reset(max(0, wait))
 			select {
@@ -846,16 +845,18 @@ func (l *Loader) arrive(move func()) {
 	l.wake()
 }
 
-// waiting is how many events behind a message are read and not loaded.
-func (l *Loader) waiting(message uint64) (rows int) {
+// waiting is how many events behind a message are read and not loaded, and whether a plan of
+// MaxRows is among them.
+func (l *Loader) waiting(message uint64) (rows int, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.flights {
 		if f.last > message {
 			rows += int(f.rows)
+			whole = whole || int(f.rows) >= l.cfg.MaxRows
 		}
 	}
-	return rows
+	return rows, whole
 }
 
 // loaded is the last message in facts, rollups and lake. The caller holds l.mu.

@@ -26,15 +26,14 @@ type plan struct {
 	cut         reference.Day
 	began       time.Time // when its first message was taken
 	received    time.Time // of its first message
-	tables      tables
-	order       []*contract.Contract // of tables, as they came
-	entries     []entry              // new in the index
-	outcomes    [][]Outcome          // by message, by part
-	counts      map[countKey]*Outcome
-	held        []journal.Found // conflicts and damage
-	takeBack    []takeBack
-	rows        int // of events, duplicates included
-	bytes       int // of messages
+	gathered
+	order    []*contract.Contract // of tables, as they came
+	outcomes [][]Outcome          // by message, by part
+	counts   map[countKey]*Outcome
+	held     []journal.Found // conflicts and damage
+	takeBack []takeBack
+	rows     int // of events, duplicates included
+	bytes    int // of messages
 }
 
 // takeBack is a row of the warehouse that a correction takes back.
@@ -44,31 +43,35 @@ type takeBack struct {
 	seq      uint64 // of the correction
 }
 
-// tables are those of a plan's rows, by contract. They keep their memory for the next plan.
-type tables map[*contract.Contract]*table
-
-func newPlan() *plan {
-	return &plan{tables: tables{}, counts: map[countKey]*Outcome{}}
+// gathered is most of a plan's memory, which the next plan uses again.
+type gathered struct {
+	tables  map[*contract.Contract]*table // of its rows
+	entries []entry                       // new in the index
 }
 
-// without is the plan without tables: it gets those of another.
+func newPlan() *plan {
+	return &plan{gathered: gathered{tables: map[*contract.Contract]*table{}}, counts: map[countKey]*Outcome{}}
+}
+
+// without is the plan without memory: it gets that of another.
 func (p *plan) without() *plan {
-	p.tables = nil
+	p.gathered = gathered{}
 	return p
 }
 
-// release gives the plan's tables away, empty, once its rows are records. Records that
-// share a table's memory keep it.
-func (p *plan) release() tables {
-	all := p.tables
-	p.tables = nil
-	for c, t := range all {
+// release gives the plan's memory away, empty, once its rows are records and its entries are
+// logged. Records that share a table's memory keep it.
+func (p *plan) release() gathered {
+	all := p.gathered
+	p.gathered = gathered{}
+	for c, t := range all.tables {
 		if t.lent {
-			delete(all, c)
+			delete(all.tables, c)
 		} else {
 			t.reset()
 		}
 	}
+	all.entries = all.entries[:0]
 	return all
 }
 

@@ -61,20 +61,6 @@ func FindLibrary(explicit string) (string, error) {
 		"the engine's library (libchdb.so) is not installed: run `make .tools/libchdb/libchdb.so`, or set %s to a copy of it", libraryVariable)
 }
 
-// Inspect loads the library at path (empty: where [FindLibrary] finds it) and
-// answers its version, such as "26.7.3". Nothing is started.
-func Inspect(path string) (version string, err error) {
-	path, err = FindLibrary(path)
-	if err != nil {
-		return "", err
-	}
-	lib, err := open(path)
-	if err != nil {
-		return "", err
-	}
-	return lib.version(), nil
-}
-
 // library is libchdb's C interface, as its chdb.h of the 26.7 line declares it.
 // Every handle is a C pointer. Handles are freed by the caller; no two calls may
 // use one connection at the same time.

@@ -184,16 +184,6 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestInspect(t *testing.T) {
-	version, err := engine.Inspect("")
-	if err != nil || !strings.HasPrefix(version, "26.") {
-		t.Errorf("Inspect: %q, %v", version, err)
-	}
-	if _, err := engine.Inspect("/nowhere"); problem.KindOf(err) != problem.BadInput {
-		t.Errorf("Inspect of nothing: %v", err)
-	}
-}
-
 func TestArgsRoundTrip(t *testing.T) {
 	want := engine.Config{Path: "/d", Socket: "/s", Listen: "127.0.0.1:1", Library: "/l", MemoryLimit: 1 << 30, Threads: 3,
 		MaxConcurrent: 4, QueueSeconds: 5, InsertLimit: 6, Backups: "/b", Ephemeral: true,
