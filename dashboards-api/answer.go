@@ -191,6 +191,13 @@ func takesGzip(acceptEncoding string) bool {
 // render encodes an answer completely before the first byte leaves, so that an
 // error never follows a 200.
 func render(a *answer, f *format) (*rendered, error) {
+	if result, ok := a.body.(*queries.Result); ok && f.encode == nil {
+		body, err := result.AppendJSON(nil)
+		if err != nil {
+			return nil, fmt.Errorf("api: encode: %w", err)
+		}
+		return &rendered{body: append(body, '\n')}, nil
+	}
 	var buf bytes.Buffer
 	if f.encode == nil {
 		encoder := json.NewEncoder(&buf)

@@ -296,7 +296,7 @@ func (q *Queries) publishedTable(qn *question) ([]string, bool) {
 // that are now other than they were published, or were corrected before.
 func (q *Queries) correct(qn *question, all map[place][]*publication, cells []Cell) {
 	set, ok := q.publishedTable(qn)
-	if !ok {
+	if !ok || len(all) == 0 {
 		return
 	}
 	for i := range cells {

@@ -52,16 +52,19 @@ func (q *Queries) readJoint(ctx context.Context, s *statement, n int) ([]map[key
 	for i := range found {
 		found[i] = map[key]*sums{}
 	}
+	// The places that a row is read into are the same for all rows but those of its cells.
+	var period, from, to time.Time
+	var hour uint8
+	var span uint16
+	numerators, denominators, persons := make([]*string, n), make([]*string, n), make([]uint64, n)
+	dest, values := make([]any, len(s.columns)), make([]string, len(s.columns))
+	by := make([]string, 0, len(s.columns))
 	err := q.warehouse.Each(ctx, s.sql, s.params, func(scan warehouse.Scan) error {
 		var k key
-		var by []string
-		var period, from, to time.Time
-		var hour uint8
-		var span uint16
+		by = by[:0]
+		clear(numerators)
+		clear(denominators)
 		cells := make([]sums, n)
-		numerators, denominators, persons := make([]*string, n), make([]*string, n), make([]uint64, n)
-		dest := make([]any, len(s.columns))
-		values := make([]string, len(s.columns))
 		for i, is := range s.columns {
 			of := 0
 			if s.of != nil {

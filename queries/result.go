@@ -1,10 +1,7 @@
 package queries
 
 import (
-	"encoding/json"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"ombor/internal/kpi"
@@ -199,101 +196,4 @@ func (d Date) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return []byte(`"` + d.Day.String() + `"`), nil
-}
-
-// cellKeys are the fixed keys of a cell's JSON form.
-var cellKeys = map[string]bool{"period": true, "from": true, "to": true, "numerator": true, "denominator": true,
-	"value": true, "state": true, "reason": true, "cases": true, "quantiles": true, "open": true, "closed": true, "unclosed": true,
-	"corrected": true, "was": true, "was_state": true, "simulated": true,
-	"coverage": true, "comparison": true}
-
-// Key is the JSON key of a dimension in a cell.
-func (d Dim) Key() string {
-	if cellKeys[d.Name] {
-		return "by." + d.Name
-	}
-	return d.Name
-}
-
-// MarshalJSON writes the cell with its dimensions beside the fixed keys.
-func (c Cell) MarshalJSON() ([]byte, error) {
-	type pair struct {
-		key   string
-		value any
-	}
-	pairs := []pair{{"period", c.Period}, {"from", dateOf(c.From)}, {"to", dateOf(c.To)}}
-	for _, d := range c.Dims {
-		pairs = append(pairs, pair{d.Key(), d.Value})
-	}
-	pairs = append(pairs, pair{"numerator", c.Numerator}, pair{"denominator", c.Denominator}, pair{"value", c.Value}, pair{"state", c.State})
-	if c.Reason != "" {
-		pairs = append(pairs, pair{"reason", c.Reason})
-	}
-	pairs = append(pairs, pair{"cases", c.Cases})
-	if c.Quantiles != nil {
-		pairs = append(pairs, pair{"quantiles", c.Quantiles})
-	}
-	pairs = append(pairs, pair{"open", c.Open}, pair{"closed", c.Closed})
-	if c.Unclosed != nil {
-		pairs = append(pairs, pair{"unclosed", c.Unclosed})
-	}
-	if pairs = append(pairs, pair{"corrected", c.Corrected}); c.Corrected.Set {
-		pairs = append(pairs, pair{"was", c.Was}, pair{"was_state", c.WasState})
-	}
-	pairs = append(pairs, pair{"simulated", c.Simulated}, pair{"coverage", c.Coverage})
-	if c.Comparison != nil {
-		pairs = append(pairs, pair{"comparison", c.Comparison})
-	}
-	b := append(make([]byte, 0, 1024), '{')
-	for i, p := range pairs {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var err error
-		if b, err = appendJSON(b, p.key); err != nil {
-			return nil, err
-		}
-		if b, err = appendJSON(append(b, ':'), p.value); err != nil {
-			return nil, err
-		}
-	}
-	return append(b, '}'), nil
-}
-
-// appendJSON appends what [json.Marshal] gives for a value. Those that every cell has it
-// writes itself: an answer may have thousands of cells.
-func appendJSON(b []byte, value any) ([]byte, error) {
-	switch v := value.(type) {
-	case string:
-		if !strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\\<>&`, r) }) {
-			return append(append(append(b, '"'), v...), '"'), nil
-		}
-	case State:
-		return appendJSON(b, string(v))
-	case Number:
-		if v == "" {
-			return append(b, "null"...), nil
-		}
-	case Date:
-		if !v.Set {
-			return append(b, "null"...), nil
-		}
-		return append(append(append(b, '"'), v.Day.String()...), '"'), nil
-	case bool:
-		return strconv.AppendBool(b, v), nil
-	case *int64:
-		if v == nil {
-			return append(b, "null"...), nil
-		}
-		return strconv.AppendInt(b, *v, 10), nil
-	case *float64:
-		if v == nil {
-			return append(b, "null"...), nil
-		}
-		if size := math.Abs(*v); size == 0 || size >= 1e-6 && size < 1e21 {
-			return strconv.AppendFloat(b, *v, 'f', -1, 64), nil
-		}
-	}
-	text, err := json.Marshal(value)
-	return append(b, text...), err
 }

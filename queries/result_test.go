@@ -1,7 +1,9 @@
 package queries_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"testing"
 
@@ -43,6 +45,44 @@ func TestCellJSON(t *testing.T) {
 				if string(have[key]) != string(plain) {
 					t.Errorf("%s is %s, the library writes %s", key, have[key], plain)
 				}
+			}
+		}
+	}
+}
+
+// TestResultJSON holds a whole result that writes itself to what an encoder writes of the same.
+func TestResultJSON(t *testing.T) {
+	shared, value, cases := &queries.Coverage{Covered: 1, Expected: 2, Words: "1 of 2 <sources>"}, 1.5, int64(3)
+	for _, n := range []int{-1, 0, 1, 2, 999, 2001, 4100} { // one core writes some, several the others; -1: no list at all
+		for _, plan := range []*queries.Plan{nil, {Table: "t", SQL: "a < b"}} {
+			r := &queries.Result{KPI: "k", Notes: []string{"a < b & c"}, By: []string{"region", "state"}, Plan: plan}
+			if n >= 0 {
+				r.Cells = []queries.Cell{}
+			}
+			for i := range n {
+				c := queries.Cell{Period: "2024", From: day("2024-01-01"), To: day("2024-12-31"), Dims: []queries.Dim{{"region", fmt.Sprint(i)}, {"state", "<"}}, Coverage: shared}
+				switch i % 4 {
+				case 1:
+					c.From, c.Value, c.Cases, c.Numerator, c.State, c.Unclosed = day("2024-02-01"), &value, &cases, "1.50", kpi.HasValue, []string{"a", `"b"`}
+				case 2:
+					c.Coverage, c.Corrected, c.Was, c.WasState = &queries.Coverage{Covered: int64(i), Missing: []string{"x"}}, queries.Date{Day: c.To, Set: true}, &value, kpi.HasValue
+				case 3:
+					c.Coverage, c.Quantiles, c.Comparison = nil, []queries.Quantile{{Q: 0.5, Value: 1e-9}, {Q: 0.9, Value: 2}}, &queries.Comparison{Period: "2023", Change: &value}
+				}
+				r.Cells = append(r.Cells, c)
+			}
+			var want bytes.Buffer
+			encoder := json.NewEncoder(&want)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(r); err != nil {
+				t.Fatal(err)
+			}
+			have, err := r.AppendJSON([]byte("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(have)+"\n" != "x"+want.String() {
+				t.Errorf("%d cells: it writes %.2000s, the encoder %.2000s", n, have, want.String())
 			}
 		}
 	}

@@ -186,7 +186,7 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	if slices.Sort(unclosed); len(unclosed) > 0 {
 		result.Said = append(result.Said, Note{"not-closed-by-source", map[string]string{"names": shorten(slices.Compact(unclosed))}})
 	}
-	if err := q.weighMissing(ctx, qn, append(slices.Clone(a.cells), Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage})); err != nil {
+	if err := q.weighMissing(ctx, qn, a.cells, Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage}); err != nil {
 		return nil, err
 	}
 	words, err := language(r.Language)
@@ -372,7 +372,8 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 		return nil, err
 	}
 	money := q.minorUnits(qn)
-	var persons []disclosure.Cell
+	a.cells = make([]Cell, 0, len(periods)*len(tuples))
+	persons := make([]disclosure.Cell, 0, cap(a.cells))
 	anySeen := map[string]bool{}
 	for _, p := range periods {
 		k := key{hour: p.hour, span: p.span}
@@ -447,8 +448,11 @@ func (c *Cell) suppress() {
 
 func (q *Queries) cell(qn *question, p period, by string) Cell {
 	c := Cell{Period: p.label, From: p.from, To: p.to}
-	for i, value := range split(by, len(qn.by)) {
-		c.Dims = append(c.Dims, Dim{qn.by[i], value})
+	if len(qn.by) > 0 {
+		c.Dims = make([]Dim, len(qn.by))
+		for i, value := range split(by, len(qn.by)) {
+			c.Dims[i] = Dim{qn.by[i], value}
+		}
 	}
 	return c
 }

@@ -146,9 +146,15 @@ func inWords(notes []Note, language string) []string {
 
 // weighMissing says of every coverage that lacks a source how much that source had of the rows of
 // the period of the same length just before.
-func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell) error {
+func (q *Queries) weighMissing(ctx context.Context, qn *question, cells []Cell, more ...Cell) error {
 	lacking := map[*Coverage]period{}
-	for _, c := range cells {
+	for i := range len(cells) + len(more) {
+		var c *Cell
+		if i < len(cells) {
+			c = &cells[i]
+		} else {
+			c = &more[i-len(cells)]
+		}
 		if c.Coverage == nil || len(c.Coverage.Missing) == 0 || lacking[c.Coverage].label != "" {
 			continue
 		}

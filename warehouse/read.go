@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type Scan func(dest ...any) error
 func (w *Warehouse) each(ctx context.Context, op, sql string, params map[string]string, row func(Scan) error) error {
 	ctx, cancel := w.bounded(ctx)
 	defer cancel()
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(params), clickhouse.WithSettings(settings{"readonly": 2}))
+	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(params), clickhouse.WithSettings(maps.Clone(w.reads)))
 	rows, err := w.conn.Query(ctx, sql)
 	if err != nil {
 		return failure(err, op)

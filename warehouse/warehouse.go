@@ -111,6 +111,7 @@ type Warehouse struct {
 	zone      *time.Location
 	persons   int
 	from      uint64 // Config.Months
+	reads     settings
 	contracts []*contract.Contract
 	kpis      []*kpi.KPI
 
@@ -174,11 +175,17 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 		zone:      contracts.Zone(),
 		persons:   config.Persons,
 		from:      config.Months,
+		reads:     settings{"readonly": 2},
 		contracts: contracts.All(),
 		kpis:      kpis,
 	}
 	if w.zone == nil {
 		w.zone = time.UTC
+	}
+	if config.Socket != "" {
+		// The embedded engine gives a statement one thread for each free gigabyte, which of the two that it has by default is one, always.
+		w.reads["max_threads_min_free_memory_per_thread"] = 0
+		w.reads["use_uncompressed_cache"] = 1
 	}
 	if err := w.derive(); err != nil {
 		return nil, errors.Join(err, conn.Close())

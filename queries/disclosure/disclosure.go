@@ -53,7 +53,6 @@ package disclosure
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math/bits"
 	"slices"
 )
@@ -106,54 +105,77 @@ type total struct {
 	open, openPersons int // without those that are known
 }
 
+// axis is one coordinate of all cells.
+type axis struct {
+	at   []int // cell → coordinate
+	size int   // coordinates
+}
+
 // margins are a table and what it adds up to, those with fewer axes first: the sets of axes in
 // the order of their bits. An axis with one coordinate is none.
 func margins(cells []Cell) []*table {
-	var axes [][]int // of each axis the cells' coordinates
-	for axis := 0; len(cells) > 0 && axis < len(cells[0].Key); axis++ {
-		numbers, coordinates := map[string]int{}, make([]int, len(cells))
-		for i, c := range cells {
-			n, ok := numbers[c.Key[axis]]
+	var axes []axis
+	for i := 0; len(cells) > 0 && i < len(cells[0].Key); i++ {
+		numbers, a := map[string]int{}, axis{at: make([]int, len(cells))}
+		for j, c := range cells {
+			n, ok := numbers[c.Key[i]]
 			if !ok {
 				n = len(numbers)
-				numbers[c.Key[axis]] = n
+				numbers[c.Key[i]] = n
 			}
-			coordinates[i] = n
+			a.at[j] = n
 		}
-		if len(numbers) > 1 {
-			axes = append(axes, coordinates)
+		if a.size = len(numbers); a.size > 1 {
+			axes = append(axes, a)
 		}
 	}
-	var tables []*table
-	for set := range 1 << len(axes) {
-		tables = append(tables, margin(cells, axes, set))
+	nothing := &table{at: make([]int, len(cells))}
+	nothing.add(cells)
+	tables := []*table{nothing}
+	for set := 1; set < 1<<len(axes); set++ {
+		last := bits.Len(uint(set)) - 1
+		tables = append(tables, tables[set&^(1<<last)].along(axes[last], set, cells))
 	}
 	return tables
 }
 
-// margin adds up the cells over all axes but those of the set.
-func margin(cells []Cell, axes [][]int, set int) *table {
-	t := &table{axes: set, at: make([]int, len(cells))}
-	places := map[string]int{}
-	var key []byte
-	for i, c := range cells {
-		key = key[:0]
-		for axis, coordinates := range axes {
-			if set>>axis&1 == 1 {
-				key = binary.AppendUvarint(key, uint64(coordinates[i]))
+// along is the table with one more axis.
+func (t *table) along(a axis, set int, cells []Cell) *table {
+	by := &table{axes: set, at: make([]int, len(t.at))}
+	places := map[int]int{} // of the table's cell and the coordinate together → cell
+	dense := make([]int, min(len(t.first)*a.size, 8*len(t.at)))
+	n := 0
+	for i, of := range t.at {
+		place := of*a.size + a.at[i]
+		if place < len(dense) {
+			if dense[place] == 0 {
+				n++
+				dense[place] = n
 			}
+			by.at[i] = dense[place] - 1
+			continue
 		}
-		n, ok := places[string(key)]
+		at, ok := places[place]
 		if !ok {
-			n = len(t.first)
-			places[string(key)] = n
+			at = n
+			places[place] = n
+			n++
+		}
+		by.at[i] = at
+	}
+	by.add(cells)
+	return by
+}
+
+// add adds up the cells, once it is known which of the table's each is in.
+func (t *table) add(cells []Cell) {
+	for i, n := range t.at {
+		if n == len(t.first) {
 			t.first, t.persons, t.sizes = append(t.first, i), append(t.persons, 0), append(t.sizes, 0)
 		}
-		t.at[i] = n
-		t.persons[n] += c.Persons
-		t.sizes[n] += c.Size
+		t.persons[n] += cells[i].Persons
+		t.sizes[n] += cells[i].Size
 	}
-	return t
 }
 
 // mask works out what is hidden, once the tables with fewer axes have their masks.
@@ -191,6 +213,14 @@ func (t *table) addTotals(tables []*table) {
 		}
 		over := tables[set]
 		sums := make([]total, len(over.first))
+		sizes := make([]int, len(sums))
+		for _, i := range t.first {
+			sizes[over.at[i]]++
+		}
+		places := make([]int, len(order)) // of the cells of all sums
+		for n, size := range sizes {
+			sums[n].cells, places = places[:0:size], places[size:]
+		}
 		for _, i := range order {
 			sum := &sums[over.at[t.first[i]]]
 			sum.cells = append(sum.cells, i)
@@ -215,6 +245,11 @@ func (t *table) addTotals(tables []*table) {
 	t.lines = slices.Concat(lines...)
 	slices.SortStableFunc(totals, func(a, b *total) int { return len(a.cells) - len(b.cells) })
 	t.under = make([][]*total, len(t.first))
+	most := 1 << bits.OnesCount(uint(t.axes)) // of the totals that a cell is in
+	room := make([]*total, most*len(t.under))
+	for i := range t.under {
+		t.under[i], room = room[:0:most], room[most:]
+	}
 	shown := 0
 	for _, sum := range totals {
 		if sum.shown {

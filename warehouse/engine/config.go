@@ -260,6 +260,8 @@ func (c Config) writeFiles() (string, error) {
 		leaf("max_server_memory_usage", strconv.FormatInt(c.MemoryLimit, 10)),
 		leaf("max_server_memory_usage_to_ram_ratio", "1"),
 		leaf("users_config", users),
+		// Blocks of rollups that statements ask to keep unpacked (use_uncompressed_cache): most of what a short one costs.
+		leaf("uncompressed_cache_size", strconv.FormatInt(c.MemoryLimit/16, 10)),
 		tag("merge_tree", leaves(c.MergeTree)...),
 	)
 	if c.Backups != "" {
