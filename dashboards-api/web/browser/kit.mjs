@@ -99,9 +99,12 @@ export async function open({ url, token, executable, screens }) {
     await page.emulateMedia({ media: null, colorScheme: dark ? 'dark' : 'light' })
     const said = []
     const elsewhere = []
-    const busy = /status of 503/ // the server has its hands full, and the page asks again; whether it then has an answer is seen
+    // The server has its hands full, and the page asks again; whether it then has an answer is seen.
+    const busy = /status of 503/
+    const mostBusy = 20
+    let timesBusy = 0
     const listeners = {
-      console: (m) => ['error', 'warning'].includes(m.type()) && !busy.test(m.text()) && !ignore?.test(m.text()) && said.push(`${m.text()} ${m.location().url}`.trim()),
+      console: (m) => ['error', 'warning'].includes(m.type()) && !ignore?.test(m.text()) && (busy.test(m.text()) ? timesBusy++ : said.push(`${m.text()} ${m.location().url}`.trim())),
       pageerror: (e) => said.push(e.message),
       request: (r) => !r.url().startsWith(url + '/') && !r.url().startsWith('data:') && !r.url().startsWith('blob:') && elsewhere.push(r.url()),
     }
@@ -115,6 +118,7 @@ export async function open({ url, token, executable, screens }) {
       await fits(page)
       must(elsewhere.length === 0, `asked another host: ${elsewhere.join(' ')}`)
       if (quiet) must(said.length === 0, `the console says: ${said.join(' | ')}`)
+      if (quiet) must(timesBusy <= mostBusy, `the server was busy ${timesBusy} times`)
       held = as === headers
     } finally {
       for (const [event, listener] of Object.entries(listeners)) page.removeListener(event, listener)

@@ -168,7 +168,7 @@ export default async function ({ api, test, visit, everywhere, url, headers }) {
       }
       await test('KPI: sentences in three languages, and an address that stays', async () => {
         const clipboard = () => page.evaluate(() => navigator.clipboard.readText())
-        for (const [language, words] of [['ru', /Данные по/], ['uz', /Ma’lumotlar/], ['en', /Data through/]]) {
+        for (const [language, words] of [['ru', /Данные по/], ['uz', /Maʼlumotlar/], ['en', /Data through/]]) {
           await page.locator(`[role=group] button[lang=${language}]`).last().click()
           await page.waitForFunction((l) => [...document.querySelectorAll(`button[lang=${l}]`)].some((b) => b.textContent.startsWith('✓')), language)
           must(words.test(await clipboard()), await clipboard())

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { amount, bound, compact, day, period, shortDay, signed, tick } from './format'
+import { amount, bound, compact, day, inPoints, moment, period, plain, shortDay, signed, tick } from './format'
 import { choices, lastDay, stepFor } from './period'
 import { dictionaries, fill } from './words'
 
@@ -10,7 +10,7 @@ describe('amount', () => {
     expect(amount(8300000, 'count', 'en')).toBe('8,300,000')
     expect(amount(8300000, 'count', 'ru')).toBe(`8${s}300${s}000`)
     expect(amount(74.04, 'percent', 'uz')).toBe(`74,0${s}%`)
-    expect(amount(412833100200, 'UZS', 'uz', { 'unit.UZS': 'so‘m' })).toBe(`412,8${s}mlrd${s}so‘m`)
+    expect(amount(412833100200, 'UZS', 'uz', { 'unit.UZS': 'soʻm' })).toBe(`412,8${s}mlrd${s}soʻm`)
     expect(amount(1234567, 'bytes', 'en')).toBe(`1.2${s}MB`)
     expect(amount(0, 'count', 'en')).toBe('0')
     expect(amount(-0.5, 'ratio', 'en')).toBe('-0.50')
@@ -29,6 +29,8 @@ describe('amount', () => {
     expect(signed(-3.14, 'percent', 'en')).toBe('−3.1')
     expect(signed(3.14, 'percent', 'en')).toBe('+3.1')
     expect(signed(0, 'percent', 'en')).toBe('0.0')
+    expect(signed(-0.04, 'percent', 'en')).toBe('0.0')
+    expect([inPoints('Difference', 'percent', 'en'), inPoints('Difference', 'hours', 'en')]).toEqual(['Difference, points', 'Difference'])
   })
   it('is compact on axes', () => {
     expect(compact(5e6, 'en')).toBe(`5${s}million`)
@@ -43,7 +45,9 @@ describe('periods', () => {
   ])('%s in %s is %s', (text, language, want) => expect(period(text, language)).toBe(want))
   it('writes days without the browser’s Uzbek, which has none', () => {
     expect(day('2024-12-31', 'uz')).toBe('2024-yil 31-dekabr')
-    expect(shortDay('2024-12-31', 'uz')).toBe('31-dek 2024')
+    expect(shortDay('2024-12-31', 'uz')).toBe('31.12.2024')
+    expect(moment('2024-12-31T20:05:00Z', 'Asia/Tashkent', 'uz')).toBe('01.01.2025, 01:05')
+    expect([tick('2024-06', 'uz'), tick('2024-07', 'uz')]).toEqual(['iyn', 'iyl'])
     expect(day('2024-12-31', 'ru')).toBe('31 декабря 2024')
   })
   it('names the year once on an axis', () => {
@@ -73,7 +77,12 @@ describe('words', () => {
     }
   })
   it('Uzbek uses one apostrophe for oʻ and gʻ', () => {
-    for (const [key, text] of flat(dictionaries.uz!)) expect(text, key).not.toMatch(/['ʻʼ`]/)
+    for (const [key, text] of flat(dictionaries.uz!)) expect(text, key).not.toMatch(/['‘’`]/)
   })
   it('shows a place that was not filled', () => expect(fill('{a} of {b}', { a: 1 })).toBe('1 of {b}'))
+})
+
+it('writes the days of a finding as the language does, and ends it once', () => {
+  expect(plain('Дневник: с 2024-05-25 по 2024-09-03 ничего не пришло; обещано: 2 дн..', 'ru')).toBe('Дневник: с 25 мая 2024 по 3 сент. 2024 ничего не пришло; обещано: 2 дн.')
+  expect(plain('2024-06-01/2024-08-31: 3', 'uz')).toBe('01.06.2024 – 31.08.2024: 3')
 })

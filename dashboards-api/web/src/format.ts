@@ -8,6 +8,7 @@ import { fill, wordsOf } from './words'
 // its months and magnitudes stand below.
 const locales: Record<string, string> = { uz: 'ru-RU', ru: 'ru-RU', en: 'en-GB' }
 const uzMonths = ['yanvar', 'fevral', 'mart', 'aprel', 'may', 'iyun', 'iyul', 'avgust', 'sentabr', 'oktabr', 'noyabr', 'dekabr']
+const uzShortMonths = uzMonths.map((month) => (month.startsWith('iyu') ? 'iy' + month[3] : month.slice(0, 3))) // June and July are told apart: iyn, iyl
 const magnitudes: [number, Record<string, string>][] = [
   [1e12, { uz: 'trln', ru: 'трлн', en: 'trillion' }], [1e9, { uz: 'mlrd', ru: 'млрд', en: 'billion' }],
   [1e6, { uz: 'mln', ru: 'млн', en: 'million' }], [1e3, { uz: 'ming', ru: 'тыс.', en: 'thousand' }],
@@ -94,11 +95,18 @@ export function difference(value: number, unit: string, language: string, labels
   return amount(Math.abs(value), unit, language, labels)
 }
 
-// signed is a difference with its sign, for tables; the minus is U+2212.
+// inPoints is the heading of a column of signed differences, with points where these are its unit.
+export const inPoints = (heading: string, unit: string, language: string): string =>
+  unit === 'percent' ? `${heading}, ${fill(wordsOf(language).points, { value: '' }).trim()}` : heading
+
+// signed is a difference with its sign, for tables.
 export function signed(value: number, unit: string, language: string): string {
   const text = unit === 'percent' ? number(Math.abs(value), language, 1) : amount(Math.abs(value), unit, language)
-  return (value > 0 ? '+' : value < 0 ? '−' : '') + text
+  return sign(value, text) + text
 }
+
+// sign stands before a difference: none before one that is told as nothing; the minus is U+2212.
+export const sign = (value: number, text: string): string => (/[1-9]/.test(text) ? (value > 0 ? '+' : '−') : '')
 
 export function day(iso: string, language: string): string {
   const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
@@ -107,14 +115,14 @@ export function day(iso: string, language: string): string {
 }
 
 function monthName(date: Date, language: string, length: 'long' | 'short'): string {
-  if (language === 'uz') return length === 'long' ? uzMonths[date.getUTCMonth()]! : uzMonths[date.getUTCMonth()]!.slice(0, 3)
+  if (language === 'uz') return (length === 'long' ? uzMonths : uzShortMonths)[date.getUTCMonth()]!
   return dateFormat(language, { month: length }).format(date)
 }
 
-// shortDay is a day where room is scarce: "31 Dec 2024".
+// shortDay is a day where room is scarce: "31 Dec 2024", "31.12.2024".
 export function shortDay(iso: string, language: string): string {
   const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
-  if (language === 'uz') return `${Number(iso.slice(8, 10))}-${monthName(date, language, 'short')} ${iso.slice(0, 4)}`
+  if (language === 'uz') return `${iso.slice(8, 10)}.${iso.slice(5, 7)}.${iso.slice(0, 4)}`
   return dateFormat(language, { day: 'numeric', month: 'short', year: 'numeric' }).format(date).replace(/ г\.$/, '')
 }
 
@@ -123,6 +131,17 @@ export const dayOfMoment = (iso: string, zone: string, language: string) => day(
 
 export function isoDayOfMoment(iso: string, zone: string): string {
   return kept(dateFormats, 'day ' + zone, () => new Intl.DateTimeFormat('en-CA', { timeZone: zone })).format(new Date(iso))
+}
+
+// plain is what a rule found, with its days as a language writes them; a unit that ends in a point
+// ends the sentence too.
+export const plain = (text: string, language: string): string =>
+  text.replace(/(\d{4}-\d{2}-\d{2})\/(?=\d{4}-)/g, '$1 – ').replace(/\d{4}-\d{2}-\d{2}/g, (day) => shortDay(day, language)).replace(/\.\.$/, '.')
+
+// moment is an instant to the minute in the pack's zone: "31 Dec 2024, 23:05".
+export function moment(iso: string, zone: string, language: string): string {
+  const time = kept(dateFormats, 'time ' + zone, () => new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: '2-digit', minute: '2-digit' }))
+  return `${shortDay(isoDayOfMoment(iso, zone), language)}, ${time.format(new Date(iso))}`
 }
 
 function monthText(iso: string, language: string, length: 'long' | 'short', withYear = true): string {

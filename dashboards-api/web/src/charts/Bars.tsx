@@ -1,6 +1,6 @@
 import { Fragment, useState } from 'react'
 import type { Cell } from '../api/client'
-import { amount, number, signed } from '../format'
+import { amount, inPoints, number, signed } from '../format'
 import { Figure } from '../parts/Figures'
 import { Way } from '../parts/Way'
 import type { Search } from '../search'
@@ -98,7 +98,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
             <tr>
               <th scope="col">{dimension}</th>
               <th scope="col" className="number">{words.value}</th><th scope="col" aria-hidden="true" className="bar-head" />
-              {compared && <th scope="col" className="number minor">{words.difference}</th>}
+              {compared && <th scope="col" className="number minor">{inPoints(words.difference, unit, language)}</th>}
               {ratio && <th scope="col" className="number parts">{words.parts}</th>}
             </tr>
           </thead>

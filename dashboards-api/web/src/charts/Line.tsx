@@ -131,7 +131,7 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   const labelled = (data: (number | null)[], at: number, label: object) => data.map((value, i) => (i === at ? { value, label, symbol: 'circle' } : { value, symbol: 'none' }))
   const valueLabel = { show: true, position: place, align: lastAt > 0 ? 'right' : 'center', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: family, fontSize: size + 1, fontWeight: 650 }
   const point = (value: number | null, i: number) => (i === lastAt ? { value, label: valueLabel } : value)
-  const flagList = flags(cells, targets, versions, variant)
+  const flagList = flags(cells, targets, versions, variant, voice.language)
   const silent = gaps(cells)
   const series: object[] = [
     {

@@ -84,10 +84,10 @@ describe('the line', () => {
   it('flags acts and new definitions within it, and no others', () => {
     const cells = [month(1), month(2), month(3)]
     const versions = [{ version: 1, variant: '', valid: { from: '2020-01-01', to: null }, source: 'old' }, { version: 2, variant: '', valid: { from: '2024-03-05', to: null }, source: 'new' }] as Version[]
-    expect(flags(cells, [target, { ...target, kind: 'claim' }, { ...target, due_stated: false, in_force: '2019-01-01' }], versions, '')).toEqual([
+    expect(flags(cells, [target, { ...target, kind: 'claim' }, { ...target, due_stated: false, in_force: '2019-01-01' }], versions, '', 'en')).toEqual([
       { at: 1, day: '2024-02-10', kind: 'in_force', act: 'Decree' }, { at: 2, day: '2024-03-05', kind: 'definition', act: 'new' },
     ])
-    expect(flags([], [target], versions, '')).toEqual([])
+    expect(flags([], [target], versions, '', 'en')).toEqual([])
   })
 })
 

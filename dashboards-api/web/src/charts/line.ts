@@ -1,4 +1,5 @@
 import type { Cell, Target, Version } from '../api/client'
+import { nameIn } from '../words'
 import { measured } from './states'
 
 // What a line over time has besides its points. Pure.
@@ -12,8 +13,8 @@ export interface Flag {
 }
 
 // flags are the days within the line on which an act came into force or was due, and on
-// which another definition began.
-export function flags(cells: Cell[], targets: Target[], versions: Version[], variant: string): Flag[] {
+// which another definition began; acts by their names in a language.
+export function flags(cells: Cell[], targets: Target[], versions: Version[], variant: string, language: string): Flag[] {
   const first = cells[0]?.from
   const last = cells.at(-1)?.to
   if (!first || !last) return []
@@ -25,8 +26,9 @@ export function flags(cells: Cell[], targets: Target[], versions: Version[], var
   }
   for (const t of targets) {
     if (t.variant !== variant || t.kind !== 'target') continue
-    add(t.in_force, 'in_force', t.act)
-    if (t.due_stated) add(t.due, 'due', t.act)
+    const act = nameIn(t.act_names, language, t.act)
+    add(t.in_force, 'in_force', act)
+    if (t.due_stated) add(t.due, 'due', act)
   }
   for (const v of versions) if (v.variant === variant && versions.some((o) => o.variant === variant && o.version < v.version)) add(v.valid.from, 'definition', v.source)
   return out.sort((a, b) => (a.day < b.day ? -1 : 1))

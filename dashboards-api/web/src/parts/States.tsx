@@ -17,7 +17,7 @@ export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 
 }
 
 // Failure says what kind of fault it was in the reader's language, what exactly in the server's
-// own words, which are English, and offers to try again. What the server refuses of the address
+// own words behind it, and offers to try again. What the server refuses of the address
 // is named, with a way to the same page without it.
 export function Failure({ error, again, children }: { error: unknown; again: () => void; children?: ReactNode }) {
   const words = useWords()
@@ -29,7 +29,7 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
       <section className="failure" role="alert">
         <h2>{words.errorTitle}</h2>
         <p>{refused.said}</p>
-        {!refused.isDay && detail && <p lang="en">{detail}</p>}
+        {!refused.isDay && <Detail text={detail} />}
         <p><Link to="." search={(old: Search) => ({ ...old, ...refused.without })}>{words.refusedWithout}</Link></p>
       </section>
     )
@@ -38,11 +38,21 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
     <section className="failure" role="alert">
       <h2>{words.errorTitle}</h2>
       {kind && <p>{kind}</p>}
-      {detail && <p lang="en">{detail}</p>}
+      <Detail text={detail} />
       <Again onClick={again} />
       {children}
     </section>
   )
+}
+
+// Detail is what the server says of a fault, in English: to readers of other languages it opens
+// behind a word of their own.
+export function Detail({ text }: { text: string | undefined }) {
+  const words = useWords()
+  const language = useLanguage()
+  if (!text) return null
+  if (language === 'en') return <p>{text}</p>
+  return <details className="detail"><summary>{words.detail}</summary><p lang="en">{text}</p></details>
 }
 
 // Again is the button that tries again. When it goes away under the reader's finger, what stood

@@ -118,6 +118,7 @@ export const en = {
   loading: 'Loading',
   errorTitle: 'This could not be shown',
   errors: { s0: 'The server cannot be reached.', s400: 'The question cannot be answered as it was put.', s401: 'Nobody is signed in.', s403: 'Your role may not see this.', s404: 'There is no such thing here.', s409: 'It has changed in the meantime.', s413: 'That is too much at once.', s429: 'Too many requests at once. Try again shortly.', s500: 'Something went wrong on the server; the operator’s log says what.', s503: 'A part of the server is away. Try again shortly.' },
+  detail: 'In detail',
   errorAgain: 'Try again',
   errorStill: 'Tried again at {time}: the server still does not answer.',
   ended: 'Your session has ended.',

@@ -8,7 +8,7 @@ export type { Words }
 // The languages that the page itself speaks. A pack may name things in others.
 export const dictionaries: Record<string, Words> = { uz, ru, en }
 export const languages = ['uz', 'ru', 'en'] as const
-export const shortNames: Record<string, string> = { uz: 'O‘z', ru: 'Рус', en: 'Eng' }
+export const shortNames: Record<string, string> = { uz: 'Oʻz', ru: 'Рус', en: 'Eng' }
 
 export const wordsOf = (language: string): Words => dictionaries[language] ?? en
 

@@ -1,15 +1,17 @@
-import type { Values } from '../../api/client'
+import type { Kpi, Values } from '../../api/client'
 import { coverageText, type Voice } from '../../finding'
 import { dayOfMoment } from '../../format'
 import { useVoice } from '../../voice'
 import { fill, wordsOf } from '../../words'
 
-// captionOf is what stands under every chart and picture: source, data through, coverage,
-// still arriving, simulated.
-export function captionOf(values: Values, voice: Voice): string {
+// captionOf is what stands under every chart and picture: the system whose records these are (what
+// the definition rests on where the pack names none), data through, coverage, still arriving,
+// simulated.
+export function captionOf(kpi: Kpi, values: Values, voice: Voice): string {
   const words = wordsOf(voice.language)
+  const source = voice.labels[`group.${kpi.group}`] ?? values.definition.source
   return [
-    values.definition.source && `${words.source}: ${values.definition.source}`,
+    source && `${words.source}: ${source}`,
     values.data_through ? fill(words.through, { day: dayOfMoment(values.data_through, voice.zone, voice.language) }) : words.noData,
     values.basis === 'stock' ? '' : coverageText(values.coverage, voice), // of a stock it speaks of rows, not of senders
     values.cells.some((c) => c.open) && words.openLong.replace(/\.$/, ''),
@@ -17,7 +19,7 @@ export function captionOf(values: Values, voice: Voice): string {
   ].filter(Boolean).join(' · ')
 }
 
-export const Caption = ({ values }: { values: Values }) => <p className="caption">{captionOf(values, useVoice())}</p>
+export const Caption = ({ kpi, values }: { kpi: Kpi; values: Values }) => <p className="caption">{captionOf(kpi, values, useVoice())}</p>
 
 // sourceOf is the same for a file, which says also where it comes from.
-export const sourceOf = (values: Values, voice: Voice) => `${captionOf(values, voice)} · ${location.host}${location.pathname}`
+export const sourceOf = (kpi: Kpi, values: Values, voice: Voice) => `${captionOf(kpi, values, voice)} · ${location.host}${location.pathname}`

@@ -5,7 +5,7 @@ import { measured } from '../../charts/states'
 import { wasText } from '../../charts/was'
 import { coming } from '../../fetched'
 import { scopedTitle } from '../../finding'
-import { day, number, period, signed } from '../../format'
+import { day, inPoints, number, period, signed } from '../../format'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
 import { Failure, Skeleton } from '../../parts/States'
@@ -28,7 +28,7 @@ export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Valu
   const { search } = asked
   return useMemo(() => values && {
     name: kpi.id,
-    around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(values, voice) },
+    around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(kpi, values, voice) },
     draw: async () => {
       const { drawLine } = await library
       return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
@@ -64,7 +64,7 @@ export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kp
               <Line shown={shown} label={`${scopedTitle(values, voice)}. ${lineSays(values, voice)}`} />
             </Suspense>
           ) : <p className="empty">{words.emptyTitle}</p>}
-          <Caption values={values} />
+          <Caption kpi={kpi} values={values} />
         </>
       )}
     </section>
@@ -84,7 +84,7 @@ function SeriesTable({ values }: { values: Values }) {
         <thead>
           <tr>
             <th scope="col">{words.period}</th><th scope="col" className="number">{words.value}</th><th scope="col" className="number">{words.parts}</th>
-            {compared && <th scope="col" className="number">{words.difference}</th>}<th scope="col" className="number">{words.cases}</th><th scope="col">{words.dataAsOf}</th>
+            {compared && <th scope="col" className="number">{inPoints(words.difference, values.unit, language)}</th>}<th scope="col" className="number">{words.cases}</th><th scope="col">{words.dataAsOf}</th>
           </tr>
         </thead>
         <tbody>

@@ -6,7 +6,7 @@ import { useMay } from '../../api/me'
 import type { components } from '../../api/schema'
 import { wasText } from '../../charts/was'
 import { boundText } from '../../finding'
-import { day, dayOfMoment, number } from '../../format'
+import { day, dayOfMoment, number, plain } from '../../format'
 import { Figure } from '../../parts/Figures'
 import { Fault, Skeleton } from '../../parts/States'
 import type { Search } from '../../search'
@@ -137,7 +137,7 @@ function WrongWith({ asked }: { asked: Asked }) {
         <ul className={style.findings}>
           {found.slice(0, mostFindings).map((f) => (
             <li key={f.source + f.type + f.rule + f.period}>
-              <span className={`status ${f.severity === 'error' ? 'missed' : f.severity === 'warning' ? 'at_risk' : 'open'}`}><span aria-hidden="true">{f.severity === 'error' ? '■' : f.severity === 'warning' ? '▲' : '○'}</span> {said.severity[f.severity as keyof typeof said.severity]}</span> {nameIn(f.words, language)}
+              <span className={`status ${f.severity === 'error' ? 'missed' : f.severity === 'warning' ? 'at_risk' : 'open'}`}><span aria-hidden="true">{f.severity === 'error' ? '■' : f.severity === 'warning' ? '▲' : '○'}</span> {said.severity[f.severity as keyof typeof said.severity]}</span> {plain(nameIn(f.words, language), language)}
             </li>
           ))}
         </ul>
@@ -179,7 +179,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
                   </th>
                   <td><code>{formulaOf(v)}</code></td>
                   <td>{v.source}</td>
-                  <td className="number">{data?.cells[0] ? <Figure cell={data.cells[0]} unit={data.unit} /> : answers[i]?.error ? <span lang="en">{answers[i].error.message}</span> : '…'}</td>
+                  <td className="number">{data?.cells[0] ? <Figure cell={data.cells[0]} unit={data.unit} /> : answers[i]?.error ? <Fault error={answers[i].error} /> : '…'}</td>
                 </tr>
               )
             })}

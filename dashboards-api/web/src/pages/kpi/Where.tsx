@@ -9,7 +9,7 @@ import { drawMap, RegionMap } from '../../charts/RegionMap'
 import { measured, ranked } from '../../charts/states'
 import { chartWords } from '../../charts/words'
 import { dimensionName, partName, scopedTitle, type Voice } from '../../finding'
-import { cellText, dimensionValue, number, period, signed } from '../../format'
+import { cellText, dimensionValue, inPoints, number, period, signed } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
@@ -90,7 +90,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
           {views.map((v) => <button key={v} type="button" aria-pressed={v === view} onClick={() => change({ view: v === views[0] ? undefined : v })}>{said.views[v]}</button>)}
         </span>
         {values && (
-          <Take name={`${kpi.id}-${by}`} around={{ title, sentence: partsSay(values, by, voice), source: sourceOf(values, voice) }} draw={draw}
+          <Take name={`${kpi.id}-${by}`} around={{ title, sentence: partsSay(values, by, voice), source: sourceOf(kpi, values, voice) }} draw={draw}
             data={{ path: valuesPath(kpi.id), question: { ...asked.scope, by, compare: asked.compare, grain: view === 'heat' ? grain : undefined } }} />
         )}
       </div>
@@ -109,7 +109,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
             <Heat rows={rows.rows} periods={rows.periods} unit={values.unit} dimension={name} label={fill(said.heatSays, { dimension: title })} />
           ))}
           {view === 'table' && <PartsTable parts={list} unit={values.unit} name={name} caption={title} />}
-          <Caption values={values} />
+          <Caption kpi={kpi} values={values} />
           {why}
         </>
       )}
@@ -136,7 +136,7 @@ function PartsTable({ parts, unit, name, caption }: { parts: Part[]; unit: strin
         { key: 'name', title: name, cell: (p) => p.name, order: (p) => p.name, wide: true },
         { key: 'value', title: words.value, number: true, cell: (p) => <Figure cell={p.cell} unit={unit} />, order: (p) => (measured(p.cell) ? p.cell.value : null) },
         ...(ratio ? [{ key: 'parts', title: words.parts, number: true, minor: true, cell: (p: Part) => (p.cell.numerator === null ? '' : `${count(p.cell.numerator)} / ${count(p.cell.denominator)}`), order: (p: Part) => p.cell.denominator }] : []),
-        ...(compared ? [{ key: 'difference', title: words.difference, number: true, cell: (p: Part) => (p.cell.comparison?.difference == null ? '' : signed(p.cell.comparison.difference, unit, language)), order: (p: Part) => p.cell.comparison?.difference }] : []),
+        ...(compared ? [{ key: 'difference', title: inPoints(words.difference, unit, language), number: true, cell: (p: Part) => (p.cell.comparison?.difference == null ? '' : signed(p.cell.comparison.difference, unit, language)), order: (p: Part) => p.cell.comparison?.difference }] : []),
         { key: 'cases', title: words.cases, number: true, minor: true, cell: (p) => count(p.cell.cases), order: (p) => p.cell.cases },
       ]} />
   )

@@ -3,7 +3,7 @@ import { ApiError, type Kpi, type Question, type Values } from '../../api/client
 import { palette } from '../../charts/palette'
 import { drawWaterfall, type Step, Waterfall } from '../../charts/Waterfall'
 import { scopedTitle } from '../../finding'
-import { isRate, amount, isoDayOfMoment, period } from '../../format'
+import { amount, inPoints, isoDayOfMoment, isRate, period } from '../../format'
 import { Choose, useChange } from '../../parts/Filters'
 import { Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
@@ -58,14 +58,14 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
     const points = (v: number) => (answer?.unit === 'percent' ? fill(words.points, { value: exactly(v, 'percent', language) }) : exactly(v, answer?.unit ?? '', language))
     return fill(said.whySays, { change: points(all), part: said.parts[largest.key][0], partChange: points(largest.change) })
   }
-  const drawn = answer && { steps, total: { label: said.whyTotal, change: answer.change }, before: end(answer.before), now: end(answer.now), say: (v: number) => exactly(v, answer.unit, language) }
+  const drawn = answer && { steps, total: { label: inPoints(said.whyTotal, answer.unit, language), change: answer.change }, before: end(answer.before), now: end(answer.now), say: (v: number) => exactly(v, answer.unit, language) }
   return (
     <section aria-labelledby="why" className="card">
       <div className="section-head">
         <h2 id="why">{said.why}</h2>
         <Choose label={said.against} value={way} options={ways.map((w) => [w, said.againsts[w]])} onChange={(against) => change({ against })} />
         {drawn && whole && (
-          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(whole, voice) }}
+          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(kpi, whole, voice) }}
             draw={() => Promise.resolve(drawWaterfall(drawn, palette('light')))}
             data={{ path: `/v1/kpis/${encodeURIComponent(kpi.id)}/why`, question: questionOf(way, asked, through) }} />
         )}
@@ -103,7 +103,7 @@ function MoversTable({ movers }: { movers: Movers }) {
       <h3 className={style.movers}>{said.movers}</h3>
       <div className="scroll" tabIndex={0} role="group" aria-label={said.movers}>
         <table className="plain">
-          <thead><tr><th scope="col">{movers.by.map((by) => labels[`dimension.${by}`] ?? by).join(' · ')}</th><th scope="col" className="number">{said.own}</th><th scope="col" className="number">{said.contribution}</th></tr></thead>
+          <thead><tr><th scope="col">{movers.by.map((by) => labels[`dimension.${by}`] ?? by).join(' · ')}</th><th scope="col" className="number">{said.own}</th><th scope="col" className="number">{inPoints(said.contribution, movers.unit, language)}</th></tr></thead>
           <tbody>
             {rows.map((m) => (
               <tr key={JSON.stringify(m.unit)}><th scope="row">{nameOf(m.unit)}</th><td className="number">{own(m.before)} → {own(m.now)}</td><td className="number">{exactly(m.change, movers.unit, language)}</td></tr>

@@ -14,7 +14,7 @@ const cell = (part: Partial<Cell> & Record<string, unknown> = {}): Cell => ({
 } as Cell)
 
 const values = (cells: Cell[], part: Partial<Values> = {}): Values => ({
-  kpi: 'online', title: { en: 'Processed online', uz: 'Onlayn ko‘rib chiqilgan', ru: 'Обработано онлайн' }, unit: 'percent', direction: 'up', owner: 'm', basis: 'events', version: 1,
+  kpi: 'online', title: { en: 'Processed online', uz: 'Onlayn koʻrib chiqilgan', ru: 'Обработано онлайн' }, unit: 'percent', direction: 'up', owner: 'm', basis: 'events', version: 1,
   from: '2024-01-01', to: '2024-12-31', grain: '', by: [], where: {}, known_on: null, audience: 'inside', data_through: null, loaded: null, simulated: false,
   definition: { from: [], at: 'time', source: '', valid_from: null, valid_to: null, exact: true }, coverage: null, cells,
   names: { region: { a: { en: 'Andijan', ru: 'Андижан', uz: 'Andijon' }, b: { en: 'Bukhara', ru: 'Бухара', uz: 'Buxoro' } } }, ...part,
@@ -35,7 +35,7 @@ describe('headline', () => {
     const [whole, parts] = [values([cell()]), byRegion([1, 2])]
     expect(headline(kpi(), whole, parts, 'region', voice('en'))).toBe('Processed online: rose in 2 of 2 regions')
     expect(headline(kpi(), whole, parts, 'region', voice('ru'))).toBe('Обработано онлайн: рост в 2 из 2 регионов')
-    expect(headline(kpi(), whole, parts, 'region', voice('uz'))).toBe('Onlayn ko‘rib chiqilgan: 2 hududdan 2 tasida o‘sdi')
+    expect(headline(kpi(), whole, parts, 'region', voice('uz'))).toBe('Onlayn koʻrib chiqilgan: 2 hududdan 2 tasida oʻsdi')
     expect(headline(kpi(), whole, byRegion([-1, -2]), 'region', voice('en'))).toBe('Processed online: fell in 2 of 2 regions')
   })
   it('does not take a distance from the whole for a rise', () => {

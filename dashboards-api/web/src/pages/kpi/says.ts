@@ -1,7 +1,7 @@
 import type { Cell, Kpi, Values } from '../../api/client'
 import { measured, ranked, runsOf } from '../../charts/states'
 import { finding, partName, scopedTitle, type Voice } from '../../finding'
-import { amount, dimensionValue, number, period } from '../../format'
+import { amount, dimensionValue, number, period, sign } from '../../format'
 import { fill } from '../../words'
 import { kpiWords } from './words'
 
@@ -64,7 +64,8 @@ export function partsSay(values: Values, by: string, voice: Voice): string {
 // told so add up.
 export function exactly(v: number, unit: string, language: string): string {
   const digits = unit === 'count' ? 0 : Number.isInteger(v) && Math.abs(v) >= 1000 ? 0 : 2
-  return (v > 0 ? '+' : v < 0 ? '−' : '') + number(Math.abs(v), language, digits)
+  const text = number(Math.abs(v), language, digits)
+  return sign(v, text) + text
 }
 
 // lastOf is the last whole quarter or month that ends by a day, as from and to.

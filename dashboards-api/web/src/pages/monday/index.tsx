@@ -17,6 +17,7 @@ import { words } from './words'
 type Said = (typeof words)['en']
 
 const most = 5
+const few = 20 // so many stand beside the five; more stand below them
 
 // MondayPage is one sheet: what has changed since the reader looked, the five that matter most
 // told in full, each with its owner.
@@ -49,7 +50,7 @@ export default function MondayPage() {
       )}
       waiting={<Skeleton rows={5} kind="row" />}>
       {changes && (changed === 0 ? <Nothing all={all} /> : (
-        <div className={css.sheet}>
+        <div className={changed > few ? `${css.sheet} ${css.long}` : css.sheet}>
           <section aria-labelledby="five">
             <h2 id="five">{said.five}</h2>
             <ol className={css.five}>{changes.changes.slice(0, most).map((c) => <Told key={c.kpi} change={c} changes={changes} />)}</ol>
@@ -88,7 +89,7 @@ function Told({ change, changes }: { change: Change; changes: Changes }) {
       <p className={css.figures}>
         <span className="figure">{change.now ? cellText(change.now, change.unit, voice.language, voice.labels) : '—'}</span>
         <span className={judged ? css[change.trend] : undefined}>{moved(change, voice)}{judged && ` · ${judged}`}</span>
-        <span>{step(change, said, voice)}</span>
+        <span>{change.was === null ? said.isNew : step(change, said, voice)}</span>
       </p>
     </li>
   )
@@ -104,7 +105,7 @@ function moved(change: Change, voice: Voice): string {
 // step is the figure as it was known and as it is known now.
 function step(change: Change, said: Said, voice: Voice): string {
   const text = (cell: Change['now']) => (cell ? cellText(cell, change.unit, voice.language, voice.labels) : '—')
-  if (!measured(change.was) && measured(change.now)) return fill(said.newFigure, { now: text(change.now) })
+  if (change.was === null || (!measured(change.was) && measured(change.now))) return fill(said.newFigure, { now: text(change.now) })
   return fill(said.was, { was: text(change.was), now: text(change.now) })
 }
 

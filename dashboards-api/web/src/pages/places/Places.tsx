@@ -73,7 +73,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
           <h2 id="ranked">{[kpiTitle, shown].filter(Boolean).join(', ')}</h2>
           {parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
             <>
-              <Ranking table={table.data} rows={rows} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} title={title} home={home} />
+              <Ranking table={table.data} rows={rows} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} home={home} />
               <p className="caption">
                 {values.data_through ? fill(all.through, { day: dayOfMoment(values.data_through, voice.zone, language) }) : all.noData}
                 {values.coverage && coverageText(values.coverage, voice) && <> · {coverageText(values.coverage, voice)}</>}
@@ -107,7 +107,7 @@ function rankedParts(values: Values | undefined, by: string | undefined, rows: T
     .map((cell) => ({ code: dimensionValue(cell, by), name: nameIn(names.get(dimensionValue(cell, by)), language), cell: { ...cell, open: false, comparison: cell.comparison }, search: undefined }) as Part)
 }
 
-function Ranking({ table, rows, parts, unit, label, average, title, home }: { table: Table | undefined; rows: Table['rows']; parts: Part[]; unit: string; label: string; average: number | undefined; title: string; home: '/agencies' | '/regions' }) {
+function Ranking({ table, rows, parts, unit, label, average, home }: { table: Table | undefined; rows: Table['rows']; parts: Part[]; unit: string; label: string; average: number | undefined; home: '/agencies' | '/regions' }) {
   const search = useSearch({ from: '__root__' })
   const [hot, setHot] = useState<string>()
   const map = table && mapOf(table)
@@ -123,7 +123,7 @@ function Ranking({ table, rows, parts, unit, label, average, title, home }: { ta
     <div className="ranking">
       {map && drawing.data && <RegionMap drawing={drawing.data} places={map.places} parts={leading} names={names} unit={unit} label={label} hot={hot} onHot={setHot} />}
       <div>
-        <Bars parts={drawn} unit={unit} dimension={title} label={label} average={average} hot={hot} onHot={setHot} />
+        <Bars parts={drawn} unit={unit} dimension={table?.table === 'regions' ? said.region : said.agency} label={label} average={average} hot={hot} onHot={setHot} />
         {without.length > 0 && (
           <p className="caption without">
             {said.withoutFigure}{' '}

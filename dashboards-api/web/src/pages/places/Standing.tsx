@@ -1,6 +1,6 @@
 import { Link, useSearch } from '@tanstack/react-router'
 import { useScope } from '../../api/me'
-import { dayOfMoment, difference, isoDayOfMoment, number, period } from '../../format'
+import { dayOfMoment, difference, isoDayOfMoment, number, period, sign } from '../../format'
 import { PeriodFilter } from '../../parts/Filters'
 import { Figure, Spark } from '../../parts/Figures'
 import { Failure, SimulatedNotice, Skeleton } from '../../parts/States'
@@ -130,14 +130,14 @@ function Versus({ one }: { one: Against }) {
   if (one.difference === null || !measured(one.nation)) return null
   const reach = one.row.unit === 'percent' ? 50 : Math.abs(one.nation.value) || 1
   const half = Math.min(50, (50 * Math.abs(one.difference)) / reach)
-  const sign = one.difference > 0 ? '+' : one.difference < 0 ? '−' : ''
+  const by = difference(one.difference, one.row.unit, language, labels)
   return (
     <span className={`differs ${one.verdict ?? 'none'}`}>
       <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
         <rect x={one.difference < 0 ? 50 - half : 50} y="1" width={half} height="6" />
         <line x1="50" x2="50" y1="0" y2="8" />
       </svg>
-      {(one.verdict !== 'same' || one.row.unit === 'percent') && <span>{sign}{difference(one.difference, one.row.unit, language, labels)}</span>}
+      {(one.verdict !== 'same' || one.row.unit === 'percent') && <span>{sign(one.difference, by)}{by}</span>}
       {one.verdict && <small><span aria-hidden="true">{shapes[one.verdict]}</span> {said[one.verdict]}</small>}
     </span>
   )

@@ -51,9 +51,9 @@ export function MoneyLegend() {
 // MoneyBar nests spent in contracted in set aside, from zero.
 export function MoneyBar({ group, most, currency }: { group: { budgeted: number | null; contracted: number | null; spent: number | null }; most: number; currency: string }) {
   const said = useWordsOf(words)
-  const { language } = useVoice()
+  const voice = useVoice()
   const width = (v: number | null) => (100 * Math.max(0, v ?? 0)) / most
-  const text = (v: number | null) => money(v, currency, language) || '–'
+  const text = (v: number | null) => money(v, currency, voice) || '–'
   return (
     <span className="money-bar">
       <svg viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true">

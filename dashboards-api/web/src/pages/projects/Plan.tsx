@@ -8,7 +8,7 @@ import { words } from './words'
 // it was reached, drawn on one axis of time within its table.
 export function Plan({ d }: { d: Detail }) {
   const said = useWordsOf(words)
-  const { language } = useVoice()
+  const { language, labels } = useVoice()
   const days = d.milestones.flatMap((m) => [m.baseline, m.due, m.reached_on]).filter((x): x is string => x !== null).concat(d.on)
   if (d.milestones.length === 0) return <section className="card" aria-labelledby="plan"><h2 id="plan">{said.plan}</h2><p className="meta">{said.noPlan}</p></section>
   const first = [...days, d.project.registered_on ?? days[0]!].sort()[0]!
@@ -27,7 +27,7 @@ export function Plan({ d }: { d: Detail }) {
       <div className="scroll" tabIndex={0} role="group" aria-labelledby="plan">
         <table className="plan">
           <thead>
-            <tr><th scope="col">{said.milestone}</th><th scope="col" aria-hidden="true" className="plan-axis"><span>{shortDay(first, language)}</span><span>{shortDay(last, language)}</span></th><th scope="col" className="number">{said.baseline}</th><th scope="col" className="number">{said.due}</th><th scope="col" className="number">{said.reached}</th><th scope="col">{said.daysLate}</th></tr>
+            <tr><th scope="col">{said.milestone}</th><th scope="col" aria-hidden="true" className="plan-axis"><span>{shortDay(first, language)}</span><span>{shortDay(last, language)}</span></th><th scope="col" className="number date">{said.baseline}</th><th scope="col" className="number date">{said.due}</th><th scope="col" className="number date">{said.reached}</th><th scope="col">{said.daysLate}</th></tr>
           </thead>
           <tbody>
             {d.milestones.map((m) => {
@@ -46,9 +46,9 @@ export function Plan({ d }: { d: Detail }) {
                       {m.reached_on && <circle className={`reached ${kind}`} cx={x(m.reached_on)} cy="13" r="5.5" />}
                     </svg>
                   </td>
-                  <td className="number">{m.baseline && shortDay(m.baseline, language)}</td>
-                  <td className="number">{m.due && shortDay(m.due, language)}</td>
-                  <td className="number">{m.reached_on ? shortDay(m.reached_on, language) : <span className="meta">{said.notReached}</span>}</td>
+                  <td className="number date">{m.baseline && shortDay(m.baseline, language)}</td>
+                  <td className="number date">{m.due && shortDay(m.due, language)}</td>
+                  <td className="number date">{m.reached_on ? shortDay(m.reached_on, language) : <span className="meta">{said.notReached}</span>}</td>
                   <td className={`slipped ${kind}`}><span aria-hidden="true">{kind === 'late' ? '■' : kind === 'early' ? '●' : '○'}</span> {text}</td>
                 </tr>
               )
@@ -56,7 +56,7 @@ export function Plan({ d }: { d: Detail }) {
           </tbody>
         </table>
       </div>
-      {d.replans.some((r) => r.reason) && <ul className="replans">{d.replans.filter((r) => r.reason).map((r, i) => <li key={i} className="meta">{fill(said.events.replanned, { milestone: r.milestone, old: r.old_due ? shortDay(r.old_due, language) : '…', new: r.new_due ? shortDay(r.new_due, language) : '…' })}: {[r.reason, r.explanation].filter(Boolean).join('; ')}</li>)}</ul>}
+      {d.replans.some((r) => r.reason) && <ul className="replans">{d.replans.filter((r) => r.reason).map((r, i) => <li key={i} className="meta">{fill(said.events.replanned, { milestone: r.milestone, old: r.old_due ? day(r.old_due, language) : '…', new: r.new_due ? day(r.new_due, language) : '…' })}: {[labels[`value.reason.${r.reason}`] ?? r.reason, r.explanation].filter(Boolean).join('; ')}</li>)}</ul>}
     </section>
   )
 }

@@ -47,7 +47,7 @@ export function Profile() {
       summary={p && d && (
         <>
           <Link to="/agencies/$id" params={{ id: p.agency }} search={({ lang }) => ({ lang })}>{agency}</Link>
-          {' · '}{p.stage ? stages.name(p.stage) : said.statuses[p.status]}{p.stage_since && ` ${fill(said.since, { day: shortDay(p.stage_since, language) })}`}
+          {' · '}{p.stage ? stages.name(p.stage) : said.statuses[p.status]}{p.stage_since && ` ${fill(said.since, { day: day(p.stage_since, language) })}`}
           {d.programme_name && ` · ${d.programme_name}`}
           {p.priority && ` · ${labels[`value.priority.${p.priority}`] ?? p.priority}`}
           {p.register_number && ` · ${p.register_number}`}
@@ -63,6 +63,7 @@ export function Profile() {
               <Plan d={d} />
               <Promises d={d} />
               <Money d={d} />
+              <Story d={d} stage={stages.name} />
             </div>
             <div className="project-side">
               <Reports d={d} />
@@ -70,7 +71,6 @@ export function Profile() {
               <Risks d={d} />
               <RatingCard d={d} />
               <Alike d={d} />
-              <Story d={d} stage={stages.name} />
             </div>
           </div>
         </>
@@ -153,7 +153,8 @@ function Promises({ d }: { d: Detail }) {
 
 function Money({ d }: { d: Detail }) {
   const said = useWordsOf(words)
-  const { language } = useVoice()
+  const voice = useVoice()
+  const { language } = voice
   const currency = useCurrency()
   const m = d.project.money
   const most = Math.max(m.budgeted ?? 0, m.contracted ?? 0, m.spent ?? 0)
@@ -168,7 +169,7 @@ function Money({ d }: { d: Detail }) {
             <div className="scroll" tabIndex={0} role="group" aria-label={said.contract}>
               <table className="plain">
                 <thead><tr><th scope="col">{said.contract}</th><th scope="col" className="number">{said.amount}</th><th scope="col" className="number">{said.spent}</th><th scope="col">{said.delivery}</th></tr></thead>
-                <tbody>{d.contracts.map((c) => <tr key={c.contract_number}><th scope="row">{c.contract_number}</th><td className="number">{money(c.amount, currency, language)}</td><td className="number">{money(c.spent, currency, language)}</td><td>{c.delivery_due && shortDay(c.delivery_due, language)}</td></tr>)}</tbody>
+                <tbody>{d.contracts.map((c) => <tr key={c.contract_number}><th scope="row">{c.contract_number}</th><td className="number">{money(c.amount, currency, voice)}</td><td className="number">{money(c.spent, currency, voice)}</td><td>{c.delivery_due && shortDay(c.delivery_due, language)}</td></tr>)}</tbody>
               </table>
             </div>
           )}
@@ -176,7 +177,7 @@ function Money({ d }: { d: Detail }) {
             <div className="scroll" tabIndex={0} role="group" aria-label={said.budgeted}>
               <table className="plain">
                 <thead><tr><th scope="col">{said.year}</th><th scope="col">{said.source}</th><th scope="col" className="number">{said.budgeted}</th></tr></thead>
-                <tbody>{d.budgets.map((b, i) => <tr key={i}><th scope="row">{b.year ?? said.none}</th><td>{b.money_source}</td><td className="number">{money(b.amount, currency, language)}</td></tr>)}</tbody>
+                <tbody>{d.budgets.map((b, i) => <tr key={i}><th scope="row">{b.year ?? said.none}</th><td>{voice.labels[`value.money_source.${b.money_source}`] ?? b.money_source}</td><td className="number">{money(b.amount, currency, voice)}</td></tr>)}</tbody>
               </table>
             </div>
           )}
@@ -263,7 +264,7 @@ function Story({ d, stage }: { d: Detail; stage: (s: string) => string }) {
   const say = (h: Happening): string => {
     switch (h.kind) {
       case 'stage': return fill(events.stage, { stage: stage(h.facts.stage ?? '') })
-      case 'replanned': return fill(events.replanned, { milestone: h.facts.milestone ?? '', old: h.facts.old ? shortDay(h.facts.old, language) : '…', new: h.facts.new ? shortDay(h.facts.new, language) : '…' })
+      case 'replanned': return fill(events.replanned, { milestone: h.facts.milestone ?? '', old: h.facts.old ? day(h.facts.old, language) : '…', new: h.facts.new ? day(h.facts.new, language) : '…' })
       case 'reached': return fill(events.reached, { milestone: h.facts.milestone ?? '' })
       case 'report': return h.facts.percent ? fill(events.report, { percent: h.facts.percent }) : events.reportPlain
       case 'risk': return fill(events.risk, { what: h.facts.what ?? '' })
@@ -274,12 +275,13 @@ function Story({ d, stage }: { d: Detail; stage: (s: string) => string }) {
       default: return events[h.kind]
     }
   }
+  const why = ({ facts: { reason }, note }: Happening) => [reason && (labels[`value.reason.${reason}`] ?? reason), note].filter(Boolean).join('; ')
   const story = storyOf(d).filter((h) => reports || h.kind !== 'report')
   return (
-    <section className="card" aria-labelledby="story">
+    <section className="card story" aria-labelledby="story">
       <div className="section-head"><h2 id="story">{said.story}</h2><label className="check"><input type="checkbox" checked={reports} onChange={(event) => showReports(event.target.checked)} /> {said.reportsToo}</label></div>
       <ol className="timeline">
-        {story.map((h, i) => <li key={i}><time dateTime={h.on}>{day(h.on, language)}</time><div>{say(h)}</div>{h.note && <small className="under">{h.note}</small>}</li>)}
+        {story.map((h, i) => <li key={i}><time dateTime={h.on}>{day(h.on, language)}</time><div>{say(h)}</div>{why(h) && <small className="under">{why(h)}</small>}</li>)}
       </ol>
     </section>
   )

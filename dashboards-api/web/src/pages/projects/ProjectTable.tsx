@@ -12,7 +12,8 @@ import { words } from './words'
 export function ProjectTable({ projects, agencies, rules, caption, on }: { projects: Project[]; agencies: Record<string, Record<string, string>>; rules: Attention['rules']; caption: string; on: string }) {
   const said = useWordsOf(words)
   const all = useWords()
-  const { language } = useVoice()
+  const voice = useVoice()
+  const { language } = voice
   const currency = useCurrency()
   const stages = useStages()
   const c = said.columns
@@ -32,7 +33,7 @@ export function ProjectTable({ projects, agencies, rules, caption, on }: { proje
     },
     {
       key: 'stage', title: c.stage, minor: true, order: (p) => stages.order.indexOf(p.stage),
-      cell: (p) => <>{p.stage ? stages.name(p.stage) : said.statuses[p.status]}{p.stage_since && <span className="under">{fill(said.since, { day: shortDay(p.stage_since, language) })}</span>}</>,
+      cell: (p) => <>{p.stage ? stages.name(p.stage) : said.statuses[p.status]}{p.stage_since && <span className="under">{fill(said.since, { day: day(p.stage_since, language) })}</span>}</>,
     },
     { key: 'milestones', title: c.milestones, number: true, minor: true, order: (p) => (p.milestones.due ? p.milestones.on_time / p.milestones.due : null), cell: (p) => (p.milestones.due ? fill(said.ofDue, { n: p.milestones.on_time, all: p.milestones.due }) : '') },
     { key: 'late', title: c.late, number: true, order: (p) => p.milestones.days_late, cell: (p) => (p.milestones.days_late === null ? '' : number(p.milestones.days_late, language, Number.isInteger(p.milestones.days_late) ? 0 : 1)) },
@@ -42,7 +43,7 @@ export function ProjectTable({ projects, agencies, rules, caption, on }: { proje
       key: 'money', title: c.money, number: true, order: (p) => percentOf(p.money.spent, p.money.contracted),
       cell: (p) => {
         const share = percentOf(p.money.spent, p.money.contracted)
-        return p.money.contracted !== null && <><span className={share !== null && share > 100 ? 'overdue' : undefined}>{share === null ? '' : `${number(share, language)}\u00a0%`}</span><span className="under">{money(p.money.contracted, currency, language)}</span></>
+        return p.money.contracted !== null && <><span className={share !== null && share > 100 ? 'overdue' : undefined}>{share === null ? '' : `${number(share, language)}\u00a0%`}</span><span className="under">{money(p.money.contracted, currency, voice)}</span></>
       },
     },
     { key: 'rating', title: c.rating, number: true, minor: true, order: (p) => p.rating.computed, cell: (p) => p.rating.computed !== null && <span className={p.rating.computed < 2.5 ? 'overdue' : undefined}>{number(p.rating.computed, language, 1)}</span> },

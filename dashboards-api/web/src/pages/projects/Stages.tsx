@@ -14,6 +14,7 @@ export function Stages({ projects, on, rules }: { projects: Project[]; on: strin
   const found = stagesOf(projects, on, stages.order)
   const months = dueBy(projects, on)
   const most = Math.max(1, ...found.flatMap((s) => s.projects.map((p) => p.days)))
+  const graveIn = (s: (typeof found)[number]) => s.projects.filter((p) => gravest(p.project, rules) === 3).length
   const tallest = Math.max(1, ...found.flatMap((s) => columns(s.projects, most, steps, rules).map((c) => c[0] + c[1] + c[2] + c[3])))
   return (
     <div className="stages">
@@ -29,7 +30,7 @@ export function Stages({ projects, on, rules }: { projects: Project[]; on: strin
                 <td className="number minor">{number(s.projects.length, language)}</td>
                 <td className="strip-cell">
                   <Strip stage={s} most={most} tallest={tallest} rules={rules} name={s.stage ? stages.name(s.stage) : said.none} />
-                  <small>{fill(said.medianDays, { n: number(s.median, language) })} · <span className="overdue">■ {fill(said.graveOf, { n: number(s.projects.filter((p) => gravest(p.project, rules) === 3).length, language) })}</span></small>
+                  <small>{fill(said.medianDays, { n: number(s.median, language) })}{graveIn(s) > 0 && <> · <span className="overdue">■ {fill(said.graveOf, { n: number(graveIn(s), language) })}</span></>}</small>
                 </td>
                 <td className="minor"><Link to="/projects/$id" params={{ id: s.projects[0]!.project.id }} search={({ lang, on }) => ({ lang, on })} className="name">{s.projects[0]!.project.name}</Link> <span className="under">{fill(said.daysInStage, { n: number(s.projects[0]!.days, language) })}</span></td>
               </tr>

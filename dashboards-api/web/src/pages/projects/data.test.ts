@@ -59,8 +59,9 @@ it('money is told in the currency, not in its coins', () => {
   expect(minor('UZS')).toBe(100)
   expect(minor('JPY')).toBe(1)
   expect(minor('')).toBe(1)
-  expect(money(218_760_000_000, 'UZS', 'en')).toBe('2.2\u00a0billion\u00a0UZS')
-  expect(money(null, 'UZS', 'en')).toBe('')
+  expect(money(218_760_000_000, 'UZS', { language: 'en', labels: {} })).toBe('2.2\u00a0billion\u00a0UZS')
+  expect(money(218_760_000_000, 'UZS', { language: 'uz', labels: { 'unit.UZS': 'soʻm' } })).toBe('2,2\u00a0mlrd\u00a0soʻm')
+  expect(money(null, 'UZS', { language: 'en', labels: {} })).toBe('')
 })
 
 it('small sums', () => {
@@ -80,5 +81,5 @@ it('storyOf puts everything dated in its order, the newest first', () => {
     replans: [{ milestone: 'M1', on: '2023-07-01', old_due: '2023-06-01', new_due: '2023-09-01', reason: 'floods', explanation: '' }], milestones: [{ milestone: 'M1', name: '', reached_on: '2023-09-10' }],
     reports: [{ on: '2023-05-01', percent: null, evidence: '' }], risks: [], promises: [{ indicator: 'k', measured_on: null, value: null }],
   } as unknown as Detail
-  expect(storyOf(detail).map((h) => `${h.on} ${h.kind}${h.note ? ` (${h.note})` : ''}`)).toEqual(['2024-05-01 ended', '2023-09-10 reached', '2023-07-01 replanned (floods)', '2023-06-01 stage', '2023-05-01 report', '2023-02-01 registered', '2023-01-01 recommended'])
+  expect(storyOf(detail).map((h) => `${h.on} ${h.kind}${h.facts.reason ? ` (${h.facts.reason})` : ''}`)).toEqual(['2024-05-01 ended', '2023-09-10 reached', '2023-07-01 replanned (floods)', '2023-06-01 stage', '2023-05-01 report', '2023-02-01 registered', '2023-01-01 recommended'])
 })

@@ -65,10 +65,11 @@ export function minor(currency: string): number {
   }
 }
 
-// money is an amount of the smallest coin in words of magnitude: "2.2 billion UZS".
-export function money(amount: number | null | undefined, currency: string, language: string): string {
+// money is an amount of the smallest coin in words of magnitude, with the currency as the pack
+// names it: "2.2 billion UZS".
+export function money(amount: number | null | undefined, currency: string, { language, labels }: { language: string; labels: Record<string, string> }): string {
   if (amount == null) return ''
-  return `${compact(amount / minor(currency), language, 1)}\u00a0${currency}`
+  return `${compact(amount / minor(currency), language, 1)}\u00a0${labels[`unit.${currency}`] ?? currency}`
 }
 
 // percentOf is a part of a whole in percent; null where there is no whole.
@@ -207,7 +208,7 @@ export function storyOf(d: Detail): Happening[] {
   put(d.accepted_on, 'accepted')
   put(d.project.registered_on, 'registered')
   for (const s of d.stages) put(s.on, 'stage', { stage: s.stage })
-  for (const r of d.replans) put(r.on, 'replanned', { milestone: r.milestone, old: r.old_due ?? '', new: r.new_due ?? '' }, [r.reason, r.explanation].filter(Boolean).join('; '))
+  for (const r of d.replans) put(r.on, 'replanned', { milestone: r.milestone, old: r.old_due ?? '', new: r.new_due ?? '', reason: r.reason ?? '' }, r.explanation ?? '')
   for (const m of d.milestones) put(m.reached_on, 'reached', { milestone: m.name ? `${m.milestone} (${m.name})` : m.milestone })
   for (const r of d.reports) put(r.on, 'report', { percent: r.percent === null ? '' : String(r.percent) }, r.evidence)
   for (const r of d.risks) put(r.on, 'risk', { what: r.what || r.risk })

@@ -97,7 +97,8 @@ const earliest = (all: Projects): string => all.projects.map((p) => p.registered
 // Figures are those of the projects that fit, each with what it is out of.
 function Figures({ figures }: { figures: Projects['figures'] }) {
   const said = useWordsOf(words)
-  const { language } = useVoice()
+  const voice = useVoice()
+  const { language } = voice
   const currency = useCurrency()
   const percent = (v: number | null) => (v === null ? '–' : amount(v, 'percent', language))
   const of = (text: string, n: number, all: number) => fill(text, { n: number(n, language), all: number(all, language) })
@@ -106,7 +107,7 @@ function Figures({ figures }: { figures: Projects['figures'] }) {
     [said.figures.late, figures.days_late === null ? '–' : number(figures.days_late, language, Number.isInteger(figures.days_late) ? 0 : 1), said.lateOf, null],
     [said.figures.stale, percent(figures.stale_share), of(said.staleOf, figures.stale, figures.active), figures.stale_share],
     [said.figures.promises, percent(figures.promises_met_share), of(said.promisesOf, figures.promises_met, figures.promises_due), figures.promises_met_share],
-    [said.figures.money, percent(percentOf(figures.spent, figures.contracted)), fill(said.moneyOf, { spent: money(figures.spent, currency, language), contracted: money(figures.contracted, currency, language), budgeted: money(figures.budgeted, currency, language) }), percentOf(figures.spent, figures.contracted)],
+    [said.figures.money, percent(percentOf(figures.spent, figures.contracted)), fill(said.moneyOf, { spent: money(figures.spent, currency, voice), contracted: money(figures.contracted, currency, voice), budgeted: money(figures.budgeted, currency, voice) }), percentOf(figures.spent, figures.contracted)],
     [said.figures.rating, figures.rating === null ? '–' : number(figures.rating, language, 1), fill(said.ratingOf, { n: number(figures.rated, language), overridden: number(figures.overridden, language) }), figures.rating === null ? null : 20 * figures.rating],
   ]
   return (

@@ -8,7 +8,7 @@ import { amount, cellText, day, isoDayOfMoment, period } from '../../format'
 import { Status } from '../../parts/Figures'
 import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
-import { Empty, Skeleton } from '../../parts/States'
+import { Detail, Empty, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
@@ -73,7 +73,7 @@ function Sentence({ one }: { one: Published }) {
   const where = Object.entries(one.where).map(([by, code]) => labels[`value.${by}.${code}`] ?? code).join(', ')
   const cell = one.cell
   const judged = verdict(one)
-  const figure = one.comparator === 'up_to' && one.measured !== null ? amount(one.measured, one.unit, language, labels) : cell ? cellText(cell, one.unit, language, labels) : <span lang="en">{one.problem}</span>
+  const figure = one.comparator === 'up_to' && one.measured !== null ? amount(one.measured, one.unit, language, labels) : cell ? cellText(cell, one.unit, language, labels) : shared.cannotCompute
   const notes = [cell && period(cell.period, language), where && fill(said.of, { where }), one.comparator === 'up_to' && one.measured !== null && said.max, coverageText(cell?.coverage ?? null, voice)].filter(Boolean)
   const check = nameIn(one.check, language)
   const act = nameIn(one.act_names, language, one.act)
@@ -98,6 +98,7 @@ function Sentence({ one }: { one: Published }) {
             <b className={cell?.value == null ? css.without : undefined}>{figure}</b>
             <small><Link to="/kpis/$id" params={{ id: one.kpi }} search={({ lang, known_on }) => ({ lang, known_on, ...days(one) })} className="name">{nameIn(one.title, language, one.kpi)}</Link></small>
             {notes.length > 0 && <small>{notes.join(' · ')}</small>}
+            {!cell && <Detail text={one.problem} />}
             {cell && <Permanent one={one} />}
           </dd>
         </div>

@@ -1,7 +1,7 @@
 import type { useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
-import { day, number, shortDay } from '../../format'
+import { day, number, plain, shortDay } from '../../format'
 import { Choose, useChange } from '../../parts/Filters'
 import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
@@ -44,9 +44,9 @@ export function Findings({ findings, nameOf, onAsk }: { findings: ReturnType<typ
             <span className={`severity s${grave[f.severity]}`}><span aria-hidden="true">{signs[f.severity]}</span> {said.severities[f.severity]}</span>
             <div>
               <b>{rule(f.rule)}</b> · {nameOf(f.source)}{f.type && <code> {f.type}</code>}
-              <p>{nameIn(f.words, language)}</p>
+              <p>{plain(nameIn(f.words, language), language)}</p>
               <p className="meta">
-                {said.mend}: {owner(f.owner)}{f.since && <> · {said.since} {day(f.since, language)}</>}{f.field && <> · {said.field}: {f.field}</>}
+                {said.mend}: {owner(f.owner)}{f.since && <> · {fill(said.since, { day: day(f.since, language) })}</>}{f.field && <> · {said.field}: {f.field}</>}
                 {f.expected !== null && <> · {fill(said.expected, { n: number(f.expected, language) })}</>}
               </p>
               {f.examples.length > 0 && <details><summary>{said.examples}</summary><ul className="meta">{f.examples.map((e) => <li key={e}><code>{e}</code></li>)}</ul></details>}

@@ -9,8 +9,7 @@ import { Figure, gapText, Spark, Status, TargetBar } from '../../parts/Figures'
 import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
-import { Empty, Skeleton } from '../../parts/States'
-import { isDay } from '../../period'
+import { Detail, Empty, Skeleton } from '../../parts/States'
 import { useNarrow } from '../../screen'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
@@ -76,7 +75,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
       {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
       <li>{through ? fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.noData}</li>
       {since && (
-        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: shortDay(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
+        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: day(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
       )}
     </ul>
   )
@@ -225,7 +224,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   return (
     <article className={css.card}>
       <header><h3><Name row={row} card={card} /></h3><Status target={target} /></header>
-      {!row.cell ? <p className="problem">{shared.cannotCompute}: <span lang="en">{row.problem}</span></p> : (
+      {!row.cell ? <div className="problem"><p>{shared.cannotCompute}</p><Detail text={row.problem} /></div> : (
         <>
           <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${nameIn(target.act_names, voice.language, target.act)}: ${nameIn(target.wording_names, voice.language, target.wording)}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
           <TargetBar cell={row.cell} target={target} />
@@ -233,7 +232,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
             <Spark cells={row.months} unit={row.unit} bound={target.value ?? undefined} />
             <p>
               {target.words || gapText(target, row.unit, voice.language, shared)}
-              <span>{target.due && target.due_stated ? fill(shared.due, { day: day(target.due, voice.language) }) : shared.dueNotStated}</span>
+              <span>{target.due && target.due_stated ? fill(shared.due, { day: shortDay(target.due, voice.language) }) : shared.dueNotStated}</span>
             </p>
           </div>
         </>
@@ -242,9 +241,6 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
     </article>
   )
 }
-
-// brief is a period where room is scarce.
-const brief = (text: string, language: string) => (isDay(text) ? shortDay(text, language) : period(text, language))
 
 // Moved is by how much a figure changed, which way, and whether that is good.
 function Moved({ row }: { row: ScorecardRow }) {
@@ -257,7 +253,7 @@ function Moved({ row }: { row: ScorecardRow }) {
   return (
     <span className={`${css.moved} ${row.trend === 'better' || row.trend === 'worse' ? css[row.trend] : ''}`}>
       <span><span aria-hidden="true">{change > 0 ? '↗' : '↘'}</span> {change > 0 ? '+' : '−'}{difference(change, row.unit, voice.language, voice.labels)}</span>
-      <span className={css.before}>{[judged, fill(said.against, { before: brief(row.cell.comparison!.period, voice.language) })].filter(Boolean).join(', ')}</span>
+      <span className={css.before}>{[judged, fill(said.against, { before: period(row.cell.comparison!.period, voice.language) })].filter(Boolean).join(', ')}</span>
     </span>
   )
 }

@@ -14,12 +14,12 @@ export const words = inLanguages({
   uz: {
     title: 'Sozlamalar',
     here: 'Ular shu brauzerda saqlanadi.', account: 'Ular hisobingizda saqlanadi va boshqa brauzerlarda ham amal qiladi.',
-    language: 'Til', languageAbout: 'So‘zlar, sonlar va sanalar tili. Til ko‘rsatilgan havola o‘sha tilda ochiladi.',
-    theme: 'Ko‘rinish', themes: { system: 'Qurilmadagidek', light: 'Yorug‘', dark: 'Qorong‘i' },
-    start: 'Bosh sahifa', startAbout: 'Ombor manzilida nima ochiladi. Yuqoridagi nom har doim ko‘rsatkichlarga olib boradi.',
-    pages: { scorecard: 'Ko‘rsatkichlar', monday: 'Dushanba varag‘i: nima o‘zgardi', promises: 'Va’dalar', projects: 'Loyihalar' },
-    looked: 'Siz ko‘rganingizdan beri', lookedOn: 'Siz oxirgi marta {day} kuni ko‘rgansiz. Shundan beri nima o‘zgargani dushanba varag‘ida.', never: 'Siz bugungacha ko‘rmagansiz.',
-    you: 'Siz', roles: 'Vazifangiz', agency: 'Idora', region: 'Hudud', nobody: 'Siz e’lon qilingan narsalarni ko‘rasiz.',
+    language: 'Til', languageAbout: 'Soʻzlar, sonlar va sanalar tili. Til koʻrsatilgan havola oʻsha tilda ochiladi.',
+    theme: 'Koʻrinish', themes: { system: 'Qurilmadagidek', light: 'Yorugʻ', dark: 'Qorongʻi' },
+    start: 'Bosh sahifa', startAbout: 'Ombor manzilida nima ochiladi. Yuqoridagi nom har doim koʻrsatkichlarga olib boradi.',
+    pages: { scorecard: 'Koʻrsatkichlar', monday: 'Dushanba varagʻi: nima oʻzgardi', promises: 'Vaʼdalar', projects: 'Loyihalar' },
+    looked: 'Siz koʻrganingizdan beri', lookedOn: 'Siz oxirgi marta {day} kuni koʻrgansiz. Shundan beri nima oʻzgargani dushanba varagʻida.', never: 'Siz bugungacha koʻrmagansiz.',
+    you: 'Siz', roles: 'Vazifangiz', agency: 'Idora', region: 'Hudud', nobody: 'Siz eʼlon qilingan narsalarni koʻrasiz.',
   },
   ru: {
     title: 'Настройки',

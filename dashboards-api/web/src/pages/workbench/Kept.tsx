@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { get, type QueryToSave, type Run, type Runs, type SavedQueries, type SavedQuery, send } from '../../api/client'
 import { useMe } from '../../api/me'
-import { localeOf, number } from '../../format'
+import { moment, number } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Dialog } from '../../parts/Dialog'
 import { Empty, Failure, Fault, Skeleton } from '../../parts/States'
@@ -13,8 +13,7 @@ import { words } from './words'
 const queriesPath = '/v1/workbench/queries'
 const useMoment = () => {
   const { language, zone } = useVoice()
-  const format = new Intl.DateTimeFormat(localeOf(language), { dateStyle: 'medium', timeStyle: 'short', timeZone: zone })
-  return (at: string) => format.format(new Date(at))
+  return (at: string) => moment(at, zone, language)
 }
 
 // Saved are the queries that one may see.
