@@ -17,7 +17,7 @@
 //     answered here and never reach the engine; everything else is refused.
 //  3. What it reads: the engine's own parser lists the query's tree (EXPLAIN AST, which executes
 //     nothing), and every kind of node, function (functions.txt), table function and table in it
-//     must be on a list ([judge]).
+//     must be on a list ([judge]). A bare name is a table that is known or something of the query's own.
 //  4. The audit log: what was asked, and whether it was allowed, is on disk before anything runs.
 //  5. A turn: so many statements run at once, so many of one principal, and the others wait ([turns]).
 //  6. The engine, read only, on a connection of its own with limits of time, memory, rows and bytes
@@ -31,9 +31,11 @@
 // The analysts' database, by role analyst, center and operator all of it. Of the engine's own tables those
 // that clients ask for what there is, narrowed to that database ([catalogue]). An agency sees its own rows: its
 // statements read each view through a condition ([Config.Own]), and a view that does not tell whose a
-// row is not at all; the reference tables it sees whole. The condition is the engine's additional_table_filters, which holds wherever a table is read, in views and subqueries too. So that no
-// expression of a statement sees a row before the condition has passed it (an error would tell
-// of other agencies' rows), the engine does not reorder the plan of such a statement.
+// row is not at all; the reference tables it sees whole. The condition is the engine's additional_table_filters, which holds
+// wherever a table is read, in views and subqueries too. The engine finds it by the table's name or alias, so that an alias
+// that could be the name of another table is refused ([plainAlias]). So that no expression of a statement sees a row before
+// the condition has passed it (an error would tell of other agencies' rows), the engine does not reorder the plan of such a
+// statement; and how many rows were read before is told to nobody who sees a part of them.
 //
 // # Marks
 //
@@ -120,9 +122,9 @@ func New(config Config) (*Door, error) {
 		return nil, problem.New(problem.BadInput, "the address of the warehouse for SQL cannot be used") // the cause would print its password
 	}
 	d := &Door{config: config, embedded: embedded}
-	d.forms = turns{limits: &d.config.Limits, most: maxForms, each: 1, of: map[string]int{}}
-	d.turns = turns{limits: &d.config.Limits, most: l.Running, each: l.Each, of: map[string]int{}}
-	d.quick = turns{limits: &d.config.Limits, most: 2, each: 1, of: map[string]int{}}
+	d.forms = newTurns(l, maxForms, 1)
+	d.turns = newTurns(l, l.Running, l.Each)
+	d.quick = newTurns(l, 2, 1)
 	return d, nil
 }
 
@@ -452,19 +454,6 @@ func (q *query) own(tree *node) map[string]bool {
 	}
 	maps.DeleteFunc(names, func(name string, _ bool) bool { return strings.Contains(name, ".") })
 	return names
-}
-
-// Judge is what the engine would be given of a statement of somebody, without running it; empty when
-// the door answers it itself. Nothing is recorded.
-func (d *Door) Judge(ctx context.Context, statement string, p *access.Principal) (text string, err error) {
-	q, err := d.read(ctx, &protocol.Request{Query: statement, QueryID: "judge", Body: http.NoBody}, p)
-	if err == nil {
-		err = d.judge(ctx, q)
-	}
-	if err != nil || !q.runs() {
-		return "", err
-	}
-	return q.text, nil
 }
 
 // database refuses any current database but the analysts': a name without one means a table there.

@@ -8,8 +8,9 @@ import (
 	"ombor/internal/protocol"
 )
 
-// turns are the places for statements that run at once. Of those who wait, the first one of who
-// has the fewest running is next: many statements of one principal delay that principal.
+// turns are the places for statements that run at once. Of those who wait, the first one of who has the fewest
+// running is next, and of several such of who was not called for the longest: many statements of one principal
+// delay that principal.
 type turns struct {
 	most, each int // at once: of everybody, of one principal
 	limits     *Limits
@@ -18,6 +19,12 @@ type turns struct {
 	running int
 	of      map[string]int // running, by principal
 	queue   []*turn
+	calls   int
+	called  map[string]int // the last call of each principal since nothing ran
+}
+
+func newTurns(limits *Limits, most, each int) turns {
+	return turns{limits: limits, most: most, each: each, of: map[string]int{}, called: map[string]int{}}
 }
 
 type turn struct {
@@ -50,7 +57,9 @@ func (t *turns) take(ctx context.Context, who string) (leave func(), err error) 
 		if t.of[who]--; t.of[who] == 0 {
 			delete(t.of, who)
 		}
-		t.call()
+		if t.call(); t.running == 0 {
+			clear(t.called)
+		}
 	}
 	patience := time.NewTimer(t.limits.Wait)
 	defer patience.Stop()
@@ -80,7 +89,7 @@ func (t *turns) call() {
 	for t.running < t.most {
 		next := -1
 		for i, waiting := range t.queue {
-			if t.of[waiting.who] < t.each && (next < 0 || t.of[waiting.who] < t.of[t.queue[next].who]) {
+			if t.of[waiting.who] < t.each && (next < 0 || t.before(waiting.who, t.queue[next].who)) {
 				next = i
 			}
 		}
@@ -91,8 +100,18 @@ func (t *turns) call() {
 		t.queue = append(t.queue[:next], t.queue[next+1:]...)
 		t.running++
 		t.of[mine.who]++
+		t.calls++
+		t.called[mine.who] = t.calls
 		close(mine.ready)
 	}
+}
+
+// before says whether one of two principals is called before the other. The lock is held.
+func (t *turns) before(one, other string) bool {
+	if t.of[one] != t.of[other] {
+		return t.of[one] < t.of[other]
+	}
+	return t.called[one] < t.called[other]
 }
 
 func busy(format string, args ...any) error {
