@@ -112,6 +112,20 @@ type edition struct {
 
 func editionOf(k *kpi.KPI, v *kpi.Version) edition { return edition{k.ID, v.Variant, int64(v.Version)} }
 
+// versionOf is an edition's definition; nil when the pack has it no more.
+func (q *Queries) versionOf(e edition) *kpi.Version {
+	k, err := q.catalogue.KPI(e.kpi)
+	if err != nil {
+		return nil
+	}
+	for i := range k.Versions {
+		if editionOf(k, &k.Versions[i]) == e {
+			return &k.Versions[i]
+		}
+	}
+	return nil
+}
+
 // publishedKey is under what a published table of an edition is remembered.
 func publishedKey(e edition, table string, from, to, knownOn reference.Day) string {
 	return fmt.Sprint("published ", e, " ", table, " ", from, " ", to, " ", knownOn)
@@ -192,7 +206,7 @@ func (q *Queries) editions(ctx context.Context, knownOn reference.Day, params bi
 	conditions = append(conditions, "_source = '"+Publisher+"'", q.live(c, qn, params))
 	sql := "SELECT kpi, variant, version, grain, toDate(`from`), toDate(`to`), `by`, `key`, number, hidden, state, reason, numerator, denominator, value, quantiles, cases, persons, through, _simulated, _cut, toUnixTimestamp64Milli(time)\nFROM " +
 		q.warehouse.Facts(c) + whereSQL(append(conditions, qn.known(params)...)) + "\nORDER BY number, _seq"
-	found := map[edition]map[place][]*publication{}
+	found, versions := map[edition]map[place][]*publication{}, map[edition]*kpi.Version{}
 	err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 		var e edition
 		var p publication
@@ -222,6 +236,10 @@ func (q *Queries) editions(ctx context.Context, knownOn reference.Day, params bi
 		p.key = join(values)
 		if found[e] == nil {
 			found[e] = map[place][]*publication{}
+			versions[e] = q.versionOf(e)
+		}
+		if v := versions[e]; v != nil {
+			p.cases = rowsTold(v, p.numerator, p.denominator, p.cases)
 		}
 		found[e][p.place] = append(found[e][p.place], &p)
 		return nil
@@ -603,12 +621,18 @@ func (l *lattice) measure(history map[place][]*publication) {
 		add(disclosure.Measure{Whole: true, Size: true}, numerator)
 		return
 	}
-	add(disclosure.Measure{Whole: true, Size: true}, func(p *publication) float64 {
-		if p.cases == nil {
-			return 0
-		}
-		return float64(*p.cases)
-	})
+	told := false
+	for _, list := range history {
+		told = told || slices.ContainsFunc(list, func(p *publication) bool { return p.cases != nil })
+	}
+	if told {
+		add(disclosure.Measure{Whole: true, Size: true}, func(p *publication) float64 {
+			if p.cases == nil {
+				return 0
+			}
+			return float64(*p.cases)
+		})
+	}
 	if v.Denominator != nil {
 		whole := counts(v.Denominator)
 		add(disclosure.Measure{Whole: whole, Size: whole}, of(func(p *publication) Number { return p.denominator }))

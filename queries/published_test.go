@@ -81,6 +81,8 @@ fields:
   illness: {type: code, class: special}
 `,
 		"kpis/all.yaml": kpi("granted-share", "percent", "    from: request\n    numerator: countIf(granted)\n    denominator: count()\n    rollups: [[region, kind]]\n") +
+			kpi("grants", "count", "    from: request\n    numerator: countIf(granted)\n    rollups: [[region]]\n") +
+			kpi("time-granted", "minutes", "    from: request\n    numerator: sumIf(took, granted)\n    rollups: [[region]]\n") +
 			kpi("people", "count", "    from: request\n    distinct: {of: person, grains: [month, quarter]}\n    rollups: [[region]]\n") +
 			kpi("time-taken", "minutes", "    from: request\n    distribution: {of: took, quantiles: [0.5]}\n    rollups: [[region]]\n") +
 			strings.TrimSuffix(kpi("stays", "count", "    from: stay\n    numerator: count()\n    rollups: [[region]]\n"), "---\n"),
@@ -479,6 +481,16 @@ func TestOutside(t *testing.T) {
 			same := table.Cells[slices.IndexFunc(table.Cells, func(x queries.Cell) bool { return x.Period == c.Period && x.Dims[0].Value == "north" })]
 			if c.State != same.State || c.Denominator != same.Denominator {
 				t.Errorf("month %d of the north is %s alone and %s in the table", i, line(c), line(same))
+			}
+		}
+		// Rows that are not in a figure are not counted beside it: they may be of one person.
+		for _, id := range []string{"grants", "time-granted"} {
+			for _, audience := range []queries.Audience{queries.Outside, queries.Inside} {
+				for _, c := range values(t, n.q, queries.Request{KPI: id, Grain: queries.Month, By: []string{"region"}, Audience: audience}).Cells {
+					if c.Cases != nil && (id != "grants" || string(c.Numerator) != fmt.Sprint(*c.Cases)) {
+						t.Errorf("%s: %s is told with %d rows", id, line(c), *c.Cases)
+					}
+				}
 			}
 		}
 		// Medians and numbers of different persons are hidden with few persons, too.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -457,6 +458,39 @@ func (q *Queries) cell(qn *question, p period, by string) Cell {
 	return c
 }
 
+// rowsTold is how many rows a figure is made of, as far as that may be told: with persons only of rows
+// that are in the figure, since those are the ones whose persons were counted. Other rows of the cell may be of
+// one person. So it is all rows where an aggregate takes each of them, else what a plain count has
+// found, else nothing (nil).
+func rowsTold(v *kpi.Version, numerator, denominator Number, rows *int64) *int64 {
+	if v.Persons == "" || v.Basis == kpi.Stock || v.Distinct != nil || v.Distribution != nil || rows == nil {
+		return rows
+	}
+	taken := func(side kpi.Side) bool {
+		return slices.ContainsFunc([]*kpi.Formula{v.Numerator, v.Denominator}, func(f *kpi.Formula) bool {
+			return f != nil && slices.ContainsFunc(f.Terms, func(t kpi.Term) bool { return t.If == "" && side.Counts(t) })
+		})
+	}
+	if !slices.ContainsFunc(v.Sides(), func(side kpi.Side) bool { return !taken(side) }) {
+		return rows
+	}
+	counts := func(f *kpi.Formula) bool {
+		return f != nil && len(f.Terms) == 1 && f.Terms[0].Func == kpi.CountRows && f.Terms[0].Coefficient == 1
+	}
+	told := numerator
+	switch {
+	case counts(v.Denominator):
+		told = denominator
+	case v.Denominator != nil || !counts(v.Numerator):
+		return nil
+	}
+	n, err := strconv.ParseInt(string(told), 10, 64)
+	if err != nil {
+		return nil
+	}
+	return &n
+}
+
 // fill divides. provided says whether anybody reported for the period.
 func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int64) {
 	v := qn.version
@@ -466,7 +500,7 @@ func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int6
 		c.State = NotProvided
 		return
 	}
-	c.Cases = &cases
+	c.Cases = rowsTold(v, s.numerator, s.denominator, &cases)
 	if quantiles := v.Quantiles(); quantiles != nil {
 		values, n := quantilesOf(v, s.buckets)
 		c.Cases = &n

@@ -471,7 +471,7 @@ func (c *change) gather(answers ...*Result) (hidden bool) {
 				continue
 			}
 			u.n[i], u.d[i] = rational(cell.Numerator), rational(cell.Denominator)
-			u.cases[i] = cell.Cases != nil && *cell.Cases > 0
+			u.cases[i] = cell.Cases != nil && *cell.Cases > 0 || cell.Cases == nil && cell.State == HasValue // rows that are not told
 			if cell.Value != nil && u.cases[i] {
 				u.value[i] = Number(fmt.Sprintf("%.*f", c.digits, *cell.Value))
 			}
