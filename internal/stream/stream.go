@@ -75,6 +75,7 @@ type Options struct {
 
 const (
 	pingInterval   = 3 * time.Second // to an outside server
+	dialTimeout    = 4 * time.Second // of one attempt to reach it, at most Options.Timeout
 	defaultReserve = 64 << 20
 	defaultTimeout = 10 * time.Second
 	maxPayload     = 1 << 20 // bytes of one message, the server's own default
@@ -120,7 +121,8 @@ func Open(ctx context.Context, opts Options) (*Conn, error) {
 	url := opts.URL
 	if url != "" {
 		// A server that is frozen keeps its connections open: two pings without an answer end one.
-		dial = append(dial, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2))
+		// While the client connects again, whoever publishes waits for the end of the attempt.
+		dial = append(dial, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2), nats.Timeout(min(opts.Timeout, dialTimeout)))
 	} else {
 		if opts.Dir == "" {
 			return nil, problem.New(problem.BadInput, "stream: give the address of a NATS server or a folder for the embedded one")
