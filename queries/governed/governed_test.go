@@ -876,7 +876,7 @@ func FuzzGate(f *testing.F) {
 var (
 	literals      = regexp.MustCompile(`'(?:[^'\\]|\\.|'')*'`)
 	refusedInside = regexp.MustCompile("(?i)\\b(?:file|url|s3|remote|remoteSecure|cluster|clusterAllReplicas|merge|mergeTreeIndex|loop|view|eval|executable|dictGet|joinGet|hasColumnInTable|sleep|getSetting|input|mysql|postgresql)`?\\s*\\(|" +
-		"\\b(?:FROM|JOIN|IN)[\\s(]*`?(?:facts|rollups|meta)`?\\s*\\.|\\bOUTFILE\\b|\\bINFILE\\b|\\bAPPLY\\b|^\\s*(?:INSERT|CREATE|DROP|ALTER|SYSTEM|GRANT|SET|KILL|ATTACH|BACKUP)\\b|;")
+		"\\b(?:FROM|JOIN|IN)(?:[\\s(]+`?|`)(?:facts|rollups|meta)`?\\s*\\.|\\bOUTFILE\\b|\\bINFILE\\b|\\bAPPLY\\b|^\\s*(?:INSERT|CREATE|DROP|ALTER|SYSTEM|GRANT|SET|KILL|ATTACH|BACKUP)\\b|;")
 )
 
 // While the warehouse does not hold everything no statement is answered with less, and clients are told when to come
