@@ -70,6 +70,11 @@ func (p *program) backup(ctx context.Context, decode func(any) error, report rep
 	if s := p.loader.Status(); s.Role != loader.Active {
 		return nil, problem.New(problem.Conflict, "this server does not load (%s): back up where the loader is at work", s.Role)
 	}
+	for what, place := range map[string]string{"data folder": p.config.Data, "lake": p.config.Lake} {
+		if within(r.To, place) {
+			return nil, problem.New(problem.BadInput, "%s lies in the %s, and would be lost with it: name another place, at best on another machine", r.To, what).In("to")
+		}
+	}
 	store, err := objects.Open(ctx, r.To)
 	if err != nil {
 		return nil, err
@@ -212,6 +217,27 @@ func (p *program) backUpStreams(ctx context.Context, w *backup.Writer, report re
 		}
 	}
 	return nil
+}
+
+// within says whether a place is a folder, or in it, links followed; of a place that is no folder of this machine it is not.
+func within(place, folder string) bool {
+	real := func(name string) string {
+		if strings.Contains(name, "://") {
+			return name
+		}
+		name, _ = filepath.Abs(name) // fails where the working directory is gone
+		for rest := ""; ; {
+			if found, err := filepath.EvalSymlinks(name); err == nil {
+				return filepath.Join(found, rest)
+			}
+			if filepath.Dir(name) == name {
+				return filepath.Join(name, rest)
+			}
+			name, rest = filepath.Dir(name), filepath.Join(filepath.Base(name), rest)
+		}
+	}
+	inside, err := filepath.Rel(real(folder), real(place))
+	return folder != "" && err == nil && filepath.IsLocal(inside)
 }
 
 // elsewhere are the parts of a data folder that are backed up otherwise, made anew, or of the moment.

@@ -138,10 +138,11 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("the dry run does not say %q:\n%s", want, out)
 		}
 	}
-	if r := ombor(t, "projects", "import", file, "--data", s.data); r.code != 3 {
+	r := ombor(t, "projects", "import", file, "--data", s.data)
+	if r.code != 3 || !strings.Contains(r.stderr, "projects.xlsx project.staged:3") || strings.Contains(r.stdout, "project.reported: accepted 0") {
 		t.Fatalf("exit %d: %s%s", r.code, r.stdout, r.stderr)
 	}
-	r := ombor(t, "projects", "A-1", "--on", "2024-01-15", "--data", s.data)
+	r = ombor(t, "projects", "A-1", "--on", "2024-01-15", "--data", s.data)
 	if r.code != 0 || !strings.Contains(r.stdout, "2023-12-31  2024-03-31") || strings.Contains(r.stdout, "milestone-overdue") {
 		t.Errorf("the baseline did not stay beside the new date:\n%s%s", r.stdout, r.stderr)
 	}

@@ -28,6 +28,18 @@ func TestHours(t *testing.T) {
 	}
 }
 
+// What stands beside a figure is in its unit.
+func TestMarks(t *testing.T) {
+	cell := map[string]any{"period": "2024-02", "quantiles": []any{map[string]any{"q": 0.5, "value": 103.92}, map[string]any{"q": 0.9, "value": 7.0}},
+		"comparison": map[string]any{"period": "2024-01", "difference": -6.4}}
+	if got, want := marks(cell, "hours"), "p50 4.3 days, p90 7.0 hours, -6.4 hours since 2024-01"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := marks(cell, "minutes"), "p50 103.92, p90 7.00, -6.4 since 2024-01"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // A result or claim that no figure stands against says why in the words of the terminal, and one
 // without a figure of its own is told by its wording.
 func TestPublishedWithoutFigure(t *testing.T) {

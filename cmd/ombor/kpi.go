@@ -287,12 +287,18 @@ func duration(hours float64) string {
 // marks says in words what a reader must know beside a figure.
 func marks(cell map[string]any, unit string) string {
 	var said []string
+	inUnit := func(value float64, format string) string {
+		if unit == "hours" && elapsed(cell) {
+			return duration(value)
+		}
+		return fmt.Sprintf(format, value)
+	}
 	if quantiles, ok := cell["quantiles"].([]any); ok {
 		for _, q := range quantiles {
 			if point, ok := q.(map[string]any); ok {
 				at, _ := point["q"].(float64)
 				value, _ := point["value"].(float64)
-				said = append(said, fmt.Sprintf("p%.0f %.2f", 100*at, value))
+				said = append(said, fmt.Sprintf("p%.0f %s", 100*at, inUnit(value, "%.2f")))
 			}
 		}
 	}
@@ -302,7 +308,11 @@ func marks(cell map[string]any, unit string) string {
 			if comparison["period"] == cell["period"] {
 				against = "against the whole"
 			}
-			said = append(said, fmt.Sprintf("%+.1f %s", difference, against))
+			sign := "+"
+			if difference < 0 {
+				sign = "-"
+			}
+			said = append(said, sign+inUnit(math.Abs(difference), "%.1f")+" "+against)
 		}
 	}
 	if open, _ := cell["open"].(bool); open {

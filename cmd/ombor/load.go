@@ -120,6 +120,17 @@ type source struct {
 	lane    *lane
 }
 
+// sheet is the sheet of a template that is read; empty of other files.
+func (s *source) sheet() string {
+	if s.mapper == nil {
+		return ""
+	}
+	if name, ok := strings.CutPrefix(s.mapper.Name(), "sheet "); ok {
+		return name
+	}
+	return ""
+}
+
 func load(c *cobra.Command, server *client, names []string) error {
 	p, err := mappingPack(c)
 	if err != nil {
@@ -250,7 +261,9 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 				}
 				fmt.Fprintln(c.ErrOrStderr(), what)
 			}
-			printOutcome(c, from.file, from.lane.outcome, from.err)
+			if sheet := from.sheet(); sheet == "" || from.err != nil || from.lane.outcome != (outcome{}) { // a template has sheets that nobody filled in
+				printOutcome(c, strings.TrimSpace(from.file+" "+sheet), from.lane.outcome, from.err)
+			}
 		}
 	}
 	printOutcome(c, "", whole, nil)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -490,18 +489,14 @@ func showDifference(c *cobra.Command, server *client, sources []*source) error {
 		if s.mapper == nil {
 			return problem.New(problem.BadInput, "%s is not read by a mapping or a sheet; a dry run compares files", s.file)
 		}
-		where := filepath.Base(s.file)
-		if rest, ok := strings.CutPrefix(s.mapper.Name(), "sheet "); ok {
-			where += " " + rest
-		}
 		_, err := s.mapper.Read(c.Context(), s.file, func(event []byte, at mapping.Place) error {
 			lines.Write(event)
 			lines.WriteByte('\n')
-			places = append(places, fmt.Sprintf("%s:%d", where, rowOf(at)))
+			places = append(places, fmt.Sprintf("%s:%d", at.File, rowOf(at)))
 			return nil
 		}, func(at mapping.Place, field, code, reason string) {
 			refused++
-			fmt.Fprintf(out, "refused    %s:%d: %s\n", where, rowOf(at), told(field, reason, code))
+			fmt.Fprintf(out, "refused    %s:%d: %s\n", at.File, rowOf(at), told(field, reason, code))
 		})
 		if err != nil {
 			return err

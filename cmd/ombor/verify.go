@@ -115,7 +115,9 @@ func printVerified(c *cobra.Command, v *loader.Verified, quick bool) {
 	for _, d := range v.Differences {
 		fmt.Fprintf(out, "DIFFERS         %s\n", d)
 	}
-	if len(v.Differences) == 0 {
+	if len(v.Differences) == 0 && v.Journal.Events+v.Lake.Rows+v.Warehouse.Rows == 0 {
+		fmt.Fprintln(out, "nothing was received that would have to agree")
+	} else if len(v.Differences) == 0 {
 		fmt.Fprintf(out, "they agree      %.1f s\n", v.Seconds)
 	}
 }

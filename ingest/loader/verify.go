@@ -155,6 +155,11 @@ func (l *Loader) Verify(ctx context.Context, v Verification) (*Verified, error) 
 	if v.Contract != "" && l.cfg.Set.ByType(v.Contract) == nil {
 		return nil, problem.New(problem.BadInput, "there is no contract %q", v.Contract).In("contract")
 	}
+	if v.Day != "" {
+		if _, err := reference.ParseDay(v.Day); err != nil {
+			return nil, problem.New(problem.BadInput, "%q is no day; want YYYY-MM-DD, for instance 2024-05-01", v.Day).In("day")
+		}
+	}
 	r := &verifier{Loader: l, Verification: v, retired: map[monthOf]bool{}}
 	retired, err := l.cfg.Warehouse.Retired(ctx)
 	if err != nil {

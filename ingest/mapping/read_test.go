@@ -533,7 +533,7 @@ func TestSheets(t *testing.T) {
 	fields := map[string]*contract.Value{"place": column("place"), "on": {Column: "on", Format: contract.Texts{"excel"}}}
 	o := read(t, &contract.Mapping{Read: contract.Read{Sheet: "Data", Header: 3}, Fields: fields}, visit(), file)
 	equal(t, "data", o.data, []string{`{"place":"Oslo","on":"2024-01-01"}`, `{"place":"Rome"}`})
-	equal(t, "refused", o.refused, []string{"b.xlsx:7  ragged: the row has 3 cells, the header 2 columns"})
+	equal(t, "refused", o.refused, []string{"b.xlsx Data:7  ragged: the row has 3 cells, the header 2 columns"})
 	o = read(t, &contract.Mapping{Read: contract.Read{Sheet: "Other"}, Fields: fields}, visit(), file)
 	if o.err == nil || !strings.Contains(o.err.Error(), `b.xlsx has no sheet "Other"; it has "Sheet1", "Data"`) {
 		t.Errorf("no such sheet: %v", o.err)

@@ -8,7 +8,7 @@ import (
 
 // Place says where in a file a row stands.
 type Place struct {
-	File  string // base name, with the member of an archive: "cases.zip/cases.csv"
+	File  string // base name, with the member of an archive or one of several sheets: "cases.zip/cases.csv", "cases.xlsx 2024"
 	Row   int64  // the data row, from 1; the header is none
 	Line  int64  // the line of the text, or the row of the sheet, from 1; 0 where there are no lines
 	Bytes int64  // how much of the file has been read so far, for progress; of a workbook and of Parquet roughly

@@ -46,6 +46,9 @@ func openSheet(r io.Reader, sheet string, skip int, columns []string, place Plac
 		}
 		return nil, problem.Wrap(err, problem.BadInput, "mapping: read sheet", "%s: the sheet %q cannot be read", place.File, sheet)
 	}
+	if len(names) > 1 {
+		s.place.File += " " + sheet
+	}
 	if props, err := book.GetWorkbookProps(); err == nil && props.Date1904 != nil {
 		s.since04 = *props.Date1904
 	}
