@@ -25,6 +25,9 @@ func TestKeptMonths(t *testing.T) {
 	f.kpis = slices.DeleteFunc(f.kpis, func(k *kpi.KPI) bool { return !slices.Contains([]string{"guarded-share", "fees", "duration"}, k.ID) })
 	for _, k := range f.kpis {
 		k.Versions[0].Rollups = [][]string{wide}
+		if k.ID == "duration" { // with buckets two dimensions are wide
+			k.Versions[0].Rollups = append(k.Versions[0].Rollups, wide[:2])
+		}
 	}
 	w := warehousetest.Open(t, f.set, f.kpis)
 	ctx := context.Background()
@@ -46,6 +49,7 @@ func TestKeptMonths(t *testing.T) {
 		{From: day("2023-12-01"), To: day("2024-12-31"), By: wide, Grain: queries.Month},
 		{From: day("2024-01-05"), To: day("2024-12-31"), By: wide[:1], Where: map[string][]string{"processing": {"offline", "automatic"}, "agency": {"justice"}}, Grain: queries.Fiscal},
 		{From: day("2024-02-01"), To: day("2024-11-30"), By: wide, Grain: queries.Quarter},
+		{From: day("2024-01-01"), To: day("2024-12-31"), By: wide[:2]},
 	}
 	ask := func(words string, kept func(string) bool) {
 		t.Helper()

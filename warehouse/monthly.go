@@ -15,7 +15,8 @@ import (
 // # Months of wide rollups
 //
 // A rollup of three dimensions has some hundred thousand rows a year by day, and a question about a
-// year reads all of them. So its calendar months are kept added up in a table beside it, thirty times
+// year reads all of them; one of two dimensions has fewer, but with the buckets of a distribution each row is a map. So
+// its calendar months are kept added up in a table beside it, thirty times
 // shorter. Loading does not write it. [Warehouse.KeepMonths] does, afterwards, and notes with each month
 // what it was made from, as with distinct counts: the highest batch and the number of rows in it. While the rollup by
 // source tells the same two numbers of the month, the month holds; else it is read by day.
@@ -26,7 +27,7 @@ type Made struct {
 	Rows    int64  // Σ of signs
 }
 
-// wide is the number of dimensions from which a rollup's months are kept.
+// wide is the number of dimensions from which a rollup's months are kept; with buckets one less.
 const wide = 3
 
 // monthly are the rollups that have a table of months.
@@ -34,7 +35,10 @@ func (w *Warehouse) monthly() []*Rollup {
 	return slices.DeleteFunc(slices.Clone(w.rollups), func(r *Rollup) bool { return !r.monthly() })
 }
 
-func (r *Rollup) monthly() bool { return len(r.Dims) >= wide && !r.Hourly }
+func (r *Rollup) monthly() bool {
+	buckets := slices.ContainsFunc(r.measures, func(m measure) bool { return m.kind == bucketsKind })
+	return !r.Hourly && (len(r.Dims) >= wide || buckets && len(r.Dims) == wide-1)
+}
 
 func (r *Rollup) monthsName() string { return r.Name + "__months" }
 

@@ -41,6 +41,9 @@ type measure struct {
 	summed bool // a plain sum, kept by the engine's SummingMergeTree list
 }
 
+// bucketsKind is the type of a column of buckets.
+const bucketsKind = "SimpleAggregateFunction(sumMap, Map(Int32, Int64))"
+
 // columnName names a measure after its expression.
 func columnName(prefix, expr string) string {
 	sum := sha256.Sum256([]byte(expr))
@@ -125,7 +128,7 @@ func (w *Warehouse) aggregates(v *kpi.Version, side kpi.Side) []measure {
 	}
 	if d := v.Distribution; d != nil {
 		expr := Buckets(d)
-		add(measure{column: columnName("b", expr), kind: "SimpleAggregateFunction(sumMap, Map(Int32, Int64))", expr: expr,
+		add(measure{column: columnName("b", expr), kind: bucketsKind, expr: expr,
 			inputs: []string{d.Of, d.If}, about: "logarithmic buckets of " + d.Of})
 	}
 	if p := Persons(v, side); p != "" {
