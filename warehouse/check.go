@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"ombor/internal/problem"
@@ -9,8 +10,8 @@ import (
 
 // Check parses an expression of a KPI with the engine's own parser (EXPLAIN AST,
 // which executes nothing) and refuses what is not one expression over the columns,
-// made of literals and allowed pure functions. The error is BadInput and says what is
-// wrong. It does not know types: Migrate does.
+// made of literals and allowed pure functions, none of which divides by what may be zero.
+// The error is BadInput and says what is wrong. It does not know types: [Warehouse.Prove] does.
 func (w *Warehouse) Check(ctx context.Context, expression string, columns []string) error {
 	if err := scannable(expression); err != nil {
 		return err
@@ -56,7 +57,7 @@ func checkTree(expression string, tree, columns []string) error {
 	for _, c := range columns {
 		known[c] = true
 	}
-	for _, line := range tree[len(frame):] {
+	for i, line := range tree[len(frame):] {
 		node := strings.TrimLeft(line, " ")
 		if len(line)-len(node) < len(frame) {
 			return refuse("write one expression, without FROM, WHERE, a comma or another bracket")
@@ -76,7 +77,10 @@ func checkTree(expression string, tree, columns []string) error {
 				return refuse("there is no field %q; fields are %s", rest, strings.Join(columns, ", "))
 			}
 		case "Function":
-			if !pure[rest] {
+			switch instead, divides := dividing[rest]; {
+			case divides && !divisible(tree[len(frame)+i:]):
+				return refuse("%s fails where the divisor is zero, and one such event keeps all of its contract from being counted: divide by a number, by greatest(…, 1) or by nullIf(…, 0), %s", rest, instead)
+			case !divides && !pure[rest]:
 				return refuse("the function %s is not allowed", rest)
 			}
 		default:
@@ -84,6 +88,44 @@ func checkTree(expression string, tree, columns []string) error {
 		}
 	}
 	return nil
+}
+
+// divisible says whether the second argument of the function at the head of a tree is never
+// zero: a number of the formula's own above zero, greatest(…, such a number) or nullIf(…, 0).
+func divisible(tree []string) bool {
+	depth := func(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+	var arguments []int // each where it begins
+	end := 1
+	for ; end < len(tree) && depth(tree[end]) > depth(tree[0]); end++ {
+		if depth(tree[end]) == depth(tree[0])+2 {
+			arguments = append(arguments, end)
+		}
+	}
+	if len(arguments) != 2 {
+		return true // the engine refuses it
+	}
+	divisor, last := tree[arguments[1]], tree[end-1] // where the divisor is a function, its last argument
+	switch name := strings.TrimLeft(divisor, " "); {
+	case strings.HasPrefix(name, "Literal "):
+		return positive(name)
+	case depth(last) != depth(divisor)+2:
+		return false
+	case strings.HasPrefix(name, "Function greatest "):
+		return positive(strings.TrimLeft(last, " "))
+	default:
+		return strings.HasPrefix(name, "Function nullIf ") && strings.HasSuffix(last, " Literal UInt64_0")
+	}
+}
+
+// positive says whether a line of a tree is a number above zero.
+func positive(line string) bool {
+	for _, kind := range []string{"Literal UInt64_", "Literal Float64_"} {
+		if number, ok := strings.CutPrefix(line, kind); ok {
+			value, err := strconv.ParseFloat(number, 64)
+			return err == nil && value > 0
+		}
+	}
+	return false
 }
 
 func words(kind string) string {
@@ -104,8 +146,11 @@ func reason(err error) string {
 	if _, after, ok := strings.Cut(text, "DB::Exception: "); ok {
 		text = after
 	}
-	if before, _, ok := strings.Cut(text, ". Expected one of"); ok {
-		text = before
+	if _, after, ok := strings.Cut(text, ", message: "); ok {
+		text = after
+	}
+	for _, end := range []string{". Expected one of", ": while executing", ": In scope", ": while converting", ". ("} {
+		text, _, _ = strings.Cut(text, end)
 	}
 	return strings.TrimSpace(text)
 }
@@ -206,15 +251,23 @@ func identifiers(expression string) []string {
 	return list
 }
 
+// dividing are functions that fail for a divisor of zero, with those that never do.
+var dividing = map[string]string{
+	"divide": "or multiply the other side of a comparison", "intDiv": "or write intDivOrZero or intDivOrNull",
+	"modulo": "or write moduloOrZero or moduloOrNull", "positiveModulo": "or write positiveModuloOrNull",
+}
+
 // pure are the functions that an expression may use: they depend on their arguments
-// alone, read nothing, and cost little.
+// alone, read nothing, cost little, and have a finite value for every argument. For some
+// texts conversions have none, and for large values decimals: [Warehouse.Prove] finds these.
 var pure = set(`
 and or not xor if multiIf caseWithExpression transform ifNull nullIf coalesce isNull isNotNull assumeNotNull toNullable identity
 equals notEquals less greater lessOrEquals greaterOrEquals in notIn between has
-plus minus multiply divide intDiv intDivOrZero modulo positiveModulo negate abs sign min2 max2 least greatest
-round roundDown floor ceil trunc roundBankers sqrt log log2 log10 exp pow power isFinite isNaN
+plus minus multiply intDivOrZero intDivOrNull divideOrNull moduloOrZero moduloOrNull positiveModuloOrNull negate abs sign min2 max2 least greatest
+round roundDown floor ceil trunc roundBankers isFinite isNaN
 toInt8 toInt16 toInt32 toInt64 toUInt8 toUInt16 toUInt32 toUInt64 toFloat64 toString toBool CAST
-toDecimal32 toDecimal64 toDecimal128 toInt64OrNull toInt64OrZero toFloat64OrNull
+toDecimal32 toDecimal64 toDecimal128 toInt64OrNull toInt64OrZero toFloat64OrNull toFloat64OrZero
+toDecimal64OrNull toDecimal64OrZero toDecimal128OrNull toDecimal128OrZero toDateOrNull toDate32OrNull toDateTime64OrNull accurateCastOrNull
 toDate toDate32 toDateTime toDateTime64 toTimeZone toYear toQuarter toMonth toDayOfMonth toDayOfWeek toDayOfYear toHour toMinute toSecond
 toISOWeek toISOYear toStartOfDay toStartOfWeek toStartOfMonth toStartOfQuarter toStartOfYear toStartOfHour toYYYYMM toYYYYMMDD
 toUnixTimestamp toUnixTimestamp64Milli dateDiff date_diff timeDiff addDays addHours addMonths addYears addMinutes addSeconds addWeeks addQuarters

@@ -369,6 +369,11 @@ func Dated(c *contract.Contract, at string) string {
 // times that the expressions mention in the pack's zone, so that toHour(time) is
 // the hour on the clock of the country.
 func (w *Warehouse) From(c *contract.Contract, where string, expressions ...string) string {
+	return w.reading(w.Facts(c), c, where, expressions...)
+}
+
+// reading is From of another table with the contract's columns.
+func (w *Warehouse) reading(table string, c *contract.Contract, where string, expressions ...string) string {
 	var replace []string
 	mentioned := map[string]bool{}
 	for _, e := range expressions {
@@ -388,14 +393,14 @@ func (w *Warehouse) From(c *contract.Contract, where string, expressions ...stri
 	}
 	if len(replace) == 0 {
 		if where == "" {
-			return w.Facts(c)
+			return table
 		}
-		return w.Facts(c) + "\nWHERE " + where
+		return table + "\nWHERE " + where
 	}
 	if where != "" {
 		where = " WHERE " + where
 	}
-	return "(SELECT * REPLACE (" + strings.Join(replace, ", ") + ") FROM " + w.Facts(c) + where + ")"
+	return "(SELECT * REPLACE (" + strings.Join(replace, ", ") + ") FROM " + table + where + ")"
 }
 
 func (r *Rollup) key() []string {

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ombor/internal/access"
+	"ombor/internal/pack"
 	"ombor/internal/problem"
 )
 
@@ -103,7 +104,7 @@ limits: {requests: 50}
 
 // TestPeopleOfThePack: who is of an agency that the pack does not have would see nothing.
 func TestPeopleOfThePack(t *testing.T) {
-	p, err := readPack("", nil)
+	p, err := readPack("", pack.Checks{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ The pack is read by itself; no server is needed.`,
 				return err
 			}
 			from, _ := c.Flags().GetString("pack")
-			p, err := readPack(from, nil)
+			p, err := readPack(from, pack.Checks{})
 			if err != nil {
 				return err
 			}

@@ -361,7 +361,7 @@ func mappingPack(c *cobra.Command) (*pack.Pack, error) {
 			name = r.Pack
 		}
 	}
-	return readPack(name, nil)
+	return readPack(name, pack.Checks{})
 }
 
 // mappersOf are the mappings that may read the files: the one named, or all.

@@ -13,6 +13,7 @@ import (
 
 	"ombor/ingest/mapping"
 	"ombor/internal/contract"
+	"ombor/internal/kpi"
 	"ombor/internal/pack"
 	"ombor/warehouse"
 	"ombor/warehouse/engine"
@@ -28,18 +29,18 @@ mappings, KPIs, targets, reference tables, labels. docs/packs.md tells every key
 	check := &cobra.Command{
 		Use:   "check DIR",
 		Short: "Report every problem of a pack at once, with file, line and field",
-		Long: `Reads the pack, compiles its mappings and rules, proves its formulae with the
-engine's own parser, and reports everything that is wrong at once. Nothing is
-changed. Exit code 0 when the pack is whole, 2 when it is not.`,
+		Long: `Reads the pack, compiles its mappings and rules, parses its formulae with the
+engine's own parser and computes them over made-up rows with extreme values, and
+reports everything that is wrong at once. Nothing is changed. Exit code 0 when the pack is whole, 2 when it is not.`,
 		Example: "  ombor pack check ./uz",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
-			expression, stop, err := temporaryEngine(c.Context())
+			formulae, stop, err := temporaryEngine(c.Context())
 			if err != nil {
 				return err
 			}
 			defer stop()
-			p, err := readPack(names[0], expression)
+			p, err := readPack(names[0], formulae)
 			if err != nil {
 				return err
 			}
@@ -66,11 +67,9 @@ changed. Exit code 0 when the pack is whole, 2 when it is not.`,
 	return c
 }
 
-// expressionCheck proves a formula's expression with the engine's parser.
-type expressionCheck func(sql string, columns []string) error
-
-// readPack reads a folder or zip, or with an empty name the embedded pack uz.
-func readPack(name string, expression expressionCheck) (*pack.Pack, error) {
+// readPack reads a folder or zip, or with an empty name the embedded pack uz. formulae are
+// the checks of an engine; none skips them.
+func readPack(name string, formulae pack.Checks) (*pack.Pack, error) {
 	var files fs.FS
 	var err error
 	if name == "" {
@@ -81,7 +80,8 @@ func readPack(name string, expression expressionCheck) (*pack.Pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := pack.Read(files, pack.Checks{Expression: expression, Mapping: mapping.Check})
+	formulae.Mapping = mapping.Check
+	p, err := pack.Read(files, formulae)
 	if err != nil {
 		if closer, ok := files.(io.Closer); ok {
 			_ = closer.Close() // what is wrong with the pack is the error to tell
@@ -97,34 +97,41 @@ type noContracts struct{}
 func (noContracts) All() []*contract.Contract { return nil }
 func (noContracts) Zone() *time.Location      { return time.UTC }
 
-// temporaryEngine starts an engine in a folder of its own, to check expressions.
-func temporaryEngine(ctx context.Context) (expressionCheck, func(), error) {
+// temporaryEngine starts an engine in a folder of its own, to check formulae.
+func temporaryEngine(ctx context.Context) (pack.Checks, func(), error) {
 	dir, err := os.MkdirTemp("", "ombor-check-")
 	if err != nil {
-		return nil, nil, err
+		return pack.Checks{}, nil, err
 	}
 	process, err := engine.Start(ctx, engine.Config{Path: filepath.Join(dir, "engine")})
 	if err != nil {
 		_ = os.RemoveAll(dir)
-		return nil, nil, err
+		return pack.Checks{}, nil, err
 	}
 	stop := func() {
 		_ = process.Close()
 		_ = os.RemoveAll(dir)
 	}
-	check, err := expressionsOf(ctx, process.Socket())
+	place := warehouse.Config{Socket: process.Socket()}
+	w, err := warehouse.Open(ctx, place, noContracts{}, nil)
 	if err != nil {
 		stop()
-		return nil, nil, err
+		return pack.Checks{}, nil, err
 	}
-	return check, stop, nil
+	return formulaChecks(ctx, place, w), func() { _ = w.Close(); stop() }, nil
 }
 
-// expressionsOf checks expressions with the engine on a socket.
-func expressionsOf(ctx context.Context, socket string) (expressionCheck, error) {
-	w, err := warehouse.Open(ctx, warehouse.Config{Socket: socket}, noContracts{}, nil)
-	if err != nil {
-		return nil, err
+// formulaChecks check formulae with the engine of a warehouse.
+func formulaChecks(ctx context.Context, place warehouse.Config, w *warehouse.Warehouse) pack.Checks {
+	return pack.Checks{
+		Expression: func(sql string, columns []string) error { return w.Check(ctx, sql, columns) },
+		Prove: func(set *contract.Set, kpis []*kpi.KPI) ([]kpi.Fault, error) {
+			prover, err := warehouse.Open(ctx, place, set, kpis)
+			if err != nil {
+				return nil, err
+			}
+			defer prover.Close()
+			return prover.Prove(ctx)
+		},
 	}
-	return func(sql string, columns []string) error { return w.Check(ctx, sql, columns) }, nil
 }

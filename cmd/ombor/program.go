@@ -265,7 +265,11 @@ func (p *program) readPack(ctx context.Context, place warehouse.Config) error {
 		return err
 	}
 	defer asker.Close()
-	p.pack, err = readPack(p.config.Pack, func(sql string, columns []string) error { return asker.Check(ctx, sql, columns) })
+	formulae := formulaChecks(ctx, place, asker)
+	if p.config.Pack == "" {
+		formulae.Prove = nil // the pack that is built in was proved when it was built
+	}
+	p.pack, err = readPack(p.config.Pack, formulae)
 	return err
 }
 

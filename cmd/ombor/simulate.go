@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ombor/internal/pack"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
 	"ombor/internal/simulate"
@@ -78,7 +79,7 @@ func simulateFlags(c *cobra.Command) {
 func newGenerator(c *cobra.Command) (*simulate.Generator, error) {
 	f := c.Flags()
 	name, _ := f.GetString("pack")
-	p, err := readPack(name, nil)
+	p, err := readPack(name, pack.Checks{})
 	if err != nil {
 		return nil, err
 	}

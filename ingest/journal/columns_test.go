@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -55,7 +54,7 @@ func records(t testing.TB, c *contract.Contract, seed uint64, rows int) arrow.Re
 		case 2:
 			return random.Int64N(1 << 40)
 		}
-		return []int64{math.MinInt64, math.MaxInt64, 0, random.Int64() - random.Int64()}[random.IntN(4)]
+		return []int64{-contract.LargestWhole, contract.LargestWhole, 0, random.Int64N(2*contract.LargestWhole) - contract.LargestWhole}[random.IntN(4)]
 	}
 	absent := random.IntN(3) // nobody, some, all optional values
 	for i := range rows {

@@ -215,10 +215,10 @@ func (b *Batch) readNumber(i int, x *value, token []byte) (code, reason string) 
 		return OutOfRange, fmt.Sprintf("has more than the %d digits after the point that are kept", f.Scale)
 	case wrong == fraction:
 		return WrongType, f.expected() + ", this has a fraction"
-	case wrong != "":
-		return OutOfRange, "is outside 64 bits: −2^63 to 2^63−1"
-	case f.Type == Decimal && (n >= pow10[decimalDigits] || n <= -pow10[decimalDigits]):
+	case f.Type == Decimal && (wrong != "" || n >= pow10[decimalDigits] || n <= -pow10[decimalDigits]):
 		return OutOfRange, fmt.Sprintf("has more than %d digits", decimalDigits)
+	case f.Type != Decimal && (wrong != "" || (n > LargestWhole || n < -LargestWhole) && b.replay == nil): // earlier builds took all of 64 bits
+		return OutOfRange, fmt.Sprintf("is beyond ±%d, the largest whole number that every program keeps exactly", LargestWhole)
 	case f.Type == Duration && n < 0:
 		return OutOfRange, "is negative; a duration is not"
 	}

@@ -83,9 +83,9 @@ func (f *Field) jsonSchema() map[string]any {
 	case Date:
 		s["type"], s["format"] = "string", "date"
 	case Integer, Money:
-		s["type"], s["minimum"], s["maximum"] = "integer", int64(math.MinInt64), int64(math.MaxInt64)
+		s["type"], s["minimum"], s["maximum"] = "integer", -LargestWhole, LargestWhole
 	case Duration:
-		s["type"], s["minimum"], s["maximum"] = "integer", 0, int64(math.MaxInt64)
+		s["type"], s["minimum"], s["maximum"] = "integer", 0, LargestWhole
 	case Decimal:
 		s["type"], s["multipleOf"] = "number", json.Number("1e-"+strconv.Itoa(f.Scale))
 	case Number:

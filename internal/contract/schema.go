@@ -30,6 +30,10 @@ var (
 // decimalDigits is the precision of a decimal: the most that 64 bits hold.
 const decimalDigits = 18
 
+// LargestWhole bounds integers, money and durations, to both sides of zero: the largest that
+// every reader of JSON keeps exactly. A thousand of them have a sum within 64 bits.
+const LargestWhole = 1<<53 - 1
+
 // Schema is the layout of the contract's records: the common columns and then the
 // fields in the contract's order. Optional text, codes, enums and refs are not
 // nullable: the empty string is their absence. Metadata names the contract's type.

@@ -158,6 +158,63 @@ func Columns(expression string) []string {
 	return columns
 }
 
+// Comparison is a field that an expression holds against a text.
+type Comparison struct{ Column, Text string }
+
+// Comparisons are the texts that an expression holds a field against: kind = 'a', 'a' != kind,
+// kind IN ('a', 'b'). A field of a matched row is its.field.
+func Comparisons(expression string) []Comparison {
+	var words []string
+	for s := (scanner{text: expression}); ; {
+		token, ok := s.next()
+		if !ok {
+			break
+		}
+		if n := len(words); n >= 2 && words[n-1] == "." && words[n-2] == "its" { // one name
+			words = append(words[:n-2], "its."+token)
+			continue
+		}
+		if n := len(words); n > 0 && (token == "=" || token == ">") && strings.Contains("=!<", words[n-1]) { // one sign
+			words[n-1] += token
+			continue
+		}
+		words = append(words, token)
+	}
+	at := func(i int) string {
+		if i < 0 || i >= len(words) {
+			return " "
+		}
+		return words[i]
+	}
+	var found []Comparison
+	add := func(column, text string) {
+		if column = strings.Trim(column, "`\""); text[0] == '\'' && wordByte(column[0]) {
+			text = strings.NewReplacer("''", "'", `\\`, `\`, `\'`, "'").Replace(text[1 : len(text)-1])
+			found = append(found, Comparison{column, text})
+		}
+	}
+	for i, word := range words {
+		switch word {
+		case "=", "==", "!=", "<>":
+			if next := at(i + 2); next != "(" && next != "." { // a function's name
+				add(at(i+1), at(i-1))
+			}
+			add(at(i-1), at(i+1))
+		}
+		if !strings.EqualFold(word, "IN") || at(i+1) != "(" {
+			continue
+		}
+		column := at(i - 1)
+		if strings.EqualFold(column, "NOT") {
+			column = at(i - 2)
+		}
+		for j := i + 2; j < len(words) && words[j] != ")"; j++ {
+			add(column, words[j])
+		}
+	}
+	return found
+}
+
 var keywords = func() map[string]bool {
 	set := map[string]bool{}
 	for word := range strings.FieldsSeq(`AND OR NOT XOR IN IS NULL LIKE ILIKE REGEXP BETWEEN CASE WHEN THEN ELSE END TRUE FALSE

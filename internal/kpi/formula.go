@@ -246,7 +246,7 @@ func (p *parser) aggregate() (Term, error) {
 		term.Of = arguments[0]
 		if term.Func == Sum {
 			if at, what := inexact(term.Of); at >= 0 {
-				return Term{}, p.fail(starts[0]+at, "%s makes a float, and a sum of floats changes with its grouping; sum whole or decimal amounts, divide with a denominator or intDiv", what)
+				return Term{}, p.fail(starts[0]+at, "%s makes a float, and a sum of floats changes with its grouping; sum whole or decimal amounts, divide with a denominator or intDivOrZero", what)
 			}
 		}
 	}

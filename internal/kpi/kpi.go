@@ -30,6 +30,14 @@ type KPI struct {
 	File      string
 }
 
+// Fault is what is wrong with a part of a definition when it is computed.
+type Fault struct {
+	KPI     *KPI
+	Version int    // its index in Versions
+	Field   string // of the version, as in "numerator" and "match.paired.when"
+	Message string
+}
+
 // Unit is what a value is counted in.
 type Unit string
 

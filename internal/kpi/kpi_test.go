@@ -235,3 +235,24 @@ func TestDeclares(t *testing.T) {
 		t.Errorf("dimensions %v", got)
 	}
 }
+
+func TestComparisons(t *testing.T) {
+	for expression, want := range map[string]string{
+		"kind = 'a' AND note != 'it''s'":                 "kind=a note=it's",
+		"'a' == `kind` OR kind <> 'b'":                   "kind=a kind=b",
+		"kind NOT IN ('a', 'b') OR its.kind in ('c')":    "kind=a kind=b its.kind=c",
+		"its.kind != 'a' AND NOT its.time <= time":       "its.kind=a",
+		"lower(kind) = 'a' OR 'a' = lower(kind)":         "",
+		"fee = 1 AND fee IN (1, 2) AND kind = other":     "",
+		"has(['a'], kind) AND CASE kind WHEN 'a' THEN 1": "",
+		"'a = b' != kind AND fee >= 1":                   "kind=a = b",
+	} {
+		var got []string
+		for _, c := range Comparisons(expression) {
+			got = append(got, c.Column+"="+c.Text)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("Comparisons(%q) = %q, want %q", expression, got, want)
+		}
+	}
+}

@@ -18,6 +18,7 @@ const maxDimensions = 3 // of one rollup: more, and it is nearly as long as the 
 
 func (r *reader) readKPIs(p *Pack) {
 	places := map[string]place{}
+	r.kpis = places
 	r.each("kpis", func(d *decoder, root *yaml.Node) {
 		declared := &kpiDeclaration{}
 		d.root(root, declared)
@@ -65,6 +66,25 @@ func (r *reader) sequence(at place, k *kpi.KPI) {
 				r.bad(at, path+".valid", "begins before version %d has ended; end that one with valid.to", before.Version)
 			}
 		}
+	}
+}
+
+// compute has the engine compute what the KPIs of sound files are made of.
+func (r *reader) compute(p *Pack) {
+	if r.checks.Prove == nil || p.Set == nil {
+		return
+	}
+	damaged := map[string]bool{}
+	for _, issue := range r.issues {
+		damaged[issue.File] = true
+	}
+	sound := slices.DeleteFunc(slices.Clone(p.KPIs), func(k *kpi.KPI) bool { return damaged[k.File] })
+	faults, err := r.checks.Prove(p.Set, sound)
+	if err != nil {
+		r.bad(r.head, "", "the KPIs could not be computed: %v", err)
+	}
+	for _, f := range faults {
+		r.bad(r.kpis[f.KPI.ID], join(index("versions", f.Version), f.Field), "of %s: %s", f.KPI.ID, f.Message)
 	}
 }
 
@@ -488,14 +508,14 @@ func (r *reader) against(p *Pack, at place, path string, v *kpi.Version, side kp
 	}
 	for i := range v.Match {
 		if other := r.find(p, at, join(path, "match."+v.Match[i].Name+".in"), v.Match[i].In); other != nil {
-			r.match(&v.Match[i], c, other, columns, bad)
+			r.match(p, &v.Match[i], c, other, columns, bad)
 		}
 	}
-	r.expressions(v, side, c, named, bad)
+	r.expressions(p, v, side, c, named, bad)
 }
 
 // match checks one match of rows of c with those of another contract.
-func (r *reader) match(m *kpi.Match, c, other *contract.Contract, columns []string, bad func(string, string, ...any)) {
+func (r *reader) match(p *Pack, m *kpi.Match, c, other *contract.Contract, columns []string, bad func(string, string, ...any)) {
 	at := "match." + m.Name
 	columns = append(slices.Clone(columns), contract.ColumnID)
 	theirs := []string{contract.ColumnTime, contract.ColumnSource, contract.ColumnID}
@@ -515,17 +535,17 @@ func (r *reader) match(m *kpi.Match, c, other *contract.Contract, columns []stri
 		all = append(all, "its."+name)
 	}
 	if m.When != "" {
-		r.expression(at+".when", m.When, c, all, bad)
+		r.expression(p, at+".when", m.When, c, other, all, bad)
 	}
 	if m.Newest != "" {
-		r.expression(at+".newest", m.Newest, c, all, bad)
+		r.expression(p, at+".newest", m.Newest, c, other, all, bad)
 	}
 }
 
 // expressions checks each SQL expression of a version: first its names, then, where
 // the engine is at hand, the whole.
-func (r *reader) expressions(v *kpi.Version, side kpi.Side, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
-	check := func(field, sql string) { r.expression(field, sql, c, columns, bad) }
+func (r *reader) expressions(p *Pack, v *kpi.Version, side kpi.Side, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
+	check := func(field, sql string) { r.expression(p, field, sql, c, nil, columns, bad) }
 	for _, part := range []struct {
 		field   string
 		formula *kpi.Formula
@@ -561,13 +581,22 @@ func (r *reader) expressions(v *kpi.Version, side kpi.Side, c *contract.Contract
 	}
 }
 
-// expression checks one expression over columns.
-func (r *reader) expression(field, sql string, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
+// expression checks one expression over columns of c and, as its.field, of another contract.
+func (r *reader) expression(p *Pack, field, sql string, c, other *contract.Contract, columns []string, bad func(string, string, ...any)) {
 	sound := true
 	for _, name := range kpi.Columns(sql) {
 		if !slices.Contains(columns, name) {
 			bad(field, "%s has no field %q%s; it has %s", c.Name, name, nearest(name, columns), strings.Join(columns, ", "))
 			sound = false
+		}
+	}
+	for _, compared := range kpi.Comparisons(sql) {
+		f := c.Field(compared.Column)
+		if its, ok := strings.CutPrefix(compared.Column, "its."); ok && other != nil {
+			f = other.Field(its)
+		}
+		if f != nil && (compared.Text != "" || !f.EmptyIsAbsent()) { // '' is absent
+			r.value(p, f, compared.Text, func(format string, args ...any) { bad(field, "in %q: "+format, append([]any{sql}, args...)...) })
 		}
 	}
 	if sound && r.checks.Expression != nil {
@@ -691,17 +720,24 @@ func (r *reader) where(p *Pack, k *kpi.KPI, dimension, value string, bad func(st
 			if c == nil || c.Field(dimension) == nil {
 				continue
 			}
-			f := c.Field(dimension)
-			if table := p.Reference.Table(f.To); f.Type == contract.Ref && table != nil && !table.Has(value) && !r.damaged[f.To] {
-				bad("the table %s has no code %q", f.To, value)
-				return
-			}
-			if f.Type == contract.Enum && !slices.Contains(f.Values, value) {
-				bad("%q is none of the values: %s", value, strings.Join(f.Values, ", "))
+			if r.value(p, c.Field(dimension), value, bad) {
 				return
 			}
 		}
 	}
+}
+
+// value notes a text that a reference or an enumeration cannot have.
+func (r *reader) value(p *Pack, f *contract.Field, value string, bad func(string, ...any)) (noted bool) {
+	if table := p.Reference.Table(f.To); f.Type == contract.Ref && table != nil && !table.Has(value) && !r.damaged[f.To] {
+		bad("the table %s has no code %q", f.To, value)
+		return true
+	}
+	if f.Type == contract.Enum && !slices.Contains(f.Values, value) {
+		bad("%q is none of the values of %s: %s", value, f.Name, strings.Join(f.Values, ", "))
+		return true
+	}
+	return false
 }
 
 // named lists variants for people: the default has no name.

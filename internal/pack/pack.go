@@ -93,6 +93,9 @@ func (p *Pack) Systems() map[string]string {
 type Checks struct {
 	// Expression proves a ClickHouse expression over columns, without running it.
 	Expression func(sql string, columns []string) error
+	// Prove computes what KPIs, which passed every other check, are made of, over rows with
+	// extreme values.
+	Prove func(*contract.Set, []*kpi.KPI) ([]kpi.Fault, error)
 	// Mapping compiles a mapping against its contract.
 	Mapping func(*contract.Mapping, *contract.Contract, *reference.Set) problem.Issues
 }

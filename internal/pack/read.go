@@ -38,8 +38,9 @@ type reader struct {
 	head      place // pack.yaml
 	contracts []declaredContract
 
-	damaged map[string]bool // tables that lost rows
-	lost    map[string]bool // folders with a file whose names are not known, because it could not be read
+	damaged map[string]bool  // tables that lost rows
+	kpis    map[string]place // of each KPI's document
+	lost    map[string]bool  // folders with a file whose names are not known, because it could not be read
 }
 
 // told is every problem, but of a file with very many only the first, so that a table
@@ -92,6 +93,7 @@ func (r *reader) pack() *Pack {
 	r.readSeeds(p)
 	r.readPortfolio(p)
 	r.prove(p)
+	r.compute(p)
 	return p
 }
 
