@@ -49,18 +49,17 @@ export function RegionMap({ drawing, places, parts, names, unit, label, hot, onH
     box.current?.querySelector<SVGAElement>(`[data-code="${CSS.escape(next?.code ?? '')}"]`)?.focus()
   }
   const tabbed = order.some((p) => p.code === hot) ? hot : order[0]?.code
-  // What is pointed at is drawn last, so that its outline is whole.
-  const sorted = [...drawing.places].sort((a, b) => Number(byPlace.get(a.key)?.code === hot && hot !== undefined) - Number(byPlace.get(b.key)?.code === hot && hot !== undefined))
+  const pointed = hot === undefined ? undefined : drawing.places.find((place) => byPlace.get(place.key)?.code === hot)
   return (
     <figure className="map">
       <svg ref={box} viewBox={drawing.box.join(' ')} role="group" aria-label={fill(said.mapOf, { title: label })} onKeyDown={onKey} onMouseLeave={() => onHot(undefined)}>
         <defs><pattern id="map-hatch" width="8" height="8" patternUnits="userSpaceOnUse"><path d="M0 8 8 0" className="hatch" /></pattern></defs>
-        {sorted.map((place) => {
+        {drawing.places.map((place) => {
           const part = byPlace.get(place.key)
           const code = codes.get(place.key)
           if (!part) return <path key={place.key} d={place.path} className={`place ${code ? 'not_applicable' : 'elsewhere'}`} aria-hidden="true">{code && <title>{`${names?.get(code) ?? code}: ${said.nothing}`}</title>}</path>
           const tone = measured(part.cell) ? `tone t${scale?.tone(part.cell.value!) ?? 3}` : part.cell.state
-          const shape = <path d={place.path} className={`place ${tone}${part.code === hot ? ' hot' : ''}`} />
+          const shape = <path d={place.path} className={`place ${tone}`} />
           const says = `${part.name}: ${cellText(part.cell, unit, language, labels)}`
           return part.search ? (
             <Way key={place.key} to={part.to} search={part.search} data-code={part.code} aria-label={says} tabIndex={part.code === tabbed ? 0 : -1}
@@ -69,6 +68,7 @@ export function RegionMap({ drawing, places, parts, names, unit, label, hot, onH
             </Way>
           ) : <g key={place.key} role="img" aria-label={says} onMouseEnter={() => onHot(part.code)}><title>{says}</title>{shape}</g>
         })}
+        {pointed && <path d={pointed.path} className="outline" aria-hidden="true" />}{/* over its neighbours, and places stay where they are: one that moves loses the click on it */}
         <g aria-hidden="true" className="map-labels">
           {drawing.places.map((place) => {
             const part = byPlace.get(place.key)

@@ -23,6 +23,7 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
   const words = useWords()
   const detail = error instanceof ApiError ? error.message : ''
   const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
+  const denied = error instanceof ApiError && error.status === 403 // and would be again
   const refused = useRefused(error)
   if (refused) {
     return (
@@ -39,7 +40,7 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
       <h2>{words.errorTitle}</h2>
       {kind && <p>{kind}</p>}
       <Detail text={detail} />
-      <Again onClick={again} />
+      {!denied && <Again onClick={again} />}
       {children}
     </section>
   )

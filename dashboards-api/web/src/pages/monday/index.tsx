@@ -33,6 +33,7 @@ export default function MondayPage() {
   const changed = changes?.changes.length ?? 0
   const all = changed + (changes?.unchanged ?? 0)
   const title = !changes ? said.waiting : fill(changed ? said.title : said.nothing, { n: changed, all, day: from })
+  const through = changes?.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData
   return (
     <Page title={title} tab={said.tab} query={query} simulated={changes?.simulated}
       summary={asked ? said.asked : first ? said.first : fill(said.looked, { day: from })}
@@ -65,10 +66,7 @@ export default function MondayPage() {
               </ul>
             </section>
           )}
-          <p className="caption">{fill(said.sheet, {
-            period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language),
-            through: changes.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData,
-          })}</p>
+          <p className="caption">{changes.from || changes.to ? fill(said.sheet, { period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language), through }) : `${through}.`}</p>
         </div>
       ))}
     </Page>
