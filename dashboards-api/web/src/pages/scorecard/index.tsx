@@ -75,7 +75,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
       {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
       <li>{through ? fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.noData}</li>
       {since && (
-        <li><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: day(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
+        <li className={css.since}><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: day(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
       )}
     </ul>
   )
