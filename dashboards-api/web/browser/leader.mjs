@@ -17,6 +17,7 @@ export default async function ({ api, languages, test, visit }) {
         must(states.every((s) => s.trim().length > 2), `a target without a word: ${states}`)
         // A figure by its name, and why it is as it is.
         await page.keyboard.press('/')
+        await page.locator('.finder input:focus').waitFor()
         await page.keyboard.type(row.title[language] ?? row.kpi)
         await page.waitForSelector('[role=option]')
         await page.keyboard.press('Enter')

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { useDeferredValue, useId, useMemo, useState } from 'react'
+import { useDeferredValue, useEffect, useId, useMemo, useState } from 'react'
 import { address, get, type Kpi, type ProjectList, type Table } from '../api/client'
 import { type Route, useMay } from '../api/me'
 import { found } from '../fold'
@@ -74,7 +74,8 @@ function Inside({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState('')
   const [at, setAt] = useState(0)
   const list = useId()
-  const { hits, busy } = useHits(useDeferredValue(text))
+  const read = useDeferredValue(text)
+  const { hits, busy } = useHits(read)
   const chosen = Math.min(at, hits.length - 1)
   const areas = [...new Set(hits.map((h) => h.area))]
   const title = headings(words)
@@ -83,6 +84,14 @@ function Inside({ onClose }: { onClose: () => void }) {
     onClose()
     void navigate({ to: `/${hit.area}/$id`, params: { id: hit.id }, search: ({ lang }) => ({ lang }) })
   }
+  // Who types faster than the list follows means what is typed, not what the list still shows.
+  const [entered, setEntered] = useState(false)
+  const ready = read === text && (hits.length > 0 || !busy)
+  useEffect(() => {
+    if (!entered || !ready) return
+    setEntered(false)
+    go(hits[chosen])
+  })
   const choose = (to: number) => {
     setAt(Math.max(0, Math.min(to, hits.length - 1)))
     document.getElementById(`${list}-${to}`)?.scrollIntoView({ block: 'nearest' })
@@ -95,12 +104,13 @@ function Inside({ onClose }: { onClose: () => void }) {
         ref={(input) => input?.setAttribute('autofocus', '')}
         onChange={(event) => {
           setText(event.target.value)
+          setEntered(false)
           setAt(0)
         }}
         onKeyDown={(event) => {
           if (event.key === 'ArrowDown') choose(chosen + 1)
           else if (event.key === 'ArrowUp') choose(chosen - 1)
-          else if (event.key === 'Enter') go(hits[chosen])
+          else if (event.key === 'Enter') setEntered(true)
           else return
           event.preventDefault()
         }} />
