@@ -232,6 +232,12 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 	if err := w.settle(ctx); err != nil {
 		return err
 	}
+	w.asides.change(func(of map[asideKey]asideOf) {
+		for key, a := range of {
+			a.again = true
+			of[key] = a
+		}
+	})
 	there := map[string]string{} // table → hash of its definition
 	err := w.each(ctx, "warehouse: migrate", "SELECT name, comment FROM system.tables WHERE database = {rollups:String}",
 		map[string]string{"rollups": w.databases.rollups}, func(scan Scan) error {
@@ -267,6 +273,13 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 	if err := w.migrateMonths(ctx, there, wanted); err != nil {
 		return err
 	}
+	w.asides.change(func(of map[asideKey]asideOf) {
+		maps.DeleteFunc(of, func(_ asideKey, a asideOf) bool { return a.again })
+		w.asides.tried++
+	})
+	if err := w.noteAside(ctx, nil); err != nil {
+		return err
+	}
 	for table := range there {
 		if !wanted[table] {
 			if err := w.exec(ctx, "warehouse: migrate", nil, "DROP TABLE IF EXISTS "+name(w.databases.rollups)+"."+name(table)); err != nil {
@@ -290,25 +303,31 @@ func (w *Warehouse) makeRollup(ctx context.Context, r *Rollup, hash string, repl
 	if len(months) > 0 {
 		slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
 	}
-	statements := []string{"DROP TABLE IF EXISTS " + next, w.create(r, r.Name+"__next", hash)}
-	for _, m := range months {
-		statements = append(statements, "INSERT INTO "+next+" "+w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", m.month)))
+	run := func(statements ...string) error {
+		for _, statement := range statements {
+			var with settings
+			if strings.HasPrefix(statement, "INSERT") {
+				with = wholeBlock
+			}
+			if err := w.exec(ctx, "warehouse: make "+r.Name, with, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := w.orAside(ctx, r.Contract, "1", func() error {
+		statements := []string{"DROP TABLE IF EXISTS " + next, w.create(r, r.Name+"__next", w.definition(r, hash))}
+		for _, m := range months {
+			statements = append(statements, "INSERT INTO "+next+" "+w.fill(r, fmt.Sprintf("toYYYYMM(_cut) = %d", m.month)))
+		}
+		return run(statements...)
+	}); err != nil {
+		return err
 	}
 	if replaces {
-		statements = append(statements, "EXCHANGE TABLES "+next+" AND "+w.Table(r), "DROP TABLE "+next)
-	} else {
-		statements = append(statements, "RENAME TABLE "+next+" TO "+w.Table(r))
+		return run("EXCHANGE TABLES "+next+" AND "+w.Table(r), "DROP TABLE "+next)
 	}
-	for _, statement := range statements {
-		var with settings
-		if strings.HasPrefix(statement, "INSERT") {
-			with = wholeBlock
-		}
-		if err := w.exec(ctx, "warehouse: make "+r.Name, with, statement); err != nil {
-			return err
-		}
-	}
-	return nil
+	return run("RENAME TABLE " + next + " TO " + w.Table(r))
 }
 
 type monthBatch struct {

@@ -46,7 +46,7 @@ func (w *Warehouse) each(ctx context.Context, op, sql string, params map[string]
 // Each runs one SELECT with bound parameters ({name:Type}), read-only, and calls row
 // for every row of its result.
 func (w *Warehouse) Each(ctx context.Context, sql string, params map[string]string, row func(Scan) error) error {
-	return w.each(ctx, "warehouse: read", sql, params, row)
+	return unvalued(w.each(ctx, "warehouse: read", sql, params, row))
 }
 
 // Raw runs one SELECT with bound parameters ({name:Type}), read-only, and streams its

@@ -67,12 +67,13 @@ type retired struct {
 const retiredLast = 10 * time.Second
 
 // Expired lists the months of receipt whose last day is further back from today than
-// their contract keeps facts, and that have facts still; months from newest on stay.
+// their contract keeps facts, and that have facts still; months from newest on stay, and
+// those of a contract with a measure that is set aside ([Warehouse.Aside]).
 func (w *Warehouse) Expired(ctx context.Context, today, newest reference.Day) ([]Retired, error) {
 	var list []Retired
 	for _, c := range w.contracts {
 		keep := c.Retention.Warehouse
-		if keep == 0 {
+		if keep == 0 || w.keptBack(c) {
 			continue
 		}
 		err := w.each(ctx, "warehouse: retention", "SELECT toYYYYMM(_cut) AS month, count(), max(intDiv(_seq, 1048576)) FROM "+w.Facts(c)+" GROUP BY month ORDER BY month", nil, func(scan Scan) error {
@@ -175,6 +176,9 @@ func (w *Warehouse) retirements(ctx context.Context) ([]Retired, kept, error) {
 	defer w.retired.Unlock()
 	if w.retired.months != nil && time.Since(w.retired.taken) < retiredLast {
 		return w.retired.months, w.retired.kept, nil
+	}
+	if err := w.readAside(ctx); err != nil { // as old as what is known of retired months
+		return nil, kept{}, err
 	}
 	months := []Retired{}
 	var there, figures uint64 // the tables come with the migration, which another server's loader may not have run yet

@@ -28,6 +28,7 @@ type Rollup struct {
 	Name     string   // of the table, without its database
 
 	measures []measure
+	asides   *asides // measures that its rows lack; nil: none
 }
 
 // measure is one aggregated column. Two KPIs share it when their expressions are the
@@ -147,12 +148,12 @@ func (r *Rollup) Column(t kpi.Term) (string, bool) {
 	if t.Func != kpi.CountRows && t.Func != kpi.Sum {
 		return "", false
 	}
-	return r.has(columnName("m", Signed(t)))
+	return r.offers(columnName("m", Signed(t)))
 }
 
 // BucketsColumn is the rollup's column for a distribution's buckets.
 func (r *Rollup) BucketsColumn(d *kpi.Distribution) (string, bool) {
-	return r.has(columnName("b", Buckets(d)))
+	return r.offers(columnName("b", Buckets(d)))
 }
 
 // personsState is the aggregate over facts that counts distinct persons up to k, rows of
@@ -167,7 +168,7 @@ func (w *Warehouse) personsState(person string) string {
 // PersonsColumn is the rollup's column for the distinct persons of a version, as a
 // state of uniqUpTo([Warehouse.PersonsLimit]); rows of sign −1 are not in it.
 func (w *Warehouse) PersonsColumn(r *Rollup, v *kpi.Version, side kpi.Side) (string, bool) {
-	return r.has(columnName("p", w.personsState(Persons(v, side))))
+	return r.offers(columnName("p", w.personsState(Persons(v, side))))
 }
 
 // PersonsLimit is k: a count of persons from a rollup above it is only "more than k".
@@ -175,6 +176,12 @@ func (w *Warehouse) PersonsLimit() int { return w.persons }
 
 func (r *Rollup) has(column string) (string, bool) {
 	return column, slices.ContainsFunc(r.measures, func(m measure) bool { return m.column == column })
+}
+
+// offers is has of a column that is not set aside.
+func (r *Rollup) offers(column string) (string, bool) {
+	_, ok := r.has(column)
+	return column, ok && r.asides.offered(r.Contract, column)
 }
 
 // settled says whether the engine has told the types of all measures.
@@ -205,7 +212,7 @@ func (w *Warehouse) derive() error {
 				return r
 			}
 		}
-		r := &Rollup{Contract: c, At: at, Hourly: hourly, Dims: dims, Name: id}
+		r := &Rollup{Contract: c, At: at, Hourly: hourly, Dims: dims, Name: id, asides: &w.asides}
 		w.declared[c.Table()] = append(w.declared[c.Table()], r)
 		w.rollups = append(w.rollups, r)
 		return r
@@ -435,9 +442,9 @@ func (r *Rollup) columns() []column {
 	return columns
 }
 
-// create makes the rollup's table under a name. Its comment ends with the
-// definition's hash.
-func (w *Warehouse) create(r *Rollup, table, hash string) string {
+// create makes the rollup's table under a name. Its comment ends with its definition
+// ([Warehouse.definition]).
+func (w *Warehouse) create(r *Rollup, table, definition string) string {
 	// A merge keeps the first value of every column that is not listed here, also of
 	// aggregate functions: _through and the buckets must be listed with the sums.
 	var lines, merged []string
@@ -451,8 +458,8 @@ func (w *Warehouse) create(r *Rollup, table, hash string) string {
 	return fmt.Sprintf("CREATE TABLE %s.%s\n(\n%s\n)\nENGINE = SummingMergeTree((%s))\nPARTITION BY toYYYYMM(_cut)\nORDER BY (toStartOfMonth(_day), %s)\n"+
 		"SETTINGS fsync_after_insert = 1, fsync_part_directory = 1\nCOMMENT %s",
 		name(w.databases.rollups), name(table), strings.Join(lines, ",\n"), names(merged), names(r.key()),
-		literal(fmt.Sprintf("%s by %s of %s and %s; definition %s", r.Contract.Type, map[bool]string{false: "day", true: "hour"}[r.Hourly],
-			r.At, strings.Join(r.Dims, ", "), hash)))
+		literal(fmt.Sprintf("%s by %s of %s and %s; %s", r.Contract.Type, map[bool]string{false: "day", true: "hour"}[r.Hourly],
+			r.At, strings.Join(r.Dims, ", "), definition)))
 }
 
 // fill computes rows of the rollup from the facts that a condition takes.
@@ -477,6 +484,9 @@ func (w *Warehouse) fill(r *Rollup, where string) string {
 	expressions = append(expressions, "sum(toInt64(_sign))", "countIf(_sign < 0)", "sumIf(toInt64(_sign), _simulated)",
 		"max(time)", "max(_batch)", "now()")
 	for _, m := range r.measures {
+		if !r.asides.filled(c, m.column) {
+			continue // it has its type's default: zero, or nothing
+		}
 		columns = append(columns, m.column)
 		expr := m.expr
 		if m.summed {
@@ -490,7 +500,9 @@ func (w *Warehouse) fill(r *Rollup, where string) string {
 
 // hash is of everything that decides what stands in the rollup.
 func (w *Warehouse) hash(r *Rollup) string {
-	sum := sha256.Sum256([]byte(w.create(r, r.Name, "") + w.fill(r, "1")))
+	whole := *r
+	whole.asides = nil
+	sum := sha256.Sum256([]byte(w.create(r, r.Name, "definition ") + w.fill(&whole, "1")))
 	return hex.EncodeToString(sum[:8])
 }
 
@@ -513,11 +525,18 @@ func monthOf(cut reference.Day) uint32 {
 // ApplyRollups brings the rollups of a contract, in the month of cut, up to and
 // including batch. What is applied already is asked of each table, so applying a batch
 // again, or after a crash at any point, changes nothing that was there and adds what was
-// not. All rows of a batch must have been inserted before. For one caller at a time.
+// not. All rows of a batch must have been inserted before. A measure that has no value for
+// one of them is set aside ([Warehouse.Aside]). For one caller at a time.
 func (w *Warehouse) ApplyRollups(ctx context.Context, c *contract.Contract, cut reference.Day, batch uint64) error {
 	ctx, cancel := unbounded(ctx)
 	defer cancel()
 	month := monthOf(cut)
+	return w.orAside(ctx, c, fmt.Sprintf("toYYYYMM(_cut) = %d AND _batch <= %d", month, batch), func() error {
+		return w.applyRollups(ctx, c, month, batch)
+	})
+}
+
+func (w *Warehouse) applyRollups(ctx context.Context, c *contract.Contract, month uint32, batch uint64) error {
 	rollups := w.Rollups(c)
 	through, err := w.through(ctx, rollups, month)
 	if err != nil {

@@ -121,6 +121,7 @@ type Warehouse struct {
 	rollups   []*Rollup
 	declared  map[string][]*Rollup // by contract.Table()
 	distincts []*Distinct
+	asides    asides
 
 	retired retired
 
@@ -193,6 +194,9 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 	w.deriveDistinct()
 	if err := conn.Ping(ctx); err != nil {
 		return nil, errors.Join(failure(err, "warehouse: open"), conn.Close())
+	}
+	if err := w.readAside(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	return w, nil
 }

@@ -224,7 +224,7 @@ type fault struct {
 }
 
 // faultParts are what can have a fault, in the order in which they are told.
-var faultParts = []string{"loader", "engine", "journal", "erasure", "audit", "certificate", "disk"}
+var faultParts = []string{"loader", "rollups", "engine", "journal", "erasure", "audit", "certificate", "disk"}
 
 // faults are what is wrong now.
 func (p *program) faults(loading, asking string) []fault {
@@ -234,6 +234,9 @@ func (p *program) faults(loading, asking string) []fault {
 	}
 	if words, rebuilding := p.loader.Rebuilding(); rebuilding {
 		list = append(list, fault{"loader", words})
+	}
+	for _, a := range p.warehouse.Aside() {
+		list = append(list, fault{"rollups", a.String()})
 	}
 	if p.engine != nil && !p.engine.State().Serving {
 		list = append(list, fault{"engine", "the engine is being started again: " + p.engine.State().LastExit})
@@ -295,6 +298,14 @@ func (p *program) metrics(out io.Writer) error {
 			n = 1
 		}
 		fmt.Fprintf(&b, "ombor_fault{part=\"%s\"} %d\n", part, n)
+	}
+	kind("ombor_measure_aside", "gauge")
+	for _, a := range p.warehouse.Aside() {
+		for _, id := range a.KPIs {
+			for _, rollup := range a.Rollups {
+				fmt.Fprintf(&b, "ombor_measure_aside{kpi=\"%s\",rollup=\"%s\",reason=\"%s\"} 1\n", label(id), label(rollup), label(a.Reason))
+			}
+		}
 	}
 	loading := p.loader.Status()
 	active := 0
