@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"ombor/ingest/loader"
 	"ombor/internal/reference"
 )
 
@@ -44,7 +43,7 @@ func (p *program) keepFigures(ctx context.Context) {
 			now := state{s.Loaded, calendar.Today(time.Now())}
 			quiet := now == before && s.Lag.Messages == 0
 			before = now
-			if s.Role != loader.Active || now == told || !quiet && time.Since(last) < figuresAtLeast {
+			if !p.figuresThere(s) || now == told || !quiet && time.Since(last) < figuresAtLeast {
 				continue
 			}
 			last = time.Now()
@@ -56,7 +55,7 @@ func (p *program) keepFigures(ctx context.Context) {
 			case err == nil:
 				told = now
 				slog.Debug("kpi_values tells what is known now", "figures", len(figures), "took", time.Since(last))
-			case ctx.Err() == nil: // the older figures stay until the next look
+			case ctx.Err() == nil && p.figuresThere(p.loader.Status()): // the older figures stay until the next look
 				slog.Warn("kpi_values could not be brought to what is known; trying again", "err", err)
 			}
 		}

@@ -59,19 +59,26 @@ func (p *program) publish(ctx context.Context, checker *contract.Checker) {
 			s := p.loader.Status()
 			quiet := s.Loaded == before && s.Lag.Messages == 0
 			before = s.Loaded
-			if s.Role != loader.Active || !quiet && time.Since(last) < publishAtLeast {
+			if !p.figuresThere(s) || !quiet && time.Since(last) < publishAtLeast {
 				continue
 			}
 			last = time.Now()
 			err := asker.Publish(ctx, p.pack.Prefix, func(ctx context.Context, events [][]byte) error {
 				return p.appendPublished(ctx, checker, events)
 			})
-			if err != nil && ctx.Err() == nil { // what is missing is published at the next look
+			if err != nil && ctx.Err() == nil && p.figuresThere(p.loader.Status()) { // what is missing is published at the next look
 				slog.Warn("figures could not be published; trying again", "err", err)
 			}
 		}
 	}()
 	p.closing(func() error { stop(); <-ended; return nil })
+}
+
+// figuresThere says whether this server's loader is at work, and the warehouse not away: while it is
+// made from the lake, or begun anew, nobody is to read figures.
+func (p *program) figuresThere(s loader.Watermarks) bool {
+	_, rebuilding := p.loader.Rebuilding()
+	return s.Role == loader.Active && !rebuilding
 }
 
 // appendPublished brings events of figure.published into the journal and waits until they
