@@ -51,13 +51,13 @@ func (s *server) since(given string) (reference.Day, error) {
 		return reference.NoDay, problem.New(problem.BadInput, "since is missing: a day as 2024-12-31, or an instant as 2024-12-31T18:00:00+05:00").In("since")
 	}
 	if d, err := reference.ParseDay(given); err == nil {
-		return d, nil
+		return inReach(d, "since")
 	}
 	at, err := time.Parse(time.RFC3339, given)
 	if err != nil {
 		return reference.NoDay, problem.New(problem.BadInput, "since=%q is neither a day nor an instant; write 2024-12-31 or 2024-12-31T18:00:00+05:00", given).In("since")
 	}
-	return reference.DayOf(at.In(s.config.Pack.Zone)), nil
+	return inReach(reference.DayOf(at.In(s.config.Pack.Zone)), "since")
 }
 
 func changesTable(body changesBody, language string) *table {

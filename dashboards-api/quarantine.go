@@ -200,26 +200,16 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 	if s.config.Quality == nil {
 		return nil, problem.New(problem.NotFound, "this process does not load, so it knows nothing of quality; ask one with the role loader")
 	}
-	day := func(name string) (reference.Day, bool, error) {
-		text := q.get(name)
-		if text == "" {
-			return 0, false, nil
-		}
-		d, err := reference.ParseDay(text)
-		if err != nil {
-			return 0, false, problem.New(problem.BadInput, "%s: %q is no day, such as 2024-12-31", name, text).In(name)
-		}
-		return d, true, nil
-	}
 	span := QualitySpan{Until: s.today()}
-	since, bounded, err := day("since")
+	since, err := day(q, "since")
 	if err != nil {
 		return nil, err
 	}
-	until, ended, err := day("until")
+	until, err := day(q, "until")
 	if err != nil {
 		return nil, err
 	}
+	bounded, ended := since != reference.NoDay, until != reference.NoDay
 	if span.All = !bounded && !ended; bounded {
 		span.Since = since
 	}

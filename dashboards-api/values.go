@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -98,6 +99,14 @@ func day(q *query, name string) (reference.Day, error) {
 	d, err := reference.ParseDay(given)
 	if err != nil {
 		return reference.NoDay, problem.New(problem.BadInput, "%s=%q is not a date; write it as 2024-12-31", name, given).In(name)
+	}
+	return inReach(d, name)
+}
+
+// inReach refuses a day of which no contract can tell anything.
+func inReach(d reference.Day, name string) (reference.Day, error) {
+	if d < contract.FirstDay || d > contract.LastDay {
+		return reference.NoDay, problem.New(problem.BadInput, "%s=%s is outside %s to %s, the days that are kept", name, d, contract.FirstDay, contract.LastDay).In(name)
 	}
 	return d, nil
 }

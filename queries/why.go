@@ -295,6 +295,9 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 		return nil, bad("before_from", "give both days of the earlier period, or none")
 	case r.BeforeFrom != 0:
 		before.From, before.To = r.BeforeFrom, r.BeforeTo
+		if before.To >= cell.From && v.Basis != kpi.Stock || before.To >= cell.To {
+			return nil, bad("before_to", "the earlier period ends on %s, and the one that it is held against begins on %s: it must end before", before.To, cell.From)
+		}
 	default:
 		qn.compare = r.Compare
 		_, earlier := q.earlier(qn, now.Cells[:1])

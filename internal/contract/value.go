@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"ombor/internal/reference"
 )
 
 // value is one field of the event that is being checked. Whoever reads more than seen
@@ -142,6 +144,12 @@ const (
 	firstDay = -25567 // 1900-01-01
 	lastDay  = 65535  // 2149-06-06
 	dayMs    = 86400_000
+)
+
+// The days of which an event may tell, both inclusive.
+const (
+	FirstDay reference.Day = firstDay
+	LastDay  reference.Day = lastDay - 1
 )
 
 const (
