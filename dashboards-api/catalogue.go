@@ -38,23 +38,24 @@ type dimensionBody struct {
 }
 
 type versionBody struct {
-	Version     int        `json:"version"`
-	Variant     string     `json:"variant"`
-	Valid       spanBody   `json:"valid"`
-	Source      string     `json:"source"`
-	Basis       string     `json:"basis"`
-	From        []string   `json:"from"`
-	Numerator   string     `json:"numerator"`
-	Denominator string     `json:"denominator"`
-	Of          string     `json:"of"` // of a distribution or a distinct count
-	If          string     `json:"if"`
-	Quantiles   []float64  `json:"quantiles"`
-	At          string     `json:"at"`
-	Grain       string     `json:"grain"`
-	Grains      []string   `json:"grains"`  // of a distinct count: the only ones it has
-	Periods     []string   `json:"periods"` // grains by which it can be told
-	Rollups     [][]string `json:"rollups"`
-	Matures     int        `json:"matures"` // days, counted back from today, that are left out
+	Version     int             `json:"version"`
+	Variant     string          `json:"variant"`
+	Valid       spanBody        `json:"valid"`
+	Source      string          `json:"source"`
+	SourceNames reference.Names `json:"source_names"`
+	Basis       string          `json:"basis"`
+	From        []string        `json:"from"`
+	Numerator   string          `json:"numerator"`
+	Denominator string          `json:"denominator"`
+	Of          string          `json:"of"` // of a distribution or a distinct count
+	If          string          `json:"if"`
+	Quantiles   []float64       `json:"quantiles"`
+	At          string          `json:"at"`
+	Grain       string          `json:"grain"`
+	Grains      []string        `json:"grains"`  // of a distinct count: the only ones it has
+	Periods     []string        `json:"periods"` // grains by which it can be told
+	Rollups     [][]string      `json:"rollups"`
+	Matures     int             `json:"matures"` // days, counted back from today, that are left out
 
 	Published        [][]string `json:"published"` // tables that are published, by their dimensions
 	PublishedPeriods []string   `json:"published_periods"`
@@ -106,7 +107,7 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 }
 
 func describeVersion(v *kpi.Version) versionBody {
-	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Source: v.Source, Basis: string(v.Basis),
+	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Source: v.Source.In("en"), SourceNames: names(v.Source), Basis: string(v.Basis),
 		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Matures: v.Matures,
 		Published: [][]string{}, PublishedPeriods: []string{}}
 	if v.Numerator != nil {
@@ -185,7 +186,7 @@ func (s *server) getKPIs(_ context.Context, q *query) (*answer, error) {
 				v = k.Versions[len(k.Versions)-1]
 			}
 			t.add(k.ID, k.Title.In(s.language(q)), k.About.In(s.language(q)), k.Group, k.Owner, k.Unit, k.Direction, strings.Join(dimensions, " "),
-				float64(v.Version), v.Numerator, v.Denominator, v.Source)
+				float64(v.Version), v.Numerator, v.Denominator, v.SourceNames.In(s.language(q)))
 		}
 		return t, nil
 	}}, nil

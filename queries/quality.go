@@ -308,19 +308,19 @@ func (y *Quality) arrived(arrivals []Arrival) []Finding {
 			}
 		}
 		add("conflict", Wrong, a.Conflict,
-			"%s: %d ta voqea maʻlum raqam bilan boshqa mazmunda keldi va hisobga olinmadi.",
+			"%s: %d ta hodisa maʼlum raqam bilan boshqa mazmunda keldi va hisobga olinmadi.",
 			"%s: событий, пришедших под известным номером с другим содержанием и не учтённых: %d.",
 			"%s: %d events came with other content under a known id and do not count.")
 		add("quarantine", Wrong, a.Held,
-			"%s: %d ta voqea karantinda qaror kutmoqda.",
+			"%s: %d ta hodisa karantinda qaror kutmoqda.",
 			"%s: событий, ожидающих решения в карантине: %d.",
 			"%s: %d events wait in quarantine until somebody settles them.")
 		add("rejected", Doubtful, a.Rejected,
-			"%s: %d ta voqea qabul qilinmadi; ularni tuzatib qayta yuborish kerak.",
+			"%s: %d ta hodisa qabul qilinmadi; ularni tuzatib qayta yuborish kerak.",
 			"%s: событий, отклонённых при приёме: %d; их нужно исправить и отправить снова.",
 			"%s: %d events were refused at the door, to be mended and sent again.")
 		add("damaged", Wrong, a.Damaged,
-			"%s: jurnalda %d ta voqea buzilgan.",
+			"%s: jurnalda %d ta hodisa buzilgan.",
 			"%s: событий, повреждённых в журнале: %d.",
 			"%s: %d events are damaged in the journal.")
 		promise := y.sender(a.Source).Freshness
@@ -332,7 +332,7 @@ func (y *Quality) arrived(arrivals []Arrival) []Finding {
 			day := y.calendar.Today(a.LastEvent)
 			found = append(found, Finding{Source: a.Source, Rule: "freshness", Severity: Doubtful, Count: int64(age / time.Hour), Since: dateOf(day),
 				Owner: y.owner(a.Source, nil), Words: y.wordsOf(a.Source,
-					"%s: oxirgi voqea %s kuni boʻlgan; vaʻda — %s dan eski emas.",
+					"%s: oxirgi hodisa %s kuni boʻlgan; vaʼda — %s dan eski emas.",
 					"%s: последнее событие — %s; обещано не старше %s.",
 					"%s: the newest event is of %s; promised is one not older than %s.", day, promise)})
 		}
@@ -483,7 +483,7 @@ func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[
 		expected := float64(*told)
 		found = append(found, Finding{Source: source, Contract: c.Type, Rule: "closed-count", Severity: Wrong, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b),
 			Count: stored, Expected: &expected, Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
-				"%s, “%s”: joʻnatuvchi %[4]d ta voqea haqida xabar bergan, omborda %[3]d ta.",
+				"%s, “%s”: joʻnatuvchi %[4]d ta hodisa haqida xabar bergan, omborda %[3]d ta.",
 				"%s, «%s»: отправитель сообщил о %[4]d событиях, хранится %[3]d.",
 				"%s, “%s”: the sender told of %[4]d events, %[3]d stand here.", c, stored, *told)})
 		return nil
@@ -552,7 +552,7 @@ func (y *Quality) silence(source string, counts map[reference.Day]int64) []Findi
 			if working := y.calendar.WorkingDays(a, b); time.Duration(working)*24*time.Hour > promise {
 				found = append(found, Finding{Source: source, Rule: "silence", Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b), Count: int64(working),
 					Since: dateOf(a), Owner: y.owner(source, nil), Words: y.wordsOf(source,
-						"%s: %s dan %s gacha hech narsa kelmagan; vaʻda — %s.",
+						"%s: %s dan %s gacha hech narsa kelmagan; vaʼda — %s.",
 						"%s: с %s по %s ничего не пришло; обещано: %s.",
 						"%s: nothing came from %s to %s; the promise is %s.", a, b, promise)})
 			}

@@ -59,9 +59,10 @@ type Definition struct {
 	Denominator string          `json:"denominator,omitempty"` //
 	Of          string          `json:"of,omitempty"`          // expression of a distribution, field of a distinct count
 	Quantiles   []float64       `json:"quantiles,omitempty"`
-	From        []string        `json:"from"` // contracts
-	At          string          `json:"at"`   // the field that dates a row
-	Source      string          `json:"source"`
+	From        []string        `json:"from"`         // contracts
+	At          string          `json:"at"`           // the field that dates a row
+	Source      string          `json:"source"`       // Sources in English
+	Sources     reference.Names `json:"source_names"` // the act or publication that states the formula
 	ValidFrom   Date            `json:"valid_from"`
 	ValidTo     Date            `json:"valid_to"`
 	Exact       bool            `json:"exact"`           // false: quantiles, within ±1 %

@@ -583,7 +583,7 @@ func (w *writer) head() string {
 	b.WriteString("/*\n")
 	say("%s (%s), version %d%s, in %s", k.Title.In("en"), k.ID, v.Version, map[bool]string{true: ", variant " + v.Variant}[v.Variant != ""], k.Unit)
 	say("%s", k.About.In("en"))
-	say("Source: %s", v.Source)
+	say("Source: %s", v.Source.In("en"))
 	switch {
 	case v.Distribution != nil:
 		w.answer.Exact, w.answer.Error = false, warehouse.RelativeError

@@ -220,7 +220,7 @@ func (q *Queries) describe(qn *question, r Request) *Result {
 		KPI: k.ID, Title: k.Title, Audience: "inside", Unit: string(k.Unit), Direction: string(k.Direction), Owner: k.Owner, Basis: string(v.Basis),
 		Version: v.Version, Variant: v.Variant, Grain: qn.grain, By: qn.by, Where: map[string][]string{}, Compare: qn.compare,
 		KnownOn:    dateOf(qn.knownOn),
-		Definition: Definition{About: k.About, From: v.From, At: qn.sides[0].At, Source: v.Source, ValidFrom: dateOf(v.Valid.From), ValidTo: dateOf(v.Valid.To), Exact: true},
+		Definition: Definition{About: k.About, From: v.From, At: qn.sides[0].At, Source: v.Source.In("en"), Sources: v.Source, ValidFrom: dateOf(v.Valid.From), ValidTo: dateOf(v.Valid.To), Exact: true},
 	}
 	if result.By == nil {
 		result.By = []string{}

@@ -30,7 +30,7 @@ var explanations = map[string]reference.Names{
 	"why.largest":   {"en": "{label}: {change}, most of all {names}.", "ru": "{label}: {change}, больше всего {names}.", "uz": "{label}: {change}, eng koʻpi {names}."},
 	"why.like": {"en": "Like for like, over the {units} that have figures for both periods: from {like_before} to {like_now}, {like_change}.",
 		"ru": "На сопоставимой основе, по {units} с данными за оба периода: с {like_before} до {like_now}, {like_change}.",
-		"uz": "Oʻxshashini oʻxshashi bilan, ikkala davrda ham maʻlumoti bor {units} tasi boʻyicha: {like_before} dan {like_now} ga, {like_change}."},
+		"uz": "Oʻxshashini oʻxshashi bilan, ikkala davrda ham maʼlumoti bor {units} tasi boʻyicha: {like_before} dan {like_now} ga, {like_change}."},
 	"why.gone":  {"en": "{name} (no longer)", "ru": "{name} (больше нет)", "uz": "{name} (endi yoʻq)"},
 	"why.fresh": {"en": "{name} (new)", "ru": "{name} (новое)", "uz": "{name} (yangi)"},
 	"points":    {"en": " points", "ru": " п. п.", "uz": " foiz band"},

@@ -141,7 +141,7 @@ func definitions(kpis []*kpi.KPI) object {
 		{name: "denominator", kind: "String", about: "formula, as the pack states it; empty: nothing is divided"},
 		{name: "contracts", kind: "Array(String)", about: "contracts that it reads"},
 		{name: "dimensions", kind: "Array(String)", about: "what it can be broken down by"},
-		{name: "source", kind: "String", about: "the act or publication that states the formula"},
+		{name: "source", kind: "String", about: "the act or publication that states the formula, in English"},
 		{name: "valid_from", kind: "Nullable(Date32)", about: "first day of the version; null: since ever"},
 		{name: "valid_to", kind: "Nullable(Date32)", about: "last day of the version; null: still"},
 	}...)
@@ -163,7 +163,7 @@ func definitions(kpis []*kpi.KPI) object {
 				denominator = v.Per.String()
 			}
 			o.rows = append(o.rows, append(row, k.About.In("en"), k.Group, k.Owner, string(k.Unit), string(k.Direction), string(v.Basis), numerator, denominator,
-				listed(v.From), listed(v.Dimensions()), v.Source, dayOrNull(v.Valid.From), dayOrNull(v.Valid.To)))
+				listed(v.From), listed(v.Dimensions()), v.Source.In("en"), dayOrNull(v.Valid.From), dayOrNull(v.Valid.To)))
 		}
 	}
 	return o

@@ -33,7 +33,7 @@ func BuiltIn(prefix string) []*Contract {
 		},
 		{
 			Type: prefix + FigurePublished + ".v1", Name: FigurePublished, Major: 1, File: "every pack",
-			Title: reference.Names{"en": "Figure published", "uz": "Koʻrsatkich eʻlon qilindi", "ru": "Показатель опубликован"},
+			Title: reference.Names{"en": "Figure published", "uz": "Koʻrsatkich eʼlon qilindi", "ru": "Показатель опубликован"},
 			About: "What was published of one KPI for one closed period and one combination of dimensions, hidden or not. Ombor writes it; the newest number counts. Its rows are never shown as rows.",
 			Fields: []Field{
 				{Name: "kpi", Title: names("KPI", "Koʻrsatkich", "Показатель"), Type: Code, Required: true},

@@ -85,7 +85,7 @@ type Version struct {
 	Version int
 	Variant string // empty for the default definition
 	Valid   reference.Span
-	Source  string // the act or publication that states the formula
+	Source  reference.Names // the act or publication that states the formula
 	Basis   Basis
 	From    []string // contracts: "request.decided" or "request.decided.v1"; for Stock the contract that changes the table; those of a split formula's terms
 	Table   string   // for Stock: the reference table whose rows are counted

@@ -141,7 +141,7 @@ type versionDeclaration struct {
 	Version      int                      `yaml:"version" need:"yes" doc:"1, 2, 3 … within the variant."`
 	Variant      string                   `yaml:"variant" like:"id" doc:"Name of a rival definition; none for the default."`
 	Valid        spanDeclaration          `yaml:"valid" doc:"Days on which it is the definition."`
-	Source       string                   `yaml:"source" need:"yes" doc:"The act or publication that states it."`
+	Source       wordsDeclaration         `yaml:"source" need:"yes" doc:"The act or publication that states it; one text stands in every language, as the name of a foreign publication does."`
 	From         listOf                   `yaml:"from" doc:"Contracts that it reads (request.decided or request.decided.v1), one or a list; for a stock the reference table, or with each a contract. Not told when the parts of the formulae name theirs."`
 	Each         string                   `yaml:"each" like:"field" doc:"stock of a contract: the field whose newest event on the day counts, once for each value."`
 	Match        []matchDeclaration       `yaml:"match" doc:"Truths about a row that another contract tells, by the name under which expressions ask for them."`
@@ -161,6 +161,15 @@ type versionDeclaration struct {
 	Covered      string                   `yaml:"covered" doc:"Formula: units that are in the value."`
 	Expected     string                   `yaml:"expected" doc:"Formula: units that could have been."`
 	Line         int                      `yaml:",line"`
+}
+
+// wordsDeclaration is a text by language, or under the empty one a text for all of them.
+type wordsDeclaration reference.Names
+
+// FromScalar reads a text for all languages.
+func (w *wordsDeclaration) FromScalar(text string) error {
+	*w = wordsDeclaration{"": text}
+	return nil
 }
 
 // formulaDeclaration is one formula over the contracts of the version, or parts.

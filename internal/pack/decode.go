@@ -288,6 +288,11 @@ func (d *decoder) keyed(n *yaml.Node, v reflect.Value, path string, tag reflect.
 	v.Set(list)
 }
 
+// byLanguage says whether a type holds texts by language.
+func byLanguage(t reflect.Type) bool {
+	return t == reflect.TypeFor[reference.Names]() || t == reflect.TypeFor[wordsDeclaration]()
+}
+
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflect.StructTag) {
 	if n.Kind != yaml.MappingNode {
 		d.wrong(n, path, "a mapping, key: value")
@@ -302,7 +307,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, tag reflec
 		value := reflect.New(v.Type().Elem()).Elem()
 		d.lines[join(path, n.Content[i].Value)] = n.Content[i].Line
 		d.decode(n.Content[i+1], value, join(path, n.Content[i].Value), tag)
-		if v.Type() == reflect.TypeFor[reference.Names]() {
+		if byLanguage(v.Type()) {
 			value.SetString(reference.Clean(value.String(), n.Content[i].Value))
 		}
 		m.SetMapIndex(reflect.ValueOf(n.Content[i].Value).Convert(v.Type().Key()), value)

@@ -115,6 +115,8 @@ func kindOfValue(t reflect.Type, tag reflect.StructTag) string {
 		return "length of time"
 	case t == reflect.TypeFor[reference.Names]():
 		return "text by language"
+	case t == reflect.TypeFor[wordsDeclaration]():
+		return "text, or text by language"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String && reflect.PointerTo(t).Implements(scalarDecoderType):
 		return "text or list"
 	case t.Kind() == reflect.Slice && reflect.PointerTo(t).Implements(scalarDecoderType):

@@ -65,7 +65,7 @@ func TestEverySystemReports(t *testing.T) {
 				t.Errorf("%s: unit %q, direction %q, owner %q, %d versions", id, k.Unit, k.Direction, k.Owner, len(k.Versions))
 			}
 			for _, v := range k.Versions {
-				if v.Version < 1 || v.Source == "" || v.Basis == "" {
+				if v.Version < 1 || len(v.Source) == 0 || v.Basis == "" {
 					t.Errorf("%s: version %d, source %q, basis %q", id, v.Version, v.Source, v.Basis)
 				}
 			}

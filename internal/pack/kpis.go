@@ -95,7 +95,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	bad := func(field, format string, args ...any) {
 		r.bad(at, join(path, field), format, args...)
 	}
-	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: d.Source, Basis: kpi.Events,
+	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: r.worded(p, at, join(path, "source"), d.Source), Basis: kpi.Events,
 		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Matures: d.Matures, Running: d.Running, Line: d.Line}
 	if v.At == "" {
 		v.At = contract.ColumnTime

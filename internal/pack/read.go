@@ -260,6 +260,20 @@ func (r *reader) titled(p *Pack, at place, field string, names reference.Names) 
 	}
 }
 
+// worded is a text by language, with one for all of them in each of the pack's.
+func (r *reader) worded(p *Pack, at place, field string, d wordsDeclaration) reference.Names {
+	text, one := d[""]
+	if !one {
+		r.titled(p, at, field, reference.Names(d))
+		return reference.Names(d)
+	}
+	names := reference.Names{}
+	for _, tag := range p.Languages {
+		names[tag] = reference.Clean(text, tag)
+	}
+	return names
+}
+
 // csv opens a file of reference/ that pack.yaml names under a field.
 func (r *reader) csv(field, file string) (in io.Reader, name string, ok bool) {
 	if file == "" || !forms["csv"].holds(file) {

@@ -7,7 +7,6 @@ import (
 
 	"ombor/internal/contract"
 	"ombor/internal/problem"
-	"ombor/internal/reference"
 )
 
 // schemaKinds are the kinds of file that have a schema, with the type that each is
@@ -93,7 +92,7 @@ func (w schemaWriter) structural(t reflect.Type, tag reflect.StructTag) object {
 		return object{}
 	case reflect.Map:
 		s := object{"type": "object", "additionalProperties": w.of(t.Elem(), tag)}
-		if t == reflect.TypeFor[reference.Names]() {
+		if byLanguage(t) {
 			s["propertyNames"] = object{"pattern": forms["language"].pattern.String()}
 		}
 		return s

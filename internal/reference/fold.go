@@ -7,9 +7,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Apostrophe is the one form that stands for all five in stored names of the
-// languages in apostrophes: U+02BB, the letter of oʻ and gʻ.
-const Apostrophe = 'ʻ'
+// In stored names of the languages in apostrophes two signs stand for all five: Apostrophe,
+// U+02BB, in the letters oʻ and gʻ, and Tutuq, U+02BC, the sign of its own in taʼrif and eʼlon.
+// Texts are compared with the first alone.
+const (
+	Apostrophe = 'ʻ'
+	Tutuq      = 'ʼ'
+)
 
 // isApostrophe: the five that arrive for the same sign. U+0027 and U+2019 come from
 // keyboards and word processors, U+2018 from web pages, U+02BC from dictionaries.
@@ -26,14 +30,19 @@ func isApostrophe(r rune) bool {
 var apostrophes = map[string]bool{"uz": true, "kaa": true, "uz-Latn": true, "kaa-Latn": true}
 
 // Clean is the stored form of a name in a language: Unicode NFC, single spaces, and
-// where the language has letters with an apostrophe, [Apostrophe] for all five.
+// where the language has letters with an apostrophe, [Apostrophe] behind o and g and
+// [Tutuq] elsewhere for all five.
 func Clean(name, tag string) string {
 	name = strings.Join(strings.Fields(norm.NFC.String(name)), " ")
 	if apostrophes[tag] {
+		before := rune(0)
 		name = strings.Map(func(r rune) rune {
 			if isApostrophe(r) {
-				return Apostrophe
+				if r = Tutuq; strings.ContainsRune("oOgG", before) {
+					r = Apostrophe
+				}
 			}
+			before = r
 			return r
 		}, name)
 	}

@@ -83,6 +83,9 @@ func TestNamesHaveOneStoredForm(t *testing.T) {
 	if got := row.Names["uz-Cyrl"]; got != "Фарғона вилояти" {
 		t.Errorf("stored %q", got)
 	}
+	if got := reference.Clean("Sog'liqni saqlash ma‘lumoti, san'at", "uz"); got != "Sogʻliqni saqlash maʼlumoti, sanʼat" {
+		t.Errorf("Uzbek became %q", got)
+	}
 	if got := reference.Clean("l’Ontario’s  e\u0301tat", "fr"); got != "l’Ontario’s \u00e9tat" {
 		t.Errorf("French became %q", got)
 	}

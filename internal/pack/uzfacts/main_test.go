@@ -67,7 +67,7 @@ func TestSpelling(t *testing.T) {
 		"Ko'p  kvartirali":         "Koʻp kvartirali",
 		"O`zbekiston va O’zbek":    "Oʻzbekiston va Oʻzbek",
 		"Аrxitektura":              "Arxitektura", // the first letter is Cyrillic
-		"maʼlumotnoma (ТМ-1)":      "maʻlumotnoma (TM-1)",
+		"maʼlumotnoma (ТМ-1)":      "maʼlumotnoma (TM-1)",
 		"Улугноpский район":        "Улугнорский район", // one letter is Latin
 		"муҳтож ёш оилалар":        "muhtoj yosh oilalar",
 		"“VEOLIA” MChJ XK — 20 kV": "“VEOLIA” MChJ XK — 20 kV",
@@ -84,8 +84,8 @@ func TestSpelling(t *testing.T) {
 
 func TestKind(t *testing.T) {
 	for title, want := range map[string]string{
-		"Sudlanmaganlik (yoki sudlanganlik) toʻgʻrisida maʻlumotnoma":                         "certificate",
-		"Tugʻilganlik haqida maʻlumotnomani olish (tezlashtirilgan tartibda)":                 "certificate",
+		"Sudlanmaganlik (yoki sudlanganlik) toʻgʻrisida maʼlumotnoma":                         "certificate",
+		"Tugʻilganlik haqida maʼlumotnomani olish (tezlashtirilgan tartibda)":                 "certificate",
 		"Mehnat daftarchasidan koʻchirma":                                                     "certificate",
 		"Koʻchmas mulk boʻyicha koʻchirmani tekshirish":                                       "information",
 		"Karantin agentligi ruxsatnoma va sertifikatlarini tekshirish":                        "information",

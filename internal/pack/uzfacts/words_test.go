@@ -64,12 +64,12 @@ func TestEveryValueHasWords(t *testing.T) {
 	}
 }
 
-// Uzbek is written with one apostrophe, U+02BB, and without Cyrillic letters that
-// only look Latin.
+// Uzbek is written with U+02BB in oʻ and gʻ and U+02BC elsewhere, and without Cyrillic
+// letters that only look Latin.
 func TestUzbekSpelling(t *testing.T) {
 	p := uz(t)
 	check := func(where, text string) {
-		if strings.ContainsAny(text, "'`’‘ʼ") || text != spelling(text) {
+		if strings.ContainsAny(text, "'`’‘") || text != spelling(text) {
 			t.Errorf("%s: %q would be spelled %q", where, text, spelling(text))
 		}
 	}
@@ -79,6 +79,9 @@ func TestUzbekSpelling(t *testing.T) {
 	for _, k := range p.KPIs {
 		check(k.File, k.Title["uz"])
 		check(k.File, k.About["uz"])
+		for _, v := range k.Versions {
+			check(k.File, v.Source["uz"])
+		}
 	}
 	for _, c := range p.Contracts {
 		check(c.File, c.Title["uz"])

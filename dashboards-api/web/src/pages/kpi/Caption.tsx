@@ -2,14 +2,14 @@ import type { Kpi, Values } from '../../api/client'
 import { coverageText, type Voice } from '../../finding'
 import { dayOfMoment } from '../../format'
 import { useVoice } from '../../voice'
-import { fill, wordsOf } from '../../words'
+import { fill, nameIn, wordsOf } from '../../words'
 
 // captionOf is what stands under every chart and picture: the system whose records these are (what
 // the definition rests on where the pack names none), data through, coverage, still arriving,
 // simulated.
 export function captionOf(kpi: Kpi, values: Values, voice: Voice): string {
   const words = wordsOf(voice.language)
-  const source = voice.labels[`group.${kpi.group}`] ?? values.definition.source
+  const source = voice.labels[`group.${kpi.group}`] ?? nameIn(values.definition.source_names, voice.language)
   return [
     source && `${words.source}: ${source}`,
     values.data_through ? fill(words.through, { day: dayOfMoment(values.data_through, voice.zone, voice.language) }) : words.noData,

@@ -45,17 +45,20 @@ export const Trust = memo(function Trust({ kpi, asked, whole, replies }: { kpi: 
 
 const formulaOf = (v: Version) => (v.numerator ? (v.denominator ? `${v.numerator}  ÷  ${v.denominator}` : v.numerator) : v.of)
 
+// variantOf is what the pack calls a rival definition.
+const variantOf = (id: string, labels: Record<string, string>) => labels[`variant.${id}`] ?? id
+
 function Definition({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
-  const { language } = useVoice()
+  const { language, labels } = useVoice()
   const v = kpi.versions.find((o) => o.version === whole?.version && o.variant === (whole.variant ?? '')) ?? asked.version
   const rows: [string, string][] = [
     [words.formula, formulaOf(v)],
     [words.basis, `${words.bases[v.basis as keyof typeof words.bases] ?? v.basis}: ${v.from.join(', ')}`],
-    [words.version, [String(v.version), v.variant].filter(Boolean).join(' · ')],
+    [words.version, [String(v.version), v.variant && variantOf(v.variant, labels)].filter(Boolean).join(' · ')],
     [words.validity, v.valid.from ? fill(words.since, { day: day(v.valid.from, language) }) : ''],
-    [words.source, v.source],
+    [words.source, nameIn(v.source_names, language)],
     [words.owner, nameIn(kpi.owner_names, language, kpi.owner)],
   ]
   return (
@@ -152,7 +155,7 @@ function WrongWith({ asked }: { asked: Asked }) {
 function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
   const words = useWords()
   const said = useWordsOf(allWords)
-  const { language } = useVoice()
+  const { language, labels } = useVoice()
   const { search } = asked
   const answers = useQueries({
     queries: kpi.versions.map((v) => {
@@ -170,7 +173,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
             {kpi.versions.map((v, i) => {
               const data = answers[i]?.data
               const shown = v.version === asked.version.version && v.variant === asked.version.variant
-              const name = v.variant ? fill(said.variantNamed, { name: v.variant, version: v.version }) : fill(said.variantDefault, { version: v.version })
+              const name = v.variant ? fill(said.variantNamed, { name: variantOf(v.variant, labels), version: v.version }) : fill(said.variantDefault, { version: v.version })
               return (
                 <tr key={name}>
                   <th scope="row">
@@ -178,7 +181,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
                     {search.known_on === undefined && v.valid.from && <small> · {fill(words.since, { day: day(v.valid.from, language) })}</small>}
                   </th>
                   <td><code>{formulaOf(v)}</code></td>
-                  <td>{v.source}</td>
+                  <td>{nameIn(v.source_names, language)}</td>
                   <td className="number">{data?.cells[0] ? <Figure cell={data.cells[0]} unit={data.unit} /> : answers[i]?.error ? <Fault error={answers[i].error} /> : '…'}</td>
                 </tr>
               )

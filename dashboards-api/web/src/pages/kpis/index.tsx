@@ -63,7 +63,7 @@ function Definition({ kpi }: { kpi: Kpi }) {
       <p>{[said.basis[now.basis], better, rivals > 0 && fill(said.rivals, { n: rivals })].filter(Boolean).join(' · ')}</p>
       <dl>
         <dt>{said.formula}</dt><dd><code>{formula(now)}</code></dd>
-        {now.source && <><dt>{said.source}</dt><dd>{now.source}</dd></>}
+        <dt>{said.source}</dt><dd>{nameIn(now.source_names, language)}</dd>
         <dt>{said.owner}</dt><dd>{nameIn(kpi.owner_names, language, kpi.owner)}</dd>
         {kpi.dimensions.length > 0 && <><dt>{said.broken}</dt><dd>{kpi.dimensions.map((d) => nameIn(d.title, language, d.name)).join(', ')}</dd></>}
       </dl>
