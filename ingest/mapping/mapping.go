@@ -65,6 +65,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/types"
@@ -624,9 +625,9 @@ func (r *reader) instant(b *bound, text []byte) (time.Time, *fault) {
 }
 
 func (b *bound) badStamp(text []byte) *fault {
-	formats := make([]string, len(b.stamps.formats))
-	for i, f := range b.stamps.formats {
-		formats[i] = f.layout + f.number
+	examples := make([]string, len(b.stamps.formats))
+	for i := range b.stamps.formats {
+		examples[i] = b.stamps.formats[i].example()
 	}
-	return refuse(contract.BadTime, "%s is not written as %s", b.quote(append([]byte(b.stamps.prefix), text...)), quoteAll(formats))
+	return refuse(contract.BadTime, "%s is not written as %s", b.quote(append([]byte(b.stamps.prefix), text...)), strings.Join(examples, " or "))
 }

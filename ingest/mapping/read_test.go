@@ -373,10 +373,14 @@ func TestStamps(t *testing.T) {
 		{"on", "February 2012", "2012-02-29", last},
 		{"on", "2012", "2012-12-31", last},
 		{"on", "March 2012", "2012-03-01", format("s", "January 2006")},
-		{"on", "2024-02-30", `bad_time: "2024-02-30" is not written as "2006-01-02"`, column("s")},
-		{"ended", "soon", `bad_time: "1995-08-soon" is not written as "2006-01-02:15:04:05"`, prefixed},
-		{"ended", "1e99", `bad_time: "1e99" is not written as "excel"`, format("s", "excel")},
-		{"ended", "NaN", `bad_time: "NaN" is not written as "excel"`, format("s", "excel")},
+		{"on", "2024-02-30", `bad_time: "2024-02-30" is not written as "2024-11-25" or "25.11.2024"`, column("s")},
+		{"on", "05.03.2024", "2024-03-05", column("s")},
+		{"on", "5.3.2024", "2024-03-05", column("s")},
+		{"on", "05.13.2024", `bad_time: "05.13.2024" is not written as "2024-11-25" or "25.11.2024"`, column("s")},
+		{"ended", "05.03.2024 09:30", "2024-03-05T09:30:00-05:00", column("s")},
+		{"ended", "soon", `bad_time: "1995-08-soon" is not written as "2024-11-25:14:30:00"`, prefixed},
+		{"ended", "1e99", `bad_time: "1e99" is not written as a workbook's own date`, format("s", "excel")},
+		{"ended", "NaN", `bad_time: "NaN" is not written as a workbook's own date`, format("s", "excel")},
 	}
 	for _, c := range cases {
 		o := read(t, &contract.Mapping{Fields: map[string]*contract.Value{c.field: c.v}}, visit(), write(t, "s.csv", "s\n"+c.cell+"\n"))

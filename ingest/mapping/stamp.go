@@ -67,12 +67,26 @@ type stampFormat struct {
 	noMoon bool // nor a month
 }
 
-// Defaults: what ISO 8601 and RFC 3339 write. Go reads a fraction of a second also
-// where the layout has none.
+// Defaults: what ISO 8601 and RFC 3339 write, and days with full stops, which are never months
+// first; one digit will do. Go reads a fraction of a second also where the layout has none.
 var (
-	timestampDefaults = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05"}
-	dateDefaults      = []string{time.DateOnly}
+	timestampDefaults = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2.1.2006 15:04:05", "2.1.2006 15:04"}
+	dateDefaults      = []string{time.DateOnly, "2.1.2006"}
 )
+
+// example is a stamp in the format, with a day that no one takes for a month.
+func (f *stampFormat) example() string {
+	at := time.Date(2024, 11, 25, 14, 30, 0, 0, time.UTC)
+	switch f.number {
+	case "excel":
+		return "a workbook's own date"
+	case "unix":
+		return strconv.Quote(strconv.FormatInt(at.Unix(), 10))
+	case "unix_ms":
+		return strconv.Quote(strconv.FormatInt(at.UnixMilli(), 10))
+	}
+	return strconv.Quote(at.Format(f.layout))
+}
 
 func parseFormat(text string) (stampFormat, error) {
 	switch text {

@@ -45,14 +45,14 @@ func (s Sheet) Mapping() *contract.Mapping {
 	c := s.Contract
 	m := &contract.Mapping{For: c.Type, Name: "sheet " + s.Name(), File: "sheet " + s.Name(), OnChange: "correct",
 		Read:   contract.Read{Format: "xlsx", Sheet: s.Name(), Header: headerRow, Trim: true},
-		Time:   &contract.Value{Column: contract.ColumnTime, Format: contract.Texts{"2006-01-02T15:04:05Z07:00", "2006-01-02 15:04", "2006-01-02", "excel"}},
+		Time:   &contract.Value{Column: contract.ColumnTime, Format: contract.Texts{"2006-01-02T15:04:05Z07:00", "2006-01-02 15:04", "2006-01-02", "2.1.2006 15:04", "2.1.2006", "excel"}},
 		Fields: map[string]*contract.Value{}}
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		v := &contract.Value{Column: f.Name}
 		switch f.Type {
 		case contract.Date:
-			v.Format = contract.Texts{"2006-01-02", "excel"}
+			v.Format = contract.Texts{"2006-01-02", "2.1.2006", "excel"}
 		case contract.Timestamp:
 			v.Format = m.Time.Format
 		case contract.Boolean:
