@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"ombor/internal/redact"
 )
 
 // Limits bound one event. The zero value has the defaults.
@@ -84,21 +86,22 @@ type Batch struct {
 
 	// The event that is being checked. Its slices are the event's own bytes, or plain's.
 	scanner
-	attributes [attrCount]token
-	extensions []extension
-	members    []member // of data
-	of         *table   // whose fields the members name; nil: not known
-	row        row
-	facts      facts
-	replay     *Held
-	sends      func(source, contract string) bool // nil: the sender may send everything
-	sentSource string                             // that it may send, of sentTable
-	sentTable  *table
-	index      int
-	fault      fault
-	field      string // where fault is
-	plain      []byte // texts without their escapes, identifiers in canonical form
-	scratch    []byte
+	attributes  [attrCount]token
+	extensions  []extension
+	members     []member // of data
+	of          *table   // whose fields the members name; nil: not known
+	row         row
+	facts       facts
+	replay      *Held
+	sends       func(source, contract string) bool // nil: the sender may send everything
+	sentSource  string                             // that it may send, of sentTable
+	sentTable   *table
+	namedSource string // that has not the form of somebody's number
+	index       int
+	fault       fault
+	field       string // where fault is
+	plain       []byte // texts without their escapes, identifiers in canonical form
+	scratch     []byte
 }
 
 // row is what the event becomes.
@@ -307,7 +310,7 @@ func (b *Batch) refuse(code, field, reason string) *Refusal {
 		}
 	}
 	if t := b.attributes[attrSource]; t.kind.isString() {
-		if source := b.text(t); len(source) <= maxLabel && !b.personal(source) {
+		if source := b.text(t); len(source) <= maxLabel && !b.personal(source) && !redact.Only(string(source)) {
 			r.Source = strings.ToValidUTF8(string(source), "\uFFFD")
 		}
 	}

@@ -205,6 +205,7 @@ func TestRefusals(t *testing.T) {
 		{"number as id", replace(good, `"e-1"`, `17`), WrongType, "id", "a string is expected"},
 		{"long id", replace(good, `"e-1"`, `"`+strings.Repeat("i", 257)+`"`), TooLong, "id", "257"},
 		{"no source", replace(good, `"source":"portal",`, ``), MissingField, "source", ""},
+		{"number as source", replace(good, `"portal"`, `"40234567890131"`), PersonalValue, "source", "name the system"},
 		{"no type", replace(good, `"type":"uz.gov.request.decided.v1",`, ``), MissingField, "type", ""},
 		{"unknown type", replace(good, "decided.v1", "decidet.v1"), UnknownType, "type", "did you mean uz.gov.request.decided.v1?"},
 		{"foreign type", replace(good, "uz.gov.request.decided.v1", "com.example.x"), UnknownType, "type", ". Known are uz.gov.request.decided.v1, uz.gov.every.v1"},
@@ -427,6 +428,17 @@ func TestHeldAndReplayed(t *testing.T) {
 		t.Error("a held event is a row too")
 	}
 	// What a person's number seems to be is not kept for later, whatever field it stands in.
+	other := c.NewBatch()
+	for _, source := range []string{"AB1234567", "40234567890131"} {
+		if r := other.Add(2, []byte(replace(good, `"portal"`, `"`+source+`"`))); r == nil || r.Code != PersonalValue || r.Source != "" {
+			t.Errorf("the source %s: %+v", source, r)
+		}
+	}
+	for _, source := range []string{"/systems/301234567", "urn:uz:register:40234567890131", "100000000", "2024", "my.gov.uz"} {
+		if r := other.Add(2, []byte(replace(replace(good, "e-1", "e-"+source), `"portal"`, `"`+source+`"`))); r != nil {
+			t.Errorf("the source %s is refused: %+v", source, r)
+		}
+	}
 	if r := b.Add(2, []byte(replace(good, `"1726"`, `"40234567890131"`))); r == nil || r.Code != PersonalValue || r.Field != "region" || strings.Contains(r.Reason, "40234567890131") {
 		t.Errorf("a number in place of a region: %+v", r)
 	}

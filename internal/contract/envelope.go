@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"ombor/internal/redact"
 )
 
 const (
@@ -210,6 +212,14 @@ func (b *Batch) readEnvelope() {
 	r.id, r.source = b.label(attrID), b.label(attrSource)
 	if b.readType(b.label(attrType)); b.fault.is() {
 		return
+	}
+	// A system's name is kept as it is. An id is kept as a hash, and ids are numbers often enough.
+	if b.replay == nil && string(r.source) != b.namedSource {
+		if redact.Only(string(r.source)) {
+			b.fail(PersonalValue, "source", "has the form of somebody's number, and is stored as it is; name the system that sends")
+			return
+		}
+		b.namedSource = string(r.source)
 	}
 	if b.sends != nil && (r.table != b.sentTable || string(r.source) != b.sentSource) {
 		source, t := string(r.source), r.table
