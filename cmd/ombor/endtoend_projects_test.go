@@ -60,7 +60,7 @@ func TestTemplate(t *testing.T) {
 	// 45000 is 15 March 2023 as Excel stores it.
 	fill(t, file, "project.registered", 3,
 		map[string]any{"time": 45000, "project": "A-1", "register_number": "DG-1", "name": "Elektron arxiv", "agency": "Ministry of Justice", "priority": "sector"},
-		map[string]any{"time": "2023-04-01", "project": "A-2", "register_number": "DG-2", "name": "Yagona reyestr", "agency": "ministry-of-justice", "priority": "national"})
+		map[string]any{"time": "01.04.2023", "project": "A-2", "register_number": "DG-2", "name": "Yagona reyestr", "agency": "ministry-of-justice", "priority": "national"})
 	fill(t, file, "project.milestone_planned", 3,
 		map[string]any{"time": "2023-04-01", "project": "A-1", "milestone": "M1", "due": "2023-06-30", "weight": 400},
 		map[string]any{"time": "2023-04-01", "project": "A-1", "milestone": "M2", "due": "2023-12-31", "weight": 600})
@@ -141,6 +141,13 @@ func TestTemplate(t *testing.T) {
 	r := ombor(t, "projects", "import", file, "--data", s.data)
 	if r.code != 3 || !strings.Contains(r.stderr, "projects.xlsx project.staged:3") || strings.Contains(r.stdout, "project.reported: accepted 0") {
 		t.Fatalf("exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	// A change after a change is one. One that stands in the file twice, in the end as it is stored, is none.
+	fill(t, file, "project.registered", 4, map[string]any{"name": "Uchinchi nom"})
+	dry("new 0, changed 1, unchanged 8, withdrawn 0, refused 2, conflict 0, held 0", 3)
+	fill(t, file, "project.registered", 6, map[string]any{"time": "2023-04-01", "project": "A-2", "register_number": "DG-2", "name": "Yagona davlat reyestri", "agency": "ministry-of-justice", "priority": "national"})
+	if out := dry("new 0, changed 0, unchanged 9, withdrawn 0, refused 2, conflict 0, held 0", 3); !strings.Contains(out, "projects.xlsx project.registered:4 and "+file+" project.registered:6 are the same event") {
+		t.Errorf("nothing is said of the row that comes twice:\n%s", out)
 	}
 	r = ombor(t, "projects", "A-1", "--on", "2024-01-15", "--data", s.data)
 	if r.code != 0 || !strings.Contains(r.stdout, "2023-12-31  2024-03-31") || strings.Contains(r.stdout, "milestone-overdue") {

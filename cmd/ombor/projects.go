@@ -474,7 +474,8 @@ type difference struct {
 		Day    string `json:"day"`
 		Fields []struct{ Field, Was, Will string }
 	} `json:"changes"`
-	LeftOff  int `json:"left_off"`
+	LeftOff  int                          `json:"left_off"`
+	Repeated []struct{ First, Again int } `json:"repeated"`
 	Refusals []struct {
 		Index               int
 		Field, Code, Reason string
@@ -514,6 +515,9 @@ func showDifference(c *cobra.Command, server *client, sources []*source) error {
 	for _, r := range d.Refusals {
 		refused++
 		fmt.Fprintf(out, "refused    %s: %s\n", places[r.Index], told(r.Field, r.Reason, r.Code))
+	}
+	for _, r := range d.Repeated {
+		fmt.Fprintf(out, "repeated   %s and %s are the same event: what stands last is compared\n", places[r.First], places[r.Again])
 	}
 	for _, one := range d.Changes {
 		where := "gone from " + one.Day

@@ -45,6 +45,7 @@ type Difference struct {
 	Counts   map[Kind]int        `json:"counts"`
 	Changes  []Change            `json:"changes"`  // in the order of the events, withdrawn ones last
 	LeftOff  int                 `json:"left_off"` // changes that were not listed, for their number
+	Repeated []Repeated          `json:"repeated"` // events that are another of those sent once more, in their order; at most as many as changes
 	Refusals []*contract.Refusal `json:"refusals"`
 }
 
@@ -56,6 +57,15 @@ type Change struct {
 	ID     string        `json:"id"` // of the event; empty of one that is gone
 	Day    Date          `json:"day"`
 	Fields []FieldChange `json:"fields"` // of a new event those that it has; of a withdrawn one those that it had
+}
+
+// Repeated is an event that is sent more than once. Of one that corrects only the last is compared, with
+// what stands: the earlier ones leave nothing.
+type Repeated struct {
+	First int    `json:"first"` // index of the first
+	Again int    `json:"again"` // index of this one
+	Type  string `json:"type"`
+	ID    string `json:"id"`
 }
 
 // FieldChange is a field before and after; empty is no value. Of a person nothing is told.
@@ -75,8 +85,8 @@ func (p *Portfolio) Difference(ctx context.Context, lines io.Reader) (*Differenc
 	if p.checker == nil {
 		return nil, problem.New(problem.NotFound, "this server compares no events")
 	}
-	d := &Difference{Counts: map[Kind]int{EventNew: 0, EventChanged: 0, EventConflict: 0, EventUnchanged: 0, EventWithdrawn: 0, EventHeld: 0}, Changes: []Change{}, Refusals: []*contract.Refusal{}}
-	c := comparison{p: p, d: d, delivered: map[delivery]map[[16]byte]bool{}}
+	d := &Difference{Counts: map[Kind]int{EventNew: 0, EventChanged: 0, EventConflict: 0, EventUnchanged: 0, EventWithdrawn: 0, EventHeld: 0}, Changes: []Change{}, Refusals: []*contract.Refusal{}, Repeated: []Repeated{}}
+	c := comparison{p: p, d: d, delivered: map[delivery]map[[16]byte]bool{}, sent: map[identity]*sent{}}
 	batch := p.checker.NewBatch()
 	in := bufio.NewReaderSize(lines, 1<<16)
 	for index := 0; ; {
@@ -101,6 +111,7 @@ func (p *Portfolio) Difference(ctx context.Context, lines io.Reader) (*Differenc
 	if err := c.compare(ctx); err != nil {
 		return nil, err
 	}
+	d.Changes = slices.DeleteFunc(d.Changes, func(one Change) bool { return one.Kind == EventUnchanged }) // taken back
 	return d, c.withdrawn(ctx)
 }
 
@@ -116,6 +127,21 @@ type comparison struct {
 	d         *Difference
 	waiting   []contract.Spelled
 	delivered map[delivery]map[[16]byte]bool
+	sent      map[identity]*sent
+}
+
+type identity struct {
+	of  *contract.Contract
+	key [16]byte
+}
+
+// sent is an event of those sent: what stood before the first of them that have its identity, what would
+// stand after the last, and what was told of it.
+type sent struct {
+	first         int // index
+	before, after *stored
+	kind          Kind
+	at            int // in Changes; -1: not listed
 }
 
 func (c *comparison) add(ctx context.Context, e contract.Spelled, line []byte) error {
@@ -181,61 +207,97 @@ func (c *comparison) compare(ctx context.Context) error {
 		h := hex.EncodeToString(e.Key[:])
 		byContract[e.Contract] = append(byContract[e.Contract], "'"+h[:8]+"-"+h[8:12]+"-"+h[12:16]+"-"+h[16:20]+"-"+h[20:]+"'")
 	}
-	type identity struct {
-		of  *contract.Contract
-		key [16]byte
-	}
-	known := map[identity]stored{}
 	for of, ids := range byContract {
 		// Written into the statement, not bound: a parameter travels in the URL, which is too
 		// short for thousands. They are hexadecimal digits by construction.
-		err := c.stands(ctx, of, "_id IN ("+strings.Join(ids, ", ")+")", nil, func(key [16]byte, _ reference.Day, s stored) { known[identity{of, key}] = s })
+		err := c.stands(ctx, of, "_id IN ("+strings.Join(ids, ", ")+")", nil, func(key [16]byte, _ reference.Day, s stored) {
+			if id := (identity{of, key}); c.sent[id] == nil {
+				c.sent[id] = &sent{first: -1, before: &s, after: &s, kind: EventUnchanged, at: -1}
+			}
+		})
 		if err != nil {
 			return err
 		}
 	}
 	for _, e := range c.waiting {
-		before, exists := known[identity{e.Contract, e.Key}]
-		kind, fields := EventNew, c.changes(e.Contract, nil, e.Values)
-		switch {
-		case e.Held:
-			kind = EventHeld
-		case exists && e.Withdrawn:
-			kind, fields = EventWithdrawn, c.changes(e.Contract, before.values, nil)
-		case e.Withdrawn:
-			kind = EventUnchanged // nothing to take back
-		case exists:
-			fields = c.changes(e.Contract, before.values, e.Values)
-			if before.ms != e.Time.UnixMilli() {
-				fields = append([]FieldChange{{"time", c.moment(before.ms), c.moment(e.Time.UnixMilli())}}, fields...)
+		id := identity{e.Contract, e.Key}
+		s := c.sent[id]
+		if s == nil {
+			s = &sent{first: -1, kind: EventUnchanged, at: -1}
+			c.sent[id] = s
+		}
+		if s.first < 0 {
+			s.first = e.Index
+		} else if e.Revision == 0 && !e.Withdrawn {
+			if len(c.d.Repeated) < mostChanges {
+				c.d.Repeated = append(c.d.Repeated, Repeated{s.first, e.Index, e.Contract.Type, e.ID})
 			}
-			switch {
-			case len(fields) == 0 || e.Revision < before.revision:
-				kind = EventUnchanged
-			case e.Correct || e.Revision > before.revision:
-				kind = EventChanged
-			default:
-				kind = EventConflict
+			if e.Correct && !e.Held {
+				c.takeBack(s)
 			}
 		}
-		if !e.Held || !exists {
-			known[identity{e.Contract, e.Key}] = stored{e.Revision, e.Time.UnixMilli(), e.Values} // sent twice: the second is held against the first
+		var fields []FieldChange
+		s.kind, fields = c.outcome(e, s.after)
+		if !e.Held || s.after == nil {
+			s.after = &stored{e.Revision, e.Time.UnixMilli(), e.Values}
 		}
-		c.note(Change{e.Index, kind, e.Contract.Type, e.ID, Date(e.Day), fields})
+		s.at = c.note(Change{e.Index, s.kind, e.Contract.Type, e.ID, Date(e.Day), fields})
 	}
 	c.waiting = c.waiting[:0]
 	return nil
 }
 
-func (c *comparison) note(one Change) {
+// outcome is what would become of an event, by what stands; nil is nothing.
+func (c *comparison) outcome(e contract.Spelled, before *stored) (Kind, []FieldChange) {
+	switch {
+	case e.Held:
+		return EventHeld, c.changes(e.Contract, nil, e.Values)
+	case e.Withdrawn && before == nil:
+		return EventUnchanged, nil
+	case e.Withdrawn:
+		return EventWithdrawn, c.changes(e.Contract, before.values, nil)
+	case before == nil:
+		return EventNew, c.changes(e.Contract, nil, e.Values)
+	}
+	fields := c.changes(e.Contract, before.values, e.Values)
+	if before.ms != e.Time.UnixMilli() {
+		fields = append([]FieldChange{{"time", c.moment(before.ms), c.moment(e.Time.UnixMilli())}}, fields...)
+	}
+	switch {
+	case len(fields) == 0:
+		return EventUnchanged, nil
+	case e.Correct && e.Revision == 0, e.Revision > before.revision: // the next revision, whichever stands
+		return EventChanged, fields
+	case e.Revision < before.revision:
+		return EventUnchanged, nil
+	}
+	return EventConflict, fields
+}
+
+// takeBack forgets what was told of an event that another one of the same identity takes the place of.
+func (c *comparison) takeBack(s *sent) {
+	c.d.Counts[s.kind]--
+	switch {
+	case s.at >= 0:
+		c.d.Changes[s.at].Kind = EventUnchanged
+	case s.kind != EventUnchanged:
+		c.d.LeftOff--
+	}
+	s.after = s.before
+}
+
+// note counts a change and lists it; it returns its place, or -1.
+func (c *comparison) note(one Change) int {
 	c.d.Counts[one.Kind]++
 	switch {
 	case one.Kind == EventUnchanged:
+		return -1
 	case len(c.d.Changes) == mostChanges:
 		c.d.LeftOff++
-	default:
-		c.d.Changes = append(c.d.Changes, one)
+		return -1
 	}
+	c.d.Changes = append(c.d.Changes, one)
+	return len(c.d.Changes) - 1
 }
 
 // withdrawn finds what stands of the days that were sent as a whole, and was not among them.
