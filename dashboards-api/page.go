@@ -26,7 +26,8 @@ func owned(address string) bool {
 			return true
 		}
 	}
-	return address == "/v1" || path.Ext(address) != "" && path.Dir(address) == "/"
+	top := strings.LastIndexByte(address, '/') == 0
+	return address == "/v1" || top && path.Ext(address) != ""
 }
 
 // page serves the built application: its files under their names, and index.html

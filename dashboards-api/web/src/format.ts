@@ -203,3 +203,9 @@ export function dimensionValue(cell: Cell, name: string): string {
   const value = loose['by.' + name] ?? loose[name]
   return typeof value === 'string' ? value : ''
 }
+
+// short is a text for a heading: what is longer than a name ever is ends with an ellipsis.
+export function short(text: string, most = 60): string {
+  const letters = [...text]
+  return letters.length > most ? letters.slice(0, most - 1).join('') + '…' : text
+}

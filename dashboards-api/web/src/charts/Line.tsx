@@ -120,10 +120,12 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   const many = cells.length > 31
   const lastAt = cells.findLastIndex(measured)
   const around = (i: number) => cells.slice(Math.max(0, i - 1), i + 2).map((cell) => cell.value ?? 0)
-  // The last label stands where the line leaves room for it.
-  const place = lastAt > 0 && (cells[lastAt]!.value ?? 0) < Math.max(...around(lastAt)) ? 'bottom' : 'top'
   const fromZero = values.unit !== 'percent' && values.unit !== 'ratio'
   const scale = axis([...cells.flatMap((cell) => (measured(cell) ? [cell.value!] : [])), ...before.filter((v) => v !== null), ...asked.filter((v) => v !== null)], narrow ? 4 : 6, fromZero)
+  // The last label stands where the line and its target leave room for it.
+  const last = cells[lastAt]?.value ?? 0
+  const above = (asked[lastAt] ?? Infinity) - last
+  const place = lastAt > 0 && (last < Math.max(...around(lastAt)) || (above >= 0 && above < (scale.high - scale.low) / 8)) ? 'bottom' : 'top'
   const named = (at: number, label: string, colour: string, more: object = {}) => ({
     show: true, position: 'top', align: at < cells.length / 3 ? 'left' : at > (cells.length * 2) / 3 ? 'right' : 'center',
     formatter: label, color: colour, fontFamily: family, fontSize: size, ...more,

@@ -21,6 +21,7 @@ interface Props<Row> {
   keyOf: (row: Row) => string
   sort?: { key: string; down?: boolean } // at first; without one the rows stand as they came
   most?: number // so many rows are drawn at first
+  stacked?: boolean // on a phone each row stands as a block, without headings to sort by
   more?: (next: number) => string // words of the button that draws the next so many; needed with most
 }
 
@@ -28,7 +29,7 @@ const step = 200 // rows that one press adds: a press stays quick however many t
 
 // DataTable is a table that sorts by its headings, by mouse and keyboard, and tells how it is
 // sorted. Rows without a value stand last whichever way. On a phone it scrolls within itself.
-export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more }: Props<Row>) {
+export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more, stacked = false }: Props<Row>) {
   const { language } = useVoice()
   const [by, setBy] = useState(sort)
   const [added, setAdded] = useState(0)
@@ -51,7 +52,7 @@ export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more
   return (
     <>
       <div className="scroll" tabIndex={0} role="group" aria-label={caption}>
-        <table className="data">
+        <table className={stacked ? 'data stacked' : 'data'}>
           <caption className="spoken">{caption}</caption>
           <thead>
             <tr>

@@ -19,7 +19,7 @@ export const GapList = memo(function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap 
   const { language } = voice
   const ranking = useKpi(gap.ranked_by || kpi.id).data
   if (!gap.entries.length) return null
-  const owner = (code: string) => (code === '' ? '–' : nameIn(gap.owners[code], language, code))
+  const owner = (code: string) => (code === '' ? words.notTold : nameIn(gap.owners[code], language, code))
   const count = (v: number | null) => (v === null ? '' : number(v, language))
   const owners = new Map<string, number>()
   for (const e of gap.entries) owners.set(e.owner, (owners.get(e.owner) ?? 0) + (e.missing ?? 1))

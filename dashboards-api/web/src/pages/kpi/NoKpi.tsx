@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { get, type Kpi } from '../../api/client'
 import { useMay } from '../../api/me'
 import { near } from '../../fold'
+import { short } from '../../format'
 import { Page } from '../../parts/Page'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords } from '../../words'
@@ -14,10 +15,10 @@ export function NoKpi({ id }: { id: string }) {
   const { language } = useVoice()
   const may = useMay()('GET /v1/kpis')
   const kpis = useQuery({ queryKey: ['kpis'], queryFn: ({ signal }) => get<{ kpis: Kpi[] }>('/v1/kpis', signal), enabled: may })
-  const alike = near(id, (kpis.data?.kpis ?? []).map((k) => ({ id: k.id, names: Object.values(k.title) })))
+  const alike = near(short(id, 200), (kpis.data?.kpis ?? []).map((k) => ({ id: k.id, names: Object.values(k.title) })))
   const titles = new Map(kpis.data?.kpis.map((k) => [k.id, nameIn(k.title, language, k.id)]))
   return (
-    <Page title={fill(words.noFigure, { id })} summary={words.notFoundHint}>
+    <Page title={fill(words.noFigure, { id: short(id) })} summary={words.notFoundHint}>
       <section className="empty">
         {alike.length > 0 && (
           <>

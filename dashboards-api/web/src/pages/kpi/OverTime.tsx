@@ -12,6 +12,7 @@ import { Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, useWords, useWordsOf } from '../../words'
 import { Caption, sourceOf } from './Caption'
+import { Nothing } from './Nothing'
 import { type Asked, ownTargets, useSeries } from './question'
 import { lineSays } from './says'
 import { Take, type Taking } from './Take'
@@ -46,6 +47,7 @@ export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kp
   const change = useChange()
   const series = useSeries(kpi.id, asked)
   const values = series.data
+  const known = values?.cells.some(measured) ?? false
   const table = search.show === 'table'
   const shown = useMemo(() => values && { values, targets: ownTargets(kpi, search), versions: kpi.versions }, [kpi, search, values])
   return (
@@ -58,12 +60,12 @@ export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kp
       </div>
       {series.isError ? <Failure error={series.error} again={() => void series.refetch()} /> : !values || !shown ? <Skeleton rows={1} kind="chart" /> : (
         <>
-          <p className="says">{lineSays(values, voice)}</p>
-          {table ? <SeriesTable values={values} /> : values.cells.some(measured) ? (
+          {known && <p className="says">{lineSays(values, voice)}</p>}
+          {table && values.cells.length > 0 ? <SeriesTable values={values} /> : !known ? <Nothing kpi={kpi} /> : (
             <Suspense fallback={<Skeleton rows={1} kind="chart" />}>
               <Line shown={shown} label={`${scopedTitle(values, voice)}. ${lineSays(values, voice)}`} />
             </Suspense>
-          ) : <p className="empty">{words.emptyTitle}</p>}
+          )}
           <Caption kpi={kpi} values={values} />
         </>
       )}

@@ -67,6 +67,9 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
   const average = values?.unit === 'percent' || values?.unit === 'ratio' ? (whole?.cells[0]?.value ?? undefined) : undefined
   const heatValues = heat.data && heat.data.by[0] === by ? heat.data : undefined
   const rows = useMemo(() => (heatValues ? heatRows(heatValues, by, list) : undefined), [heatValues, by, list])
+  if (values && !waiting && list.length === 0) {
+    return <section aria-labelledby="where" className="card"><h2 id="where">{words.breakdown}</h2><p className="empty">{said.lineSaysNone}</p></section>
+  }
   const absent = kpi.dimensions.filter((d) => !asked.offered.includes(d))
   const why = asked.alone && absent.length > 0 && <p className="caption">{fill(said.notPublished, { list: absent.map((d) => dimensionName(kpi, d.name, voice)).join(', ') })}</p>
   if (by === '') {

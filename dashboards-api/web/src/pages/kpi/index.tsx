@@ -4,6 +4,7 @@ import { ApiError, type Kpi } from '../../api/client'
 import { useMay, useOutside, useScope } from '../../api/me'
 import { dimensionName, partName } from '../../finding'
 import { day, isoDayOfMoment, period } from '../../format'
+import { measured } from '../../charts/states'
 import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
@@ -66,6 +67,8 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
   const title = data ? headline(kpi, data, parts.data && !parts.isPlaceholderData ? parts.data : undefined, by, voice) : name
   const files = useLineFiles(kpi, asked, title, series.data)
   const through = data?.data_through ? isoDayOfMoment(data.data_through, voice.zone) : new Date().toISOString().slice(0, 10)
+  // Where nothing is known at all, neither places nor reasons are asked for.
+  const bare = data !== undefined && series.data !== undefined && !parts.isPending && ![...data.cells, ...series.data.cells, ...(parts.data?.cells ?? [])].some(measured)
   const refreshing = [whole, series, parts].some((q) => q.isPlaceholderData)
   const compares: [string, string][] = [['none', words.compareNone], ['previous', words.comparePrevious], ['year', words.compareYear], ...(search.where ? [['national', said.compareNational] as [string, string]] : [])]
   return (
@@ -83,13 +86,13 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
       <NotOffered part="by" value={kpi.dimensions.some((d) => d.name === search.by) ? undefined : search.by} options={asked.offered.map((d) => [d.name, dimensionName(kpi, d.name, voice)])} />
       <NotOffered part="grain" value={search.grain} options={asked.grains.map((g) => [g, said.grains[g as keyof typeof said.grains] ?? g])} />
       <NotOffered part="compare" value={search.compare === 'national' ? undefined : search.compare} options={compares} />
-      <NotOffered part="variant" value={search.variant} options={kpi.versions.filter((v) => v.variant).map((v) => [v.variant, v.variant])} />
+      <NotOffered part="variant" value={search.variant} options={kpi.versions.filter((v) => v.variant).map((v) => [v.variant, voice.labels[`variant.${v.variant}`] ?? v.variant])} />
       <NotOffered part="version" value={search.version} options={kpi.versions.filter((v) => v.variant === asked.version.variant).map((v) => [String(v.version), fill(said.variantDefault, { version: v.version })])} />
       <Path kpi={kpi} search={search} values={parts.data ?? data} />
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
       <OverTime kpi={kpi} asked={asked} taking={files} />
-      {!total && <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>}
-      {told && apart && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
+      {!total && !bare && <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>}
+      {told && apart && !bare && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
       <Later place={<Skeleton rows={8} kind="row" />}><Trust kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>
     </Page>

@@ -1,6 +1,6 @@
 import { Link, useSearch } from '@tanstack/react-router'
-import { useState } from 'react'
-import type { Change, Changes } from '../../api/client'
+import { useEffect, useState } from 'react'
+import { ApiError, type Change, type Changes } from '../../api/client'
 import { useMay } from '../../api/me'
 import { useSince } from '../../api/since'
 import type { Voice } from '../../finding'
@@ -8,7 +8,7 @@ import { amount, cellText, day, dayOfMoment, difference, number, period } from '
 import { useChange } from '../../parts/Filters'
 import { printWhole } from '../../parts/Later'
 import { Page } from '../../parts/Page'
-import { Empty, Skeleton } from '../../parts/States'
+import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf, wordsOf } from '../../words'
 import css from './style.module.css'
@@ -29,11 +29,13 @@ export default function MondayPage() {
   const write = useChange()
   const { since, first, changes, query } = useSince(asked)
   const [copied, setCopied] = useState(false)
+  const may = useMay()('GET /v1/changes')
   const from = since ? day(since, voice.language) : ''
   const changed = changes?.changes.length ?? 0
   const all = changed + (changes?.unchanged ?? 0)
   const title = !changes ? said.waiting : fill(changed ? said.title : said.nothing, { n: changed, all, day: from })
   const through = changes?.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData
+  if (!may) return <Page title={said.waiting} tab={said.tab}><Failure error={new ApiError(403, '')} again={() => undefined} /></Page>
   return (
     <Page title={title} tab={said.tab} query={query} simulated={changes?.simulated}
       summary={asked ? said.asked : first ? said.first : fill(said.looked, { day: from })}
@@ -49,7 +51,7 @@ export default function MondayPage() {
           <button type="button" onClick={() => void navigator.clipboard.writeText(sheetText(title, changes!, said, voice)).then(() => setCopied(true))}>{copied ? said.copied : said.copy}</button>
         </>
       )}
-      waiting={<Skeleton rows={5} kind="row" />}>
+      waiting={<><Skeleton rows={5} kind="row" /><Slow day={from} /></>}>
       {changes && (changed === 0 ? <Nothing all={all} /> : (
         <div className={changed > few ? `${css.sheet} ${css.long}` : css.sheet}>
           <section aria-labelledby="five">
@@ -71,6 +73,19 @@ export default function MondayPage() {
       ))}
     </Page>
   )
+}
+
+const patience = 3000 // ms: what takes no longer needs no word
+
+// Slow says, when the answer takes long, what is being done: each figure is reckoned as it was known then.
+function Slow({ day }: { day: string }) {
+  const said = useWordsOf(words)
+  const [slow, setSlow] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), patience)
+    return () => clearTimeout(timer)
+  }, [])
+  return <p className="meta" role="status">{slow && fill(said.slow, { day })}</p>
 }
 
 function Told({ change, changes }: { change: Change; changes: Changes }) {

@@ -7,7 +7,7 @@ import { Bars, type Part } from '../../charts/Bars'
 import { fetchDrawing, mapOf } from '../../charts/drawing'
 import { RegionMap } from '../../charts/RegionMap'
 import { coverageText } from '../../finding'
-import { dayOfMoment, dimensionValue, isoDayOfMoment, number, period } from '../../format'
+import { amount, dayOfMoment, dimensionValue, isoDayOfMoment, number, period } from '../../format'
 import { Choose, PeriodFilter, useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
 import { Empty, Failure, NotOffered, Skeleton } from '../../parts/States'
@@ -58,8 +58,14 @@ export function Places({ table: name, title, count, home, list }: Props) {
   const figures = new Map((values?.cells ?? []).map((cell) => [dimensionValue(cell, by ?? ''), cell]))
   const ranked = useMemo(() => rankedParts(values, by, rows, language), [values, by, rows, language])
   const average = kpi?.unit === 'percent' ? values?.cells.find((c) => c.comparison)?.comparison?.value ?? undefined : undefined
+  const counted = fill(count, { n: number(table.data?.rows.length ?? 0, language) })
+  const codes = new Set(table.data?.rows.map((row) => row.code))
+  const held = (values?.cells ?? []).filter((cell) => measured(cell) && cell.comparison?.difference != null && codes.has(dimensionValue(cell, by ?? '')))
+  const finding = average === undefined || held.length < 2 ? '' : fill(said.above[name], {
+    title: kpiTitle, value: amount(average, 'percent', language, voice.labels), n: number(held.filter((cell) => cell.comparison!.difference! >= 0.05).length, language), all: number(held.length, language),
+  })
   return (
-    <Page title={fill(count, { n: number(table.data?.rows.length ?? 0, language) })} tab={title} query={table} simulated={values?.simulated}
+    <Page title={finding || counted} tab={title} summary={counted} query={table} simulated={values?.simulated}
       filters={<PeriodFilter from={search.from} to={search.to} through={through} open={search.from || search.to ? all.latest : shown || all.latest} />}
       actions={<Exports path={kpi && by ? address(`/v1/kpis/${kpi.id}/values`, { ...days, by, compare: 'national' }) : `/v1/${name}`} />}>
       <div className="filters place-filters">

@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { type ReactNode, useEffect, useId, useState } from 'react'
+import { short } from '../../format'
 import { Page } from '../../parts/Page'
 import { Empty } from '../../parts/States'
 import { isDay } from '../../period'
@@ -71,7 +72,7 @@ export function More({ title, children }: { title: string; children: ReactNode }
 export function NotThere({ code, home, title }: { code: string; home: '/services' | '/agencies' | '/regions' | '/projects'; title: string }) {
   const said = useWordsOf(words)
   const list = <Link to={home} search={({ lang }: Search) => ({ lang })}>{title}</Link>
-  return <Page title={said.notThere} crumbs={list}><Empty title={fill(said.notThereHint, { code })}><p>{list}</p></Empty></Page>
+  return <Page title={said.notThere} crumbs={list}><Empty title={fill(said.notThereHint, { code: short(code) })}><p>{list}</p></Empty></Page>
 }
 
 // Exports are links to the same answer as a file.

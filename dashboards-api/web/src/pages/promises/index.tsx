@@ -91,7 +91,7 @@ function Sentence({ one }: { one: Published }) {
         {one.kind === 'target' && one.projects && may('GET /v1/projects') && <p className={css.check}>{one.projects.length ? fill(said.projects, { n: one.projects.length }) : said.noProjects}</p>}
       </div>
       <dl>
-        <div><dt>{said.published}</dt><dd><b>{one.value === null ? said.noNumber : boundText(one, one.unit, voice)}</b>{one.due && one.due_stated && <small>{fill(shared.due, { day: day(one.due, language) })}</small>}</dd></div>
+        <div><dt>{said.published}</dt><dd><b className={one.value === null ? css.without : undefined}>{one.value === null ? said.noNumber : boundText(one, one.unit, voice)}</b>{one.due && one.due_stated && <small>{fill(shared.due, { day: day(one.due, language) })}</small>}</dd></div>
         <div>
           <dt>{said.measured}</dt>
           <dd>

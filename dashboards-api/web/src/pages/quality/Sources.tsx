@@ -58,7 +58,7 @@ export function Sources({ senders, query, onAsk }: { senders: Sender[] | undefin
   return (
     <section className="card">
       {senders.some((s) => s.state === 'simulated') && <p className="meta">{said.simulatedNote}</p>}
-      <DataTable caption={said.tabs.sources} columns={columns} rows={senders} keyOf={(s) => s.source.source} />
+      <DataTable caption={said.tabs.sources} columns={columns} rows={senders} keyOf={(s) => s.source.source} stacked />
     </section>
   )
 }

@@ -26,8 +26,9 @@ export function Saved({ onOpen }: { onOpen: (query: SavedQuery) => void }) {
   const [going, ask] = useState<SavedQuery>()
   const remove = useMutation({
     mutationFn: (q: SavedQuery) => send('DELETE', `${queriesPath}/${encodeURIComponent(q.id)}`),
-    onSuccess: () => {
+    onSuccess: (_, { id }) => {
       ask(undefined)
+      void client.invalidateQueries({ queryKey: ['workbench', 'query', id] })
       void client.invalidateQueries({ queryKey: ['workbench', 'queries'] })
     },
   })
@@ -69,7 +70,7 @@ export function History({ onOpen }: { onOpen: (run: Run) => void }) {
         { key: 'state', title: said.state, order: (r) => r.state, cell: (r) => said[`${r.state}_`] },
         { key: 'rows', title: said.rows, number: true, order: (r) => r.rows, cell: (r) => number(r.rows, language) },
         { key: 'seconds', title: said.seconds, number: true, minor: true, order: (r) => r.seconds, cell: (r) => number(r.seconds, language, 2) },
-        { key: 'read', title: said.readRows, number: true, minor: true, order: (r) => r.read_rows, cell: (r) => number(r.read_rows, language) },
+        { key: 'read', title: said.readRows, number: true, minor: true, order: (r) => r.read_rows, cell: (r) => r.read_rows > 0 && number(r.read_rows, language) },
         { key: 'began', title: said.began, minor: true, order: (r) => r.began, cell: (r) => moment(r.began) },
       ]} />
   )

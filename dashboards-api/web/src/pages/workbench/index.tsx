@@ -1,11 +1,11 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useNavigate, useSearch } from '@tanstack/react-router'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { type Estimate, get, type Kpi, type Run, type SavedQuery, send, type WorkbenchSchema } from '../../api/client'
+import { ApiError, type Estimate, get, type Kpi, type Run, type SavedQuery, send, type WorkbenchSchema } from '../../api/client'
 import { useMay, useMe } from '../../api/me'
-import { amount, number } from '../../format'
+import { amount, number, short } from '../../format'
 import { Page } from '../../parts/Page'
-import { Empty } from '../../parts/States'
+import { Empty, Failure } from '../../parts/States'
 import { Tabs } from '../../parts/Tabs'
 import type { Search } from '../../search'
 import { useVoice } from '../../voice'
@@ -60,6 +60,8 @@ export default function WorkbenchPage() {
   const given = useMemo(() => Object.fromEntries(places.map((p) => [p.name, values[p.name] ?? ''])), [places, values])
 
   const open = useQuery({ queryKey: ['workbench', 'query', saved], queryFn: ({ signal }) => get<SavedQuery>(`/v1/workbench/queries/${encodeURIComponent(saved!)}`, signal), enabled: saved !== undefined })
+  const gone = open.error instanceof ApiError && open.error.status === 404 // also what was read before it was removed
+  const kept = gone ? undefined : open.data
   const shown = useRef<string>(undefined)
   useEffect(() => {
     if (!open.data || shown.current === open.data.id) return
@@ -67,7 +69,7 @@ export default function WorkbenchPage() {
     editor.current?.replace(open.data.sql)
     setValues(open.data.parameters)
   }, [open.data])
-  const mine = open.data && open.data.owner === me?.id ? open.data : undefined
+  const mine = kept && kept.owner === me?.id ? kept : undefined
 
   const onEnd = useCallback(() => void client.invalidateQueries({ queryKey: ['workbench', 'runs'] }), [client])
   const { running, start, cancel } = useRun(said.lost, onEnd)
@@ -76,7 +78,7 @@ export default function WorkbenchPage() {
   const run = () => {
     const sql = editor.current?.text() ?? text
     go({ tab: tab === 'chart' ? tab : undefined })
-    void start({ sql, parameters: Object.fromEntries(parameters(sql).map((p) => [p.name, values[p.name] ?? ''])), query: saved }, said.cancelled)
+    void start({ sql, parameters: Object.fromEntries(parameters(sql).map((p) => [p.name, values[p.name] ?? ''])), query: kept?.id }, said.cancelled)
   }
   const estimate = useMutation({ mutationFn: () => send<Estimate>('POST', '/v1/workbench/estimates', { sql: text, parameters: given }) })
   const format = async () => {
@@ -93,7 +95,10 @@ export default function WorkbenchPage() {
   }
 
   return (
-    <Page title={open.data?.title ?? said.title} tab={said.title} summary={open.data?.description || fill(said.summary, { database: schema.data?.database ?? 'ombor' })} query={schema}>
+    <Page title={kept?.title ?? said.title} tab={said.title} summary={kept?.description || fill(said.summary, { database: schema.data?.database ?? 'ombor' })} query={schema}>
+      {gone ? (
+        <p className="notice" role="status">{fill(said.savedGone, { id: short(saved ?? '') })} <Link to="." search={(old: Search) => ({ ...old, query: undefined, tab: 'saved' })}>{said.saved}</Link></p>
+      ) : open.isError && <Failure error={open.error} again={() => void open.refetch()} />}
       <div className="wb">
         <div className="wb-main">
           <div className="wb-bar group">
@@ -164,10 +169,10 @@ function Result({ running }: { running: Running | undefined }) {
         {!end && (
           <>
             <progress max={1} {...(share === undefined ? {} : { value: share })} aria-label={said.run} />
-            <span>{fill(said.running, { seconds, rows: number(running.readRows, language), share: share === undefined ? '' : fill(said.shareRead, { percent: amount(share * 100, 'percent', language, labels) }) })}</span>
+            <span>{fill(said.running, { seconds, read: running.readRows > 0 ? fill(said.read, { read: number(running.readRows, language) }) : '', share: share === undefined ? '' : fill(said.shareRead, { percent: amount(share * 100, 'percent', language, labels) }) })}</span>
           </>
         )}
-        {end?.state === 'done' && <span>{fill(said.done, { rows: number(rows.length, language), seconds, read: number(running.readRows, language) })}</span>}
+        {end?.state === 'done' && <span>{fill(said.done, { rows: number(rows.length, language), seconds, read: running.readRows > 0 ? fill(said.read, { read: number(running.readRows, language) }) : '' })}</span>}
         {end?.state === 'cut' && <span className="status at_risk"><span aria-hidden="true">▲ </span>{fill(said.cut, { rows: number(rows.length, language) })}</span>}
       </div>
       {end && end.state !== 'done' && end.state !== 'cut' && (
