@@ -126,7 +126,7 @@ func country(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	add := func(id string, unit kpi.Unit, v kpi.Version) *kpi.KPI {
-		v.Version, v.Valid, v.Source = 1, always, "the tests"
+		v.Version, v.Valid, v.Source = 1, always, reference.Names{"en": "the tests"}
 		if v.Basis == "" {
 			v.Basis = kpi.Events
 		}

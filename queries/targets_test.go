@@ -98,7 +98,7 @@ func loadOffice(t *testing.T) {
 	}
 	var kpis []*kpi.KPI
 	add := func(id string, unit kpi.Unit, direction kpi.Direction, v kpi.Version) *kpi.KPI {
-		v.Version, v.Valid, v.Source = 1, always, "the tests"
+		v.Version, v.Valid, v.Source = 1, always, reference.Names{"en": "the tests"}
 		if v.Basis == "" {
 			v.Basis = kpi.Events
 		}
