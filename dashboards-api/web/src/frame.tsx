@@ -108,7 +108,7 @@ function useKeys(search: () => void, help: () => void) {
   const may = useMay()
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const target = event.target as HTMLElement
+      const target = event.composedPath()[0] as HTMLElement // also within the editor, whose host the event would name
       if (event.ctrlKey || event.metaKey || event.altKey || target.closest('input, select, textarea, dialog, [contenteditable]')) return
       if (event.key === '/') {
         event.preventDefault()

@@ -64,11 +64,11 @@ export default function WorkbenchPage() {
   const kept = gone ? undefined : open.data
   const shown = useRef<string>(undefined)
   useEffect(() => {
-    if (!open.data || shown.current === open.data.id) return
+    if (!open.data || !schema.data || shown.current === open.data.id) return // the editor comes with the schema
     shown.current = open.data.id
     editor.current?.replace(open.data.sql)
     setValues(open.data.parameters)
-  }, [open.data])
+  }, [open.data, schema.data])
   const mine = kept && kept.owner === me?.id ? kept : undefined
 
   const onEnd = useCallback(() => void client.invalidateQueries({ queryKey: ['workbench', 'runs'] }), [client])
@@ -84,7 +84,7 @@ export default function WorkbenchPage() {
   const format = async () => {
     const { formatDialect, clickhouse } = await import('sql-formatter')
     try {
-      editor.current?.replace(formatDialect(text, { dialect: clickhouse, keywordCase: 'upper', tabWidth: 4, expressionWidth: 100, paramTypes: { custom: [{ regex: String.raw`\{\s*\w+\s*:[^}]*\}` }] } }))
+      editor.current?.replace(formatDialect(text, { dialect: clickhouse, tabWidth: 4, expressionWidth: 100, paramTypes: { custom: [{ regex: String.raw`\{\s*\w+\s*:[^}]*\}` }] } }))
     } catch {
       // What does not parse stays as it is; running it says where the mistake is.
     }
