@@ -84,23 +84,17 @@ func (w *Warehouse) claims(k *kpi.KPI, version int, side kpi.Side, c *contract.C
 		}
 		list = append(list, claim{kpi.Fault{KPI: k, Version: version, Field: field}, sql, rows, written, kinds, wrong})
 	}
-	for _, part := range []struct {
-		field   string
-		formula *kpi.Formula
-	}{{"numerator", v.Numerator}, {"denominator", v.Denominator}, {"covered", v.Covered}, {"expected", v.Expected}} {
-		if part.formula == nil {
-			continue
-		}
-		for _, t := range part.formula.Terms {
+	for field, formula := range v.Formulae() {
+		for _, t := range formula.Terms {
 			switch {
 			case !side.Counts(t):
 			case t.Func == kpi.Min || t.Func == kpi.Max:
-				add(part.field, t.Of, "any("+t.Of+")", rows, numbers, "a least or largest value is a number")
+				add(field, t.Of, "any("+t.Of+")", rows, numbers, "a least or largest value is a number")
 				if t.If != "" {
-					add(part.field, t.If, "countIf("+t.If+")", rows, nil, "")
+					add(field, t.If, "countIf("+t.If+")", rows, nil, "")
 				}
 			default:
-				add(part.field, strings.TrimPrefix(t.String(), "+1*"), Signed(t), rows, exact, "only sums of whole numbers and decimals are kept, since floats change with the order in which they are added")
+				add(field, strings.TrimPrefix(t.String(), "+1*"), Signed(t), rows, exact, "only sums of whole numbers and decimals are kept, since floats change with the order in which they are added")
 			}
 		}
 	}

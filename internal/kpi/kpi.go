@@ -9,6 +9,7 @@ package kpi
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -258,6 +259,21 @@ func (v *Version) Sides() []Side {
 		}
 	}
 	return sides
+}
+
+// Formulae are those that the version has, with their fields in the file: what is counted, what that is divided
+// by, and of stocks what is covered of what is expected.
+func (v *Version) Formulae() iter.Seq2[string, *Formula] {
+	return func(yield func(string, *Formula) bool) {
+		for _, part := range []struct {
+			field   string
+			formula *Formula
+		}{{"numerator", v.Numerator}, {"denominator", v.Denominator}, {"covered", v.Covered}, {"expected", v.Expected}} {
+			if part.formula != nil && !yield(part.field, part.formula) {
+				return
+			}
+		}
+	}
 }
 
 // Split says whether the version's terms name the contracts that they count.

@@ -546,29 +546,23 @@ func (r *reader) match(p *Pack, m *kpi.Match, c, other *contract.Contract, colum
 // the engine is at hand, the whole.
 func (r *reader) expressions(p *Pack, v *kpi.Version, side kpi.Side, c *contract.Contract, columns []string, bad func(string, string, ...any)) {
 	check := func(field, sql string) { r.expression(p, field, sql, c, nil, columns, bad) }
-	for _, part := range []struct {
-		field   string
-		formula *kpi.Formula
-	}{{"numerator", v.Numerator}, {"denominator", v.Denominator}, {"covered", v.Covered}, {"expected", v.Expected}} {
-		if part.formula == nil {
-			continue
-		}
-		for _, t := range part.formula.Terms {
+	for field, formula := range v.Formulae() {
+		for _, t := range formula.Terms {
 			if !side.Counts(t) {
 				continue
 			}
 			if t.Of != "" {
-				check(part.field, t.Of)
+				check(field, t.Of)
 			}
 			if t.If != "" {
-				check(part.field, t.If)
+				check(field, t.If)
 			}
 			if t.Func != kpi.Sum {
 				continue
 			}
 			for _, name := range kpi.Columns(t.Of) {
 				if f := c.Field(name); f != nil && f.Type == contract.Number {
-					bad(part.field, "sums %q, a number with a floating point, whose sum changes with its grouping; make it a decimal or integer", name)
+					bad(field, "sums %q, a number with a floating point, whose sum changes with its grouping; make it a decimal or integer", name)
 				}
 			}
 		}
