@@ -284,7 +284,23 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Connection", "close")
 	}
 	problem.Write(w, err)
+	if problem.KindOf(err) == problem.TooLarge && r.Header.Get("Expect") == "" {
+		d.pass(w, r)
+	}
 }
+
+// pass reads on where a request is too long, up to four times what one may have and for some seconds: plain
+// clients look at an answer only when they have sent everything, and are cut off before that when
+// the connection ends with something unread.
+func (d *Door) pass(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(longestPass)) != nil {
+		return // the client has gone
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, 4*d.limits.Body) // an error: it has gone, or is too slow
+}
+
+const longestPass = 10 * time.Second
 
 // take reads one request, and makes what it accepts durable.
 func (d *Door) take(w http.ResponseWriter, r *http.Request) (*Answer, error) {

@@ -656,6 +656,49 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// A client that sends all of its request before it reads the answer, as most do, reads that it was too long.
+func TestTooLongIsRead(t *testing.T) {
+	g := newRig(t, ingest.Limits{Body: 8 << 20})
+	line := bytes.Repeat([]byte(" "), 1<<20)
+	for _, head := range []string{"Content-Length: %d", "Transfer-Encoding: chunked"} {
+		length := 30 << 20
+		chunked := !strings.Contains(head, "%d")
+		if !chunked {
+			head = fmt.Sprintf(head, length)
+		}
+		conn, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		send := func(b []byte) {
+			if _, err := conn.Write(b); err != nil {
+				t.Fatalf("%s: cut off while it sends: %v", head, err)
+			}
+		}
+		send([]byte("POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: " + typeLines + "\r\n" + head + "\r\n\r\n"))
+		for range length / len(line) {
+			if chunked {
+				send(fmt.Appendf(nil, "%x\r\n", len(line)))
+			}
+			send(line)
+			if chunked {
+				send([]byte("\r\n"))
+			}
+		}
+		if chunked {
+			send([]byte("0\r\n\r\n"))
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", head, err)
+		}
+		if a := read(t, response); a.Status != 413 || !strings.Contains(a.Detail, "8 MiB") || !response.Close {
+			t.Errorf("%s: %s", head, a.Text)
+		}
+	}
+}
+
 // The raw identifier is in no answer, no log and no byte on disk.
 func TestNoRawIdentifier(t *testing.T) {
 	g := newRig(t, ingest.Limits{})

@@ -2,6 +2,8 @@ package warehouse
 
 import (
 	"context"
+	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -19,7 +21,7 @@ func (w *Warehouse) Check(ctx context.Context, expression string, columns []stri
 	// Inside identity( … ) an expression that closes the bracket itself leaves
 	// something else at the top of the tree.
 	var tree []string
-	err := w.each(ctx, "warehouse: check", "EXPLAIN AST SELECT identity("+expression+")", nil, func(scan Scan) error {
+	err := w.each(ctx, "warehouse: check", asked+expression+")", nil, func(scan Scan) error {
 		var line string
 		err := scan(&line)
 		tree = append(tree, line)
@@ -30,9 +32,26 @@ func (w *Warehouse) Check(ctx context.Context, expression string, columns []stri
 		return err
 	}
 	if err != nil {
-		return problem.New(problem.BadInput, "the engine cannot read %q as an expression: %s", expression, reason(err))
+		return problem.New(problem.BadInput, "the engine cannot read %q as an expression: %s", expression, unread(expression, reason(err)))
 	}
 	return checkTree(expression, tree, columns)
+}
+
+const asked = "EXPLAIN AST SELECT identity("
+
+var syntaxError = regexp.MustCompile(`^Syntax error: failed at position (\d+)`)
+
+// unread says in plain words up to where the engine could read an expression.
+func unread(expression, says string) string {
+	found := syntaxError.FindStringSubmatch(says)
+	if found == nil {
+		return says
+	}
+	at, err := strconv.Atoi(found[1]) // from 1, in all that was asked
+	if at -= len(asked) + 1; err != nil || at <= 0 || at >= len(expression) {
+		return "it ends too early, or a bracket is missing"
+	}
+	return fmt.Sprintf("it is not understood from %q on", expression[at:])
 }
 
 // The frame of EXPLAIN AST SELECT identity(x) above x itself.

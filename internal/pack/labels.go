@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -40,10 +41,29 @@ func (r *reader) readLabels(p *Pack) {
 	for _, key := range sortedKeys(needed) {
 		for _, tag := range p.Languages {
 			if p.Labels[tag][key] == "" {
-				r.issues.Add("labels/"+tag+".yaml", lines[tag][key], key, "has no words, but %s", needed[key])
+				parent, word := "", key
+				if at := strings.LastIndex(key, "."); at >= 0 {
+					parent, word = key[:at], key[at+1:]
+				}
+				r.issues.Add("labels/"+tag+".yaml", beside(lines[tag], key, parent), key, "has no words, but %s; write “%s: …” under “%s:”", needed[key], word, parent)
 			}
 		}
 	}
+}
+
+// beside is the line of a key, or of the last of those beside which it belongs, or the last of all; 0 in an
+// empty file.
+func beside(lines map[string]int, key, parent string) int {
+	if at, ok := lines[key]; ok {
+		return at
+	}
+	sibling, last := 0, 0
+	for other, line := range lines {
+		if last = max(last, line); strings.HasPrefix(other, parent+".") {
+			sibling = max(sibling, line)
+		}
+	}
+	return cmp.Or(sibling, last)
 }
 
 func flatten(d *decoder, n *yaml.Node, tag, path string, words map[string]string, lines map[string]int) {
