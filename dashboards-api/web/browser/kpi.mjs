@@ -188,6 +188,16 @@ export default async function ({ api, test, visit, everywhere, url, headers }) {
       })
     }))
 
+  await test('KPI: a period without a figure says who can change that, and shows no empty table', () =>
+    visit(`/kpis/${kpi.id}?lang=en&from=1999-01-01&to=1999-12-31`, { quiet: false }, async (page) => {
+      const told = page.locator('section[aria-labelledby="over-time"] .empty')
+      must((await told.innerText()).includes(kpi.owner_names.en ?? kpi.owner), await told.innerText())
+      must((await page.locator('table:not(:has(tbody tr))').count()) === 0, 'a table has a head and no row')
+      await accessible(page)
+      await told.getByRole('link').click()
+      await page.waitForSelector('.chart svg')
+    }))
+
   await test('KPI: nothing is wider than a phone, whatever is opened', () =>
     visit(`${path}&lang=ru&view=heat`, { width: sizes.phone[0], height: sizes.phone[1] }, accessible))
 

@@ -26,7 +26,11 @@ export default async function ({ url, api, languages, test, visit }) {
 
   await test('an unknown address and an unknown KPI have a page', async () => {
     await visit('/nothing/here?lang=en', {}, accessible)
-    await visit('/kpis/no-such-kpi?lang=en', { quiet: false }, accessible)
+    await visit(`/kpis/${'no-such-kpi-'.repeat(250)}?lang=en`, { quiet: false }, async (page) => {
+      must((await page.locator('h1').innerText()).length < 120, 'the whole of a long address is its heading')
+      await accessible(page)
+    })
+    await visit('/projects/..%2F..?lang=en', { quiet: false }, (page) => page.locator('main .empty a[href^="/projects"]').waitFor())
   })
 
   await test('a bad address says what is allowed, and leads back', async () => {

@@ -6,7 +6,7 @@ import { accessible, must, settled, tabTo } from './kit.mjs'
 // refuses; the editor draws its own.
 const ignore = /Applying inline style/
 
-export default async function ({ api, test, visit, everywhere }) {
+export default async function ({ api, languages, test, visit, everywhere }) {
   const schema = await api('/v1/workbench/schema')
   const table = schema.tables.find((t) => !t.name.endsWith('_ledger') && t.columns.length > 3)
   must(table, 'the analysts have no view')
@@ -93,6 +93,22 @@ export default async function ({ api, test, visit, everywhere }) {
       await page.getByRole('tab', { name: 'History' }).click()
       await page.locator('table.data', { hasText: '1900000000' }).waitFor()
     }))
+
+  await test('a saved query that is not there is told, in each language, and what runs is not its', async () => {
+    for (const lang of languages) {
+      await visit(`/workbench?lang=${lang}&query=nope`, { quiet: false }, async (page) => {
+        const told = page.locator('main .notice', { hasText: 'nope' })
+        await told.waitFor()
+        if (lang !== languages[0]) return
+        await accessible(page)
+        await run(page, 'SELECT 1 AS one')
+        await page.waitForSelector('.wb-body [role=gridcell]')
+        await told.getByRole('link').click()
+        await told.waitFor({ state: 'detached' })
+        must(!page.url().includes('nope'), 'the address still names it')
+      })
+    }
+  })
 
   await test('what the gate refuses is told in words', () =>
     visit('/workbench?lang=en', { quiet: false }, async (page) => {
