@@ -3,8 +3,6 @@ package queries
 import (
 	"context"
 	"fmt"
-	"maps"
-	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -115,69 +113,65 @@ func (q *Queries) daysOf(ctx context.Context, qn *question, sql string, params b
 
 // quantilesOf reads the quantiles of a version off its buckets: those of a backlog are
 // whole days, exact but for the day between two of them.
-func quantilesOf(v *kpi.Version, buckets map[int32]int64) ([]float64, int64) {
+func quantilesOf(v *kpi.Version, buckets warehouse.Histogram) ([]float64, int64) {
 	if v.Backlog == nil {
 		return warehouse.Quantiles(buckets, v.Distribution.Quantiles)
 	}
-	ages := slices.Sorted(maps.Keys(buckets))
-	var n int64
-	for _, age := range ages {
-		n += max(buckets[age], 0)
-	}
-	if n == 0 {
-		return nil, 0
-	}
-	at := func(rank int64) float64 {
-		for _, age := range ages {
-			if rank -= max(buckets[age], 0); rank < 0 {
-				return float64(age)
-			}
-		}
-		return float64(ages[len(ages)-1])
-	}
-	var values []float64
-	for _, quantile := range v.Backlog.Quantiles {
-		rank := quantile * float64(n-1)
-		low := math.Floor(rank)
-		a, b := at(int64(low)), at(int64(math.Ceil(rank)))
-		values = append(values, a+(b-a)*(rank-low))
-	}
-	return values, n
+	return warehouse.WholeQuantiles(buckets, v.Backlog.Quantiles)
 }
 
 // per is the denominator that a version takes from a reference table, for the rows that a
 // cell is about on its last day: those that its dimensions or the filters name, or all that
-// stand under no other.
-func (q *Queries) per(qn *question, c *Cell) Number {
+// stand under no other. It is nil for a version that takes none.
+func (q *Queries) per(qn *question) func(*Cell) Number {
 	per := qn.version.Per
+	if per == nil {
+		return nil
+	}
 	table := q.refs.Table(per.Table)
 	var codes []string
-	named := false
+	by := -1 // the dimension that names the row
 	for _, f := range qn.sides[0].contract.Fields {
-		if f.To != per.Table || named {
+		if f.To != per.Table {
 			continue
 		}
-		if i := slices.Index(qn.by, f.Name); i >= 0 {
-			codes, named = []string{c.Dims[i].Value}, true
-		} else if values := qn.filtered(f.Name); values != nil {
-			codes, named = values, true
+		if by = slices.Index(qn.by, f.Name); by >= 0 {
+			break
+		}
+		if codes = qn.filtered(f.Name); codes != nil {
+			break
 		}
 	}
-	if !named {
+	if by < 0 && codes == nil {
 		for _, row := range table.Rows() {
 			if row.Parent == "" && !slices.Contains(codes, row.Code) {
 				codes = append(codes, row.Code)
 			}
 		}
 	}
-	sum := new(big.Rat)
-	for _, code := range codes {
-		if row, ok := table.At(code, c.To); ok {
-			if n, ok := new(big.Rat).SetString(row.Value(per.Column)); ok {
-				sum.Add(sum, n)
+	type place struct {
+		code string
+		on   reference.Day
+	}
+	known := map[place]Number{}
+	return func(c *Cell) Number {
+		at, codes := place{on: c.To}, codes
+		if by >= 0 {
+			at.code, codes = c.Dims[by].Value, []string{c.Dims[by].Value}
+		}
+		if n, ok := known[at]; ok {
+			return n
+		}
+		sum := new(big.Rat)
+		for _, code := range codes {
+			if row, ok := table.At(code, c.To); ok {
+				if n, ok := new(big.Rat).SetString(row.Value(per.Column)); ok {
+					sum.Add(sum, n)
+				}
 			}
 		}
+		text := sum.Quo(sum, big.NewRat(per.Each, 1)).FloatString(6)
+		known[at] = Number(strings.TrimRight(strings.TrimRight(text, "0"), "."))
+		return known[at]
 	}
-	text := sum.Quo(sum, big.NewRat(per.Each, 1)).FloatString(6)
-	return Number(strings.TrimRight(strings.TrimRight(text, "0"), "."))
 }

@@ -239,7 +239,7 @@ func (q *Queries) editions(ctx context.Context, knownOn reference.Day, params bi
 			versions[e] = q.versionOf(e)
 		}
 		if v := versions[e]; v != nil {
-			p.cases = rowsTold(v, p.numerator, p.denominator, p.cases)
+			p.cases = rowsToldBy(v)(p.numerator, p.denominator, p.cases)
 		}
 		found[e][p.place] = append(found[e][p.place], &p)
 		return nil

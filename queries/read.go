@@ -3,7 +3,6 @@ package queries
 import (
 	"context"
 	"strings"
-	"time"
 
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -31,8 +30,9 @@ func split(by string, n int) []string {
 
 // sums is what a statement gave for one cell, before division.
 type sums struct {
+	row                         int // of the statement's answer
 	numerator, denominator      Number
-	buckets                     map[int32]int64
+	buckets                     warehouse.Histogram
 	cases, retracted, simulated int64
 	persons                     int
 	covered, expected           int64
@@ -49,96 +49,123 @@ func (q *Queries) read(ctx context.Context, s *statement) (map[key]*sums, error)
 // has no cases in its answer.
 func (q *Queries) readJoint(ctx context.Context, s *statement, n int) ([]map[key]*sums, error) {
 	found := make([]map[key]*sums, n)
-	for i := range found {
-		found[i] = map[key]*sums{}
-	}
-	// The places that a row is read into are the same for all rows but those of its cells.
-	var period, from, to time.Time
-	var hour uint8
-	var span uint16
-	numerators, denominators, persons := make([]*string, n), make([]*string, n), make([]uint64, n)
-	dest, values := make([]any, len(s.columns)), make([]string, len(s.columns))
-	by := make([]string, 0, len(s.columns))
-	err := q.warehouse.Each(ctx, s.sql, s.params, func(scan warehouse.Scan) error {
-		var k key
-		by = by[:0]
-		clear(numerators)
-		clear(denominators)
-		cells := make([]sums, n)
-		for i, is := range s.columns {
+	err := q.warehouse.Columns(ctx, s.sql, s.params, func(rows int, columns []warehouse.Column) error {
+		if len(found[0])+rows > q.maxCells {
+			return problem.New(problem.BadInput, "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells).In("by")
+		}
+		keys, by := make([]key, rows), make([][]string, 0, len(columns))
+		cells := make([][]sums, n)
+		for i := range cells {
+			cells[i] = make([]sums, rows)
+		}
+		for i, c := range columns {
 			of := 0
 			if s.of != nil {
 				of = s.of[i]
 			}
-			c := &cells[of]
-			switch is {
-			case colPeriod:
-				dest[i] = &period
-			case colHour:
-				dest[i] = &hour
-			case colSpan:
-				dest[i] = &span
-			case colFrom:
-				dest[i] = &from
-			case colTo:
-				dest[i] = &to
-			case colBy:
-				dest[i] = &values[i]
-			case colNumerator:
-				dest[i] = &numerators[of]
-			case colDenominator:
-				dest[i] = &denominators[of]
-			case colBuckets:
-				dest[i] = &c.buckets
-			case colN:
-				dest[i] = &c.cases
-			case colRetracted:
-				dest[i] = &c.retracted
-			case colSimulated:
-				dest[i] = &c.simulated
-			case colPersons:
-				dest[i] = &persons[of]
-			case colCovered:
-				dest[i] = &c.covered
-			case colExpected:
-				dest[i] = &c.expected
-			case colStates:
-				dest[i] = &c.states
+			if err := into(cells[of], keys, &by, s.columns[i], c); err != nil {
+				return err
 			}
 		}
-		if err := scan(dest...); err != nil {
-			return err
+		for row, joined := range joinAll(by, rows) {
+			keys[row].by = joined
 		}
-		for i, is := range s.columns {
-			switch is {
-			case colPeriod:
-				k.from = reference.DayOf(period)
-			case colFrom:
-				k.from = reference.DayOf(from)
-			case colTo:
-				k.to = reference.DayOf(to)
-			case colBy:
-				by = append(by, values[i])
-			}
-		}
-		k.hour, k.span, k.by = int(hour), int(span), join(by)
 		for i := range cells {
-			c := &cells[i]
-			c.persons = int(min(persons[i], 1<<30))
-			if numerators[i] != nil {
-				c.numerator = Number(*numerators[i])
+			if found[i] == nil {
+				found[i] = make(map[key]*sums, rows)
 			}
-			if denominators[i] != nil {
-				c.denominator = Number(*denominators[i])
+			before := len(found[i])
+			for row := range cells[i] {
+				c := &cells[i][row]
+				c.row = before + row
+				found[i][keys[row]] = c
 			}
-			found[i][k] = c
-		}
-		if len(found[0]) > q.maxCells {
-			return problem.New(problem.BadInput, "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells).In("by")
 		}
 		return nil
 	})
+	for i := range found {
+		if found[i] == nil {
+			found[i] = map[key]*sums{}
+		}
+	}
 	return found, err
+}
+
+// into copies a column into the cells and keys of its rows, or adds it to the dimensions.
+func into(cells []sums, keys []key, by *[][]string, is columnOf, c warehouse.Column) error {
+	numbers := func(set func(row int, n int64)) error {
+		list, err := c.Numbers()
+		for row, n := range list {
+			set(row, n)
+		}
+		return err
+	}
+	texts := func(set func(row int, text string)) error {
+		list, err := c.Texts()
+		for row, text := range list {
+			set(row, text)
+		}
+		return err
+	}
+	switch is {
+	case colPeriod, colFrom:
+		return numbers(func(row int, n int64) { keys[row].from = reference.Day(n) })
+	case colTo:
+		return numbers(func(row int, n int64) { keys[row].to = reference.Day(n) })
+	case colHour:
+		return numbers(func(row int, n int64) { keys[row].hour = int(n) })
+	case colSpan:
+		return numbers(func(row int, n int64) { keys[row].span = int(n) })
+	case colBy:
+		list, err := c.Texts()
+		*by = append(*by, list)
+		return err
+	case colNumerator:
+		return texts(func(row int, text string) { cells[row].numerator = Number(text) })
+	case colDenominator:
+		return texts(func(row int, text string) { cells[row].denominator = Number(text) })
+	case colBuckets:
+		list, err := c.Histograms()
+		for row, buckets := range list {
+			cells[row].buckets = buckets
+		}
+		return err
+	case colN:
+		return numbers(func(row int, n int64) { cells[row].cases = n })
+	case colRetracted:
+		return numbers(func(row int, n int64) { cells[row].retracted = n })
+	case colSimulated:
+		return numbers(func(row int, n int64) { cells[row].simulated = n })
+	case colPersons:
+		return numbers(func(row int, n int64) { cells[row].persons = int(min(n, 1<<30)) })
+	case colCovered:
+		return numbers(func(row int, n int64) { cells[row].covered = n })
+	case colExpected:
+		return numbers(func(row int, n int64) { cells[row].expected = n })
+	case colStates:
+		return texts(func(row int, text string) { cells[row].states = text })
+	}
+	return problem.New(problem.Internal, "queries: nothing is known of column %d of a statement", is)
+}
+
+// joinAll is [join] for each row of columns, as parts of one string.
+func joinAll(columns [][]string, rows int) []string {
+	var all strings.Builder
+	ends := make([]int, rows)
+	for row := range rows {
+		for i, column := range columns {
+			if i > 0 {
+				all.WriteString(separator)
+			}
+			all.WriteString(column[row])
+		}
+		ends[row] = all.Len()
+	}
+	list, text, from := make([]string, rows), all.String(), 0
+	for row, end := range ends {
+		list[row], from = text[from:end], end
+	}
+	return list
 }
 
 // find reads a statement the way that its question asks for.

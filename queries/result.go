@@ -85,7 +85,7 @@ type Cell struct {
 	Value       *float64
 	State       State
 	Reason      string     // with NotApplicable: "no_cases" (0 ÷ 0) or "no_denominator" (something ÷ 0); with NotProvided: "" or [NotKept]
-	Cases       *int64     // rows behind the cell, corrections settled; nil when suppressed, and where [rowsTold] does not tell them
+	Cases       *int64     // rows behind the cell, corrections settled; nil when suppressed, and where [rowsToldBy] does not tell them
 	Quantiles   []Quantile // of a distribution
 	Open        bool       // still arriving: the period has not ended, or not every source has closed it
 	Closed      Date       // since when it is closed; none while it is open

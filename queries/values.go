@@ -263,10 +263,16 @@ func (q *Queries) names(qn *question, cells []Cell) map[string]map[string]refere
 			continue
 		}
 		all[dimension] = map[string]reference.Names{}
+		last := ""
 		for _, c := range cells {
-			if row, ok := table.Get(c.Dims[i].Value); ok {
-				all[dimension][c.Dims[i].Value] = row.Names
+			value := c.Dims[i].Value
+			if value == last { // as most often: cells are sorted
+				continue
 			}
+			if row, ok := table.Get(value); ok {
+				all[dimension][value] = row.Names
+			}
+			last = value
 		}
 	}
 	if len(all) == 0 {
@@ -341,12 +347,15 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	if a.plan, err = q.planOf(ctx, s); err != nil {
 		return nil, err
 	}
-	var found map[key]*sums
+	var rows []*sums // of each period by each tuple
 	var tuples []string
+	var persons []disclosure.Cell
+	var hidden func() []bool
 	var reporting map[key]map[string]bool
 	group, asking := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		if found, err = q.find(asking, qn, s); err != nil {
+	group.Go(func() error {
+		found, err := q.find(asking, qn, s)
+		if err != nil {
 			return err
 		}
 		if qn.grain == School { // what is dated in the holidays belongs to no quarter
@@ -357,9 +366,31 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 			return bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
 		}
 		if qn.version.Persons != "" {
-			err = q.countPersons(asking, qn, s, found)
+			if err := q.countPersons(asking, qn, s, found); err != nil {
+				return err
+			}
 		}
-		return err
+		rows = make([]*sums, 0, len(periods)*len(tuples))
+		persons = make([]disclosure.Cell, 0, cap(rows))
+		for _, p := range periods {
+			k := key{hour: p.hour, span: p.span}
+			if qn.grain != Whole {
+				k.from = q.calendar.start(qn.grain, p.from)
+			}
+			for _, k.by = range tuples {
+				sum := found[k]
+				if sum == nil {
+					sum = qn.nothing()
+				}
+				rows = append(rows, sum)
+				persons = append(persons, disclosure.Cell{Persons: q.enough(sum.persons), Size: sum.cases})
+			}
+		}
+		placed(persons, periods, tuples, len(qn.by))
+		if qn.spans == nil {
+			hidden = q.hidden(qn, persons)
+		}
+		return nil
 	})
 	group.Go(func() (err error) {
 		reporting, err = q.reporting(asking, qn)
@@ -372,40 +403,64 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	if err != nil {
 		return nil, err
 	}
-	money := q.minorUnits(qn)
-	a.cells = make([]Cell, 0, len(periods)*len(tuples))
-	persons := make([]disclosure.Cell, 0, cap(a.cells))
+	fill := q.filling(qn)
+	a.cells = make([]Cell, len(rows))
+	dims := dimsOf(qn.by, tuples)
 	anySeen := map[string]bool{}
-	for _, p := range periods {
-		k := key{hour: p.hour, span: p.span}
+	for i, p := range periods {
 		seenKey := key{span: p.span}
 		if qn.grain != Whole {
-			k.from = q.calendar.start(qn.grain, p.from)
-			seenKey.from = k.from
+			seenKey.from = q.calendar.start(qn.grain, p.from)
 		}
 		seen := reporting[seenKey]
 		maps.Copy(anySeen, seen)
-		coverage := src.coverage(seen, p.to)
-		for _, by := range tuples {
-			k.by = by
-			c := q.cell(qn, p, by)
-			c.Coverage, c.Open = coverage, q.isOpen(qn, src, p.to)
-			sum := found[k]
-			if sum == nil {
-				sum = qn.nothing()
-			}
-			q.fill(qn, &c, sum, len(seen) > 0, money)
-			a.cells = append(a.cells, c)
-			persons = append(persons, disclosure.Cell{Key: append([]string{p.label}, split(by, len(qn.by))...), Persons: q.enough(sum.persons), Size: sum.cases})
+		coverage, open := src.coverage(seen, p.to), q.isOpen(qn, src, p.to)
+		for j := range tuples {
+			at := i*len(tuples) + j
+			c := &a.cells[at]
+			*c = Cell{Period: p.label, From: p.from, To: p.to, Dims: dims[j], Coverage: coverage, Open: open}
+			fill.cell(c, rows[at], len(seen) > 0)
 		}
 	}
 	a.coverage = src.coverage(anySeen, qn.to)
 	if qn.spans != nil {
 		a.persons = persons
 	} else {
-		q.hide(qn, a.cells, persons)
+		suppress(a.cells, hidden())
 	}
 	return a, q.withhold(ctx, qn, s, a)
+}
+
+// placed gives the cells of all periods their places in the table.
+func placed(cells []disclosure.Cell, periods []period, tuples []string, dimensions int) {
+	keys := make([]string, 0, len(cells)*(1+dimensions)) // of one piece
+	values := make([][]string, len(tuples))
+	for j, by := range tuples {
+		values[j] = split(by, dimensions)
+	}
+	for i, p := range periods {
+		for j := range tuples {
+			from := len(keys)
+			keys = append(append(keys, p.label), values[j]...)
+			cells[i*len(tuples)+j].Key = keys[from:len(keys):len(keys)]
+		}
+	}
+}
+
+// dimsOf are the dimensions of the cells of each tuple.
+func dimsOf(by, tuples []string) [][]Dim {
+	list, dims := make([][]Dim, len(tuples)), make([]Dim, 0, len(tuples)*len(by))
+	if len(by) == 0 {
+		return list
+	}
+	for j, tuple := range tuples {
+		from := len(dims)
+		for i, value := range split(tuple, len(by)) {
+			dims = append(dims, Dim{by[i], value})
+		}
+		list[j] = dims[from:len(dims):len(dims)]
+	}
+	return list
 }
 
 // enough is a number of persons as far as it matters. A rollup counts no further, and what is
@@ -415,11 +470,23 @@ func (q *Queries) enough(persons int) int { return min(persons, q.k+1) }
 // hide suppresses the cells of one table that tell of too few persons, and those that
 // would give them away.
 func (q *Queries) hide(qn *question, cells []Cell, persons []disclosure.Cell) {
+	suppress(cells, q.hidden(qn, persons)())
+}
+
+// hidden works out beside the caller which cells of one table are to be suppressed; what it returns waits for
+// that. It is nil for figures without persons.
+func (q *Queries) hidden(qn *question, persons []disclosure.Cell) (wait func() []bool) {
 	if qn.version.Persons == "" {
-		return
+		return func() []bool { return nil }
 	}
-	for i, hidden := range disclosure.Inside(persons, q.k) {
-		if hidden {
+	done := make(chan []bool, 1)
+	go func() { done <- disclosure.Inside(persons, q.k) }()
+	return func() []bool { return <-done }
+}
+
+func suppress(cells []Cell, hidden []bool) {
+	for i, is := range hidden {
+		if is {
 			cells[i].suppress()
 		}
 	}
@@ -448,23 +515,20 @@ func (c *Cell) suppress() {
 }
 
 func (q *Queries) cell(qn *question, p period, by string) Cell {
-	c := Cell{Period: p.label, From: p.from, To: p.to}
-	if len(qn.by) > 0 {
-		c.Dims = make([]Dim, len(qn.by))
-		for i, value := range split(by, len(qn.by)) {
-			c.Dims[i] = Dim{qn.by[i], value}
-		}
-	}
-	return c
+	return Cell{Period: p.label, From: p.from, To: p.to, Dims: dimsOf(qn.by, []string{by})[0]}
 }
 
-// rowsTold is how many rows a figure is made of, as far as that may be told: with persons only of rows
+// rowsTold says how many rows a figure is made of; nil: that is not told.
+type rowsTold func(numerator, denominator Number, rows *int64) *int64
+
+// rowsToldBy tells of a version how many rows a figure is made of, as far as that may be told: with persons only of rows
 // that are in the figure, since those are the ones whose persons were counted. Other rows of the cell may be of
 // one person. So it is all rows where an aggregate takes each of them, else what a plain count has
 // found, else nothing (nil).
-func rowsTold(v *kpi.Version, numerator, denominator Number, rows *int64) *int64 {
-	if v.Persons == "" || v.Basis == kpi.Stock || v.Distinct != nil || v.Distribution != nil || rows == nil {
-		return rows
+func rowsToldBy(v *kpi.Version) rowsTold {
+	all := func(_, _ Number, rows *int64) *int64 { return rows }
+	if v.Persons == "" || v.Basis == kpi.Stock || v.Distinct != nil || v.Distribution != nil {
+		return all
 	}
 	taken := func(side kpi.Side) bool {
 		return slices.ContainsFunc([]*kpi.Formula{v.Numerator, v.Denominator}, func(f *kpi.Formula) bool {
@@ -472,35 +536,60 @@ func rowsTold(v *kpi.Version, numerator, denominator Number, rows *int64) *int64
 		})
 	}
 	if !slices.ContainsFunc(v.Sides(), func(side kpi.Side) bool { return !taken(side) }) {
-		return rows
+		return all
 	}
 	counts := func(f *kpi.Formula) bool {
 		return f != nil && len(f.Terms) == 1 && f.Terms[0].Func == kpi.CountRows && f.Terms[0].Coefficient == 1
 	}
-	told := numerator
+	found := func(n Number) *int64 {
+		count, err := strconv.ParseInt(string(n), 10, 64)
+		if err != nil {
+			return nil
+		}
+		return &count
+	}
 	switch {
 	case counts(v.Denominator):
-		told = denominator
+		return func(_, denominator Number, rows *int64) *int64 {
+			if rows == nil {
+				return nil
+			}
+			return found(denominator)
+		}
 	case v.Denominator != nil || !counts(v.Numerator):
-		return nil
+		return func(_, _ Number, _ *int64) *int64 { return nil }
 	}
-	n, err := strconv.ParseInt(string(told), 10, 64)
-	if err != nil {
-		return nil
+	return func(numerator, _ Number, rows *int64) *int64 {
+		if rows == nil {
+			return nil
+		}
+		return found(numerator)
 	}
-	return &n
 }
 
-// fill divides. provided says whether anybody reported for the period.
-func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int64) {
-	v := qn.version
+// filling makes cells of sums; what is the same for all cells of a question is found once.
+type filling struct {
+	version *kpi.Version
+	unit    kpi.Unit
+	minor   int64
+	told    rowsTold
+	per     func(*Cell) Number // of versions with Per
+}
+
+func (q *Queries) filling(qn *question) filling {
+	return filling{qn.version, qn.kpi.Unit, q.minorUnits(qn), rowsToldBy(qn.version), q.per(qn)}
+}
+
+// cell divides. provided says whether anybody reported for the period.
+func (f filling) cell(c *Cell, s *sums, provided bool) {
+	v := f.version
 	c.Simulated = s.simulated > 0
 	cases := s.cases
 	if !provided && cases == 0 {
 		c.State = NotProvided
 		return
 	}
-	c.Cases = rowsTold(v, s.numerator, s.denominator, &cases)
+	c.Cases = f.told(s.numerator, s.denominator, &cases)
 	if quantiles := v.Quantiles(); quantiles != nil {
 		values, n := quantilesOf(v, s.buckets)
 		c.Cases = &n
@@ -526,7 +615,7 @@ func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int6
 	var denominator *float64
 	if v.Denominator != nil || v.Per != nil {
 		if c.Denominator = s.denominator; v.Per != nil {
-			c.Denominator = q.per(qn, c)
+			c.Denominator = f.per(c)
 		}
 		d, ok := c.Denominator.Float()
 		if !ok {
@@ -535,7 +624,7 @@ func (q *Queries) fill(qn *question, c *Cell, s *sums, provided bool, minor int6
 		}
 		denominator = &d
 	}
-	value := kpi.Divide(numerator/float64(minor), denominator, qn.kpi.Unit)
+	value := kpi.Divide(numerator/float64(f.minor), denominator, f.unit)
 	c.State, c.Reason = value.State, value.Reason
 	if value.State == HasValue || value.State == Zero {
 		c.Value = &value.Number
@@ -550,17 +639,37 @@ func tuplesOf(qn *question, found map[key]*sums) []string {
 		return []string{""}
 	}
 	set := map[string]bool{}
-	for k := range found {
-		set[k.by] = true
-	}
 	if len(qn.by) == 1 {
 		for _, value := range qn.filtered(qn.by[0]) {
 			set[value] = true
 		}
 	}
+	if rows := inOrder(found); rows != nil && len(set) == 0 {
+		return rows
+	}
+	for k := range found {
+		set[k.by] = true
+	}
 	tuples := slices.Collect(maps.Keys(set))
 	sort.Strings(tuples)
 	return tuples
+}
+
+// inOrder are the combinations in the order of the statement's rows, if that is theirs, each in one row; else nil.
+func inOrder(found map[key]*sums) []string {
+	rows := make([]string, len(found))
+	for k, sum := range found {
+		if sum.row >= len(rows) {
+			return nil
+		}
+		rows[sum.row] = k.by
+	}
+	for i := 1; i < len(rows); i++ {
+		if rows[i-1] >= rows[i] {
+			return nil
+		}
+	}
+	return rows
 }
 
 var currency = regexp.MustCompile(`^[A-Z]{3}$`)
@@ -759,7 +868,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 	if a.plan, err = q.planOf(ctx, s); err != nil {
 		return nil, err
 	}
-	money := q.minorUnits(qn)
+	fill := q.filling(qn)
 	begun := func(day reference.Day) map[string]bool {
 		seen := map[string]bool{}
 		for _, x := range src.list {
@@ -780,7 +889,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 			if sum == nil {
 				sum = qn.nothing()
 			}
-			q.fill(qn, &c, sum, len(seen) > 0, money)
+			fill.cell(&c, sum, len(seen) > 0)
 			if countsUnits(qn.version) && c.State != NotProvided {
 				c.Coverage = unitCoverage(sum.covered, sum.expected)
 				if sum.covered == 0 && sum.expected > 0 { // nobody has told any unit: that is no zero
@@ -850,12 +959,12 @@ func (q *Queries) tellReported(qn *question, found map[key]*sums) *answer {
 		windows = windows[len(windows)-1:]
 	}
 	tuples := tuplesOf(qn, found)
-	money := q.minorUnits(qn)
+	fill := q.filling(qn)
 	add := func(w window, label string) {
 		for _, by := range tuples {
 			cell := q.cell(qn, period{from: w.from, to: w.to, label: label}, by)
 			cell.Open = w.to >= qn.today
-			q.fillReported(qn, &cell, w.sums[by], money)
+			fill.reported(&cell, w.sums[by])
 			a.cells = append(a.cells, cell)
 		}
 	}
@@ -991,20 +1100,20 @@ func plus(a, b Number) Number {
 	return Number(x.Add(x, y).FloatString(digits))
 }
 
-// fillReported divides a reported figure. Nobody's figure is not provided; what a
+// reported divides a reported figure. Nobody's figure is not provided; what a
 // sender says of a figure without numbers is taken as said.
-func (q *Queries) fillReported(qn *question, c *Cell, s *sums, minor int64) {
+func (f filling) reported(c *Cell, s *sums) {
 	if s == nil || s.cases == 0 {
 		c.State = NotProvided
 		return
 	}
 	cases := s.cases
 	c.Cases, c.Simulated = &cases, s.simulated > 0
-	units := countsUnits(qn.version)
+	units := countsUnits(f.version)
 	if units {
 		c.Coverage = unitCoverage(s.covered, s.expected)
 	}
-	if s.numerator == "" || qn.version.Denominator != nil && s.denominator == "" {
+	if s.numerator == "" || f.version.Denominator != nil && s.denominator == "" {
 		c.Numerator, c.Denominator = s.numerator, s.denominator
 		switch said := strings.Split(s.states, ","); {
 		case slices.Contains(said, string(Suppressed)):
@@ -1018,7 +1127,7 @@ func (q *Queries) fillReported(qn *question, c *Cell, s *sums, minor int64) {
 		}
 		return
 	}
-	q.fill(qn, c, s, true, minor)
+	f.cell(c, s, true)
 }
 
 // compared gives every cell its comparison with the earlier period.

@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"math"
-	"sort"
 
 	"ombor/internal/kpi"
 )
@@ -47,31 +46,38 @@ func bucketValue(key int32) float64 {
 // Quantiles reads quantiles off buckets, between the two nearest ranks as R's type
 // 7 and NumPy's default do, so that each is within ±1 % of what the values themselves
 // would give. n is the number of values; 0 has no quantiles.
-func Quantiles(buckets map[int32]int64, points []float64) (values []float64, n int64) {
-	keys := make([]int32, 0, len(buckets))
-	for key, count := range buckets {
+func Quantiles(h Histogram, points []float64) (values []float64, n int64) {
+	return h.quantiles(points, bucketValue)
+}
+
+// WholeQuantiles is [Quantiles] of buckets whose keys are the values themselves.
+func WholeQuantiles(h Histogram, points []float64) (values []float64, n int64) {
+	return h.quantiles(points, func(key int32) float64 { return float64(key) })
+}
+
+func (h Histogram) quantiles(points []float64, value func(key int32) float64) (values []float64, n int64) {
+	last := -1
+	for i, count := range h.Counts {
 		if count > 0 {
-			keys = append(keys, key)
-			n += count
+			n, last = n+count, i
 		}
 	}
 	if n == 0 {
 		return nil, 0
 	}
-	sort.Slice(keys, func(a, b int) bool { return keys[a] < keys[b] })
 	at := func(rank int64) float64 {
-		for _, key := range keys {
-			if rank -= buckets[key]; rank < 0 {
-				return bucketValue(key)
+		for i, count := range h.Counts {
+			if rank -= max(count, 0); rank < 0 {
+				return value(h.Keys[i])
 			}
 		}
-		return bucketValue(keys[len(keys)-1])
+		return value(h.Keys[last])
 	}
 	for _, q := range points {
 		rank := q * float64(n-1)
 		low := math.Floor(rank)
-		a, b := at(int64(low)), at(int64(math.Ceil(rank)))
-		values = append(values, a+(b-a)*(rank-low))
+		x, y := at(int64(low)), at(int64(math.Ceil(rank)))
+		values = append(values, x+(y-x)*(rank-low))
 	}
 	return values, n
 }

@@ -59,7 +59,7 @@ var owners = []struct {
 }{
 	{"github.com/ClickHouse/clickhouse-go/v2/lib", []string{"warehouse", "warehouse/engine"}, "warehouse"},
 	{"github.com/ClickHouse/clickhouse-go", []string{"warehouse"}, "warehouse"},
-	{"github.com/ClickHouse/ch-go", []string{"internal/protocol", "warehouse/engine"}, "internal/protocol"},
+	{"github.com/ClickHouse/ch-go", []string{"internal/protocol", "warehouse", "warehouse/engine"}, "internal/protocol"},
 	{"github.com/ebitengine/purego", []string{"warehouse/engine"}, "warehouse/engine"},
 	{"github.com/nats-io/", []string{"internal/stream"}, "internal/stream"},
 	{"github.com/minio/highwayhash", []string{"internal/contract", "internal/stream"}, "internal/contract"},

@@ -118,6 +118,10 @@ func margins(cells []Cell) []*table {
 	for i := 0; len(cells) > 0 && i < len(cells[0].Key); i++ {
 		numbers, a := map[string]int{}, axis{at: make([]int, len(cells))}
 		for j, c := range cells {
+			if j > 0 && c.Key[i] == cells[j-1].Key[i] { // as most often: cells are sorted
+				a.at[j] = a.at[j-1]
+				continue
+			}
 			n, ok := numbers[c.Key[i]]
 			if !ok {
 				n = len(numbers)
@@ -181,8 +185,11 @@ func (t *table) add(cells []Cell) {
 // mask works out what is hidden, once the tables with fewer axes have their masks.
 func (t *table) mask(tables []*table, k int) {
 	t.hidden = make([]bool, len(t.first))
-	t.addTotals(tables)
 	few := func(i int) bool { return t.persons[i] > 0 && t.persons[i] < k }
+	if !slices.ContainsFunc(t.persons, func(n int) bool { return n > 0 && n < k }) {
+		return // nobody to be hidden
+	}
+	t.addTotals(tables)
 	for i := range t.hidden {
 		if few(i) {
 			t.hide(i)
@@ -196,15 +203,35 @@ func (t *table) mask(tables []*table, k int) {
 	}
 }
 
+// smallestFirst are the cells in the order in which they are hidden for others' sake.
+func (t *table) smallestFirst() []int {
+	type cell struct {
+		persons int
+		size    int64
+		at      int
+	}
+	cells, order := make([]cell, len(t.first)), make([]int, len(t.first))
+	for i := range cells {
+		cells[i] = cell{t.persons[i], t.sizes[i], i}
+	}
+	slices.SortFunc(cells, func(a, b cell) int {
+		switch {
+		case a.persons != b.persons:
+			return a.persons - b.persons
+		case a.size != b.size:
+			return cmp.Compare(a.size, b.size)
+		}
+		return a.at - b.at
+	})
+	for i, c := range cells {
+		order[i] = c.at
+	}
+	return order
+}
+
 // addTotals lists the totals that are shown and the lines.
 func (t *table) addTotals(tables []*table) {
-	order := make([]int, len(t.first)) // the cells, the smallest first
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(t.persons[a], t.persons[b]), cmp.Compare(t.sizes[a], t.sizes[b]), a-b)
-	})
+	order := t.smallestFirst()
 	lines := make([][]*total, bits.Len(uint(t.axes))) // by the axis that they run along
 	var totals []*total
 	for set := range t.axes {
