@@ -96,6 +96,10 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("a period with the event: %v", err)
 	}
 
+	if err := w.Columns(ctx, "SELECT "+warehouse.Signed(formula(t, bad).Terms[0])+" FROM "+w.Facts(c), nil, func(int, []warehouse.Column) error { return nil }); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("the same by columns: %v", err)
+	}
+
 	other, err := warehouse.Open(ctx, warehousetest.Config(t, prefix), set, kpis(bad))
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func (w *Warehouse) Columns(ctx context.Context, sql string, params map[string]s
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(params), clickhouse.WithSettings(maps.Clone(w.reads)))
 	body, err := w.conn.QueryFormat(ctx, "Native", sql)
 	if err != nil {
-		return failure(err, op)
+		return unvalued(failure(err, op))
 	}
 	defer body.Close() // read to its end, or given up
 	in := proto.NewReader(body)
@@ -32,11 +32,11 @@ func (w *Warehouse) Columns(ctx context.Context, sql string, params map[string]s
 		if err := about.Decode(in); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return failure(err, op)
+			return unvalued(failure(err, op))
 		}
 		rows, columns, err := readBlock(in)
 		if err != nil {
-			return failure(err, op)
+			return unvalued(failure(err, op))
 		}
 		if rows == 0 {
 			continue
