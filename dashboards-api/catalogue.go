@@ -196,7 +196,9 @@ func (s *server) getKPI(_ context.Context, q *query) (*answer, error) {
 	id := q.path("id")
 	i := slices.IndexFunc(s.config.Pack.KPIs, func(k *kpi.KPI) bool { return k.ID == id })
 	if i < 0 {
-		return nil, problem.New(problem.NotFound, "there is no KPI %q; /v1/kpis lists them", id).In("id")
+		return nil, problem.New(problem.NotFound, "there is no KPI %q; /v1/kpis lists them", id).In("id").
+			Also("uz", "“%s” degan koʻrsatkich yoʻq.", id).
+			Also("ru", "Показателя «%s» нет.", id)
 	}
 	return &answer{body: s.describe(s.config.Pack.KPIs[i]), name: id}, nil
 }

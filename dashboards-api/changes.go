@@ -55,7 +55,9 @@ func (s *server) since(given string) (reference.Day, error) {
 	}
 	at, err := time.Parse(time.RFC3339, given)
 	if err != nil {
-		return reference.NoDay, problem.New(problem.BadInput, "since=%q is neither a day nor an instant; write 2024-12-31 or 2024-12-31T18:00:00+05:00", given).In("since")
+		return reference.NoDay, problem.New(problem.BadInput, "since=%q is neither a day nor an instant; write 2024-12-31 or 2024-12-31T18:00:00+05:00", given).In("since").
+			Also("uz", "“%s” kun ham, vaqt ham emas; 2024-12-31 yoki 2024-12-31T18:00:00+05:00 koʻrinishida yoziladi.", given).
+			Also("ru", "«%s» — не день и не момент; пишется 2024-12-31 или 2024-12-31T18:00:00+05:00.", given)
 	}
 	return inReach(reference.DayOf(at.In(s.config.Pack.Zone)), "since")
 }

@@ -67,11 +67,15 @@ func narrow(scope access.Scope, total bool, values map[string]string, allowed []
 	if scope == (access.Scope{}) {
 		return values, nil
 	}
-	denied := problem.New(problem.Denied, "you see the rows of %s=%s and the national total; ask with where=%[1]s=%[2]s, or without by and where", scope.Dimension, scope.Value)
+	denied := problem.New(problem.Denied, "you see the rows of %s=%s and the national total; ask with where=%[1]s=%[2]s, or without by and where", scope.Dimension, scope.Value).
+		Also("uz", "Siz oʻz idorangiz qatorlarini va mamlakat jamini koʻrasiz: %s=%s.", scope.Dimension, scope.Value).
+		Also("ru", "Вам показываются строки вашего ведомства и итог по стране: %s=%s.", scope.Dimension, scope.Value)
 	own := scope.Dimension + "=" + scope.Value
 	switch {
 	case scope.Value == "":
-		return nil, problem.New(problem.Denied, "you see the rows of your own agency, and nobody says which that is; ask the operator")
+		return nil, problem.New(problem.Denied, "you see the rows of your own agency, and nobody says which that is; ask the operator").
+			Also("uz", "Siz oʻz idorangiz qatorlarini koʻrasiz, lekin u qaysi idora ekani koʻrsatilmagan; operatorga murojaat qiling.").
+			Also("ru", "Вам показываются строки вашего ведомства, но какого именно, не указано; обратитесь к оператору.")
 	case slices.Contains(allowed, "where"):
 		if total && values["by"] == "" && values["where"] == "" {
 			return values, nil
@@ -90,7 +94,9 @@ func narrow(scope access.Scope, total bool, values map[string]string, allowed []
 		}
 		values[scope.Dimension] = scope.Value
 	default:
-		return nil, problem.New(problem.Denied, "this is told of all agencies together, and you see the rows of %s=%s", scope.Dimension, scope.Value)
+		return nil, problem.New(problem.Denied, "this is told of all agencies together, and you see the rows of %s=%s", scope.Dimension, scope.Value).
+			Also("uz", "Bu barcha idoralar boʻyicha birgalikda aytiladi, siz esa faqat %s=%s qatorlarini koʻrasiz.", scope.Dimension, scope.Value).
+			Also("ru", "Это сообщается по всем ведомствам вместе, а вам показываются строки %s=%s.", scope.Dimension, scope.Value)
 	}
 	return values, nil
 }
@@ -202,7 +208,9 @@ func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 		}
 	}
 	if !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To) {
-		return nil, problem.New(problem.BadInput, "the last day, %s, is before the first, %s", q.get("to"), q.get("from")).In("to")
+		return nil, problem.New(problem.BadInput, "the last day, %s, is before the first, %s", q.get("to"), q.get("from")).In("to").
+			Also("uz", "Davr boshlanishidan oldin tugaydi.").
+			Also("ru", "Период кончается раньше, чем начинается.")
 	}
 	entries, err := s.config.Audit.Read(ctx, f)
 	if err != nil {
@@ -291,7 +299,9 @@ func (s *server) expiry(given string) (*time.Time, error) {
 	at, err := time.Parse(time.RFC3339, given)
 	if err != nil {
 		if at, err = time.ParseInLocation(time.DateOnly, given, s.config.Pack.Zone); err != nil {
-			return nil, problem.New(problem.BadInput, "expires=%q is neither a day, such as 2027-06-30, nor a moment, such as 2027-06-30T18:00:00+05:00", given).In("expires")
+			return nil, problem.New(problem.BadInput, "expires=%q is neither a day, such as 2027-06-30, nor a moment, such as 2027-06-30T18:00:00+05:00", given).In("expires").
+				Also("uz", "“%s” kun ham, vaqt ham emas; 2027-06-30 yoki 2027-06-30T18:00:00+05:00 koʻrinishida yoziladi.", given).
+				Also("ru", "«%s» — не день и не момент; пишется 2027-06-30 или 2027-06-30T18:00:00+05:00.", given)
 		}
 		at = at.AddDate(0, 0, 1)
 	}

@@ -78,7 +78,9 @@ func between(q *query, name string, least, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(given)
 	if err != nil || n < least || n > most {
-		return 0, problem.New(problem.BadInput, "%s=%q is not a whole number between %d and %d", name, given, least, most).In(name)
+		return 0, problem.New(problem.BadInput, "%s=%q is not a whole number between %d and %d", name, given, least, most).In(name).
+			Also("uz", "“%s” %d dan %d gacha boʻlgan butun son emas.", given, least, most).
+			Also("ru", "«%s» — не целое число от %d до %d.", given, least, most)
 	}
 	return n, nil
 }
@@ -183,7 +185,9 @@ func (s *server) getProject(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	if scope := s.scope(ctx); scope != (access.Scope{}) && scope != (access.Scope{Dimension: "agency", Value: one.Project.Agency}) {
-		return nil, problem.New(problem.Denied, "this project is of another agency; you see those of %s=%s", scope.Dimension, scope.Value)
+		return nil, problem.New(problem.Denied, "this project is of another agency; you see those of %s=%s", scope.Dimension, scope.Value).
+			Also("uz", "Bu loyiha boshqa idoraniki; siz faqat %s=%s loyihalarini koʻrasiz.", scope.Dimension, scope.Value).
+			Also("ru", "Этот проект другого ведомства; вам показываются проекты %s=%s.", scope.Dimension, scope.Value)
 	}
 	return &answer{body: one, name: "project"}, nil
 }

@@ -126,7 +126,9 @@ func (s *server) instant(name, text string) (time.Time, error) {
 	}
 	day, err := time.ParseInLocation(time.DateOnly, text, s.config.Pack.Zone)
 	if err != nil {
-		return time.Time{}, problem.New(problem.BadInput, "%s: %q is neither a day, 2024-12-31, nor a time with its offset, 2024-12-31T18:00:00+05:00", name, text).In(name)
+		return time.Time{}, problem.New(problem.BadInput, "%s: %q is neither a day, 2024-12-31, nor a time with its offset, 2024-12-31T18:00:00+05:00", name, text).In(name).
+			Also("uz", "“%s” kun ham, vaqt ham emas; 2024-12-31 yoki 2024-12-31T18:00:00+05:00 koʻrinishida yoziladi.", text).
+			Also("ru", "«%s» — не день и не время; пишется 2024-12-31 или 2024-12-31T18:00:00+05:00.", text)
 	}
 	return day, nil
 }
@@ -217,10 +219,14 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 		span.Until = until
 	}
 	if bounded && since > s.today() {
-		return nil, problem.New(problem.BadInput, "since=%s is after today, %s", since, s.today()).In("since")
+		return nil, problem.New(problem.BadInput, "since=%s is after today, %s", since, s.today()).In("since").
+			Also("uz", "%s hali kelmagan.", since).
+			Also("ru", "День %s ещё не наступил.", since)
 	}
 	if span.Until < span.Since {
-		return nil, problem.New(problem.BadInput, "until is before since").In("until")
+		return nil, problem.New(problem.BadInput, "until is before since").In("until").
+			Also("uz", "Davr boshlanishidan oldin tugaydi.").
+			Also("ru", "Период кончается раньше, чем начинается.")
 	}
 	list, err := s.config.Quality(ctx, span)
 	if err != nil {

@@ -80,7 +80,9 @@ func (s *server) getReference(name string) handler {
 			return nil, err
 		}
 		if on > s.today() {
-			return nil, problem.New(problem.BadInput, "on=%s is after today, %s", on, s.today()).In("on")
+			return nil, problem.New(problem.BadInput, "on=%s is after today, %s", on, s.today()).In("on").
+				Also("uz", "%s hali kelmagan.", on).
+				Also("ru", "День %s ещё не наступил.", on)
 		}
 		body := referenceBody{Table: name, On: on.String(), KnownOn: dayText(knownOn), Basis: "table", Columns: attributes(t), Rows: []referenceRow{}}
 		described, fields, err := s.config.Queries.Descriptions(ctx, t, on, knownOn)

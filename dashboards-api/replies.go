@@ -152,21 +152,29 @@ func (s *server) mayReply(ctx context.Context, p *access.Principal, k *kpi.KPI, 
 	own := maps.Equal(sent.Where, map[string]string{scope.Dimension: scope.Value})
 	switch {
 	case len(sent.Where) > 1:
-		return problem.New(problem.BadInput, "a reply is to the whole, or to the row of one dimension's value").In("where")
+		return problem.New(problem.BadInput, "a reply is to the whole, or to the row of one dimension's value").In("where").
+			Also("uz", "Javob butun koʻrsatkichga yoki bitta kesimning bitta qiymatiga beriladi.").
+			Also("ru", "Ответ даётся на весь показатель или на одно значение одного разреза.")
 	case p.Is(access.Center, access.Operator):
 		if organisations := s.config.Pack.Reference.Table("organisations"); sent.Agency != "" && organisations != nil {
 			if _, known := organisations.Get(sent.Agency); !known {
-				return problem.New(problem.BadInput, "there is no organisation %q", sent.Agency).In("agency")
+				return problem.New(problem.BadInput, "there is no organisation %q", sent.Agency).In("agency").
+					Also("uz", "“%s” degan tashkilot yoʻq.", sent.Agency).
+					Also("ru", "Организации «%s» нет.", sent.Agency)
 			}
 		}
 		return nil
 	case sent.Agency != "" && sent.Agency != p.Agency:
-		return problem.New(problem.Denied, "you speak for %s alone", p.Agency)
+		return problem.New(problem.Denied, "you speak for %s alone", p.Agency).
+			Also("uz", "Siz faqat %s nomidan javob bera olasiz.", p.Agency).
+			Also("ru", "Вы отвечаете только от имени %s.", p.Agency)
 	case own, len(sent.Where) == 0 && p.Agency != "" && k.Owner == p.Agency:
 		sent.Agency = p.Agency
 		return nil
 	}
-	return problem.New(problem.Denied, "you may reply to the row of %s=%s, and to the whole of KPIs that your agency owns; %s is of %s", scope.Dimension, scope.Value, k.ID, k.Owner)
+	return problem.New(problem.Denied, "you may reply to the row of %s=%s, and to the whole of KPIs that your agency owns; %s is of %s", scope.Dimension, scope.Value, k.ID, k.Owner).
+		Also("uz", "Siz %s=%s qatoriga va idorangizga tegishli koʻrsatkichlarga javob bera olasiz; bu koʻrsatkich — %s.", scope.Dimension, scope.Value, k.Owner).
+		Also("ru", "Вы можете ответить на строку %s=%s и на показатели своего ведомства; этот показатель — %s.", scope.Dimension, scope.Value, k.Owner)
 }
 
 // figure is what a reply is about, as it is told now.
@@ -177,11 +185,15 @@ func (s *server) figure(ctx context.Context, k *kpi.KPI, sent *replyBody) (f rep
 		into        *reference.Day
 	}{{"from", sent.From, &r.From}, {"to", sent.To, &r.To}} {
 		if *d.into, err = reference.ParseDay(d.given); err != nil {
-			return f, problem.New(problem.BadInput, "%s=%q is not a date; write it as 2024-12-31", d.name, d.given).In(d.name)
+			return f, problem.New(problem.BadInput, "%s=%q is not a date; write it as 2024-12-31", d.name, d.given).In(d.name).
+				Also("uz", "“%s” sana emas; sana 2024-12-31 koʻrinishida yoziladi.", d.given).
+				Also("ru", "«%s» — не дата; дата пишется 2024-12-31.", d.given)
 		}
 	}
 	if r.To < r.From {
-		return f, problem.New(problem.BadInput, "the period ends before it begins").In("to")
+		return f, problem.New(problem.BadInput, "the period ends before it begins").In("to").
+			Also("uz", "Davr boshlanishidan oldin tugaydi.").
+			Also("ru", "Период кончается раньше, чем начинается.")
 	}
 	for dimension, value := range sent.Where {
 		r.Where[dimension] = []string{value}

@@ -49,7 +49,9 @@ func (s *server) getService(ctx context.Context, q *query) (*answer, error) {
 	}
 	row, known := t.Get(code)
 	if !known && len(states) == 0 {
-		return nil, problem.New(problem.NotFound, "there is no service %q; /v1/services lists them", code).In("id")
+		return nil, problem.New(problem.NotFound, "there is no service %q; /v1/services lists them", code).In("id").
+			Also("uz", "“%s” kodli xizmat yoʻq.", code).
+			Also("ru", "Услуги с кодом «%s» нет.", code)
 	}
 	body := serviceBody{Code: code, Names: names(row.Names), KnownOn: dayText(knownOn), Basis: "table", Columns: attributes(t), States: []serviceState{}}
 	static := map[string]string{}

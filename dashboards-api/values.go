@@ -79,7 +79,9 @@ func valueRequest(q *query) (*queries.Request, error) {
 	}
 	if given := q.get("version"); given != "" {
 		if r.Version, err = strconv.Atoi(given); err != nil || r.Version < 1 {
-			return nil, problem.New(problem.BadInput, "version=%q is not a version; versions are whole numbers from 1", given).In("version")
+			return nil, problem.New(problem.BadInput, "version=%q is not a version; versions are whole numbers from 1", given).In("version").
+				Also("uz", "“%s” tahrir raqami emas; tahrirlar 1 dan boshlab butun sonlar bilan raqamlanadi.", given).
+				Also("ru", "«%s» — не номер редакции; редакции нумеруются целыми числами с 1.", given)
 		}
 	}
 	if given := q.get("plan"); given != "" {
@@ -98,7 +100,9 @@ func day(q *query, name string) (reference.Day, error) {
 	}
 	d, err := reference.ParseDay(given)
 	if err != nil {
-		return reference.NoDay, problem.New(problem.BadInput, "%s=%q is not a date; write it as 2024-12-31", name, given).In(name)
+		return reference.NoDay, problem.New(problem.BadInput, "%s=%q is not a date; write it as 2024-12-31", name, given).In(name).
+			Also("uz", "“%s” sana emas; sana 2024-12-31 koʻrinishida yoziladi.", given).
+			Also("ru", "«%s» — не дата; дата пишется 2024-12-31.", given)
 	}
 	return inReach(d, name)
 }
@@ -106,7 +110,9 @@ func day(q *query, name string) (reference.Day, error) {
 // inReach refuses a day of which no contract can tell anything.
 func inReach(d reference.Day, name string) (reference.Day, error) {
 	if d < contract.FirstDay || d > contract.LastDay {
-		return reference.NoDay, problem.New(problem.BadInput, "%s=%s is outside %s to %s, the days that are kept", name, d, contract.FirstDay, contract.LastDay).In(name)
+		return reference.NoDay, problem.New(problem.BadInput, "%s=%s is outside %s to %s, the days that are kept", name, d, contract.FirstDay, contract.LastDay).In(name).
+			Also("uz", "%s — %s dan %s gacha saqlanadigan kunlar orasida emas.", d, contract.FirstDay, contract.LastDay).
+			Also("ru", "%s лежит вне хранимых дней, с %s по %s.", d, contract.FirstDay, contract.LastDay)
 	}
 	return d, nil
 }
@@ -121,7 +127,9 @@ func where(lines string) (map[string][]string, error) {
 	for line := range strings.SplitSeq(lines, "\n") {
 		dimension, value, ok := strings.Cut(line, "=")
 		if !ok || dimension == "" {
-			return nil, problem.New(problem.BadInput, "where=%q is not a filter; write where=region=1703, and repeat it for more values", line).In("where")
+			return nil, problem.New(problem.BadInput, "where=%q is not a filter; write where=region=1703, and repeat it for more values", line).In("where").
+				Also("uz", "“%s” filtr emas; filtr where=region=1703 koʻrinishida yoziladi, bir nechta qiymat uchun takrorlanadi.", line).
+				Also("ru", "«%s» — не фильтр; фильтр пишется where=region=1703 и повторяется для нескольких значений.", line)
 		}
 		if !slices.Contains(filters[dimension], value) {
 			filters[dimension] = append(filters[dimension], value)

@@ -390,7 +390,9 @@ func ended(ctx context.Context, err error) (workbench.State, error) {
 	case err == nil:
 		return workbench.Done, nil
 	case errors.Is(err, errCut):
-		return workbench.Cut, problem.New(problem.TooLarge, "the result has more rows than are shown; narrow the statement, or export all of it")
+		return workbench.Cut, problem.New(problem.TooLarge, "the result has more rows than are shown; narrow the statement, or export all of it").
+			Also("uz", "Natijada koʻrsatilganidan koʻp qator bor: soʻrovni toraytiring yoki hammasini yuklab oling.").
+			Also("ru", "В результате больше строк, чем показывается: сузьте запрос или выгрузите его целиком.")
 	case ctx.Err() != nil:
 		return workbench.Cancelled, workbench.ErrCancelled
 	}

@@ -46,7 +46,9 @@ func (s *server) exportRun(c *gin.Context) {
 		earlier, err = b.Run(c.Request.Context(), p, c.Param("id"))
 	}
 	if err == nil && workbench.IsRedacted(earlier) {
-		err = problem.New(problem.Conflict, "numbers that may be somebody's are not kept in a history, so this statement cannot be run again; run it anew")
+		err = problem.New(problem.Conflict, "numbers that may be somebody's are not kept in a history, so this statement cannot be run again; run it anew").
+			Also("uz", "Kimningdir raqami boʻlishi mumkin boʻlgan sonlar tarixda saqlanmaydi, shuning uchun bu soʻrovni takrorlab boʻlmaydi; uni yangidan yozing.").
+			Also("ru", "Числа, которые могут быть чьим-то номером, в истории не хранятся, поэтому этот запрос нельзя повторить; введите его заново.")
 	}
 	if err != nil {
 		s.fail(c.Writer, c.Request, err)

@@ -48,7 +48,7 @@ type Change struct {
 	Corrected  int64           `json:"corrected"`         // rows of those months that were taken back since
 	Late       int64           `json:"late"`              // rows that have come since for days before
 	Targets    []TargetChange  `json:"targets"`           // targets that have been reached or missed since
-	Problem    string          `json:"problem,omitempty"` // why Was or Now could not be asked for
+	Problem    string          `json:"problem,omitempty"` // why Was or Now could not be asked for, in the request's language
 }
 
 // Revision is a month that had ended and whose figure has changed since.
@@ -78,7 +78,9 @@ func (q *Queries) Changes(ctx context.Context, r ChangesRequest) (*Changes, erro
 		return nil, bad("since", "is missing: the day from which on changes are told")
 	}
 	if r.Since > today {
-		return nil, bad("since", "%s is after today, %s", r.Since, today)
+		return nil, bad("since", "%s is after today, %s", r.Since, today).
+			Also("uz", "%s hali kelmagan: undan keyingi oʻzgarish yoʻq.", dayIn("uz", r.Since)).
+			Also("ru", "День %s ещё не наступил: изменений после него нет.", dayIn("ru", r.Since))
 	}
 	known := r.Since - 1
 	now, err := q.Scorecard(ctx, ScorecardRequest{From: r.From, To: r.To, Where: r.Where, Language: r.Language})

@@ -100,7 +100,9 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	}
 	switch {
 	case v.Basis == kpi.Reported:
-		return nil, bad("kpi", "%s stands on reported totals, which have no list of what is missing", r.KPI)
+		return nil, bad("kpi", "%s stands on reported totals, which have no list of what is missing", r.KPI).
+			Also("uz", "Koʻrsatkich idoralar yuborgan jami raqamlarga asoslanadi: nima yetishmasligi roʻyxati yoʻq.").
+			Also("ru", "Показатель стоит на итогах, присланных ведомствами: списка недостающего у них нет.")
 	case !counts(v.Numerator) || v.Per != nil || v.Denominator != nil && !counts(v.Denominator) || !stock && v.Denominator == nil:
 		return nil, bad("kpi", "%s does not count cases of which some are missing; gaps are listed of shares of cases and of stocks", r.KPI)
 	}

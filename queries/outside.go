@@ -47,9 +47,13 @@ func (q *Queries) table(qn *question) ([]string, error) {
 			}
 		}
 		if len(ids) == 0 {
-			return nil, bad("audience", "%s is not published, nor is any other KPI", qn.kpi.ID)
+			return nil, bad("audience", "%s is not published, nor is any other KPI", qn.kpi.ID).
+				Also("uz", "Bu koʻrsatkich eʼlon qilinmagan.").
+				Also("ru", "Этот показатель не опубликован.")
 		}
-		return nil, bad("audience", "%s is not published; published are %s", qn.kpi.ID, strings.Join(ids, ", "))
+		return nil, bad("audience", "%s is not published; published are %s", qn.kpi.ID, strings.Join(ids, ", ")).
+			Also("uz", "Bu koʻrsatkich eʼlon qilinmagan.").
+			Also("ru", "Этот показатель не опубликован.")
 	}
 	asked := qn.needed()
 	var tables []string
@@ -57,7 +61,9 @@ func (q *Queries) table(qn *question) ([]string, error) {
 		if len(set) == len(asked) && !slices.ContainsFunc(set, func(d string) bool { return !slices.Contains(asked, d) }) {
 			for _, f := range qn.where {
 				if len(f.values) > 1 && !slices.Contains(qn.by, f.dimension) {
-					return nil, bad("where", "several values of %s are not added up: that figure is not published; break down by %s", f.dimension, f.dimension)
+					return nil, bad("where", "several values of %s are not added up: that figure is not published; break down by %s", f.dimension, f.dimension).
+						Also("uz", "“%s” boʻyicha bir nechta qiymat qoʻshib berilmaydi: bunday koʻrsatkich eʼlon qilinmagan; shu kesimda koʻring.", f.dimension).
+						Also("ru", "Несколько значений «%s» не складываются: такой показатель не опубликован; смотрите в этом разрезе.", f.dimension)
 				}
 			}
 			return set, nil
@@ -68,7 +74,9 @@ func (q *Queries) table(qn *question) ([]string, error) {
 		}
 		tables = append(tables, name)
 	}
-	return nil, bad("by", "%s is published by these dimensions: %s", qn.kpi.ID, strings.Join(tables, "; "))
+	return nil, bad("by", "%s is published by these dimensions: %s", qn.kpi.ID, strings.Join(tables, "; ")).
+		Also("uz", "Bu koʻrsatkich soʻralgan kesimda eʼlon qilinmaydi.").
+		Also("ru", "В запрошенном разрезе этот показатель не публикуется.")
 }
 
 // publishedPeriods are the calendar periods of a question, which gets their grain. Days
@@ -85,21 +93,29 @@ func (q *Queries) publishedPeriods(qn *question, src *sources) ([]publishedPerio
 	one := qn.grain == Whole && qn.from != reference.NoDay && qn.to != reference.NoDay
 	switch {
 	case len(grains) == 0:
-		return nil, bad("grain", "%s is not published for any period", qn.kpi.ID)
+		return nil, bad("grain", "%s is not published for any period", qn.kpi.ID).
+			Also("uz", "Bu koʻrsatkich hech bir davr uchun eʼlon qilinmaydi.").
+			Also("ru", "Этот показатель не публикуется ни за какой период.")
 	case one:
 		i := slices.IndexFunc(grains, func(g Grain) bool { return whole(g) && q.calendar.after(g, qn.from) == qn.to+1 })
 		if i < 0 {
-			return nil, bad("to", "%s is published for a whole %s; %s to %s is none", qn.kpi.ID, strings.Join(names, ", "), qn.from, qn.to)
+			return nil, bad("to", "%s is published for a whole %s; %s to %s is none", qn.kpi.ID, strings.Join(names, ", "), qn.from, qn.to).
+				Also("uz", "Bu koʻrsatkich faqat toʻliq davr uchun eʼlon qilinadi (%s); %sdan %sgacha boʻlgan kunlar bunday davr emas.", grainsIn("uz", grains...), dayIn("uz", qn.from), dayIn("uz", qn.to)).
+				Also("ru", "Этот показатель публикуется только за целый период (%s); дни с %s по %s таким периодом не являются.", grainsIn("ru", grains...), dayIn("ru", qn.from), dayIn("ru", qn.to))
 		}
 		qn.grain = grains[i]
 	case qn.grain == Whole:
 		qn.grain = grains[len(grains)-1]
 	}
 	if !slices.Contains(grains, qn.grain) {
-		return nil, bad("grain", "%s is published by %s, not by %s", qn.kpi.ID, strings.Join(names, ", "), qn.grain)
+		return nil, bad("grain", "%s is published by %s, not by %s", qn.kpi.ID, strings.Join(names, ", "), qn.grain).Of(names...).
+			Also("uz", "Bu koʻrsatkich faqat shu davrlar boʻyicha eʼlon qilinadi: %s.", grainsIn("uz", grains...)).
+			Also("ru", "Этот показатель публикуется только по таким периодам: %s.", grainsIn("ru", grains...))
 	}
 	if !whole(qn.grain) {
-		return nil, bad("from", "%s is published for a whole %s; begin and end with one", qn.kpi.ID, qn.grain)
+		return nil, bad("from", "%s is published for a whole %s; begin and end with one", qn.kpi.ID, qn.grain).
+			Also("uz", "Bu koʻrsatkich faqat toʻliq davr uchun eʼlon qilinadi (%s): soʻralgan kunlar davr boshida boshlanib, oxirida tugashi kerak.", grainsIn("uz", qn.grain)).
+			Also("ru", "Этот показатель публикуется только за целый период (%s): первый и последний день должны быть его началом и концом.", grainsIn("ru", qn.grain))
 	}
 	if qn.from == reference.NoDay {
 		if src.first == reference.NoDay {
@@ -115,7 +131,7 @@ func (q *Queries) publishedPeriods(qn *question, src *sources) ([]publishedPerio
 		list = append(list, publishedPeriod{qn.grain, p})
 	}
 	if len(list) > q.maxCells {
-		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
+		return nil, q.tooMany("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
 	}
 	return list, nil
 }

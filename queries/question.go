@@ -81,7 +81,7 @@ func (qn *question) filtered(dimension string) []string {
 	return nil
 }
 
-func bad(field, format string, args ...any) error {
+func bad(field, format string, args ...any) *problem.Error {
 	return problem.New(problem.BadInput, format, args...).In(field)
 }
 
@@ -134,10 +134,14 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 	case NoComparison, Previous, YearBefore:
 	case National:
 		if q.published(qn) {
-			return nil, bad("compare", "what is published is held against earlier periods only; allowed: previous, year")
+			return nil, bad("compare", "what is published is held against earlier periods only; allowed: previous, year").Of("previous", "year").
+				Also("uz", "Eʼlon qilingan koʻrsatkich faqat oldingi davrlar bilan taqqoslanadi.").
+				Also("ru", "Опубликованное сравнивается только с более ранними периодами.")
 		}
 	default:
-		return nil, bad("compare", "%q is no comparison; allowed: previous, year, national", r.Compare)
+		return nil, bad("compare", "%q is no comparison; allowed: previous, year, national", r.Compare).Of("previous", "year", "national").
+			Also("uz", "“%s” degan taqqoslash yoʻq.", r.Compare).
+			Also("ru", "Сравнения «%s» нет.", r.Compare)
 	}
 	if err := q.checkGrain(qn); err != nil {
 		return nil, err
@@ -156,11 +160,17 @@ func (q *Queries) question(ctx context.Context, r Request) (*question, error) {
 func checkPeriod(from, to, knownOn, today reference.Day) error {
 	switch {
 	case from != reference.NoDay && to != reference.NoDay && to < from:
-		return bad("to", "the last day, %s, is before the first, %s", to, from)
+		return bad("to", "the last day, %s, is before the first, %s", to, from).
+			Also("uz", "Davr %s boshlanib, undan oldin — %s tugaydi.", dayIn("uz", from), dayIn("uz", to)).
+			Also("ru", "Период кончается (%s) раньше, чем начинается (%s).", dayIn("ru", to), dayIn("ru", from))
 	case from != reference.NoDay && from > today:
-		return bad("from", "the period begins on %s, which is after today, %s", from, today)
+		return bad("from", "the period begins on %s, which is after today, %s", from, today).
+			Also("uz", "Davr %s boshlanadi, bu kun hali kelmagan: u haqda hech narsa maʼlum emas.", dayIn("uz", from)).
+			Also("ru", "Период начинается %s, этот день ещё не наступил: о нём ничего не известно.", dayIn("ru", from))
 	case knownOn > today:
-		return bad("known_on", "%s is after today, %s", knownOn, today)
+		return bad("known_on", "%s is after today, %s", knownOn, today).
+			Also("uz", "%s holatiga nima maʼlum boʻlishini aytib boʻlmaydi: bu kun hali kelmagan.", dayIn("uz", knownOn)).
+			Also("ru", "Нельзя сказать, что будет известно на %s: этот день ещё не наступил.", dayIn("ru", knownOn))
 	}
 	return nil
 }
@@ -208,7 +218,10 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 			if !slices.Contains(k.Variants(), chosen(variant, k.Versions)) {
 				field = "variant"
 			}
-			return bad(field, "%s", problem.DocumentOf(err).Detail)
+			told := problem.DocumentOf(err)
+			refusal := bad(field, "%s", told.Detail).Of(told.Allowed...)
+			refusal.Words = told.Words
+			return refusal
 		}
 		return err
 	}
@@ -267,7 +280,9 @@ func (q *Queries) checkGrain(qn *question) error {
 	for i, g := range allowed {
 		list[i] = string(g)
 	}
-	return bad("grain", "%s cannot be told by %q; allowed: %s", qn.kpi.ID, qn.grain, strings.Join(list, ", "))
+	return bad("grain", "%s cannot be told by %q; allowed: %s", qn.kpi.ID, qn.grain, strings.Join(list, ", ")).Of(list...).
+		Also("uz", "Bu koʻrsatkich “%s” qadami bilan berilmaydi; mumkin boʻlganlari: %s.", grainsIn("uz", qn.grain), grainsIn("uz", allowed...)).
+		Also("ru", "Этот показатель не даётся с шагом «%s»; возможны: %s.", grainsIn("ru", qn.grain), grainsIn("ru", allowed...))
 }
 
 // singles says whether a field may have a value for each row, such as a request's number. Such a cell tells
@@ -289,9 +304,13 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 	}
 	known := func(parameter, d string) error {
 		if !slices.Contains(allowed, d) {
-			refusal := problem.New(problem.BadInput, "%s has no dimension %q; allowed: %s", qn.kpi.ID, d, strings.Join(allowed, ", ")).In(parameter)
+			refusal := problem.New(problem.BadInput, "%s has no dimension %q; allowed: %s", qn.kpi.ID, d, strings.Join(allowed, ", ")).In(parameter).Of(allowed...).
+				Also("uz", "Bu koʻrsatkichda “%s” degan kesim yoʻq.", d).
+				Also("ru", "У этого показателя нет разреза «%s».", d)
 			if d == agency && parameter == "where" {
-				refusal = problem.New(problem.BadInput, "%s does not tell whose a row is, and this agency owns no system whose events it counts; allowed: %s", qn.kpi.ID, strings.Join(allowed, ", ")).In(parameter)
+				refusal = problem.New(problem.BadInput, "%s does not tell whose a row is, and this agency owns no system whose events it counts; allowed: %s", qn.kpi.ID, strings.Join(allowed, ", ")).In(parameter).Of(allowed...).
+					Also("uz", "Bu koʻrsatkichda yozuv qaysi idoraniki ekani aytilmaydi, bu idoraning esa unga maʼlumot beradigan tizimi yoʻq.").
+					Also("ru", "Показатель не говорит, чьи это записи, а у этого ведомства нет системы, события которой он считает.")
 			}
 			refusal.Cause = errNoDimension
 			return refusal
@@ -303,11 +322,15 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 			return err
 		}
 		if slices.Contains(r.By[:i], d) {
-			return bad("by", "the dimension %q is named twice", d)
+			return bad("by", "the dimension %q is named twice", d).
+				Also("uz", "“%s” kesimi ikki marta koʻrsatilgan.", d).
+				Also("ru", "Разрез «%s» указан дважды.", d)
 		}
 	}
 	if len(r.By) > maxBy {
-		return bad("by", "an answer is broken down by at most %d dimensions, not %d", maxBy, len(r.By))
+		return bad("by", "an answer is broken down by at most %d dimensions, not %d", maxBy, len(r.By)).
+			Also("uz", "Bir javobda koʻpi bilan %d ta kesim boʻladi, %d ta soʻralgan.", maxBy, len(r.By)).
+			Also("ru", "В одном ответе не больше %d разрезов, а запрошено %d.", maxBy, len(r.By))
 	}
 	qn.by = slices.Clone(r.By)
 	for _, asked := range slices.Sorted(maps.Keys(r.Where)) {
@@ -336,7 +359,9 @@ func (q *Queries) dimensions(ctx context.Context, qn *question, r Request) error
 			}
 		}
 		if len(f.values) == 0 {
-			return bad("where", "the dimension %q has no value", d)
+			return bad("where", "the dimension %q has no value", d).
+				Also("uz", "Filtrda “%s” uchun qiymat berilmagan.", d).
+				Also("ru", "В фильтре не указано значение для «%s».", d)
 		}
 		sort.Strings(f.values)
 		if err := qn.narrow(f); err != nil {
@@ -385,7 +410,9 @@ func (qn *question) narrow(f filter) error {
 	}
 	both := slices.DeleteFunc(slices.Clone(f.values), func(v string) bool { return !slices.Contains(qn.where[i].values, v) })
 	if len(both) == 0 {
-		return bad("where", "%s has no row that is both %s and %s", qn.kpi.ID, strings.Join(qn.where[i].values, ", "), strings.Join(f.values, ", "))
+		return bad("where", "%s has no row that is both %s and %s", qn.kpi.ID, strings.Join(qn.where[i].values, ", "), strings.Join(f.values, ", ")).
+			Also("uz", "Bir vaqtda ham %s, ham %s boʻlgan yozuv yoʻq.", strings.Join(qn.where[i].values, ", "), strings.Join(f.values, ", ")).
+			Also("ru", "Нет записей, которые сразу и %s, и %s.", strings.Join(qn.where[i].values, ", "), strings.Join(f.values, ", "))
 	}
 	qn.where[i].values = both
 	return nil
@@ -432,9 +459,17 @@ func (q *Queries) value(ctx context.Context, qn *question, dimension, text strin
 		return text, nil
 	}
 	if len(allowed) == 0 {
-		return "", bad("where", "%s has no value %q: nothing has been received yet", dimension, text)
+		return "", bad("where", "%s has no value %q: nothing has been received yet", dimension, text).
+			Also("uz", "“%s” kesimida “%s” qiymati yoʻq: hali hech narsa kelmagan.", dimension, text).
+			Also("ru", "В разрезе «%s» нет значения «%s»: пока ничего не получено.", dimension, text)
 	}
-	return "", bad("where", "%s has no value %q; allowed: %s", dimension, text, shorten(allowed))
+	refusal := bad("where", "%s has no value %q; allowed: %s", dimension, text, shorten(allowed)).
+		Also("uz", "“%s” kesimida “%s” degan qiymat yoʻq.", dimension, text).
+		Also("ru", "В разрезе «%s» нет значения «%s».", dimension, text)
+	if len(allowed) <= maxListed {
+		refusal.Of(allowed...)
+	}
+	return "", refusal
 }
 
 const maxListed = 30

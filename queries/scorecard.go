@@ -49,7 +49,7 @@ type ScorecardRow struct {
 	Targets     []TargetStatus  `json:"targets"`
 	DataThrough *time.Time      `json:"data_through"`
 	Simulated   bool            `json:"simulated"`
-	Problem     string          `json:"problem,omitempty"` // why there is no figure
+	Problem     string          `json:"problem,omitempty"` // why there is no figure, in the request's language
 }
 
 // Trend says which way a value went, in the eyes of those who want it up or down.
@@ -126,7 +126,7 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 				refused[i] = err // it has no such dimension, or is not published so
 				return nil
 			case err != nil:
-				row.Problem = problem.DocumentOf(err).Detail
+				row.Problem = problem.DocumentOf(err).In(language)
 			}
 			rows[i] = row
 			return nil

@@ -35,7 +35,9 @@ type SQL struct {
 // Other errors are those of Values.
 func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 	if r.Compare != NoComparison {
-		return nil, bad("compare", "a query tells one period; ask for that of the earlier one by its days")
+		return nil, bad("compare", "a query tells one period; ask for that of the earlier one by its days").
+			Also("uz", "Soʻrov bitta davrni beradi; oldingisini uning kunlari bilan soʻrang.").
+			Also("ru", "Запрос даёт один период; более ранний запросите его днями.")
 	}
 	if r.Audience == Outside {
 		return nil, bad("audience", "queries are for people inside; what is published has none")
@@ -61,7 +63,9 @@ func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 				return nil, err
 			}
 			if !qn.span(src) {
-				return nil, bad("kpi", "nothing has been received yet")
+				return nil, bad("kpi", "nothing has been received yet").
+					Also("uz", "Hali hech narsa kelmagan.").
+					Also("ru", "Пока ничего не получено.")
 			}
 		}
 		text, err = w.events()
@@ -87,7 +91,9 @@ type writer struct {
 func (w *writer) rows(c *contract.Contract, conditions ...string) (string, error) {
 	view, ok := w.queries.warehouse.View(c)
 	if !ok {
-		return "", bad("kpi", "%s counts events of %s, which tell of health, disability or children: analysts see no rows of them, so no query of theirs gives the figure", w.question.kpi.ID, c.Name)
+		return "", bad("kpi", "%s counts events of %s, which tell of health, disability or children: analysts see no rows of them, so no query of theirs gives the figure", w.question.kpi.ID, c.Name).
+			Also("uz", "Koʻrsatkich sogʻliq, nogironlik yoki bolalar haqidagi hodisalarni sanaydi: tahlilchilar ularning qatorlarini koʻrmaydi, shuning uchun uni beradigan soʻrov yoʻq.").
+			Also("ru", "Показатель считает события о здоровье, инвалидности или детях: аналитики не видят их строк, поэтому запроса, который дал бы его, нет.")
 	}
 	if w.question.knownOn != reference.NoDay {
 		view, _ = w.queries.warehouse.Ledger(c)
@@ -210,7 +216,9 @@ func (w *writer) events() (string, error) {
 		return w.finished(columns, froms[0], having...), nil
 	}
 	if qn.version.Distribution != nil {
-		return "", bad("kpi", "%s takes quantiles over several contracts, which one query cannot tell", qn.kpi.ID)
+		return "", bad("kpi", "%s takes quantiles over several contracts, which one query cannot tell", qn.kpi.ID).
+			Also("uz", "Koʻrsatkich bir nechta manbadan kvantil oladi, buni bitta soʻrov bilan berib boʻlmaydi.").
+			Also("ru", "Показатель берёт квантили по нескольким источникам, одним запросом этого не получить.")
 	}
 	for i, c := range columns {
 		columns[i].expression = c.alias
@@ -239,7 +247,9 @@ func (w *writer) days(ctx context.Context) ([]reference.Day, error) {
 			return nil, err
 		}
 		if from = src.first; from == reference.NoDay {
-			return nil, bad("kpi", "nothing has been received yet")
+			return nil, bad("kpi", "nothing has been received yet").
+				Also("uz", "Hali hech narsa kelmagan.").
+				Also("ru", "Пока ничего не получено.")
 		}
 	}
 	var days []reference.Day
@@ -366,7 +376,9 @@ func (w *writer) reported(ctx context.Context) (string, error) {
 		}
 	}
 	if len(periods) == 0 {
-		return "", bad("from", "nothing was reported for these days")
+		return "", bad("from", "nothing was reported for these days").
+			Also("uz", "Bu kunlar uchun hisobot kelmagan.").
+			Also("ru", "За эти дни отчётов нет.")
 	}
 	if len(periods) > 2*maxWindows {
 		return "", bad("from", "the answer has %d windows, and a query tells at most %d; ask for a shorter period", len(periods)/2, maxWindows)

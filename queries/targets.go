@@ -68,7 +68,7 @@ type Promise struct {
 	Check     reference.Names `json:"check"` // of a result or claim: what of it can be checked, and by what
 	TargetStatus
 	Cell    *Cell  `json:"cell"`              // of the period or day of which it speaks; null with Problem
-	Problem string `json:"problem,omitempty"` // why there is no figure; in the request's language with Said, else English
+	Problem string `json:"problem,omitempty"` // why there is no figure, in the request's language
 	Said    *Note  `json:"said,omitempty"`    // Problem by key and parameters, when it is one of the published figure's own
 }
 
@@ -102,7 +102,9 @@ func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, err
 		}
 	}
 	if on > today {
-		return nil, bad("on", "%s is after today, %s", on, today)
+		return nil, bad("on", "%s is after today, %s", on, today).
+			Also("uz", "%s hali kelmagan.", dayIn("uz", on)).
+			Also("ru", "День %s ещё не наступил.", dayIn("ru", on))
 	}
 	ledger := q.catalogue.Ledger()
 	promises := make([]Promise, len(ledger))
@@ -119,7 +121,7 @@ func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, err
 				return ctx.Err()
 			}
 			if err != nil {
-				p.Problem = problem.DocumentOf(err).Detail
+				p.Problem = problem.DocumentOf(err).In(language)
 			}
 			promises[i] = *p
 			return nil

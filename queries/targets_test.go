@@ -343,7 +343,7 @@ func TestTargets(t *testing.T) {
 		}
 	}
 	// A result about a day or a year is not judged before that has ended.
-	for language, words := range map[string]string{"en": "the period of which this speaks ends on 2024-06-30", "ru": "период, о котором идёт речь, заканчивается 2024-06-30", "uz": "bu gap tegishli boʻlgan davr 2024-06-30 kuni tugaydi"} {
+	for language, words := range map[string]string{"en": "the period of which this speaks ends on 2024-06-30", "ru": "период, о котором идёт речь, заканчивается 30 июня 2024 года", "uz": "bu gap tegishli boʻlgan davr 2024-yil 30-iyun kuni tugaydi"} {
 		early, err := q.Targets(context.Background(), queries.TargetsRequest{On: day("2024-06-29"), Language: language})
 		if err != nil {
 			t.Fatal(err)

@@ -296,7 +296,9 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	case r.BeforeFrom != 0:
 		before.From, before.To = r.BeforeFrom, r.BeforeTo
 		if before.To >= cell.From && v.Basis != kpi.Stock || before.To >= cell.To {
-			return nil, bad("before_to", "the earlier period ends on %s, and the one that it is held against begins on %s: it must end before", before.To, cell.From)
+			return nil, bad("before_to", "the earlier period ends on %s, and the one that it is held against begins on %s: it must end before", before.To, cell.From).
+				Also("uz", "Oldingi davr %s tugaydi, taqqoslanayotgani esa %s boshlanadi: oldingisi undan avval tugashi kerak.", dayIn("uz", before.To), dayIn("uz", cell.From)).
+				Also("ru", "Более ранний период кончается %s, а сравниваемый начинается %s: первый должен кончиться раньше.", dayIn("ru", before.To), dayIn("ru", cell.From))
 		}
 	default:
 		qn.compare = r.Compare
@@ -363,9 +365,13 @@ func sumsUp(qn *question) error {
 	v := qn.version
 	switch {
 	case v.Quantiles() != nil:
-		return bad("kpi", "%s is a quantile: it is no sum over units, so its change has no parts that add up; hold its quantiles in the two periods against each other", qn.kpi.ID)
+		return bad("kpi", "%s is a quantile: it is no sum over units, so its change has no parts that add up; hold its quantiles in the two periods against each other", qn.kpi.ID).
+			Also("uz", "Bu koʻrsatkich — kvantil: u birliklar yigʻindisi emas, shuning uchun oʻzgarishi qismlarga boʻlinmaydi.").
+			Also("ru", "Это квантиль: он не сумма по единицам, поэтому его изменение не делится на части.")
 	case v.Distinct != nil:
-		return bad("kpi", "%s counts distinct values: one may stand in several units, so its change has no parts that add up", qn.kpi.ID)
+		return bad("kpi", "%s counts distinct values: one may stand in several units, so its change has no parts that add up", qn.kpi.ID).
+			Also("uz", "Bu koʻrsatkich takrorlanmas qiymatlarni sanaydi: bittasi bir nechta birlikda uchrashi mumkin, shuning uchun oʻzgarish qismlarga boʻlinmaydi.").
+			Also("ru", "Показатель считает неповторяющиеся значения: одно может быть в нескольких единицах, поэтому изменение не делится на части.")
 	case v.Per != nil:
 		return bad("kpi", "%s is told per what %s counts, which is no sum over units; ask what moved the count itself", qn.kpi.ID, v.Per.Table)
 	case !retractable(v):
@@ -377,17 +383,27 @@ func sumsUp(qn *question) error {
 // told refuses an answer without one number.
 func told(r *Result, field string) error {
 	if len(r.Cells) == 0 {
-		return bad(field, "nothing is known of %s for this period", r.KPI)
+		return bad(field, "nothing is known of %s for this period", r.KPI).
+			Also("uz", "Bu davr uchun koʻrsatkich haqida hech narsa maʼlum emas.").
+			Also("ru", "За этот период о показателе ничего не известно.")
 	}
 	if len(r.Cells) > 1 {
-		return bad(field, "%s has %d reported windows in this period, which cannot be added up; ask for the days of one", r.KPI, len(r.Cells))
+		return bad(field, "%s has %d reported windows in this period, which cannot be added up; ask for the days of one", r.KPI, len(r.Cells)).
+			Also("uz", "Bu davrda %d ta hisobot davri bor, ular qoʻshilmaydi: bittasining kunlarini soʻrang.", len(r.Cells)).
+			Also("ru", "Отчётных периодов здесь %d, они не складываются: запросите дни одного из них.", len(r.Cells))
 	}
 	c := r.Cells[0]
 	if c.Value != nil {
 		return nil
 	}
-	reason := map[State]string{NotProvided: "was not reported", Suppressed: "is hidden to protect people", NotApplicable: "has no cases"}[c.State]
-	return bad(field, "%s %s for %s, so there is no change to explain", r.KPI, reason, c.Period)
+	reason := map[State]reference.Names{
+		NotProvided:   {"en": "was not reported", "uz": "hisobot kelmagan", "ru": "отчёт не получен"},
+		Suppressed:    {"en": "is hidden to protect people", "uz": "odamlarni himoya qilish uchun yashirilgan", "ru": "значение скрыто ради защиты людей"},
+		NotApplicable: {"en": "has no cases", "uz": "holatlar yoʻq", "ru": "случаев нет"},
+	}[c.State]
+	return bad(field, "%s %s for %s, so there is no change to explain", r.KPI, reason["en"], c.Period).
+		Also("uz", "%s: %s, shuning uchun tushuntiriladigan oʻzgarish yoʻq.", c.Period, reason["uz"]).
+		Also("ru", "%s: %s, поэтому объяснять нечего.", c.Period, reason["ru"])
 }
 
 // finest is the unit of a change when none is asked for: the service where there is one,

@@ -21,7 +21,7 @@ var sentences = map[string]reference.Names{
 		"ru": "Пока ничего не получено."},
 	"version-valid-from": {
 		"en": "Version {version} of the definition is valid from {day}; earlier periods are told by the same formula.",
-		"uz": "Taʼrifning {version}-tahriri {day} dan amal qiladi; oldingi davrlar ham shu formula boʻyicha hisoblangan.",
+		"uz": "Taʼrifning {version}-tahriri {day}dan amal qiladi; oldingi davrlar ham shu formula boʻyicha hisoblangan.",
 		"ru": "Редакция {version} определения действует с {day}; более ранние периоды посчитаны по той же формуле."},
 	"simulated": {
 		"en": "Some rows behind these figures are simulated.",
@@ -90,10 +90,58 @@ var sentences = map[string]reference.Names{
 	"unit-cases":      {"en": "cases", "uz": "ta holat", "ru": "случаев"},
 	"unit-services":   {"en": "services", "uz": "ta xizmat", "ru": "услуг"},
 	"unit-count":      {"en": "count", "uz": "ta", "ru": "ед."},
-	"unit-points":     {"en": "points", "uz": "foiz band", "ru": "п. п."},
+	"unit-points":     {"en": "points", "uz": "foiz punkti", "ru": "п. п."},
 	"unit-days":       {"en": "days", "uz": "kun", "ru": "дн."},
 	"unit-hours":      {"en": "hours", "uz": "soat", "ru": "ч"},
 	"unit-minutes":    {"en": "minutes", "uz": "daqiqa", "ru": "мин"},
+}
+
+// grainWords are what a length of time is called within a sentence.
+var grainWords = map[Grain]reference.Names{
+	Hour:    {"uz": "soat", "ru": "час"},
+	Day:     {"uz": "kun", "ru": "день"},
+	Week:    {"uz": "hafta", "ru": "неделя"},
+	Month:   {"uz": "oy", "ru": "месяц"},
+	Quarter: {"uz": "chorak", "ru": "квартал"},
+	Year:    {"uz": "yil", "ru": "год"},
+	Fiscal:  {"uz": "moliya yili", "ru": "финансовый год"},
+	School:  {"uz": "oʻquv choragi", "ru": "учебная четверть"},
+	Window:  {"uz": "hisobot davri", "ru": "отчётный период"},
+}
+
+// grainsIn lists lengths of time in a language; one that has no words there stands as it was asked.
+func grainsIn(language string, grains ...Grain) string {
+	names := make([]string, len(grains))
+	for i, g := range grains {
+		if names[i] = grainWords[g][language]; names[i] == "" {
+			names[i] = string(g)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+var months = map[string][12]string{
+	"uz": {"yanvar", "fevral", "mart", "aprel", "may", "iyun", "iyul", "avgust", "sentabr", "oktabr", "noyabr", "dekabr"},
+	"ru": {"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
+}
+
+// dayIn is a day in a sentence: 2024-yil 5-mart, 5 марта 2024 года; elsewhere 2024-03-05.
+func dayIn(language string, d reference.Day) string {
+	t := d.Time()
+	switch language {
+	case "uz":
+		return fmt.Sprintf("%d-yil %d-%s", t.Year(), t.Day(), months[language][t.Month()-1])
+	case "ru":
+		return fmt.Sprintf("%d %s %d года", t.Day(), months[language][t.Month()-1], t.Year())
+	}
+	return d.String()
+}
+
+// tooMany refuses an answer of more cells than are told at once.
+func (q *Queries) tooMany(field, format string, args ...any) error {
+	return bad(field, format, args...).
+		Also("uz", "Javobda kataklar juda koʻp, %d tadan ortiq: qisqaroq davr, yirikroq qadam yoki kamroq kesim tanlang.", q.maxCells).
+		Also("ru", "В ответе слишком много значений, больше %d: выберите более короткий период, более крупный шаг или меньше разрезов.", q.maxCells)
 }
 
 // language is one of [Languages]; none is the first.
@@ -107,14 +155,18 @@ func language(asked string) (string, error) {
 	return asked, nil
 }
 
-// say is a sentence in a language, with its parameters given as name, value, name, value.
+// say is a sentence in a language, with its parameters given as name, value, name, value. A day
+// among them is written as the language does.
 func say(language, key string, parameters ...string) string {
-	for i := 0; i+1 < len(parameters); i += 2 {
-		parameters[i] = "{" + parameters[i] + "}"
-	}
 	words := sentences[key]
 	if words[language] == "" {
 		language = Languages[0]
+	}
+	for i := 0; i+1 < len(parameters); i += 2 {
+		parameters[i] = "{" + parameters[i] + "}"
+		if day, err := reference.ParseDay(parameters[i+1]); err == nil {
+			parameters[i+1] = dayIn(language, day)
+		}
 	}
 	return strings.NewReplacer(parameters...).Replace(words[language])
 }

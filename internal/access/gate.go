@@ -130,7 +130,9 @@ func (g *Gate) Admit(r *http.Request, name string) (*Principal, error) {
 		return nil, err
 	}
 	if !rule.allows(p) {
-		return nil, g.deny(ctx, r, p, name, object, problem.New(problem.Denied, "this is for %s; you are signed in as %s", words(rule.Roles), p.role()))
+		return nil, g.deny(ctx, r, p, name, object, problem.New(problem.Denied, "this is for %s; you are signed in as %s", words(rule.Roles), p.role()).
+			Also("uz", "Rolingiz bunga ruxsat bermaydi.").
+			Also("ru", "Вашей роли это не разрешено."))
 	}
 	return p, nil
 }
@@ -146,7 +148,9 @@ func (g *Gate) Holds(r *http.Request, p *Principal, name string) error {
 		return err
 	}
 	if rule := rules[name]; now.ID != p.ID || now.Scope() != p.Scope() || !rule.allows(now) {
-		return problem.New(problem.Denied, "what you may see has changed: ask again")
+		return problem.New(problem.Denied, "what you may see has changed: ask again").
+			Also("uz", "Sizga nima koʻrsatilishi oʻzgardi: qayta soʻrang.").
+			Also("ru", "То, что вам показывается, изменилось: повторите запрос.")
 	}
 	return nil
 }
@@ -178,7 +182,9 @@ func (g *Gate) deny(ctx context.Context, r *http.Request, p *Principal, rule, ob
 
 func (g *Gate) record(ctx context.Context, r *http.Request, p *Principal, rule, object string, why error) error {
 	if g.audit == nil {
-		return problem.New(problem.Unavailable, "there is no audit log, and this has to be recorded")
+		return problem.New(problem.Unavailable, "there is no audit log, and this has to be recorded").
+			Also("uz", "Audit jurnali ishlamayapti, bu amal esa qayd etilishi shart.").
+			Also("ru", "Журнал аудита недоступен, а это действие должно быть записано.")
 	}
 	e := audit.Entry{Who: p.ID, Name: p.Name, Role: p.role(), Address: g.address(r), Action: rule, Object: object, Allowed: why == nil}
 	if why != nil {

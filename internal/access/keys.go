@@ -98,11 +98,13 @@ func (ks *Keys) Create(ctx context.Context, k Key) (token string, made Key, err 
 
 // check holds a key to the rules of its roles.
 func (k *Key) check(now time.Time) error {
-	bad := func(field, format string, args ...any) error {
+	bad := func(field, format string, args ...any) *problem.Error {
 		return problem.New(problem.BadInput, format, args...).In(field)
 	}
 	if strings.TrimSpace(k.Name) == "" || len(k.Name) > 200 {
-		return bad("name", "say in up to 200 characters what the key is for, so that whoever finds it in the list knows")
+		return bad("name", "say in up to 200 characters what the key is for, so that whoever finds it in the list knows").
+			Also("uz", "Kalit nima uchunligini 200 belgigacha yozing: uni roʻyxatda koʻrgan kishi tushunsin.").
+			Also("ru", "Напишите до 200 знаков, для чего ключ, чтобы это понял тот, кто увидит его в списке.")
 	}
 	if err := CheckRoles(k.Roles); err != nil {
 		return err
@@ -110,17 +112,29 @@ func (k *Key) check(now time.Time) error {
 	is := func(r Role) bool { return slices.Contains(k.Roles, r) }
 	switch {
 	case is(Source) && len(k.Sources) == 0:
-		return bad("sources", "a key of role source needs the sources that it may send for, or * for any")
+		return bad("sources", "a key of role source needs the sources that it may send for, or * for any").
+			Also("uz", "“Manba” rolidagi kalitga u qaysi manbalar nomidan yuborishi koʻrsatiladi, hammasi uchun — *.").
+			Also("ru", "Ключу с ролью «источник» нужны источники, от имени которых он отправляет; * — любые.")
 	case !is(Source) && (len(k.Sources) > 0 || len(k.Contracts) > 0):
-		return bad("sources", "sources and contracts are for keys of role source")
+		return bad("sources", "sources and contracts are for keys of role source").
+			Also("uz", "Manbalar va hodisa turlari faqat “manba” rolidagi kalitda koʻrsatiladi.").
+			Also("ru", "Источники и виды событий указываются только у ключа с ролью «источник».")
 	case is(Agency) && k.Agency == "" && k.Region == "":
-		return bad("agency", "a key of role agency needs the code of its agency, or of its region")
+		return bad("agency", "a key of role agency needs the code of its agency, or of its region").
+			Also("uz", "“Idora” rolidagi kalitga idora yoki hudud kodi kerak.").
+			Also("ru", "Ключу с ролью «ведомство» нужен код ведомства или региона.")
 	case !is(Agency) && (k.Agency != "" || k.Region != ""):
-		return bad("agency", "an agency or a region narrows a key of role agency; a key of other roles sees what they see")
+		return bad("agency", "an agency or a region narrows a key of role agency; a key of other roles sees what they see").
+			Also("uz", "Idora yoki hudud faqat “idora” rolidagi kalitni cheklaydi.").
+			Also("ru", "Ведомство или регион ограничивают только ключ с ролью «ведомство».")
 	case k.Agency != "" && k.Region != "":
-		return bad("region", "a key is of an agency or of a region: give one of them")
+		return bad("region", "a key is of an agency or of a region: give one of them").
+			Also("uz", "Kalit yo idoraniki, yo hududniki boʻladi: bittasini koʻrsating.").
+			Also("ru", "Ключ бывает либо ведомства, либо региона: укажите одно.")
 	case k.Expires != nil && !k.Expires.After(now):
-		return bad("expires", "the key would have expired already")
+		return bad("expires", "the key would have expired already").
+			Also("uz", "Bu muddat oʻtib ketgan: kalit darhol yaroqsiz boʻlar edi.").
+			Also("ru", "Этот срок уже прошёл: ключ был бы сразу недействителен.")
 	}
 	return nil
 }
@@ -137,7 +151,9 @@ func CheckRoles(roles []Role) error {
 		}
 	}
 	if len(roles) == 0 {
-		return problem.New(problem.BadInput, "at least one role is needed, of %s", strings.Join(names, ", ")).In("roles")
+		return problem.New(problem.BadInput, "at least one role is needed, of %s", strings.Join(names, ", ")).In("roles").
+			Also("uz", "Kamida bitta rol tanlang.").
+			Also("ru", "Выберите хотя бы одну роль.")
 	}
 	return nil
 }

@@ -47,7 +47,9 @@ type recentSession struct {
 	read    time.Time
 }
 
-var errNoSession = problem.New(problem.Unauthenticated, "nobody is signed in, or the session has ended: sign in again")
+var errNoSession = problem.New(problem.Unauthenticated, "nobody is signed in, or the session has ended: sign in again").
+	Also("uz", "Tizimga kirilmagan yoki seans tugagan: qayta kiring.").
+	Also("ru", "Вход не выполнен или сеанс завершён: войдите снова.")
 
 // OpenSessions opens the sessions of an installation. secret has 32 bytes; a nil now is time.Now.
 func OpenSessions(ctx context.Context, conn *stream.Conn, secret []byte, now func() time.Time) (*Sessions, error) {

@@ -112,7 +112,7 @@ func (a *AllSettings) Keep(ctx context.Context, p *Principal, s Settings) (*Sett
 }
 
 func (s *Settings) check() error {
-	bad := func(field, format string, args ...any) error {
+	bad := func(field, format string, args ...any) *problem.Error {
 		return problem.New(problem.BadInput, format, args...).In(field)
 	}
 	switch {
@@ -121,9 +121,13 @@ func (s *Settings) check() error {
 	case !slices.Contains([]string{"", "light", "dark"}, s.Theme):
 		return bad("theme", "theme=%q: want light, dark or nothing", s.Theme)
 	case len(s.Pinned) > maxPinned:
-		return bad("pinned", "up to %d KPIs can be pinned", maxPinned)
+		return bad("pinned", "up to %d KPIs can be pinned", maxPinned).
+			Also("uz", "Koʻpi bilan %d ta koʻrsatkichni qadab qoʻyish mumkin.", maxPinned).
+			Also("ru", "Закрепить можно не больше %d показателей.", maxPinned)
 	case len(s.Views) > maxViews:
-		return bad("views", "up to %d views can be kept", maxViews)
+		return bad("views", "up to %d views can be kept", maxViews).
+			Also("uz", "Koʻpi bilan %d ta koʻrinish saqlanadi.", maxViews).
+			Also("ru", "Хранится не больше %d видов.", maxViews)
 	case len(s.More) > 0 && s.More[0] != '{' && string(s.More) != "null":
 		return bad("more", "what else is kept is an object")
 	}
@@ -134,7 +138,9 @@ func (s *Settings) check() error {
 	}
 	for _, v := range s.Views {
 		if name := strings.TrimSpace(v.Name); name == "" || len([]rune(name)) > 100 {
-			return bad("views", "a view needs a name of up to 100 characters")
+			return bad("views", "a view needs a name of up to 100 characters").
+				Also("uz", "Koʻrinishga 100 belgigacha nom kerak.").
+				Also("ru", "Виду нужно название, до 100 знаков.")
 		}
 		// An address that left this server would make of a view a trap.
 		if ownPage(v.Address) != v.Address || len(v.Address) > 2000 {

@@ -111,9 +111,13 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 	if !slices.Contains(k.Variants(), variant) {
 		named := strings.TrimPrefix(strings.Join(k.Variants(), ", "), ", ")
 		if named == "" {
-			return nil, problem.New(problem.NotFound, "the KPI %q has no variants: leave variant=%q out", k.ID, variant).In("variant")
+			return nil, problem.New(problem.NotFound, "the KPI %q has no variants: leave variant=%q out", k.ID, variant).In("variant").
+				Also("uz", "Bu koʻrsatkichning taʼrifi bitta, “%s” varianti yoʻq.", variant).
+				Also("ru", "Определение у показателя одно, варианта «%s» нет.", variant)
 		}
-		return nil, problem.New(problem.NotFound, "the KPI %q has no variant %q; it has: %s", k.ID, variant, named).In("variant")
+		return nil, problem.New(problem.NotFound, "the KPI %q has no variant %q; it has: %s", k.ID, variant, named).In("variant").Of(slices.DeleteFunc(k.Variants(), func(v string) bool { return v == "" })...).
+			Also("uz", "Bu koʻrsatkichning “%s” varianti yoʻq.", variant).
+			Also("ru", "У этого показателя нет варианта «%s».", variant)
 	}
 	var found *Version
 	var have []string
@@ -138,7 +142,9 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 	case found != nil:
 		return found, nil
 	case number != 0:
-		return nil, problem.New(problem.NotFound, "the KPI %q has no version %d; it has: %s", k.ID, number, strings.Join(have, ", ")).In("version")
+		return nil, problem.New(problem.NotFound, "the KPI %q has no version %d; it has: %s", k.ID, number, strings.Join(have, ", ")).In("version").
+			Also("uz", "Bu taʼrifning %d-tahriri yoʻq.", number).
+			Also("ru", "Редакции %d у этого определения нет.", number)
 	}
 	return nil, problem.New(problem.NotFound, "the KPI %q has no definition for %s; it has: %s", k.ID, day, strings.Join(have, ", ")).In("version")
 }

@@ -72,6 +72,9 @@ type Error struct {
 	Field      string        // the field, parameter or flag at fault; empty when none is
 	RetryAfter time.Duration // with Busy and Unavailable; 0 means one second
 	Cause      error
+
+	Words   map[string]string // Message in other languages than English, by BCP 47 tag; nil: in none
+	Allowed []string          // what Field may be instead, as it would be sent; nil: no list of them is told
 }
 
 func (e *Error) Error() string {
@@ -106,6 +109,19 @@ func Wrap(cause error, kind Kind, op, format string, args ...any) error {
 // In names the field, parameter or flag at fault and returns e.
 func (e *Error) In(field string) *Error { e.Field = field; return e }
 
+// Also says the message in another language, a BCP 47 tag, and returns e.
+func (e *Error) Also(language, format string, args ...any) *Error {
+	if e.Words == nil {
+		e.Words = map[string]string{}
+	}
+	e.Words[language] = fmt.Sprintf(format, args...)
+	return e
+}
+
+// Of lists what the field may be instead and returns e. Programs and pages read the list;
+// the message may shorten it.
+func (e *Error) Of(allowed ...string) *Error { e.Allowed = allowed; return e }
+
 // KindOf is the kind of the first [Error] in err's chain; Internal when there is none.
 func KindOf(err error) Kind {
 	var e *Error
@@ -122,6 +138,17 @@ type Document struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Field  string `json:"field,omitempty"`
+
+	Words   map[string]string `json:"words,omitempty"`   // Detail in other languages, by BCP 47 tag
+	Allowed []string          `json:"allowed,omitempty"` // what Field may be instead
+}
+
+// In is the detail in a language, English where it is not told in that one.
+func (d Document) In(language string) string {
+	if words := d.Words[language]; words != "" {
+		return words
+	}
+	return d.Detail
 }
 
 // DocumentOf is what a person may be told of err: an internal fault is described
@@ -130,9 +157,13 @@ func DocumentOf(err error) Document {
 	var e *Error
 	if !errors.As(err, &e) || e.Kind == Internal {
 		return Document{Type: "about:blank", Title: Internal.String(), Status: Internal.Status(),
-			Detail: "Ombor could not finish this request; the operator's log says why."}
+			Detail: "Ombor could not finish this request; the operator's log says why.",
+			Words: map[string]string{
+				"uz": "Ombor bu soʻrovni oxiriga yetkaza olmadi; sababi operator jurnalida.",
+				"ru": "Ombor не смог выполнить этот запрос; причина — в журнале оператора.",
+			}}
 	}
-	return Document{Type: "about:blank", Title: e.Kind.String(), Status: e.Kind.Status(), Detail: e.Message, Field: e.Field}
+	return Document{Type: "about:blank", Title: e.Kind.String(), Status: e.Kind.Status(), Detail: e.Message, Field: e.Field, Words: e.Words, Allowed: e.Allowed}
 }
 
 // Write answers an HTTP request with err: its status, Retry-After where the kind

@@ -44,7 +44,9 @@ func (p *Portfolio) Project(ctx context.Context, id string, at At) (*Detail, err
 	}
 	one := s.projects[id]
 	if one == nil {
-		return nil, problem.New(problem.NotFound, "there is no project %q on %s", id, Date(s.on)).In("id")
+		return nil, problem.New(problem.NotFound, "there is no project %q on %s", id, Date(s.on)).In("id").
+			Also("uz", "Bu kunda “%s” loyihasi yoʻq.", id).
+			Also("ru", "На этот день проекта «%s» нет.", id)
 	}
 	d := &Detail{On: Date(s.on), KnownOn: s.knownOn, DataThrough: s.through, Project: one.Project, ProgrammeName: s.programmes[one.Programme],
 		Recommended: one.recommended, AcceptedOn: one.accepted, EndedOn: one.ended,

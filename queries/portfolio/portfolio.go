@@ -324,7 +324,9 @@ func (p *Portfolio) filter(s *state, r Request) (func(*project) bool, error) {
 				if len(names) > 40 {
 					names, more = names[:40], " …"
 				}
-				return nil, problem.New(problem.BadInput, "no project has the %s %q; there are %s", one.name, value, strings.Join(names, ", ")+more).In(one.name)
+				return nil, problem.New(problem.BadInput, "no project has the %s %q; there are %s", one.name, value, strings.Join(names, ", ")+more).In(one.name).
+					Also("uz", "“%s” qiymatiga ega loyiha yoʻq.", value).
+					Also("ru", "Проектов со значением «%s» нет.", value)
 			}
 			resolved[i] = code
 		}

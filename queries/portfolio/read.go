@@ -237,12 +237,16 @@ func (p *Portfolio) read(ctx context.Context, at At, whole string) (*state, erro
 	}
 	today := reference.DayOf(p.now().In(p.warehouse.Zone()))
 	if !open(at.KnownOn) && at.KnownOn > today {
-		return nil, problem.New(problem.BadInput, "known_on %s lies in the future; today is %s", at.KnownOn, today).In("known_on")
+		return nil, problem.New(problem.BadInput, "known_on %s lies in the future; today is %s", at.KnownOn, today).In("known_on").
+			Also("uz", "%s hali kelmagan: bu kunda nima maʼlum boʻlishi nomaʼlum.", at.KnownOn).
+			Also("ru", "День %s ещё не наступил: что будет на него известно, неизвестно.", at.KnownOn)
 	}
 	on := at.On
 	switch {
 	case !open(on) && on > today:
-		return nil, problem.New(problem.BadInput, "on %s lies in the future; today is %s", on, today).In("on")
+		return nil, problem.New(problem.BadInput, "on %s lies in the future; today is %s", on, today).In("on").
+			Also("uz", "%s hali kelmagan.", on).
+			Also("ru", "День %s ещё не наступил.", on)
 	case open(on) && !open(at.KnownOn):
 		on = at.KnownOn
 	case open(on):

@@ -49,7 +49,9 @@ type running struct {
 }
 
 // ErrCancelled is the cause with which a run's context ends that was cancelled.
-var ErrCancelled = problem.New(problem.Conflict, "the statement was cancelled")
+var ErrCancelled = problem.New(problem.Conflict, "the statement was cancelled").
+	Also("uz", "Soʻrov bekor qilindi.").
+	Also("ru", "Запрос отменён.")
 
 // Begin notes a run that is about to begin and returns it with its ID, a context that
 // [Workbench.Cancel] ends, and a function that has to be called when it is over, with what came of
@@ -71,7 +73,9 @@ func (b *Workbench) Begin(ctx context.Context, p *access.Principal, r Run) (Run,
 	}
 	if own >= MaxRunning {
 		cancel(nil)
-		return Run{}, nil, nil, problem.New(problem.Busy, "you run %d statements, as many as one may at once; wait for one, or cancel it", own)
+		return Run{}, nil, nil, problem.New(problem.Busy, "you run %d statements, as many as one may at once; wait for one, or cancel it", own).
+			Also("uz", "Sizda %d ta soʻrov bajarilmoqda, bir vaqtda bundan koʻp mumkin emas: birini kuting yoki bekor qiling.", own).
+			Also("ru", "У вас уже выполняется запросов: %d, больше одновременно нельзя; дождитесь одного или отмените его.", own)
 	}
 	b.running[r.ID] = &running{who: p.ID, run: r, cancel: cancel}
 	return r, inner, func(end Run) {

@@ -128,7 +128,7 @@ func (q *Query) sees(p *access.Principal) bool {
 	return q.Owner == p.ID || q.Sharing == Everybody || q.Sharing == Agency && q.Agency != "" && q.Agency == p.Agency
 }
 
-func bad(field, format string, args ...any) error {
+func bad(field, format string, args ...any) *problem.Error {
 	return problem.New(problem.BadInput, format, args...).In(field)
 }
 
@@ -137,28 +137,40 @@ func (q *Query) check(p *access.Principal) error {
 	q.Title = strings.TrimSpace(q.Title)
 	switch {
 	case q.Title == "" || len([]rune(q.Title)) > MaxTitle:
-		return bad("title", "a query needs a title of up to %d characters, so that others find it", MaxTitle)
+		return bad("title", "a query needs a title of up to %d characters, so that others find it", MaxTitle).
+			Also("uz", "Soʻrovga %d belgigacha sarlavha kerak.", MaxTitle).
+			Also("ru", "Запросу нужно название, до %d знаков.", MaxTitle)
 	case len([]rune(q.Description)) > MaxDescription:
-		return bad("description", "the description is longer than %d characters", MaxDescription)
+		return bad("description", "the description is longer than %d characters", MaxDescription).
+			Also("uz", "Tavsif %d belgidan uzun.", MaxDescription).
+			Also("ru", "Описание длиннее %d знаков.", MaxDescription)
 	case !slices.Contains([]Sharing{Private, Agency, Everybody}, q.Sharing):
 		return bad("sharing", "sharing=%q: want private, agency or everybody", q.Sharing)
 	case q.Sharing == Agency && p.Agency == "":
-		return bad("sharing", "you belong to no agency; share with everybody, or keep it private")
+		return bad("sharing", "you belong to no agency; share with everybody, or keep it private").
+			Also("uz", "Siz hech bir idoraga tegishli emassiz: hammaga oching yoki oʻzingizda qoldiring.").
+			Also("ru", "Вы не относитесь ни к одному ведомству: откройте запрос всем или оставьте себе.")
 	}
 	if err := CheckStatement(q.SQL, q.Parameters); err != nil {
 		return err
 	}
 	for field, text := range map[string]string{"title": q.Title, "description": q.Description} {
 		if redact.Found(text) {
-			return bad(field, "the %s has a number that may be somebody's, such as one of nine digits, and is not saved", field)
+			return bad(field, "the %s has a number that may be somebody's, such as one of nine digits, and is not saved", field).
+				Also("uz", "Sarlavha yoki tavsifda kimningdir raqami boʻlishi mumkin boʻlgan son bor (masalan, toʻqqiz xonali), shuning uchun saqlanmadi.").
+				Also("ru", "В названии или описании есть число, которое может быть чьим-то номером (например, девятизначное), поэтому запрос не сохранён.")
 		}
 	}
 	if redact.Found(q.SQL) {
-		return bad("sql", "the statement has a number that may be somebody's, such as one of nine digits, and is not saved; ask for it by a parameter, {name:String}")
+		return bad("sql", "the statement has a number that may be somebody's, such as one of nine digits, and is not saved; ask for it by a parameter, {name:String}").
+			Also("uz", "Soʻrovda kimningdir raqami boʻlishi mumkin boʻlgan son bor (masalan, toʻqqiz xonali), shuning uchun saqlanmadi: uni {nom:String} parametri bilan soʻrang.").
+			Also("ru", "В запросе есть число, которое может быть чьим-то номером (например, девятизначное), поэтому он не сохранён: спрашивайте его параметром {имя:String}.")
 	}
 	for name, value := range q.Parameters {
 		if redact.Found(value) {
-			return bad("parameters", "the value of %s may be somebody's number; save the query without it", name)
+			return bad("parameters", "the value of %s may be somebody's number; save the query without it", name).
+				Also("uz", "“%s” parametrining qiymati kimningdir raqami boʻlishi mumkin: soʻrovni usiz saqlang.", name).
+				Also("ru", "Значение параметра «%s» может быть чьим-то номером: сохраните запрос без него.", name)
 		}
 	}
 	return nil
@@ -168,7 +180,9 @@ func (q *Query) check(p *access.Principal) error {
 // the statement may say is the gate's affair.
 func CheckStatement(sql string, parameters map[string]string) error {
 	if strings.TrimSpace(sql) == "" {
-		return bad("sql", "there is no statement")
+		return bad("sql", "there is no statement").
+			Also("uz", "Soʻrov matni boʻsh.").
+			Also("ru", "Текст запроса пуст.")
 	}
 	if len(sql) > MaxSQL {
 		return problem.New(problem.TooLarge, "the statement has more than %d KiB", MaxSQL>>10).In("sql")
@@ -226,7 +240,9 @@ func (b *Workbench) Query(ctx context.Context, p *access.Principal, id string) (
 }
 
 func notFound(id string) error {
-	return problem.New(problem.NotFound, "there is no query %q that you may see", id)
+	return problem.New(problem.NotFound, "there is no query %q that you may see", id).
+		Also("uz", "Siz koʻra oladigan bunday soʻrov yoʻq.").
+		Also("ru", "Такого запроса среди доступных вам нет.")
 }
 
 // read gives a query with the revision of its key.
@@ -262,7 +278,9 @@ func (b *Workbench) Save(ctx context.Context, p *access.Principal, q Query) (*Qu
 		return nil, err
 	}
 	if own >= MaxQueries {
-		return nil, problem.New(problem.TooLarge, "you keep %d queries, which is as many as one may; remove some", own)
+		return nil, problem.New(problem.TooLarge, "you keep %d queries, which is as many as one may; remove some", own).
+			Also("uz", "Sizda %d ta saqlangan soʻrov bor, bundan koʻp mumkin emas: baʼzilarini oʻchiring.", own).
+			Also("ru", "Сохранённых запросов у вас %d, больше нельзя: удалите лишние.", own)
 	}
 	q.ID, q.Owner, q.OwnerName, q.Agency = newID(), p.ID, p.Name, p.Agency
 	q.Created = b.now().UTC().Truncate(time.Millisecond)
@@ -283,9 +301,13 @@ func (b *Workbench) Change(ctx context.Context, p *access.Principal, id string, 
 	case !have.sees(p):
 		return nil, notFound(id)
 	case have.Owner != p.ID:
-		return nil, problem.New(problem.Denied, "this query is of %s, who alone changes it; save a copy of your own", have.OwnerName)
+		return nil, problem.New(problem.Denied, "this query is of %s, who alone changes it; save a copy of your own", have.OwnerName).
+			Also("uz", "Bu soʻrov egasi — %s, uni faqat u oʻzgartiradi: oʻzingizga nusxa saqlang.", have.OwnerName).
+			Also("ru", "Владелец запроса — %s, изменить его может только он: сохраните себе копию.", have.OwnerName)
 	case have.Revision != q.Revision:
-		return nil, problem.New(problem.Conflict, "the query was changed meanwhile: it has revision %d, not %d; read it again", have.Revision, q.Revision).In("revision")
+		return nil, problem.New(problem.Conflict, "the query was changed meanwhile: it has revision %d, not %d; read it again", have.Revision, q.Revision).In("revision").
+			Also("uz", "Soʻrov shu orada oʻzgartirilgan: uni qayta oching.").
+			Also("ru", "Запрос за это время изменили: откройте его снова.")
 	}
 	have.Title, have.Description, have.SQL, have.Parameters, have.Sharing = q.Title, q.Description, q.SQL, q.Parameters, q.Sharing
 	have.OwnerName, have.Agency = p.Name, p.Agency
@@ -325,5 +347,7 @@ func (b *Workbench) Remove(ctx context.Context, p *access.Principal, id string) 
 	case !q.sees(p):
 		return notFound(id)
 	}
-	return problem.New(problem.Denied, "this query is of %s, who alone removes it", q.OwnerName)
+	return problem.New(problem.Denied, "this query is of %s, who alone removes it", q.OwnerName).
+		Also("uz", "Bu soʻrov egasi — %s, uni faqat u oʻchiradi.", q.OwnerName).
+		Also("ru", "Владелец запроса — %s, удалить его может только он.", q.OwnerName)
 }

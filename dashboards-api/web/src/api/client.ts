@@ -36,13 +36,22 @@ export type ProjectList = Schemas['Projects']
 export class ApiError extends Error {
   readonly status: number
   readonly field: string | undefined
+  readonly words: Record<string, string>
+  readonly allowed: readonly string[]
 
-  constructor(status: number, detail: string, field?: string) {
+  constructor(status: number, detail: string, { field, words = {}, allowed = [] }: Pick<Partial<Problem>, 'field' | 'words' | 'allowed'> = {}) {
     super(detail)
     this.status = status
     this.field = field
+    this.words = words
+    this.allowed = allowed
   }
 }
+
+// saidIn is what the server says of a fault in a language; undefined where it says nothing, or
+// in English alone.
+export const saidIn = (error: unknown, language: string): string | undefined =>
+  error instanceof ApiError ? (language === 'en' ? error.message : error.words[language]) || undefined : undefined
 
 // get reads the JSON answer of a path.
 export const get = async <T>(path: string, signal?: AbortSignal): Promise<T> =>
@@ -78,7 +87,7 @@ export async function ask(path: string, request: RequestInit, signal?: AbortSign
   } catch {
     // A proxy answered instead of Ombor: its status is all there is.
   }
-  throw new ApiError(response.status, problem.detail ?? response.statusText, problem.field)
+  throw new ApiError(response.status, problem.detail ?? response.statusText, problem)
 }
 
 // Question is the parameters of a request by name; what is undefined or empty is not asked.

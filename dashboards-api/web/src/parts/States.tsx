@@ -1,9 +1,10 @@
 import { Link, useSearch } from '@tanstack/react-router'
 import { Fragment, type ReactNode, useLayoutEffect, useRef } from 'react'
-import { ApiError } from '../api/client'
+import { ApiError, saidIn } from '../api/client'
 import { day } from '../format'
 import { isDay } from '../period'
 import { kindOf, parts, type Search } from '../search'
+import { useVoice } from '../voice'
 import { fill, useLanguage, useWords } from '../words'
 
 // Skeleton holds the place of what is loading, so that nothing jumps.
@@ -16,12 +17,13 @@ export function Skeleton({ rows, kind }: { rows: number; kind: 'card' | 'row' | 
   )
 }
 
-// Failure says what kind of fault it was in the reader's language, what exactly in the server's
-// own words behind it, and offers to try again. What the server refuses of the address
-// is named, with a way to the same page without it.
+// Failure says in the reader's language what kind of fault it was and what exactly, and offers to
+// try again. What the server refuses of the address is named, with what may stand there and a way
+// to the same page without it. What the server says in English alone stands folded below.
 export function Failure({ error, again, children }: { error: unknown; again: () => void; children?: ReactNode }) {
   const words = useWords()
-  const detail = error instanceof ApiError ? error.message : ''
+  const told = saidIn(error, useLanguage())
+  const detail = error instanceof ApiError && !told ? error.message : ''
   const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
   const denied = error instanceof ApiError && error.status === 403 // and would be again
   const refused = useRefused(error)
@@ -29,7 +31,8 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
     return (
       <section className="failure" role="alert">
         <h2>{words.errorTitle}</h2>
-        <p>{refused.said}</p>
+        <p>{told ?? refused.said}</p>
+        <Allowed error={error as ApiError} />
         {!refused.isDay && <Detail text={detail} />}
         <p><Link to="." search={(old: Search) => ({ ...old, ...refused.without })}>{words.refusedWithout}</Link></p>
       </section>
@@ -39,6 +42,7 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
     <section className="failure" role="alert">
       <h2>{words.errorTitle}</h2>
       {kind && <p>{kind}</p>}
+      {told && <p>{told}</p>}
       <Detail text={detail} />
       {!denied && <Again onClick={again} />}
       {children}
@@ -46,9 +50,32 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
   )
 }
 
+// Allowed leads to each part of the address that is possible in place of the refused one.
+function Allowed({ error }: { error: ApiError }) {
+  const words = useWords()
+  const { labels } = useVoice()
+  const search = useSearch({ from: '__root__' })
+  const { field } = error
+  if (!field || error.allowed.length === 0) return null
+  const dimension = [search.where].flat()[0]?.split('=')[0] ?? ''
+  const compares: Record<string, string> = { previous: words.comparePrevious, year: words.compareYear }
+  const name = (value: string) => ({
+    by: labels[`dimension.${value}`], grain: words.grains[value as keyof typeof words.grains], compare: compares[value], variant: labels[`variant.${value}`],
+    where: labels[`value.${dimension}.${value}`] ?? labels[`dimension.${value}`],
+  })[field] ?? value
+  return (
+    <p>
+      {words.allowed}{' '}
+      {error.allowed.map((value, i) => (
+        <Fragment key={value}>{i > 0 && ', '}{field === 'where' ? name(value) : <Link to="." resetScroll={false} search={(old: Search) => ({ ...old, [field]: value })}>{name(value)}</Link>}</Fragment>
+      ))}
+    </p>
+  )
+}
+
 // Detail is what the server says of a fault, in English: to readers of other languages it opens
 // behind a word of their own.
-export function Detail({ text }: { text: string | undefined }) {
+function Detail({ text }: { text: string | undefined }) {
   const words = useWords()
   const language = useLanguage()
   if (!text) return null
@@ -77,8 +104,9 @@ function Again({ onClick }: { onClick: () => void }) {
 // Fault says beside a form or a figure why something did not work: as Failure does, in a line.
 export function Fault({ error }: { error: unknown }) {
   const words = useWords()
+  const told = saidIn(error, useLanguage())
   const kind = error instanceof ApiError ? words.errors[`s${error.status}` as keyof typeof words.errors] : undefined
-  return <p role="alert" className="problem">{kind ?? words.errorTitle} {error instanceof Error && error.message && <span lang="en">{error.message}</span>}</p>
+  return <p role="alert" className="problem">{kind ?? words.errorTitle} {told ?? (error instanceof Error && error.message && <span lang="en">{error.message}</span>)}</p>
 }
 
 // useRefused is the part of the address that the server refused, said in the reader's language,

@@ -135,6 +135,7 @@ export const en = {
     version: 'This definition has no version {value}.',
     variant: 'This figure has no variant {value}.',
   },
+  allowed: 'Possible here:',
   refusedWithout: 'Show it without that',
   leftOut: {
     day: '“{part}” in the address is no day, and is left out. A day of the calendar is written like this: 2024-12-31.',

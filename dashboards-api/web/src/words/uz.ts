@@ -136,6 +136,7 @@ export const uz: Words = {
     version: 'Bu taʼrifning {value}-versiyasi yoʻq.',
     variant: 'Bu koʻrsatkichning {value} varianti yoʻq.',
   },
+  allowed: 'Mumkin boʻlganlari:',
   refusedWithout: 'Busiz koʻrsatish',
   leftOut: {
     day: 'Manzildagi “{part}” sana emas, u hisobga olinmadi. Taqvim kuni bunday yoziladi: 2024-12-31.',

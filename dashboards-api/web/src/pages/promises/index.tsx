@@ -8,7 +8,7 @@ import { amount, cellText, day, isoDayOfMoment, period } from '../../format'
 import { Status } from '../../parts/Figures'
 import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
-import { Detail, Empty, Skeleton } from '../../parts/States'
+import { Empty, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
@@ -98,7 +98,7 @@ function Sentence({ one }: { one: Published }) {
             <b className={cell?.value == null ? css.without : undefined}>{figure}</b>
             <small><Link to="/kpis/$id" params={{ id: one.kpi }} search={({ lang, known_on }) => ({ lang, known_on, ...days(one) })} className="name">{nameIn(one.title, language, one.kpi)}</Link></small>
             {notes.length > 0 && <small>{notes.join(' · ')}</small>}
-            {!cell && <Detail text={one.problem} />}
+            {!cell && one.problem && <p>{one.problem}</p>}
             {cell && <Permanent one={one} />}
           </dd>
         </div>

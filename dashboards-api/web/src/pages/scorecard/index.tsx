@@ -9,7 +9,7 @@ import { Figure, gapText, Spark, Status, TargetBar } from '../../parts/Figures'
 import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
-import { Detail, Empty, Skeleton } from '../../parts/States'
+import { Empty, Skeleton } from '../../parts/States'
 import { useNarrow } from '../../screen'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
@@ -224,7 +224,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   return (
     <article className={css.card}>
       <header><h3><Name row={row} card={card} /></h3><Status target={target} /></header>
-      {!row.cell ? <div className="problem"><p>{shared.cannotCompute}</p><Detail text={row.problem} /></div> : (
+      {!row.cell ? <div className="problem"><p>{shared.cannotCompute}</p>{row.problem && <p>{row.problem}</p>}</div> : (
         <>
           <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${nameIn(target.act_names, voice.language, target.act)}: ${nameIn(target.wording_names, voice.language, target.wording)}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
           <TargetBar cell={row.cell} target={target} />
