@@ -261,7 +261,11 @@ func (y *Quality) wordsOf(source, uz, ru, en string, args ...any) reference.Name
 				said[i] = lasting(x, language)
 			}
 		}
-		names[language] = fmt.Sprintf(format, said...)
+		text := fmt.Sprintf(format, said...)
+		if abbreviated, ok := strings.CutSuffix(text, ".."); ok { // one full stop ends both
+			text = abbreviated + "."
+		}
+		names[language] = text
 	}
 	return names
 }
