@@ -17,7 +17,7 @@ const useMoment = () => {
 }
 
 // Saved are the queries that one may see.
-export function Saved({ onOpen }: { onOpen: (query: SavedQuery) => void }) {
+export function Saved({ onOpen, onRemoved }: { onOpen: (query: SavedQuery) => void; onRemoved: (id: string) => void }) {
   const said = useWordsOf(words)
   const moment = useMoment()
   const me = useMe().data?.principal
@@ -28,7 +28,7 @@ export function Saved({ onOpen }: { onOpen: (query: SavedQuery) => void }) {
     mutationFn: (q: SavedQuery) => send('DELETE', `${queriesPath}/${encodeURIComponent(q.id)}`),
     onSuccess: (_, { id }) => {
       ask(undefined)
-      void client.invalidateQueries({ queryKey: ['workbench', 'query', id] })
+      onRemoved(id)
       void client.invalidateQueries({ queryKey: ['workbench', 'queries'] })
     },
   })

@@ -133,7 +133,7 @@ export default function WorkbenchPage() {
           <Tabs label={said.results} open={tab} onOpen={(key) => go({ tab: key === 'result' ? undefined : key })} tabs={[
             { key: 'result', title: said.result, body: <Result running={running} /> },
             { key: 'chart', title: said.chart, body: running?.columns.length ? <Chart key={running.id} columns={running.columns} rows={running.rows} /> : <NotRun /> },
-            { key: 'saved', title: said.saved, body: <Saved onOpen={(q) => { shown.current = undefined; go({ query: q.id, tab: undefined }) }} /> },
+            { key: 'saved', title: said.saved, body: <Saved onOpen={(q) => { shown.current = undefined; go({ query: q.id, tab: undefined }) }} onRemoved={(id) => id === saved && go({ query: undefined })} /> },
             { key: 'history', title: said.history, body: <History onOpen={(r: Run) => put(r.sql, r.parameters)} /> },
           ]} />
         </div>
