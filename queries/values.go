@@ -121,7 +121,9 @@ func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) 
 	}
 	if qn.compare != NoComparison && len(a.cells) > 0 {
 		if qn.compare == National {
-			return nil, bad("compare", "what is published is held against an earlier period only: previous, year")
+			return nil, bad("compare", "what is published is held against an earlier period only: previous, year").Of("previous", "year").
+				Also("uz", "Eʼlon qilingan koʻrsatkich faqat oldingi davrlar bilan taqqoslanadi.").
+				Also("ru", "Опубликованное сравнивается только с более ранними периодами.")
 		}
 		before, earlier := q.earlier(qn, a.cells)
 		b, err := q.answerPublished(ctx, before, src, said)
@@ -337,7 +339,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 		periods = q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
 	}
 	if len(periods) > q.maxCells {
-		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
+		return nil, q.tooMany("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
 	}
 	s, err := q.events(ctx, qn)
 	if err != nil {
@@ -363,7 +365,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 			maps.DeleteFunc(found, func(k key, _ *sums) bool { return k.from == 0 })
 		}
 		if tuples = tuplesOf(qn, found); len(tuples)*len(periods) > q.maxCells { // before persons are counted, which takes long
-			return bad("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
+			return q.tooMany("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
 		}
 		if qn.version.Persons != "" {
 			if err := q.countPersons(asking, qn, s, found); err != nil {
@@ -721,7 +723,9 @@ func (q *Queries) checkDistinct(qn *question) error {
 				return nil
 			}
 		}
-		return bad("grain", "%s counts distinct values, which cannot be added up: ask for one whole %s, or give one of these as the grain", qn.kpi.ID, strings.Join(d.Grains, ", "))
+		return bad("grain", "%s counts distinct values, which cannot be added up: ask for one whole %s, or give one of these as the grain", qn.kpi.ID, strings.Join(d.Grains, ", ")).Of(d.Grains...).
+			Also("uz", "Bu koʻrsatkich takrorlanmas qiymatlarni sanaydi, ularni davrlar boʻyicha qoʻshib boʻlmaydi: bitta toʻliq davrni (%s) soʻrang.", grainsIn("uz", grains...)).
+			Also("ru", "Показатель считает неповторяющиеся значения, по периодам они не складываются: запросите один целый период (%s).", grainsIn("ru", grains...))
 	}
 	return nil
 }
@@ -841,7 +845,7 @@ func (q *Queries) answerStock(ctx context.Context, qn *question, src *sources) (
 		periods = q.calendar.periods(qn.grain, qn.from, qn.to, q.maxCells)
 	}
 	if len(periods) > q.maxCells {
-		return nil, bad("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
+		return nil, q.tooMany("grain", "%s to %s by %s is more than %d cells; ask for a shorter period or a coarser grain", qn.from, qn.to, qn.grain, q.maxCells)
 	}
 	return q.stockOn(ctx, qn, src, periods)
 }
