@@ -41,14 +41,14 @@ func (q *Queries) rows(qn *question, c *contract.Contract, params bind, conditio
 }
 
 // matched gives the rows of a query a column for each match: whether the other contract
-// has a row that stands, has the same keys, and meets the condition (kpi.Match). The others' rows are
+// has a row that stands, has the same keys, and meets the condition, or what the first has in a field (kpi.Match). The others' rows are
 // gathered by their keys, so that a row is never counted more than once.
 func (q *Queries) matched(qn *question, own string, params bind, list []kpi.Match) string {
 	var columns, joins strings.Builder
 	for i, m := range list {
 		other := q.warehouse.Contract(m.In)
 		var fields, keys, on []string
-		exists := m.Exists(fmt.Sprintf("its%d.rows", i+1), func(field string) string {
+		tells := m.Tells(fmt.Sprintf("its%d.rows", i+1), func(field string) string {
 			at := slices.Index(fields, field)
 			if at < 0 {
 				fields, at = append(fields, field), len(fields)
@@ -78,7 +78,7 @@ func (q *Queries) matched(qn *question, own string, params bind, list []kpi.Matc
 		mentioned := append([]string{m.When, m.Newest}, fields...)
 		fmt.Fprintf(&joins, "\nLEFT JOIN (SELECT %s, groupArray(tuple(%s)) AS rows FROM %s GROUP BY %s) AS its%d ON %s",
 			strings.Join(keys, ", "), strings.Join(quoted, ", "), q.warehouse.From(other, and(conditions), mentioned...), strings.Join(group, ", "), i+1, strings.Join(on, " AND "))
-		fmt.Fprintf(&columns, ", %s AS %s", exists, quote(m.Name))
+		fmt.Fprintf(&columns, ", %s AS %s", tells, quote(m.Name))
 	}
 	return "(SELECT own.*" + columns.String() + "\nFROM (" + own + ") AS own" + joins.String() + ")"
 }

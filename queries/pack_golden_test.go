@@ -332,7 +332,7 @@ func (n *half) stands(c *contract.Contract) string {
 var its = regexp.MustCompile(`\bits\.(\w+)`)
 
 // matching gives a query of rows the columns of a version's matches: whether the row is
-// among those that a join with the other contract finds.
+// among those that a join with the other contract finds, or what the first of them has.
 func (n *half) matching(v *kpi.Version, rows, asOf string) string {
 	rows = fmt.Sprintf("(SELECT *, toDate('%s') AS as_of FROM %s)", asOf, rows)
 	columns := "*"
@@ -355,12 +355,20 @@ func (n *half) matching(v *kpi.Version, rows, asOf string) string {
 		if m.When != "" {
 			when = its.ReplaceAllString(m.When, "its_$1")
 		}
+		joined := func(names string) string {
+			return fmt.Sprintf("%s AS own INNER JOIN (SELECT %s FROM %s) AS its ON %s WHERE %s", rows, names, n.stands(other), strings.Join(on, " AND "), when)
+		}
+		if m.First != "" {
+			names := strings.Join(append(renamed, m.First+" AS its_first"), ", ")
+			first := "(SELECT mapFromArrays(groupArray(id), groupArray(first)) FROM (SELECT toString(own._id) AS id, argMin(its_first, (its_time, its__seq)) AS first FROM " + joined(names) + " GROUP BY id))"
+			columns += fmt.Sprintf(", if(mapContains(%[1]s, toString(_id)), %[1]s[toString(_id)], NULL) AS %[2]s", first, m.Name)
+			continue
+		}
 		having := ""
 		if m.Newest != "" {
 			having = " GROUP BY own._id HAVING argMax(toBool(" + its.ReplaceAllString(m.Newest, "its_$1") + "), (its_time, its__seq))"
 		}
-		columns += fmt.Sprintf(", _id IN (SELECT own._id FROM %s AS own INNER JOIN (SELECT %s FROM %s) AS its ON %s WHERE %s%s) AS %s",
-			rows, strings.Join(renamed, ", "), n.stands(other), strings.Join(on, " AND "), when, having, m.Name)
+		columns += fmt.Sprintf(", _id IN (SELECT own._id FROM %s%s) AS %s", joined(strings.Join(renamed, ", ")), having, m.Name)
 	}
 	return "(SELECT " + columns + " FROM " + rows + ")"
 }

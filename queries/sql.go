@@ -119,7 +119,7 @@ func (w *writer) matched(own string) (string, error) {
 	for i, m := range list {
 		other := w.queries.warehouse.Contract(m.In)
 		var fields []string
-		exists := m.Exists(fmt.Sprintf("its%d.them", i+1), func(field string) string {
+		tells := m.Tells(fmt.Sprintf("its%d.them", i+1), func(field string) string {
 			if !slices.Contains(fields, field) {
 				fields = append(fields, field)
 			}
@@ -140,7 +140,7 @@ func (w *writer) matched(own string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		columns += ",\n    " + exists + " AS " + m.Name
+		columns += ",\n    " + tells + " AS " + m.Name
 		joins += fmt.Sprintf("\nLEFT JOIN (\n%s\n) AS its%d ON %s", indent("SELECT "+strings.Join(keys, ", ")+", groupArray(tuple("+gathered+")) AS them\nFROM "+from+"\nGROUP BY "+strings.Join(group, ", ")), i+1, strings.Join(on, " AND "))
 	}
 	return "SELECT own.*" + columns + "\nFROM (\n" + indent(own) + "\n) AS own" + joins, nil

@@ -112,7 +112,7 @@ func (w *Warehouse) claims(k *kpi.KPI, version int, side kpi.Side, c *contract.C
 			continue
 		}
 		var theirs []string
-		exists := m.Exists("[1]", func(field string) string {
+		tells := m.Tells("[1]", func(field string) string {
 			if column := name(field) + " AS " + name("its."+field); !slices.Contains(theirs, column) {
 				theirs = append(theirs, column)
 			}
@@ -125,7 +125,10 @@ func (w *Warehouse) claims(k *kpi.KPI, version int, side kpi.Side, c *contract.C
 		if written == "" {
 			field, written = ".newest", m.Newest
 		}
-		add("match."+m.Name+field, written, "any("+exists+")", fmt.Sprintf("%s AS own CROSS JOIN (SELECT %s FROM %s) AS other", rows, strings.Join(theirs, ", "), w.made(other, nil)), nil, "")
+		if m.First != "" {
+			field, written = ".first", m.First
+		}
+		add("match."+m.Name+field, written, "any("+tells+")", fmt.Sprintf("%s AS own CROSS JOIN (SELECT %s FROM %s) AS other", rows, strings.Join(theirs, ", "), w.made(other, nil)), nil, "")
 	}
 	return list
 }
@@ -216,10 +219,25 @@ func (w *Warehouse) made(c *contract.Contract, v *kpi.Version) string {
 	}
 	if v != nil {
 		for _, m := range v.Match {
-			more = append(more, "_seq = 0 AS "+name(m.Name))
+			sql := "_seq = 0"
+			if other := w.Contract(m.In); m.First != "" && other != nil {
+				sql = firstMatched(other, m.First)
+			}
+			more = append(more, sql+" AS "+name(m.Name))
 		}
 	}
 	return "(SELECT " + strings.Join(append([]string{"*"}, more...), ", ") + " FROM " + from + ")"
+}
+
+// firstMatched is the value of a match that has the first row's: NULL, or an extreme of the other contract's field.
+func firstMatched(c *contract.Contract, field string) string {
+	var values []string
+	for _, col := range factColumns(c) {
+		for e := zero; col.name == field && e < absent; e++ {
+			values = append(values, "CAST("+literal(extremeOf(c.Field(field), col, e, int(e)))+" AS "+col.kind+")")
+		}
+	}
+	return "if(_seq = 0, NULL, [" + strings.Join(values, ", ") + "][1 + _seq % " + strconv.Itoa(max(len(values), 1)) + "])"
 }
 
 // extreme is a value that a field can have.

@@ -122,6 +122,7 @@ func TestChoose(t *testing.T) {
 		make("by-name", &contract.Mapping{Files: contract.Texts{"cases_*.csv"}, Fields: map[string]*contract.Value{"place": column("anything")}}),
 		make("by-columns", &contract.Mapping{Fields: map[string]*contract.Value{"place": column("town"), "people": column("n")}}),
 		make("by-line", &contract.Mapping{Read: contract.Read{Lines: `^(?P<place>\w+)!$`}, Fields: map[string]*contract.Value{"place": column("place")}}),
+		make("by-width", &contract.Mapping{Files: contract.Texts{"open*.tsv"}, Read: contract.Read{Format: "tsv", Columns: []string{"place", "people"}}, Fields: map[string]*contract.Value{"place": column("place")}}),
 	}
 	cases := []struct{ name, text, want string }{
 		{"cases_2024.csv", "x\n", "by-name"},
@@ -129,6 +130,9 @@ func TestChoose(t *testing.T) {
 		{"a.zip", zipped(t, map[string]string{"in/cases_1.csv": "x\n"}), "by-name"},
 		{"b.csv", "n,town\n", "by-columns"},
 		{"c.log", "Oslo!\n", "by-line"},
+		{"open_1.tsv", "Oslo\tx\ty\n", "by-width"},
+		{"h.tsv", "Oslo\t7\n", "by-width"},
+		{"raw_1.dat", "[\n{\"place\": \"Oslo\"}\n]\n", "raw_1.dat holds no CloudEvents, and no mapping of the pack reads it:\n"},
 		{"d.ndjson", "\n {\"specversion\":\"1.0\"}\n", "events"},
 		{"e.csv", "a,b\n1,2\n", "e.csv holds no CloudEvents, and no mapping of the pack reads it:\nby-name: e.csv: fields.place: the mapping reads the column \"anything\""},
 		{"f.csv", "town,n,anything\n", "f.csv can be read by several mappings: by-name, by-columns; name one with --mapping"},

@@ -104,14 +104,15 @@ func (m *Mapper) Read(ctx context.Context, file string, emit func(event []byte, 
 }
 
 // Fits says whether a file has the columns that the mapping reads, and if not why. Of a
-// log, whether its first line matches.
+// log, whether its first line matches; of a table that names no columns, whether its first
+// row has as many cells.
 func (m *Mapper) Fits(ctx context.Context, file string) error {
 	r, err := m.open(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer r.rows.close()
-	if m.reading.pattern == nil {
+	if m.reading.pattern == nil && m.reading.Columns == nil {
 		return nil
 	}
 	if _, err := r.rows.next(ctx); err != nil && !errors.Is(err, io.EOF) {

@@ -162,8 +162,9 @@ func (v *Version) Quantiles() []float64 {
 // for, those of a version with a match the one up to which everything is known.
 const AsOf = "as_of"
 
-// Match is a truth about a row by which expressions can ask: whether a contract has a row
-// that stands, has the same values in fields, and meets a condition.
+// Match is what another contract tells of a row, by a name that expressions can ask for: whether it
+// has a row that stands, has the same values in fields, and meets a condition; or what the first of
+// those rows has in a field.
 type Match struct {
 	Name string
 	In   string // the contract
@@ -172,23 +173,31 @@ type Match struct {
 	// Newest is what the newest of those rows must meet, by its time and then by when it came, in the
 	// same terms; empty: any row of them will do.
 	Newest string
-	Line   int
+	// First is the field of the oldest of those rows, by its time and then by when it came, whose value
+	// the name stands for, NULL where there is none; empty: the name is a truth.
+	First string
+	Line  int
 }
 
 // Pair is two fields that must be equal.
 type Pair struct{ Own, Its string }
 
-// Exists is SQL that is true when some element of an array of the other contract's rows, or the
-// newest one, is as the match asks. field is how SQL says a field of such a row, which is named its.
-func (m *Match) Exists(rows string, field func(name string) string) string {
-	if m.When != "" && m.Newest == "" {
+// Tells is SQL that is true when some element of an array of the other contract's rows, or the
+// newest one, is as the match asks; of a match with First, the value. field is how SQL says a field of
+// such a row, which is named its.
+func (m *Match) Tells(rows string, field func(name string) string) string {
+	if m.When != "" && m.Newest == "" && m.First == "" {
 		return fmt.Sprintf("arrayExists(its -> ifNull(%s, false), %s)", ofIts(m.When, field), rows)
 	}
-	if m.Newest == "" {
+	if m.Newest == "" && m.First == "" {
 		return "notEmpty(" + rows + ")"
 	}
 	if m.When != "" {
 		rows = fmt.Sprintf("arrayFilter(its -> ifNull(%s, false), %s)", ofIts(m.When, field), rows)
+	}
+	if m.First != "" {
+		first := fmt.Sprintf("arraySlice(arraySort(its -> tuple(%s, %s), %s), 1, 1)", field("time"), field("_seq"), rows)
+		return fmt.Sprintf("if(empty(%s), NULL, arrayMap(its -> %s, %s)[1])", rows, field(m.First), first)
 	}
 	newest := fmt.Sprintf("arraySlice(arrayReverseSort(its -> tuple(%s, %s), %s), 1, 1)", field("time"), field("_seq"), rows)
 	return fmt.Sprintf("arrayExists(its -> ifNull(%s, false), %s)", ofIts(m.Newest, field), newest)
@@ -201,6 +210,9 @@ func (m *Match) Columns() (own, its []string) {
 	}
 	for _, expression := range []string{m.When, m.Newest} {
 		own = append(own, Columns(ofIts(expression, func(field string) string { its = append(its, field); return "1" }))...)
+	}
+	if m.First != "" {
+		its = append(its, m.First)
 	}
 	return own, its
 }

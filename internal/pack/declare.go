@@ -187,6 +187,7 @@ type matchDeclaration struct {
 	On     listOf `yaml:"on" need:"yes" doc:"Fields that must be equal: request, or school = institution where the other's name differs (its name stands last)."`
 	When   string `yaml:"when" doc:"ClickHouse condition over the fields and time, and the other's as its.field; _id tells events of one time apart; as_of is the day of a stock, or today; workdays(from, to) is how many working days lie after from up to and with to."`
 	Newest string `yaml:"newest" doc:"Condition in the same terms that the newest of those rows must meet; any row of them will do when not told."`
+	First  string `yaml:"first" like:"field" doc:"Field of the oldest of those rows: the name stands for its value, absent where there is no row, and not for a truth."`
 	Line   int    `yaml:",line"`
 }
 

@@ -51,13 +51,16 @@ func (r *reader) kpi(p *Pack, at place, d *kpiDeclaration) *kpi.KPI {
 	return k
 }
 
-// sequence notes versions of one variant that hold on the same day or stand twice.
+// sequence notes versions of one variant that hold on the same day or stand twice, and days between two of them
+// on which none holds.
 func (r *reader) sequence(at place, k *kpi.KPI) {
 	for i, v := range k.Versions {
+		last := reference.NoDay // on which an earlier version holds
 		for _, before := range k.Versions[:i] {
 			if before.Variant != v.Variant {
 				continue
 			}
+			last = before.Valid.To
 			path := index("versions", i)
 			switch {
 			case before.Version >= v.Version:
@@ -65,6 +68,9 @@ func (r *reader) sequence(at place, k *kpi.KPI) {
 			case v.Valid.From == reference.NoDay || before.Valid.To == reference.NoDay || before.Valid.To >= v.Valid.From:
 				r.bad(at, path+".valid", "begins before version %d has ended; end that one with valid.to", before.Version)
 			}
+		}
+		if last != reference.NoDay && v.Valid.From > last+1 {
+			r.bad(at, index("versions", i)+".valid.from", "is %s, and the version before ends on %s: on the days between none holds", v.Valid.From, last)
 		}
 	}
 }
@@ -188,7 +194,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.per(p, at, path, v.Per)
 	}
 	for _, m := range d.Match {
-		match := kpi.Match{Name: m.Name, In: m.In, When: expand("match."+m.Name+".when", m.When), Newest: expand("match."+m.Name+".newest", m.Newest), Line: m.Line}
+		match := kpi.Match{Name: m.Name, In: m.In, When: expand("match."+m.Name+".when", m.When), Newest: expand("match."+m.Name+".newest", m.Newest), First: m.First, Line: m.Line}
 		for _, pair := range m.On {
 			own, its, differ := strings.Cut(pair, "=")
 			if own = strings.TrimSpace(own); !differ {
@@ -526,7 +532,7 @@ func (r *reader) match(p *Pack, m *kpi.Match, c, other *contract.Contract, colum
 		if !slices.Contains(columns, pair.Own) || pair.Own == kpi.AsOf {
 			bad(at+".on", "%s has no field %q%s; it has %s", c.Name, pair.Own, nearest(pair.Own, columns), strings.Join(columns, ", "))
 		}
-		if !slices.Contains(theirs, pair.Its) {
+		if !slices.Contains(theirs, pair.Its) && (pair.Its != pair.Own || slices.Contains(columns, pair.Own)) { // a name that neither has is told once
 			bad(at+".on", "%s has no field %q%s; it has %s", other.Name, pair.Its, nearest(pair.Its, theirs), strings.Join(theirs, ", "))
 		}
 	}
@@ -539,6 +545,12 @@ func (r *reader) match(p *Pack, m *kpi.Match, c, other *contract.Contract, colum
 	}
 	if m.Newest != "" {
 		r.expression(p, at+".newest", m.Newest, c, other, all, bad)
+	}
+	if m.First != "" && other.Field(m.First) == nil {
+		bad(at+".first", "%s has no field %q%s; it has %s", other.Name, m.First, nearest(m.First, theirs), strings.Join(theirs, ", "))
+	}
+	if m.First != "" && m.Newest != "" {
+		bad(at+".first", "the name stands for a truth or for a value; newest or first, not both")
 	}
 }
 
@@ -692,6 +704,9 @@ func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Tar
 	}
 	if t.Owner == "" {
 		t.Owner = k.Owner
+	}
+	if k.Unit == kpi.Percent && t.Comparator != "" && (t.Value < 0 || t.Value > 100) {
+		bad(string(t.Comparator), "is %g, and %s is a share in percent, between 0 and 100", t.Value, k.ID)
 	}
 	if variants := k.Variants(); len(variants) > 0 && d.Variant != "" && !slices.Contains(variants, d.Variant) {
 		bad("variant", "%s has no variant %q%s; it has %s", k.ID, d.Variant, nearest(d.Variant, variants), named(variants))

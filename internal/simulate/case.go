@@ -103,6 +103,9 @@ func (c *flowCase) at(i int) int64 {
 	if s.Wait != nil {
 		from += s.Wait.of(&lot) * 1000
 	}
+	if s.Plus != "" {
+		from += c.value(c.f.drafts[s.Plus], i, 0).n
+	}
 	if s.Days != nil {
 		d := c.g.dayOfMillis(from) + reference.Day(s.Days.of(&lot))
 		if d > c.g.options.To {

@@ -199,8 +199,7 @@ func (g *Generator) layOut() error {
 	if err := pick("automated", c.Start.Automated, c.End.Automated, automated, func(s *service, d reference.Day) { s.automated = d }); err != nil {
 		return err
 	}
-	popular := func(s *service) uint64 { return math.MaxUint64 - s.weight*(1+s.draw>>16%4) }
-	if err := pick("mobile", c.Start.Mobile, c.End.Mobile, popular, func(s *service, d reference.Day) { s.mobile = d }); err != nil {
+	if err := pick("mobile", c.Start.Mobile, c.End.Mobile, lotByWeight, func(s *service, d reference.Day) { s.mobile = d }); err != nil {
 		return err
 	}
 	benefits := func(s *service) uint64 {
@@ -228,6 +227,17 @@ func (g *Generator) layOut() error {
 		}
 	}
 	return nil
+}
+
+// popularity is the power of a service's weight by which it is drawn for the application: what is asked for a
+// thousand times as often has three times the tickets, so that most of the large are in it and some are not.
+const popularity = 1.0 / 6
+
+// lotByWeight ranks services as a draw without putting back does, in which each has tickets by its weight
+// (Efraimidis and Spirakis 2006: the least of exponential waits).
+func lotByWeight(s *service) uint64 {
+	u := (float64(mix(s.draw^2)>>11) + 0.5) / (1 << 53) // between 0 and 1, neither of them
+	return math.Float64bits(-math.Log(u) / math.Pow(float64(max(s.weight, 1)), popularity))
 }
 
 // changes calls fn for each day up to the last of the range, in time order for one

@@ -23,6 +23,7 @@ type flow struct {
 	Name     string
 	AYear    uint64            `json:"a_year"` // cases begun in the published year at full scale; scaled, and grown to other years
 	Each     uint64            // cases of each entity of a register, numbered from 0; scaled, at least 12
+	AtLeast  uint64            `json:"at_least"` // with a_year: so many in a year at any scale
 	Unscaled bool              // each: as many at every scale, as the projects that officers work off
 	Every    string            // with each: day, working_day, school_day (a working day of a school quarter), month, quarter (its last day), or once: a register's past up to today
 	Since    string            // once: the first day on which a case can begin; the opening of the catalogue when not told
@@ -61,6 +62,7 @@ type step struct {
 	Permille []uint64 // in how many cases of a thousand: one number, or from and to over the published year
 	When     *condition
 	Wait     *spread // seconds after that
+	Plus     string  // milliseconds after that: a whole number of the case
 	Days     *spread // days after that, at office hours
 	Times    int     // repeated, by entity of waiting: every so many seconds
 	Every    int64   // seconds between repeats
@@ -213,6 +215,9 @@ func (g *Generator) bindFlow(f *flow, bad func(string, ...any)) {
 	if f.Each > 0 && !slices.Contains([]string{"day", "working_day", "school_day", "month", "quarter", "once"}, f.Every) {
 		bad("every is %q; allowed: day, working_day, school_day, month, quarter, once", f.Every)
 	}
+	if f.AtLeast > f.AYear || f.AtLeast > 0 && f.Requests != nil {
+		bad("at_least is of cases of no requests, and at most a_year")
+	}
 	if f.LagDays < 0 || f.LagDays > 400 {
 		bad("lag_days lies between 0 and 400")
 	}
@@ -320,6 +325,9 @@ func (g *Generator) bindStep(f *flow, i int, bad func(string, ...any)) {
 		if w != nil {
 			w.bind(s.Name, bad)
 		}
+	}
+	if s.Plus != "" && f.drafts[s.Plus] == nil {
+		bad("step %s: there is no draw %q", s.Name, s.Plus)
 	}
 	if s.When != nil && f.drafts[s.When.Of] == nil {
 		bad("step %s: there is no draw %q", s.Name, s.When.Of)
@@ -513,7 +521,7 @@ func (g *Generator) cases(f *flow, d reference.Day) (n uint32, first uint64) {
 			weights[i] = g.dayWeight(y.first+reference.Day(i), f.Office)
 		}
 		at := uint64(0)
-		for _, n := range parcel(g.total(f.AYear, year), weights) {
+		for _, n := range parcel(max(g.total(f.AYear, year), f.AtLeast), weights) {
 			y.n, y.before = append(y.n, uint32(n)), append(y.before, at)
 			at += n
 		}
