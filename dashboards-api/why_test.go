@@ -37,7 +37,7 @@ func TestWhy(t *testing.T) {
 		{"/v1/kpis/cases/why?" + quarter + "&before_from=yesterday", "2024-12-31"},
 		{"/v1/kpis/cases/why?" + quarter + "&before_from=1500-01-01&before_to=2023-02-28", `"field":"before_from"`},
 		{"/v1/kpis/cases/why?from=2023-04-01&to=2023-06-30&before_from=2023-01-01&before_to=2023-04-01", `"field":"before_to"`},
-		{"/v1/kpis/cases/why?from=2023-04-01&to=2023-05-31&before_from=2023-06-01&before_to=2023-06-30", `"field":"before_to"`},
+		{"/v1/kpis/cases/why?from=2023-04-01&to=2023-06-30&before_from=2023-06-30&before_to=2023-07-31", `"field":"before_to"`},
 		{"/v1/kpis/cases/values?from=1500-01-01", `from=1500-01-01 is outside 1900-01-01 to 2149-06-05`},
 		{"/v1/kpis/cases/values?to=0000-01-01", `"field":"to"`},
 		{"/v1/scorecard?to=2149-06-06", `"field":"to"`},

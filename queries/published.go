@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -299,7 +300,8 @@ func (p *publication) event(prefix string, k *kpi.KPI, v *kpi.Version) ([]byte, 
 // it was last asked, and of closed ones that have changed. send takes events in JSON, all of
 // them or none, and returns when they can be read; what it took before an error is
 // published. Publish remembers in memory what it has looked at; a new process looks at
-// everything once. It is for one process at a time, as the loader is, and for one goroutine.
+// everything once. A figure that cannot be worked out does not hold the others: they are published, and the error names
+// it. It is for one process at a time, as the loader is, and for one goroutine.
 func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx context.Context, events [][]byte) error) (err error) {
 	if q.warehouse.Contract(contract.FigurePublished) == nil {
 		return nil
@@ -309,6 +311,7 @@ func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx cont
 			clear(q.looked) // some of it may not have been sent
 		}
 	}()
+	var failed []error
 	var events [][]byte // of whole years: a mask holds for what is published together
 	common := &shared{}
 	for _, k := range q.catalogue.All() {
@@ -318,8 +321,11 @@ func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx cont
 				continue
 			}
 			found, err := q.publishVersion(ctx, prefix, k, v, common)
-			if err != nil {
-				return fmt.Errorf("%s: %w", k.ID, err)
+			if err != nil && ctx.Err() != nil {
+				return err
+			} else if err != nil { // the others have figures all the same
+				failed = append(failed, fmt.Errorf("%s: %w", k.ID, err))
+				continue
 			}
 			if events = append(events, found...); len(events) >= publishedAtOnce {
 				if err := send(ctx, events); err != nil {
@@ -329,10 +335,12 @@ func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx cont
 			}
 		}
 	}
-	if len(events) == 0 {
-		return nil
+	if len(events) > 0 {
+		if err := send(ctx, events); err != nil {
+			return err
+		}
 	}
-	return send(ctx, events)
+	return errors.Join(failed...)
 }
 
 // publishedAtOnce is how many events are sent together: each sending is a batch of its own.

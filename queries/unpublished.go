@@ -20,7 +20,8 @@ const unpublishedYears = 2
 // for people inside, by month, quarter and year, reported ones by their windows, as a whole
 // and by the tables that are published, else by every dimension alone; of the two newest
 // calendar years. Versions on contracts with special fields are left out: of them there is
-// only what was published. A table of more cells than an answer may have is left out too.
+// only what was published. A table of more cells than an answer may have is left out too,
+// and one whose formula has no value for some event.
 func (q *Queries) Unpublished(ctx context.Context) ([]warehouse.Figure, error) {
 	var list []warehouse.Figure
 	for _, k := range q.catalogue.All() {
@@ -93,8 +94,8 @@ func (q *Queries) unpublishedOf(ctx context.Context, k *kpi.KPI, v *kpi.Version)
 				break
 			}
 			result, err := q.Values(ctx, asked)
-			if problem.KindOf(err) == problem.BadInput {
-				continue // too large, or a table that this grain does not have
+			if problem.KindOf(err) == problem.BadInput || warehouse.NoValue(err) {
+				continue // too large, a table that this grain does not have, or no such figure
 			}
 			if err != nil {
 				return nil, err

@@ -3,9 +3,12 @@ package queries_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"ombor/internal/kpi"
 	"ombor/queries"
 	"ombor/warehouse"
 )
@@ -107,6 +110,22 @@ func TestUnpublished(t *testing.T) {
 	n.publish(t)
 	if figures, err = n.q.Unpublished(ctx); err != nil || len(figures) != 0 {
 		t.Errorf("when all is closed: %v %+v", err, figures)
+	}
+
+	// A figure whose formula has no value for some event holds no other, wherever it stands among them.
+	bad := *n.pack.KPIs[0]
+	bad.ID, bad.Versions = "a-share-of-nothing", slices.Clone(bad.Versions)
+	bad.Versions[0].Numerator, bad.Versions[0].Rollups = formula(t, "sum(intDiv(1, took - took))"), nil
+	all := queries.New(n.w, append([]*kpi.KPI{&bad}, n.pack.KPIs...), n.pack.Reference, queries.Options{K: n.pack.K, Now: func() time.Time { return n.today.Time() }})
+	n.send(t, 1, townRequest{id: 99, day: day("2024-01-10"), region: "north", kind: "a", person: 99}.event())
+	sent := 0
+	err = all.Publish(ctx, "town.", func(_ context.Context, events [][]byte) error { sent += len(events); return nil })
+	if sent == 0 || err == nil || !strings.Contains(err.Error(), bad.ID) || strings.Contains(err.Error(), "granted-share") {
+		t.Errorf("published beside what has no value: %d figures, %v", sent, err)
+	}
+	n.today = day("2024-02-20")
+	if figures, err = all.Unpublished(ctx); err != nil || len(figures) == 0 || slices.ContainsFunc(figures, func(f warehouse.Figure) bool { return f.KPI == bad.ID }) {
+		t.Errorf("unpublished beside what has no value: %d figures, %v", len(figures), err)
 	}
 	if got := ask("SELECT DISTINCT toString(latest) FROM " + database + ".kpi_values WHERE number = 0"); got != "false" && got != "" {
 		t.Errorf("what is published since is told twice: %s", got)

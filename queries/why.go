@@ -295,10 +295,10 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 		return nil, bad("before_from", "give both days of the earlier period, or none")
 	case r.BeforeFrom != 0:
 		before.From, before.To = r.BeforeFrom, r.BeforeTo
-		if before.To >= cell.From && v.Basis != kpi.Stock || before.To >= cell.To {
-			return nil, bad("before_to", "the earlier period ends on %s, and the one that it is held against begins on %s: it must end before", before.To, cell.From).
-				Also("uz", "Oldingi davr %s tugaydi, taqqoslanayotgani esa %s boshlanadi: oldingisi undan avval tugashi kerak.", dayIn("uz", before.To), dayIn("uz", cell.From)).
-				Also("ru", "Более ранний период кончается %s, а сравниваемый начинается %s: первый должен кончиться раньше.", dayIn("ru", before.To), dayIn("ru", cell.From))
+		if v.Basis == kpi.Events && before.From <= cell.To && before.To >= cell.From { // windows of what is reported may
+			return nil, bad("before_to", "%s to %s overlaps %s to %s, which it is held against: events would count in both", before.From, before.To, cell.From, cell.To).
+				Also("uz", "Bu davr (%s – %s) u bilan taqqoslanayotgan davr bilan ustma-ust tushadi: hodisalar ikkalasida ham sanalardi.", dayIn("uz", before.From), dayIn("uz", before.To)).
+				Also("ru", "Этот период (%s – %s) пересекается с тем, с которым он сравнивается: события были бы посчитаны в обоих.", dayIn("ru", before.From), dayIn("ru", before.To))
 		}
 	default:
 		qn.compare = r.Compare

@@ -289,6 +289,9 @@ func (w *Warehouse) noteAside(ctx context.Context, c *contract.Contract) error {
 	return nil
 }
 
+// NoValue says whether an answer failed since its formula has no value for some event, whatever else can be answered.
+func NoValue(err error) bool { return codeOf(err) != 0 }
+
 // codeOf is the engine's error, when it says that an expression has no value for some row; else 0.
 func codeOf(err error) int32 {
 	var e *clickhouse.Exception
