@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,6 +209,10 @@ func TestFormats(t *testing.T) {
 	rows, err := book.GetRows("Sheet1")
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("xlsx: %v %v", rows, err)
+	}
+	about, err := book.GetRows("About")
+	if err != nil || len(about) < 4 || !strings.Contains(about[0][1], "(cases)") || !slices.ContainsFunc(about, func(row []string) bool { return slices.Equal(row, []string{"Version of the definition", "1"}) }) {
+		t.Errorf("xlsx: about %q, %v", about, err)
 	}
 	for i := range rows[1:] {
 		cell, err := excelize.CoordinatesToCellName(at["department"]+1, i+2)

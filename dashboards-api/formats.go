@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -22,7 +23,8 @@ import (
 // table is an answer as rows: what the formats other than JSON are made from.
 type table struct {
 	columns []column
-	rows    [][]any // string, float64, bool or nil; as many as columns
+	rows    [][]any     // string, float64, bool or nil; as many as columns
+	about   [][2]string // heading and text of what a workbook says of the rows, on a sheet of its own; may be empty
 }
 
 type column struct {
@@ -214,7 +216,27 @@ func encodeXLSX(w io.Writer, t *table) (err error) {
 	if err := out.Flush(); err != nil {
 		return err
 	}
+	if len(t.about) > 0 {
+		if err := writeAbout(file, t.about, bold); err != nil {
+			return err
+		}
+	}
 	return file.Write(w)
+}
+
+// writeAbout adds the sheet About: headings in the first column, texts in the second.
+func writeAbout(file *excelize.File, about [][2]string, heading int) error {
+	const sheet = "About"
+	if _, err := file.NewSheet(sheet); err != nil {
+		return err
+	}
+	for i, line := range about {
+		// Text is stored as text, never as a formula.
+		if err := errors.Join(file.SetCellStr(sheet, fmt.Sprint("A", i+1), line[0]), file.SetCellStr(sheet, fmt.Sprint("B", i+1), line[1])); err != nil {
+			return err
+		}
+	}
+	return errors.Join(file.SetCellStyle(sheet, "A1", fmt.Sprint("A", len(about)), heading), file.SetColWidth(sheet, "A", "A", 28), file.SetColWidth(sheet, "B", "B", 110))
 }
 
 func encodeParquet(w io.Writer, t *table) error {

@@ -2,9 +2,11 @@ package dashboards
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
@@ -26,7 +28,76 @@ func (s *server) getValues(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	s.nameFilters(result)
-	return &answer{body: result, name: result.KPI, table: func() (*table, error) { return s.cellTable(result, s.language(q)), nil }}, nil
+	return &answer{body: result, name: result.KPI, table: func() (*table, error) {
+		t := s.cellTable(result, s.language(q))
+		t.about = s.aboutCells(result, s.language(q))
+		return t, nil
+	}}, nil
+}
+
+// aboutWords are the headings of the sheet About and its one sentence, by language.
+var aboutWords = map[string]struct{ figure, period, only, known, meaning, formula, version, source, through, coverage, note, simulated string }{
+	"en": {"Figure", "Period", "Only", "As known at the end of", "What it means", "Formula", "Version of the definition", "Source", "Data through", "Coverage", "Note", "Simulated data. These figures show how Ombor works; they were not measured."},
+	"ru": {"Показатель", "Период", "Только", "Как было известно на конец дня", "Что он значит", "Формула", "Версия определения", "Источник", "Данные по", "Охват", "Примечание", "Смоделированные данные. Эти цифры показывают, как работает Ombor; они не измерены."},
+	"uz": {"Koʻrsatkich", "Davr", "Faqat", "Shu kun oxirida maʼlum holatiga", "Maʼnosi", "Formula", "Taʼrif versiyasi", "Manba", "Maʼlumotlar sanasi", "Qamrov", "Izoh", "Modellashtirilgan maʼlumotlar. Bu raqamlar Ombor qanday ishlashini koʻrsatadi; ular oʻlchanmagan."},
+}
+
+// aboutCells is what makes a file of cells quotable, in a language (English where there are no words
+// in it): what figure it is, of which days and parts, by which definition, of what data.
+func (s *server) aboutCells(r *queries.Result, language string) [][2]string {
+	words, ok := aboutWords[language]
+	if !ok {
+		words = aboutWords["en"]
+	}
+	var about [][2]string
+	add := func(heading, text string) {
+		if text != "" {
+			about = append(about, [2]string{heading, text})
+		}
+	}
+	add(words.figure, r.Title.In(language)+" ("+r.KPI+")")
+	if r.From.Set && r.To.Set {
+		add(words.period, r.From.String()+" – "+r.To.String())
+	}
+	for _, dimension := range slices.Sorted(maps.Keys(r.Where)) {
+		var named []string
+		for _, code := range r.Where[dimension] {
+			if name := r.Names[dimension][code].In(language); name != "" {
+				code = name + " (" + code + ")"
+			}
+			named = append(named, code)
+		}
+		add(words.only, dimension+": "+strings.Join(named, ", "))
+	}
+	add(words.known, r.KnownOn.String())
+	d := r.Definition
+	add(words.meaning, d.About.In(language))
+	formula := d.Of
+	if d.Numerator != "" {
+		if formula = d.Numerator; d.Denominator != "" {
+			formula += "  ÷  " + d.Denominator
+		}
+	}
+	add(words.formula, formula)
+	version := strconv.Itoa(r.Version)
+	if r.Variant != "" {
+		version += ", " + r.Variant
+	}
+	add(words.version, version)
+	add(words.source, d.Sources.In(language))
+	if r.DataThrough != nil {
+		add(words.through, r.DataThrough.In(s.config.Pack.Zone).Format(time.DateOnly))
+	}
+	if r.Coverage != nil {
+		add(words.coverage, r.Coverage.Words)
+	}
+	for _, note := range r.Notes {
+		add(words.note, note)
+	}
+	if r.Simulated {
+		add(words.note, words.simulated)
+	}
+	return about
 }
 
 // nameFilters adds the names of the codes that the answer is narrowed to.

@@ -336,7 +336,7 @@ func (y *Quality) arrived(arrivals []Arrival) []Finding {
 			day := y.calendar.Today(a.LastEvent)
 			found = append(found, Finding{Source: a.Source, Rule: "freshness", Severity: Doubtful, Count: int64(age / time.Hour), Since: dateOf(day),
 				Owner: y.owner(a.Source, nil), Words: y.wordsOf(a.Source,
-					"%s: oxirgi hodisa %s kuni boʻlgan; vaʼda — %s dan eski emas.",
+					"%s: oxirgi hodisa %s kuni boʻlgan; vaʼda — %sdan eski emas.",
 					"%s: последнее событие — %s; обещано не старше %s.",
 					"%s: the newest event is of %s; promised is one not older than %s.", day, promise)})
 		}

@@ -10,6 +10,7 @@ package letters
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -97,12 +98,13 @@ var months = map[string][]string{
 	"en": {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
 }
 
-// say fills the places of words, given as name, value, name, value.
+// say fills the places of words, given as name, value, name, value. One full stop ends both a sentence
+// and the abbreviation before it.
 func say(language, key string, places ...string) string {
 	for i := 0; i+1 < len(places); i += 2 {
 		places[i] = "{" + places[i] + "}"
 	}
-	return strings.NewReplacer(places...).Replace(words[key][language])
+	return strings.ReplaceAll(strings.NewReplacer(places...).Replace(words[key][language]), "..", ".")
 }
 
 // dated is a day as people write it.
@@ -118,9 +120,29 @@ func dated(language string, d reference.Day) string {
 	return fmt.Sprintf("%d %s %d", day, name, year)
 }
 
+var isoDays = regexp.MustCompile(`\d{4}-\d{2}-\d{2}(/\d{4}-\d{2}-\d{2})?`)
+
+// inWords is what a rule found with its days as the letter writes them.
+func inWords(language, found string) string {
+	return strings.ReplaceAll(isoDays.ReplaceAllStringFunc(found, func(text string) string {
+		var days []string
+		for iso := range strings.SplitSeq(text, "/") {
+			d, err := reference.ParseDay(iso)
+			if err != nil {
+				return text
+			}
+			days = append(days, dated(language, d))
+		}
+		return strings.Join(days, " – ")
+	}), "..", ".")
+}
+
 // lasting is a duration in whole days, or in hours below two days.
 func lasting(language string, d time.Duration) string {
 	if hours := int(d.Hours()); hours < 48 {
+		if hours == 1 && language == "en" {
+			return "1 hour"
+		}
 		return say(language, "hours", "n", fmt.Sprint(hours))
 	}
 	return say(language, "days", "n", fmt.Sprint(int(d.Hours())/24))
@@ -156,7 +178,7 @@ func Draft(language string, c Case) (*Letter, error) {
 	if len(c.Findings) > 0 {
 		lines := []string{say(language, "missing")}
 		for _, f := range c.Findings[:min(told, len(c.Findings))] {
-			lines = append(lines, "– "+f.Words.In(language))
+			lines = append(lines, "– "+inWords(language, f.Words.In(language)))
 		}
 		if more := len(c.Findings) - told; more > 0 {
 			lines = append(lines, say(language, "more", "n", fmt.Sprint(more)))

@@ -1,9 +1,9 @@
 // The page of one KPI: its figure, line, places, reasons and files, in three languages, on a
 // laptop and a phone, by mouse and by keyboard alone.
 import { readFileSync } from 'node:fs'
-import { accessible, must, settled, sizes, tabTo } from './kit.mjs'
+import { accessible, fits, must, settled, sizes, tabTo } from './kit.mjs'
 
-export default async function ({ api, test, visit, everywhere, url, headers }) {
+export default async function ({ api, test, visit, everywhere, labels, url, headers }) {
   const card = await api('/v1/scorecard')
   const told = card.rows.filter((r) => r.cell?.state === 'value' && r.basis === 'events' && r.unit === 'percent')
   const all = (await api('/v1/kpis')).kpis
@@ -162,6 +162,11 @@ export default async function ({ api, test, visit, everywhere, url, headers }) {
           await accessible(page)
           await page.getByRole('button', { name: 'Give the reply' }).click()
           await page.locator('a[href="#replies"]', { hasText: 'Disputed' }).waitFor()
+          must((await page.locator('.sentence').innerText()).includes('Disputed by'), 'the sentence does not say that the figure is disputed')
+          const size = page.viewportSize()
+          await page.setViewportSize({ width: 320, height: 780 })
+          await fits(page)
+          await page.setViewportSize(size)
           await page.getByRole('button', { name: 'Take back' }).first().click()
           await page.locator('a[href="#replies"]', { hasText: 'Disputed' }).waitFor({ state: 'detached' })
         })
@@ -184,7 +189,9 @@ export default async function ({ api, test, visit, everywhere, url, headers }) {
         await page.waitForFunction((figure) => document.querySelector('.huge .figure')?.innerText === figure, before).catch(async () => {
           throw new Error(`the permanent address shows another figure: ${await page.locator('.huge .figure').innerText()}, not ${before}`)
         })
-        must((await page.locator('p.notice', { hasText: 'as they were known' }).count()) === 1, 'it does not say as of when it is known')
+        const notice = await page.locator('p.notice', { hasText: 'as they were known' }).innerText()
+        const today = new Intl.DateTimeFormat('en-CA', { timeZone: labels.zone }).format(new Date())
+        must(kept.searchParams.get('known_on') < today || notice.includes('not over'), `of a day that is not over it says: ${notice}`)
       })
     }))
 

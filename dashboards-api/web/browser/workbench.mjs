@@ -47,7 +47,9 @@ export default async function ({ api, languages, test, visit, everywhere }) {
   await test('a parameter is asked for, a large result is virtual and is taken along whole', () =>
     visit('/workbench?lang=en', { ignore }, async (page) => {
       await write(page, numbers)
-      await page.locator('#place-n').fill('5000')
+      await page.keyboard.press('Control+Enter')
+      await page.locator('main .problem', { hasText: 'a value for n' }).waitFor()
+      await page.locator('#place-n:focus').fill('5000')
       await content(page).click()
       await page.keyboard.press('Control+Enter')
       await page.locator('.wb-state', { hasText: '5,000 rows' }).waitFor()
@@ -89,7 +91,8 @@ export default async function ({ api, languages, test, visit, everywhere }) {
       await run(page, 'SELECT sum(sipHash64(sipHash64(sipHash64(number)))) FROM numbers(1900000000)')
       await page.waitForSelector('.wb-state progress')
       await page.locator('.wb-bar button', { hasText: 'Cancel' }).click()
-      await page.locator('.failure', { hasText: 'Cancelled' }).waitFor()
+      await page.locator('.wb-state', { hasText: 'Cancelled' }).waitFor()
+      must((await page.locator('.failure').count()) === 0, 'what was cancelled is told as a failure')
       await page.getByRole('tab', { name: 'History' }).click()
       await page.locator('table.data', { hasText: '1900000000' }).waitFor()
     }))
@@ -122,6 +125,9 @@ export default async function ({ api, languages, test, visit, everywhere }) {
   await test('a statement is formatted, estimated, saved, found again and removed', () =>
     visit('/workbench?lang=en', { ignore }, async (page) => {
       const name = `Test ${Date.now() % 1e8}`
+      await write(page, 'select (1')
+      await page.locator('.wb-bar button', { hasText: 'Format' }).click()
+      await page.locator('main .problem', { hasText: 'Not formatted' }).waitFor()
       await write(page, `select count() from ${table.name} where 1=1`)
       await page.locator('.wb-bar button', { hasText: 'Format' }).click()
       await page.waitForFunction(() => document.querySelector('.wb-editor').shadowRoot.querySelectorAll('.cm-line').length > 1)

@@ -64,6 +64,12 @@ describe('sentence', () => {
   it('does not take a claim, or the target of a part, for a target', () => {
     expect(sentence(values([cell()]), [{ ...target, kind: 'claim' }, { ...target, where: { region: 'a' } }], voice('en'))).toContain('No target was published.')
   })
+  it('says which quantile a figure is, and what stands beside it, each with one full stop', () => {
+    const days = values([cell({ value: 4, numerator: null, denominator: null, quantiles: [{ q: 0.5, value: 4 }, { q: 0.9, value: 30 }], comparison: comparison(1) })], { unit: 'days' })
+    expect(sentence(days, [], voice('en'), ['Disputed by Customs on 1 May 2024'])).toContain('Processed online, 2024: 4\u00a0days (median), 1\u00a0day more than in 2023. Disputed by Customs on 1 May 2024. No target')
+    const last = { ...days, cells: [{ ...days.cells[0]!, quantiles: [{ q: 0.95, value: 4 }], comparison: undefined }] } as Values
+    expect(sentence(last, [], voice('ru'), ['Исправлен 1 мая 2024, было 3 дн..'])).toContain('4\u00a0дн. (у 95 % не больше). Исправлен 1 мая 2024, было 3 дн. ')
+  })
   it('says that a period is still arriving and that data are simulated', () => {
     const text = sentence(values([cell({ open: true })], { simulated: true }), [], voice('en'))
     expect(text).toContain('still arriving')

@@ -28,7 +28,7 @@ export function finding(whole: Values, parts: Values | undefined, by: string, vo
   const title = scopedTitle(parts ?? whole, voice)
   const cell = whole.cells[0]
   if (!cell) return title
-  const value = cellText(cell, whole.unit, voice.language, voice.labels)
+  const value = told(cell, whole.unit, voice)
   const cells = (parts?.cells ?? []).filter((c) => measured(c) && dimensionValue(c, by) !== '')
   const compared = cells.filter((c) => c.comparison && c.comparison.difference !== null)
   if (compared.length >= 2) {
@@ -77,6 +77,18 @@ export function changeText(cell: Cell, unit: string, voice: Voice): string {
   return fill(c.difference > 0 ? words.more : words.less, { value, period: before })
 }
 
+// told is the value of a cell; of a quantile with which of them it is.
+export function told(cell: Cell, unit: string, voice: Voice): string {
+  const words = wordsOf(voice.language)
+  const text = cellText(cell, unit, voice.language, voice.labels)
+  const which = measured(cell) ? cell.quantiles?.find((q) => q.value === cell.value) : undefined
+  if (!which) return text
+  return `${text} (${which.q === 0.5 ? words.median : fill(words.quantile, { n: number(which.q * 100, voice.language) })})`
+}
+
+// stopped is a sentence with one full stop, also after an abbreviation.
+const stopped = (text: string): string => text.replace(/\.*$/, '.')
+
 export function boundText(target: Pick<HeldTarget | Target, 'comparator' | 'value'>, unit: string, voice: Voice): string {
   const words = wordsOf(voice.language)
   if (target.value === null) return words.yesOrNo
@@ -91,20 +103,21 @@ export function coverageText(coverage: Values['coverage'], voice: Voice): string
 }
 
 // sentence tells a figure so that it can be read aloud: value, period, parts,
-// change, target, data through, coverage, and that it is simulated when it is.
-export function sentence(whole: Values, targets: Target[], voice: Voice): string {
+// change, what else stands beside the figure, target, data through, coverage, and that it is
+// simulated when it is.
+export function sentence(whole: Values, targets: Target[], voice: Voice, beside: string[] = []): string {
   const words = wordsOf(voice.language)
   const cell = whole.cells[0]
   const title = scopedTitle(whole, voice)
   if (!cell) return title
-  let first = fill(words.sentence, { title, period: period(cell.period, voice.language), value: cellText(cell, whole.unit, voice.language, voice.labels) })
+  let first = fill(words.sentence, { title, period: period(cell.period, voice.language), value: told(cell, whole.unit, voice) })
   if (whole.unit === 'percent' && measured(cell) && cell.numerator !== null && cell.denominator !== null) {
     first += ` (${fill(words.sentenceOf, { numerator: number(cell.numerator, voice.language), denominator: number(cell.denominator, voice.language) })})`
   }
   const change = changeText(cell, whole.unit, voice)
   if (change) first += ', ' + change
   const asked = targets.find((t) => t.kind === 'target' && Object.keys(t.where).length === 0)
-  const out = [first + '.', asked ? fill(words.sentenceTarget, { target: boundText(asked, whole.unit, voice), act: nameIn(asked.act_names, voice.language, asked.act) }) : words.noTarget]
+  const out = [stopped(first), ...beside.map(stopped), asked ? fill(words.sentenceTarget, { target: boundText(asked, whole.unit, voice), act: nameIn(asked.act_names, voice.language, asked.act) }) : words.noTarget]
   if (whole.data_through) {
     // The coverage of a stock speaks of its rows, not of who reported.
     const coverage = whole.basis === 'stock' ? '' : coverageText(cell.coverage ?? whole.coverage, voice)

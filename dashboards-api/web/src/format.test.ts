@@ -13,6 +13,7 @@ describe('amount', () => {
     expect(amount(412833100200, 'UZS', 'uz', { 'unit.UZS': 'soʻm' })).toBe(`412,8${s}mlrd${s}soʻm`)
     expect(amount(1234567, 'bytes', 'en')).toBe(`1.2${s}MB`)
     expect(amount(0, 'count', 'en')).toBe('0')
+    expect([amount(1, 'days', 'en'), amount(21, 'days', 'en'), amount(1, 'days', 'ru')]).toEqual([`1${s}day`, `21${s}days`, `1${s}дн.`])
     expect(amount(-0.5, 'ratio', 'en')).toBe('-0.50')
   })
   it('tells short times in smaller units', () => {
@@ -41,7 +42,8 @@ describe('amount', () => {
 describe('periods', () => {
   it.each([
     ['2024-01-01/2024-12-31', 'en', '2024'], ['2024-01-01/2024-12-31', 'uz', '2024-yil'], ['2024-01-01/2025-12-31', 'en', '1 January 2024 – 31 December 2025'],
-    ['2024-03', 'en', 'March 2024'], ['2024-03', 'ru', 'март 2024'], ['2024-03', 'uz', '2024-yil mart'], ['2024-Q2', 'en', 'Q2 2024'], ['2024-03-05', 'en', '5 March 2024'], ['2024-W10', 'en', '2024-W10'],
+    ['2024-03', 'en', 'March 2024'], ['2024-03', 'ru', 'март 2024'], ['2024-03', 'uz', '2024-yil mart'], ['2024-Q2', 'en', 'Q2 2024'], ['2024-03-05', 'en', '5 March 2024'], ['2024-W14', 'en', 'week 14, 1–7 April 2024'], ['2024-W14', 'ru', 'нед. 14, 1–7 апреля 2024'], ['2024-W14', 'uz', '2024-yil 1–7-aprel, 14-hafta'],
+    ['2024-W18', 'en', 'week 18, 29 April – 5 May 2024'], ['2024-W18', 'uz', '2024-yil 29-aprel – 5-may, 18-hafta'], ['2025-W01', 'en', 'week 1, 30 December 2024 – 5 January 2025'], ['2026-W53', 'ru', 'нед. 53, 28 декабря 2026 – 3 января 2027'],
   ])('%s in %s is %s', (text, language, want) => expect(period(text, language)).toBe(want))
   it('writes days without the browser’s Uzbek, which has none', () => {
     expect(day('2024-12-31', 'uz')).toBe('2024-yil 31-dekabr')
@@ -53,6 +55,7 @@ describe('periods', () => {
   it('names the year once on an axis', () => {
     expect([tick('2024-01', 'en'), tick('2024-02', 'en')]).toEqual(['Jan 2024', 'Feb'])
     expect(tick('2024-02', 'en', true)).toBe('Feb 2024')
+    expect([tick('2024-W14', 'en'), tick('2024-W14', 'uz'), tick('2024-W01', 'en')]).toEqual(['1 Apr', '1-apr', '1 Jan 2024'])
   })
   it('offers years, twelve months and the quarters that have data', () => {
     const list = choices('2024-08-20')

@@ -61,7 +61,7 @@ export function amount(value: number, unit: string, language: string, labels: Re
   if (unit === 'minutes' && value !== 0 && Math.abs(value) < 1) return number(value * 60, language) + space + words.unit.seconds
   const text = Math.abs(value) >= 1e9 ? compact(value, language, 1) : number(value, language, digitsOf(value, unit))
   if (unit === 'count' || unit === 'ratio' || unit === '') return text
-  const known = unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? unit)
+  const known = unit === 'days' && text === '1' ? words.oneDay : unit in words.unit ? words.unit[unit as keyof typeof words.unit] : (labels[`unit.${unit}`] ?? unit)
   return language === 'uz' && isRate(unit) ? known + space + text : text + space + known // "har 1000 aholiga 1,87"
 }
 
@@ -119,6 +119,10 @@ function monthName(date: Date, language: string, length: 'long' | 'short'): stri
   return dateFormat(language, { month: length }).format(date)
 }
 
+// dayAndMonth is a day on an axis: "1 Apr", "1-apr".
+const dayAndMonth = (date: Date, language: string): string =>
+  language === 'uz' ? `${date.getUTCDate()}-${monthName(date, language, 'short')}` : dateFormat(language, { day: 'numeric', month: 'short' }).format(date)
+
 // shortDay is a day where room is scarce: "31 Dec 2024", "31.12.2024".
 export function shortDay(iso: string, language: string): string {
   const date = new Date(iso.slice(0, 10) + 'T00:00:00Z')
@@ -132,6 +136,9 @@ export const dayOfMoment = (iso: string, zone: string, language: string) => day(
 export function isoDayOfMoment(iso: string, zone: string): string {
   return kept(dateFormats, 'day ' + zone, () => new Intl.DateTimeFormat('en-CA', { timeZone: zone })).format(new Date(iso))
 }
+
+// isOver says whether a civil day is over in a zone.
+export const isOver = (iso: string, zone: string): boolean => iso < isoDayOfMoment(new Date().toISOString(), zone)
 
 // plain is what a rule found, with its days as a language writes them; a unit that ends in a point
 // ends the sentence too.
@@ -156,6 +163,28 @@ function monthText(iso: string, language: string, length: 'long' | 'short', with
 
 const wholeYear = /^(\d{4})-01-01\/(\d{4})-12-31$/
 
+// weekOf is the first day of a week as 2024-W14 names it (ISO 8601: the week of 4 January is the
+// first); undefined for what names no week.
+function weekOf(text: string): Date | undefined {
+  const found = /^(\d{4})-W(\d{2})$/.exec(text)
+  if (!found) return undefined
+  const fourth = new Date(`${found[1]}-01-04T00:00:00Z`)
+  return new Date(fourth.getTime() + ((Number(found[2]) - 1) * 7 - ((fourth.getUTCDay() + 6) % 7)) * 86_400_000)
+}
+
+// weekText is a week by its number and its days: "week 14, 1–7 April 2024".
+function weekText(text: string, first: Date, language: string): string {
+  const n = Number(text.slice(6))
+  const last = new Date(first.getTime() + 6 * 86_400_000)
+  const [from, to] = [day(first.toISOString(), language), day(last.toISOString(), language)]
+  const uz = language === 'uz'
+  const days =
+    first.getUTCFullYear() !== last.getUTCFullYear() ? `${from} – ${to}`
+    : first.getUTCMonth() !== last.getUTCMonth() ? (uz ? `${from} – ${to.replace(/^\S+ /, '')}` : `${from.replace(/ \S+$/, '')} – ${to}`)
+    : uz ? to.replace(' ', ` ${first.getUTCDate()}–`) : `${first.getUTCDate()}–${to}`
+  return uz ? `${days}, ${n}-hafta` : `${language === 'ru' ? 'нед.' : 'week'} ${n}, ${days}`
+}
+
 // period names a period of an answer: "2024", "March 2024", "Q1 2024", "5 March 2024".
 export function period(text: string, language: string): string {
   const year = wholeYear.exec(text)
@@ -169,7 +198,8 @@ export function period(text: string, language: string): string {
   const quarter = /^(\d{4})-Q(\d)$/.exec(text)
   if (quarter) return language === 'en' ? `Q${quarter[2]} ${quarter[1]}` : language === 'ru' ? `${quarter[2]} кв. ${quarter[1]}` : `${quarter[1]}-yil ${quarter[2]}-chorak`
   if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return day(text, language)
-  return text
+  const week = weekOf(text)
+  return week ? weekText(text, week, language) : text
 }
 
 function yearText(year: string, language: string): string {
@@ -184,6 +214,8 @@ export function tick(text: string, language: string, long = false): string {
   const quarter = /^(\d{4})-(Q\d)$/.exec(text)
   if (quarter) return quarter[2] === 'Q1' ? `Q1 ${quarter[1]}` : quarter[2]!
   if (text.includes('/')) return text.split('/')[1]!.slice(0, 7)
+  const week = weekOf(text)
+  if (week) return dayAndMonth(week, language) + (long || text.endsWith('-W01') ? ` ${week.getUTCFullYear()}` : '')
   return text
 }
 

@@ -130,8 +130,8 @@ function Bar({ from, width, mark, zero }: { from: number; width: number; mark?: 
   )
 }
 
-// drawBars are the same bars for a file; together names the many that say the same.
-export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (n: number, all: number) => string, average: number | undefined, c: Palette): Drawn {
+// drawBars are the same bars for a file; together names the many that say the same, average the whole.
+export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (n: number, all: number) => string, average: { at: number; says: string } | undefined, c: Palette): Drawn {
   const all = parts.filter((p) => p.cell.state !== 'not_applicable')
   const shown = runsOf(all).slice(0, most).map((run) => (run.length === 1 ? run[0]! : { ...run[0]!, name: together(run.length, all.length) }))
   const { low, high } = span(shown.map((p) => p.cell))
@@ -139,21 +139,29 @@ export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (
   const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)
   const out = [hatch(c)]
   const labels: string[] = []
+  const top = average ? 30 : 0
+  const mid = average && x(average.at)
+  const dotted = (from: number, to: number) => mid !== undefined && out.push(`<line x1="${mid}" x2="${mid}" y1="${from}" y2="${to}" stroke="${c.ink}" stroke-dasharray="2 3"/>`)
+  if (average && mid !== undefined) {
+    labels.push(text(mid, 16, average.says, 15, c.ink, `text-anchor="${mid > (left + right) / 2 ? 'end' : 'start'}"`))
+    dotted(22, top)
+  }
   shown.forEach(({ name, cell }, i) => {
-    const y = i * row
+    const y = top + i * row
     out.push(text(left - 14, y + 20, name.length > 42 ? name.slice(0, 41) + '…' : name, 16, c.ink, 'text-anchor="end"'))
     if (measured(cell)) {
       const from = x(Math.min(cell.value!, 0))
       out.push(`<rect x="${from}" y="${y + 5}" width="${Math.max(x(Math.abs(cell.value!) + low) - left, 1.5)}" height="20" fill="${c.bar}"/>`)
-      labels.push(text(x(Math.max(cell.value!, 0)) + 10, y + 20, say(cell), 16, c.ink, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
+      const [begin, said] = [x(Math.max(cell.value!, 0)) + 10, say(cell)]
+      labels.push(text(begin, y + 20, said, 16, c.ink))
+      if (mid === undefined || mid < begin - 6 || mid > begin + 6 + said.length * 10) dotted(y, y + row) // never through a label
     } else {
       if (cell.state === 'not_provided') out.push(`<rect x="${left}" y="${y + 5}" width="${right - left}" height="20" fill="url(#hatch)"/>`)
       out.push(text(left + (cell.state === 'suppressed' ? 30 : 10), y + 20, say(cell), 15, c.muted, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
       if (cell.state === 'suppressed') out.push(`<rect x="${left + 4}" y="${y + 8}" width="14" height="14" fill="none" stroke="${c.muted}" stroke-dasharray="3 2"/>`)
     }
   })
-  const height = shown.length * row
-  out.push(`<line x1="${x(0)}" x2="${x(0)}" y1="0" y2="${height}" stroke="${c.ink}"/>`)
-  if (average !== undefined) out.push(`<line x1="${x(average)}" x2="${x(average)}" y1="0" y2="${height}" stroke="${c.ink}" stroke-dasharray="2 3"/>`)
+  const height = top + shown.length * row
+  out.push(`<line x1="${x(0)}" x2="${x(0)}" y1="${top}" y2="${height}" stroke="${c.ink}"/>`)
   return { svg: out.join('') + labels.join(''), height: Math.min(width * 3, height) }
 }

@@ -112,6 +112,7 @@ describe('a picture', () => {
     const text = 'a word after another word '.repeat(20).trim()
     expect(lines(text, 18, 400).length).toBeGreaterThan(5)
     expect(lines(text, 18, 400).join(' ')).toBe(text)
+    expect(lines('x'.repeat(100), 18, 400).map((line) => line.length)).toEqual([41, 41, 18])
   })
 })
 

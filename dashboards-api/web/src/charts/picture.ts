@@ -22,11 +22,11 @@ const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 export const escape = (text: string) => text.replace(/[&<>"]/g, (c) => entities[c]!)
 
 // lines breaks a text at spaces into lines of at most so many pixels, as a sans serif of a
-// size is wide on average.
+// size is wide on average; a word that is longer than a line, such as an address, anywhere.
 export function lines(text: string, size: number, room: number): string[] {
   const most = Math.floor(room / (size * 0.53))
   const out: string[] = []
-  for (const word of text.split(/ +/)) {
+  for (const word of text.split(/ +/).flatMap((w) => w.match(new RegExp(`.{1,${most}}`, 'gu')) ?? [])) {
     const last = out.at(-1)
     if (last !== undefined && last.length + 1 + word.length <= most) out[out.length - 1] = `${last} ${word}`
     else out.push(word)

@@ -1,6 +1,7 @@
 import type { Kpi, Values } from '../../api/client'
 import { coverageText, type Voice } from '../../finding'
 import { dayOfMoment } from '../../format'
+import { type Search, writeSearch } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, wordsOf } from '../../words'
 
@@ -21,5 +22,10 @@ export function captionOf(kpi: Kpi, values: Values, voice: Voice): string {
 
 export const Caption = ({ kpi, values }: { kpi: Kpi; values: Values }) => <p className="caption">{captionOf(kpi, values, useVoice())}</p>
 
-// sourceOf is the same for a file, which says also where it comes from.
-export const sourceOf = (kpi: Kpi, values: Values, voice: Voice) => `${captionOf(kpi, values, voice)} · ${location.host}${location.pathname}`
+// sourceOf is the same for a file, which says also what stands beside the figure, and at which
+// address the same picture opens.
+export function sourceOf(kpi: Kpi, values: Values, voice: Voice, search: Search, beside: string[] = []): string {
+  const { lang: _, unread: __, ...kept } = search
+  const days = { from: search.from ?? values.from ?? undefined, to: search.to ?? values.to ?? undefined }
+  return [...beside.map((text) => text.replace(/\.$/, '')), captionOf(kpi, values, voice), location.host + location.pathname + writeSearch({ ...days, ...kept })].join(' · ')
+}

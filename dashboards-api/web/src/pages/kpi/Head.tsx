@@ -1,7 +1,7 @@
-import { type ReactNode, useState } from 'react'
+import { useState } from 'react'
 import type { HeldTarget, Kpi, Values } from '../../api/client'
 import { boundText, changeText, sentence } from '../../finding'
-import { cellText, day, isoDayOfMoment, number, period } from '../../format'
+import { cellText, day, isoDayOfMoment, isOver, number, period } from '../../format'
 import { printWhole } from '../../parts/Later'
 import { Figure, gapText, Status, TargetBar } from '../../parts/Figures'
 import { writeSearch } from '../../search'
@@ -9,6 +9,7 @@ import { useVoice } from '../../voice'
 import { dictionaries, fill, languages, nameIn, shortNames, useWords, useWordsOf } from '../../words'
 import { measured } from '../../charts/states'
 import { type Asked, ownTargets } from './question'
+import { type Answer, besideIn, Disputed } from './Replies'
 import { Files, type Taking } from './Take'
 import { wasText } from '../../charts/was'
 import { words as allWords } from './words'
@@ -16,7 +17,7 @@ import style from './style.module.css'
 
 // Head is the figure: value and state, how it stands to its target, the sentence, and what
 // one can do with it.
-export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; asked: Asked; whole: Values; held: HeldTarget | undefined; taking: Taking | undefined; beside: ReactNode }) {
+export function Head({ kpi, asked, whole, held, taking, replies }: { kpi: Kpi; asked: Asked; whole: Values; held: HeldTarget | undefined; taking: Taking | undefined; replies: Answer | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -36,6 +37,9 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
     return location.origin + location.pathname + writeSearch({ ...kept, from, to, version: String(whole.version), compare: asked.compare ?? 'none', known_on: search.known_on ?? through })
   }
   const known = search.known_on ?? through
+  const moves = known !== undefined && !isOver(known, voice.zone)
+  const still = moves ? ' ' + words.dayNotOver : ''
+  const tell = (language: string) => sentence(whole, targets, { ...voice, language }, besideIn(whole, replies, { ...voice, language }))
   return (
     <section className={`card ${style.head}`} aria-label={words.figure}>
       <div className="value">
@@ -49,7 +53,7 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
         {cell.quantiles?.map((q) => (
           <p key={q.q} className="meta">{q.q === 0.5 ? words.median : fill(words.quantile, { n: number(q.q * 100, voice.language) })}: {cellText({ ...cell, value: q.value }, whole.unit, voice.language, voice.labels)}</p>
         ))}
-        {beside}
+        {replies && <Disputed answer={replies} values={whole} />}
         {held ? (
           <div className={style.target}>
             <TargetBar cell={cell} target={held} />
@@ -59,21 +63,21 @@ export function Head({ kpi, asked, whole, held, taking, beside }: { kpi: Kpi; as
         ) : <p className="meta">{asks ? `${words.target}: ${boundText(asks, whole.unit, voice)} · ${nameIn(asks.act_names, voice.language, asks.act)}` : words.noTarget}</p>}
       </div>
       <div>
-        <p className="sentence">{sentence(whole, targets, voice)}</p>
+        <p className="sentence">{tell(voice.language)}</p>
         <div className="actions" aria-label={said.actions} role="group">
           <span className="group" role="group" aria-label={words.copySentence}>
             <span className="label">{words.copySentence}</span>
             {languages.map((l) => (
-              <button key={l} type="button" lang={l} title={dictionaries[l]!.language} onClick={() => copy(sentence(whole, targets, { ...voice, language: l }), l)}>{copied === l ? '✓ ' : ''}{shortNames[l]}</button>
+              <button key={l} type="button" lang={l} title={dictionaries[l]!.language} onClick={() => copy(tell(l), l)}>{copied === l ? '✓ ' : ''}{shortNames[l]}</button>
             ))}
           </span>
           {taking && <Files {...taking} />}
           <span className="group">
-            {known && <button type="button" title={fill(said.linkTitle, { day: day(known, voice.language) })} onClick={() => copy(permanent(), 'link')}>{copied === 'link' ? '✓ ' : ''}{said.link}</button>}
+            {known && <button type="button" title={fill(moves ? said.linkTitleNow : said.linkTitle, { day: day(known, voice.language) }) + still} onClick={() => copy(permanent(), 'link')}>{copied === 'link' ? '✓ ' : ''}{said.link}</button>}
             <button type="button" onClick={() => void printWhole()}>{words.print}</button>
           </span>
         </div>
-        <span className="spoken" role="status">{copied === 'link' && known ? fill(said.linkCopied, { day: day(known, voice.language) }) : copied && words.copied}</span>
+        <p className={copied === 'link' && moves ? 'meta' : 'spoken'} role="status">{copied === 'link' && known ? fill(said.linkCopied, { day: day(known, voice.language) }) + (moves ? `. ${words.dayNotOver}` : '') : copied && words.copied}</p>
       </div>
     </section>
   )

@@ -4,7 +4,7 @@ import { palette } from '../../charts/palette'
 import { measured } from '../../charts/states'
 import { wasText } from '../../charts/was'
 import { coming } from '../../fetched'
-import { scopedTitle } from '../../finding'
+import { scopedTitle, type Voice } from '../../finding'
 import { day, inPoints, number, period, signed } from '../../format'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
@@ -14,6 +14,7 @@ import { fill, useWords, useWordsOf } from '../../words'
 import { Caption, sourceOf } from './Caption'
 import { Nothing } from './Nothing'
 import { type Asked, ownTargets, useSeries } from './question'
+import { type Answer, besideIn } from './Replies'
 import { lineSays } from './says'
 import { Take, type Taking } from './Take'
 import { words as allWords } from './words'
@@ -23,19 +24,25 @@ import { words as allWords } from './words'
 const library = coming(() => import('../../charts/Line'))
 const Line = lazy(() => library)
 
-// useLine is the line as files: it stands also in the head of the page.
-export function useLineFiles(kpi: Kpi, asked: Asked, title: string, values: Values | undefined): Taking | undefined {
+// titleOf says of what and of which days the line is.
+const titleOf = (values: Values, voice: Voice) => {
+  const [from, to] = [values.from ?? values.cells[0]?.from, values.to ?? values.cells.at(-1)?.to]
+  return [scopedTitle(values, voice), from && to && period(`${from}/${to}`, voice.language)].filter(Boolean).join(', ')
+}
+
+// useLineFiles is the line as files: it stands also in the head of the page.
+export function useLineFiles(kpi: Kpi, asked: Asked, values: Values | undefined, whole: Values | undefined, replies: Answer | undefined): Taking | undefined {
   const voice = useVoice()
   const { search } = asked
   return useMemo(() => values && {
     name: kpi.id,
-    around: { title, sentence: lineSays(values, voice) + '.', source: sourceOf(kpi, values, voice) },
+    around: { title: titleOf(values, voice), sentence: lineSays(values, voice) + '.', source: sourceOf(kpi, values, voice, search, whole && besideIn(whole, replies, voice)) },
     draw: async () => {
       const { drawLine } = await library
       return drawLine({ values, targets: ownTargets(kpi, search), versions: kpi.versions }, voice, palette('light'))
     },
     data: { path: valuesPath(kpi.id), question: { ...asked.scope, grain: asked.grain, compare: asked.beside } },
-  }, [kpi, asked, title, values, voice])
+  }, [kpi, asked, search, values, whole, replies, voice])
 }
 
 // OverTime is the line, or its table.

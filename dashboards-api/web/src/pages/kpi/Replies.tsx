@@ -3,16 +3,17 @@ import { type FormEvent, useId, useState } from 'react'
 import { address, get, type Kpi, send, type Values } from '../../api/client'
 import { useMay, useMe } from '../../api/me'
 import type { components } from '../../api/schema'
+import { wasText } from '../../charts/was'
 import type { Voice } from '../../finding'
-import { cellText, dayOfMoment, period } from '../../format'
+import { cellText, day, dayOfMoment, period } from '../../format'
 import { Fault } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
 import style from './style.module.css'
-import { words as allWords } from './words'
+import { kpiWords, words as allWords } from './words'
 
 type Reply = components['schemas']['Reply']
-type Answer = components['schemas']['Replies']
+export type Answer = components['schemas']['Replies']
 type NewReply = components['schemas']['NewReply']
 
 // rowOf is the row that a figure is of, as a reply names it: the whole, or one value of one
@@ -38,6 +39,18 @@ export const ofFigure = (replies: Reply[], values: Values) => {
 }
 
 const whoOf = (reply: Reply, answer: Answer, voice: Voice, center: string) => (reply.agency ? nameIn(answer.agencies[reply.agency], voice.language, reply.agency) : center)
+
+// besideIn are the sentences that belong to the figure wherever it is told: what it was before it was
+// corrected, and who disputes it for exactly its days.
+export function besideIn(values: Values, answer: Answer | undefined, voice: Voice): string[] {
+  const said = kpiWords(voice.language)
+  const cell = values.cells[0]
+  const dispute = answer && ofFigure(answer.replies, values).find((r) => r.state === 'dispute' && r.from === values.from && r.to === values.to)
+  return [
+    ...(cell?.corrected ? [fill(said.correctedOn, { day: day(cell.corrected, voice.language), value: wasText(cell, values.unit, voice, '{value}') })] : []),
+    ...(dispute ? [fill(said.disputed, { who: whoOf(dispute, answer, voice, said.center), day: dayOfMoment(dispute.at, voice.zone, voice.language) })] : []),
+  ]
+}
 
 // Disputed says beside the figure that somebody answered for it or disputes it.
 export function Disputed({ answer, values }: { answer: Answer; values: Values }) {

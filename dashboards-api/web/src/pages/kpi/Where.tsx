@@ -9,7 +9,7 @@ import { drawMap, RegionMap } from '../../charts/RegionMap'
 import { measured, ranked } from '../../charts/states'
 import { chartWords } from '../../charts/words'
 import { dimensionName, partName, scopedTitle, type Voice } from '../../finding'
-import { cellText, dimensionValue, inPoints, number, period, signed } from '../../format'
+import { amount, cellText, dimensionValue, inPoints, number, period, signed } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
@@ -19,6 +19,7 @@ import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { Caption, sourceOf } from './Caption'
 import { type Asked, coarse, next, useParts, useValues } from './question'
+import { type Answer, besideIn } from './Replies'
 import { partsSay } from './says'
 import style from './style.module.css'
 import { Take } from './Take'
@@ -46,7 +47,7 @@ function useDrawing(table: string, language: string) {
 
 // Where breaks the figure down by a dimension: as map beside bars, as bars, as a heat map of
 // periods, as a table.
-export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
+export const Where = memo(function Where({ kpi, asked, whole, replies }: { kpi: Kpi; asked: Asked; whole: Values | undefined; replies: Answer | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -79,7 +80,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
   const draw = async () => {
     const c = palette('light')
     if (view === 'heat' && rows) return drawHeat(rows.rows, rows.periods, values!.unit, voice.language, c)
-    const bars = drawBars(list, (cell) => cellText(cell, values!.unit, voice.language, voice.labels), (n, all) => fill(chartWords(voice.language).alike, { n, all }), average, c)
+    const bars = drawBars(list, (cell) => cellText(cell, values!.unit, voice.language, voice.labels), (n, all) => fill(chartWords(voice.language).alike, { n, all }), average === undefined ? undefined : { at: average, says: `${words.whole}: ${amount(average, values!.unit, voice.language)}` }, c)
     if (view !== 'map' || !drawing || !places) return bars
     const map = drawMap(drawing, places, list, values!.unit, voice.language, c)
     return { svg: `${map.svg}<g transform="translate(0 ${map.height + 30})">${bars.svg}</g>`, height: map.height + 30 + bars.height }
@@ -93,7 +94,7 @@ export const Where = memo(function Where({ kpi, asked, whole }: { kpi: Kpi; aske
           {views.map((v) => <button key={v} type="button" aria-pressed={v === view} onClick={() => change({ view: v === views[0] ? undefined : v })}>{said.views[v]}</button>)}
         </span>
         {values && (
-          <Take name={`${kpi.id}-${by}`} around={{ title, sentence: partsSay(values, by, voice), source: sourceOf(kpi, values, voice) }} draw={draw}
+          <Take name={`${kpi.id}-${by}`} around={{ title, sentence: partsSay(values, by, voice), source: sourceOf(kpi, values, voice, { ...search, by, view: view === views[0] ? undefined : view }, whole && besideIn(whole, replies, voice)) }} draw={draw}
             data={{ path: valuesPath(kpi.id), question: { ...asked.scope, by, compare: asked.compare, grain: view === 'heat' ? grain : undefined } }} />
         )}
       </div>

@@ -65,7 +65,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
         <h2 id="why">{said.why}</h2>
         <Choose label={said.against} value={way} options={ways.map((w) => [w, said.againsts[w]])} onChange={(against) => change({ against })} />
         {drawn && whole && (
-          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(kpi, whole, voice) }}
+          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(kpi, whole, voice, asked.search) }}
             draw={() => Promise.resolve(drawWaterfall(drawn, palette('light')))}
             data={{ path: `/v1/kpis/${encodeURIComponent(kpi.id)}/why`, question: questionOf(way, asked, through) }} />
         )}

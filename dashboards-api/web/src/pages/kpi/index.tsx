@@ -3,7 +3,7 @@ import { memo, useDeferredValue, useMemo } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
 import { useMay, useOutside, useScope } from '../../api/me'
 import { dimensionName, partName } from '../../finding'
-import { day, isoDayOfMoment, period } from '../../format'
+import { day, isoDayOfMoment, isOver, period } from '../../format'
 import { measured } from '../../charts/states'
 import { Choose, Filters, PeriodFilter, useChange } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
@@ -19,7 +19,7 @@ import { NoKpi } from './NoKpi'
 import { OverTime, useLineFiles } from './OverTime'
 import { additive, askedOf, counted, type Gap, useAbout, useKpi, useParts, useSeries, useValues } from './question'
 import { headline } from './says'
-import { Disputed, useReplies } from './Replies'
+import { useReplies } from './Replies'
 import style from './style.module.css'
 import { Trust } from './Trust'
 import { Where } from './Where'
@@ -65,7 +65,7 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
   const replies = useReplies(kpi, data).data
   const name = nameIn(kpi.title, voice.language, kpi.id)
   const title = data ? headline(kpi, data, parts.data && !parts.isPlaceholderData ? parts.data : undefined, by, voice) : name
-  const files = useLineFiles(kpi, asked, title, series.data)
+  const files = useLineFiles(kpi, asked, series.data, data, replies)
   const through = data?.data_through ? isoDayOfMoment(data.data_through, voice.zone) : new Date().toISOString().slice(0, 10)
   // Where nothing is known at all, neither places nor reasons are asked for.
   const bare = data !== undefined && series.data !== undefined && !parts.isPending && ![...data.cells, ...series.data.cells, ...(parts.data?.cells ?? [])].some(measured)
@@ -81,7 +81,7 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
         </Filters>
       }>
       {search.known_on && (
-        <p className="notice">{fill(said.knownOn, { day: day(search.known_on, voice.language) })} <Link to="." search={(old: Search) => ({ ...old, known_on: undefined })} resetScroll={false}>{said.knownNow}</Link></p>
+        <p className="notice">{fill(said.knownOn, { day: day(search.known_on, voice.language) })}{!isOver(search.known_on, voice.zone) && ` ${words.dayNotOver}`} <Link to="." search={(old: Search) => ({ ...old, known_on: undefined })} resetScroll={false}>{said.knownNow}</Link></p>
       )}
       <NotOffered part="by" value={kpi.dimensions.some((d) => d.name === search.by) ? undefined : search.by} options={asked.offered.map((d) => [d.name, dimensionName(kpi, d.name, voice)])} />
       <NotOffered part="grain" value={search.grain} options={asked.grains.map((g) => [g, said.grains[g as keyof typeof said.grains] ?? g])} />
@@ -89,9 +89,9 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
       <NotOffered part="variant" value={search.variant} options={kpi.versions.filter((v) => v.variant).map((v) => [v.variant, voice.labels[`variant.${v.variant}`] ?? v.variant])} />
       <NotOffered part="version" value={search.version} options={kpi.versions.filter((v) => v.variant === asked.version.variant).map((v) => [String(v.version), fill(said.variantDefault, { version: v.version })])} />
       <Path kpi={kpi} search={search} values={parts.data ?? data} />
-      {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} beside={replies && <Disputed answer={replies} values={data} />} />}
+      {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} replies={replies} />}
       <OverTime kpi={kpi} asked={asked} taking={files} />
-      {!total && !bare && <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} /></Later>}
+      {!total && !bare && <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>}
       {told && apart && !bare && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
       <Later place={<Skeleton rows={8} kind="row" />}><Trust kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>

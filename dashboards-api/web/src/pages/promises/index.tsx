@@ -3,8 +3,10 @@ import { Link, useRouter, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
 import { address, get, type Published, type Targets } from '../../api/client'
 import { useMay } from '../../api/me'
+import { wasText } from '../../charts/was'
 import { boundText, coverageText } from '../../finding'
-import { amount, cellText, day, isoDayOfMoment, period } from '../../format'
+import { amount, cellText, day, isoDayOfMoment, isOver, period } from '../../format'
+import { Disputed } from '../../parts/Disputed'
 import { Status } from '../../parts/Figures'
 import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
@@ -19,7 +21,8 @@ const kinds = ['target', 'result', 'claim'] as const
 // PromisesPage holds every published sentence beside the figure that was measured for its days.
 export default function PromisesPage() {
   const said = useWordsOf(words)
-  const { language } = useVoice()
+  const shared = useWords()
+  const { language, zone } = useVoice()
   const { on, known_on } = useSearch({ from: '__root__' })
   const change = useChange()
   const question = { on, known_on, lang: language }
@@ -37,7 +40,7 @@ export default function PromisesPage() {
       summary={<>{said.summary}{data?.on && ` ${fill(said.on, { day: day(data.on, language) })}.`}{data?.unserved != null && ` ${fill(said.unserved, { n: data.unserved })}.`}</>}
       waiting={<Skeleton rows={8} kind="row" />}>
       {known_on && (
-        <p className="notice">{fill(said.asKnown, { day: day(known_on, language) })} <button type="button" className="link" onClick={() => change({ known_on: undefined })}>{said.now}</button></p>
+        <p className="notice">{fill(said.asKnown, { day: day(known_on, language) })}{!isOver(known_on, zone) && ` ${shared.dayNotOver}`} <button type="button" className="link" onClick={() => change({ known_on: undefined })}>{said.now}</button></p>
       )}
       {data && all.length === 0 && <Empty title={said.none} />}
       {data && kinds.map((kind) => {
@@ -74,7 +77,7 @@ function Sentence({ one }: { one: Published }) {
   const cell = one.cell
   const judged = verdict(one)
   const figure = one.comparator === 'up_to' && one.measured !== null ? amount(one.measured, one.unit, language, labels) : cell ? cellText(cell, one.unit, language, labels) : shared.cannotCompute
-  const notes = [cell && period(cell.period, language), where && fill(said.of, { where }), one.comparator === 'up_to' && one.measured !== null && said.max, coverageText(cell?.coverage ?? null, voice)].filter(Boolean)
+  const notes = [cell && period(cell.period, language), where && fill(said.of, { where }), one.comparator === 'up_to' && one.measured !== null && said.max, coverageText(cell?.coverage ?? null, voice), cell?.corrected && fill(said.corrected, { day: day(cell.corrected, language), value: wasText(cell, one.unit, voice, '{value}') })].filter(Boolean)
   const check = nameIn(one.check, language)
   const act = nameIn(one.act_names, language, one.act)
   return (
@@ -96,6 +99,7 @@ function Sentence({ one }: { one: Published }) {
           <dt>{said.measured}</dt>
           <dd>
             <b className={cell?.value == null ? css.without : undefined}>{figure}</b>
+            <Disputed kpi={one.kpi} cell={cell} where={days(one).where} />
             <small><Link to="/kpis/$id" params={{ id: one.kpi }} search={({ lang, known_on }) => ({ lang, known_on, ...days(one) })} className="name">{nameIn(one.title, language, one.kpi)}</Link></small>
             {notes.length > 0 && <small>{notes.join(' · ')}</small>}
             {!cell && one.problem && <p>{one.problem}</p>}
@@ -115,6 +119,7 @@ const days = (one: Published) => ({ from: one.cell?.from ?? undefined, to: one.c
 
 // Permanent copies the address at which the figure will always be found as it is known today.
 function Permanent({ one }: { one: Published }) {
+  const shared = useWords()
   const said = useWordsOf(words)
   const { language, zone } = useVoice()
   const router = useRouter()
@@ -125,5 +130,11 @@ function Permanent({ one }: { one: Published }) {
     const { href } = router.buildLocation({ to: '/kpis/$id', params: { id: one.kpi }, search: { ...days(one), known_on: known } })
     void navigator.clipboard.writeText(location.origin + href).then(() => setCopied(true))
   }
-  return <small><button type="button" className="link" title={fill(said.permanentWhy, { day: day(known, language) })} onClick={copy}>{copied ? said.permanentCopied : said.permanent}</button></small>
+  const still = isOver(known, zone) ? '' : shared.dayNotOver
+  return (
+    <small>
+      <button type="button" className="link" title={still || fill(said.permanentWhy, { day: day(known, language) })} onClick={copy}>{copied ? said.permanentCopied : said.permanent}</button>
+      <span role="status">{copied && still && ` ${still}`}</span>
+    </small>
+  )
 }

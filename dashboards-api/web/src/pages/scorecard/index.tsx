@@ -5,6 +5,7 @@ import { address, get, type HeldTarget, type Scorecard, type ScorecardRow } from
 import { useSince } from '../../api/since'
 import { boundText, changeText, coverageText } from '../../finding'
 import { day, dayOfMoment, difference, isoDayOfMoment, period, shortDay } from '../../format'
+import { Disputed } from '../../parts/Disputed'
 import { Figure, gapText, Spark, Status, TargetBar } from '../../parts/Figures'
 import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
@@ -219,6 +220,7 @@ function Trust({ row, card }: { row: ScorecardRow; card: Scorecard }) {
 
 function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const shared = useWords()
+  const { where } = useSearch({ from: '__root__' })
   const voice = useVoice()
   const target = askedOf(row)!
   return (
@@ -227,6 +229,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
       {!row.cell ? <div className="problem"><p>{shared.cannotCompute}</p>{row.problem && <p>{row.problem}</p>}</div> : (
         <>
           <p className={css.big}><Figure cell={row.cell} unit={row.unit} /><span className={css.asked} title={`${nameIn(target.act_names, voice.language, target.act)}: ${nameIn(target.wording_names, voice.language, target.wording)}`}>{shared.target}: {boundText(target, row.unit, voice)}</span></p>
+          <Disputed kpi={row.kpi} cell={row.cell} where={where} />
           <TargetBar cell={row.cell} target={target} />
           <div className={css.under}>
             <Spark cells={row.months} unit={row.unit} bound={target.value ?? undefined} />
@@ -276,12 +279,13 @@ function Asked({ row }: { row: ScorecardRow }) {
 
 const Row = memo(function Row({ row, card }: { row: ScorecardRow; card: Scorecard }) {
   const shared = useWords()
+  const { where } = useSearch({ from: '__root__' })
   const { language } = useVoice()
   const owner = nameIn(card.owners[row.owner], language, row.owner)
   return (
     <tr>
       <th scope="row"><Name row={row} card={card} /></th>
-      <td className="number">{!row.cell && row.data_through === null ? <span className={css.before}>{shared.noData}</span> : !row.cell ? <span className="problem" title={row.problem}>{shared.cannotCompute}</span> : <Figure cell={row.cell} unit={row.unit} />}</td>
+      <td className="number">{!row.cell && row.data_through === null ? <span className={css.before}>{shared.noData}</span> : !row.cell ? <span className="problem" title={row.problem}>{shared.cannotCompute}</span> : <><Figure cell={row.cell} unit={row.unit} /><Disputed kpi={row.kpi} cell={row.cell} where={where} /></>}</td>
       <td className={css.trend}><Spark cells={row.months} unit={row.unit} bound={askedOf(row)?.value ?? undefined} /></td>
       <td><Moved row={row} /></td>
       <td><Asked row={row} /></td>

@@ -15,7 +15,7 @@ import { Editor, type Handle } from './Editor'
 import { Grid } from './Grid'
 import { History, SaveDialog, Saved } from './Kept'
 import { type Running, useRun } from './run'
-import { lineOf, parameters } from './statement'
+import { lineOf, parameters, unfilled } from './statement'
 import './style.css'
 import { Tables } from './Tables'
 import { words } from './words'
@@ -56,6 +56,8 @@ export default function WorkbenchPage() {
   const [text, setText] = useState(() => draft() ?? example)
   const [values, setValues] = useState<Record<string, string>>({})
   const [saving, setSaving] = useState(false)
+  const [told, tell] = useState('') // why what was asked for was not done
+  const box = useRef<HTMLFieldSetElement>(null)
   const places = useMemo(() => parameters(text), [text])
   const given = useMemo(() => Object.fromEntries(places.map((p) => [p.name, values[p.name] ?? ''])), [places, values])
 
@@ -77,16 +79,20 @@ export default function WorkbenchPage() {
   const go = (search: Partial<Search>) => void navigate({ to: '.', search: (old: Search) => ({ ...old, ...search }), replace: true, resetScroll: false })
   const run = () => {
     const sql = editor.current?.text() ?? text
+    const empty = unfilled(parameters(sql), values)
+    tell(empty.length ? fill(said.unfilled, { names: empty.map((p) => p.name).join(', ') }) : '')
+    if (empty.length) return box.current?.querySelector<HTMLInputElement>(`#place-${empty[0]!.name}`)?.focus()
     go({ tab: tab === 'chart' ? tab : undefined })
-    void start({ sql, parameters: Object.fromEntries(parameters(sql).map((p) => [p.name, values[p.name] ?? ''])), query: kept?.id }, said.cancelled)
+    void start({ sql, parameters: Object.fromEntries(parameters(sql).map((p) => [p.name, values[p.name] ?? ''])), query: kept?.id })
   }
   const estimate = useMutation({ mutationFn: () => send<Estimate>('POST', '/v1/workbench/estimates', { sql: text, parameters: given }) })
   const format = async () => {
     const { formatDialect, clickhouse } = await import('sql-formatter')
     try {
       editor.current?.replace(formatDialect(text, { dialect: clickhouse, tabWidth: 4, expressionWidth: 100, paramTypes: { custom: [{ regex: String.raw`\{\s*\w+\s*:[^}]*\}` }] } }))
+      tell('')
     } catch {
-      // What does not parse stays as it is; running it says where the mistake is.
+      tell(said.notFormatted) // it stays as it is
     }
   }
   const put = (sql: string, with_: Record<string, string> = {}) => {
@@ -95,7 +101,7 @@ export default function WorkbenchPage() {
   }
 
   return (
-    <Page title={kept?.title ?? said.title} tab={said.title} summary={kept?.description || fill(said.summary, { database: schema.data?.database ?? 'ombor' })} query={schema}>
+    <Page title={kept?.title ?? said.title} tab={said.title} summary={[kept?.description || fill(said.summary, { database: schema.data?.database ?? 'ombor' }), kept && !mine && fill(said.savedBy, { name: kept.owner_name })].filter(Boolean).join(' ')} query={schema}>
       {gone ? (
         <p className="notice" role="status">{fill(said.savedGone, { id: short(saved ?? '') })} <Link to="." search={(old: Search) => ({ ...old, query: undefined, tab: 'saved' })}>{said.saved}</Link></p>
       ) : open.isError && <Failure error={open.error} again={() => void open.refetch()} />}
@@ -113,20 +119,22 @@ export default function WorkbenchPage() {
           <Editor ref={editor} label={said.statement} initial={text} schema={schema.data} kpis={names} onRun={run}
             onChange={(now) => {
               setText(now)
+              tell('')
               keepDraft(now)
             }} />
           {places.length > 0 && (
-            <fieldset className="wb-places">
+            <fieldset ref={box} className="wb-places">
               <legend>{said.parameters}</legend>
               {places.map((p) => (
                 <div key={p.name} className="filter">
                   <label htmlFor={`place-${p.name}`}>{p.name}</label>
-                  <input id={`place-${p.name}`} value={values[p.name] ?? ''} placeholder={p.type} type={p.type === 'Date' ? 'date' : 'text'} onChange={(e) => setValues({ ...values, [p.name]: e.target.value })} />
+                  <input id={`place-${p.name}`} value={values[p.name] ?? ''} placeholder={p.type} type={p.type === 'Date' ? 'date' : 'text'} required={unfilled([p], {}).length > 0} onChange={(e) => setValues({ ...values, [p.name]: e.target.value })} />
                 </div>
               ))}
             </fieldset>
           )}
           <div aria-live="polite">
+            {told && <p className="problem">{told}</p>}
             {estimate.isError && <p className="problem" lang="en">{estimate.error.message}</p>}
             {estimate.data && !estimate.isError && <p className="wb-note">{nameIn(estimate.data.words, language)}</p>}
           </div>
@@ -173,10 +181,11 @@ function Result({ running }: { running: Running | undefined }) {
           </>
         )}
         {end?.state === 'done' && <span>{fill(said.done, { rows: number(rows.length, language), seconds, read: running.readRows > 0 ? fill(said.read, { read: number(running.readRows, language) }) : '' })}</span>}
+        {end?.state === 'cancelled' && <span>{said.cancelled}</span>}
         {end?.state === 'cut' && <span className="status at_risk"><span aria-hidden="true">▲ </span>{fill(said.cut, { rows: number(rows.length, language) })}</span>}
       </div>
-      {end && end.state !== 'done' && end.state !== 'cut' && (
-        <section className="failure" role="alert"><h2>{end.state === 'cancelled' ? said.cancelled : said.failed}</h2>{end.state !== 'cancelled' && <p className="wb-error" lang="en">{line && <b>{line}: </b>}{error}</p>}</section>
+      {end && end.state !== 'done' && end.state !== 'cut' && end.state !== 'cancelled' && (
+        <section className="failure" role="alert"><h2>{said.failed}</h2><p className="wb-error" lang="en">{line && <b>{line}: </b>}{error}</p></section>
       )}
       {columns.length > 0 && rows.length > 0 && <Grid columns={columns} rows={rows} label={said.result} />}
       {end?.state === 'done' && rows.length === 0 && <p className="wb-note">{said.noRows}</p>}

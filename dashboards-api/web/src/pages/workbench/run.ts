@@ -15,10 +15,12 @@ export interface Running {
 
 const beginning: Running = { columns: [], rows: [], seconds: 0, readRows: 0, totalRows: 0 }
 
-function follow(now: Running | undefined, lines: RunLine[] | 'begin' | Error): Running | undefined {
+function follow(now: Running | undefined, lines: RunLine[] | 'begin' | 'cancelled' | Error): Running | undefined {
   if (lines === 'begin') return beginning
   if (!now) return now
-  if (lines instanceof Error) return { ...now, end: now.end ?? { state: 'failed', seconds: now.seconds, read_rows: now.readRows }, error: lines.message }
+  const endedBy = (state: RunEnd['state']) => now.end ?? { state, seconds: now.seconds, read_rows: now.readRows }
+  if (lines === 'cancelled') return { ...now, end: endedBy('cancelled') }
+  if (lines instanceof Error) return { ...now, end: endedBy('failed'), error: lines.message }
   let next = now
   for (const line of lines) {
     if (line.event === 'begun') next = { ...next, id: line.id }
@@ -44,7 +46,7 @@ export function useRun(lost: string, onEnd: () => void) {
   const connection = useRef<AbortController>(undefined)
   useEffect(() => () => connection.current?.abort(), [])
   const cancel = useCallback(() => connection.current?.abort(), [])
-  const start = useCallback(async (statement: Statement, cancelled: string) => {
+  const start = useCallback(async (statement: Statement) => {
     connection.current?.abort()
     const mine = (connection.current = new AbortController())
     tell('begin')
@@ -59,7 +61,7 @@ export function useRun(lost: string, onEnd: () => void) {
       if (!ended) tell(new Error(lost))
     } catch (error) {
       if (connection.current !== mine) return
-      tell(new Error(mine.signal.aborted ? cancelled : error instanceof ApiError ? error.message || lost : lost))
+      tell(mine.signal.aborted ? 'cancelled' : new Error(error instanceof ApiError ? error.message || lost : lost))
     }
     onEnd()
   }, [lost, onEnd])

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { drawing, lineOf, numberOf, parameters, textOf } from './statement'
+import { drawing, lineOf, numberOf, parameters, textOf, unfilled } from './statement'
 
 test('places of a statement are found once, and not in comments and quotes', () => {
   expect(parameters(`SELECT {day:Date}, '{no:String}' -- {nor:Int8}
@@ -8,6 +8,12 @@ test('places of a statement are found once, and not in comments and quotes', () 
     { name: 'codes', type: 'Array(LowCardinality(String))' },
   ])
   expect(parameters("SELECT {'a': 1}")).toEqual([])
+})
+
+test('only a text may be empty', () => {
+  const places = ['Date', 'Nullable(UInt8)', 'String', 'LowCardinality(Nullable(String))'].map((type, i) => ({ name: `p${i}`, type }))
+  expect(unfilled(places, {}).map((p) => p.name)).toEqual(['p0', 'p1'])
+  expect(unfilled(places, { p0: '2024-01-01', p1: '0' })).toEqual([])
 })
 
 test('a result is drawn by what its columns are', () => {

@@ -15,6 +15,9 @@ export function parameters(sql: string): Parameter[] {
   return [...found.values()]
 }
 
+// unfilled are the places to which nothing was given although only a text may be empty.
+export const unfilled = (places: Parameter[], given: Record<string, string>): Parameter[] => places.filter((p) => !given[p.name] && !/^(Fixed)?String/.test(without(p.type)))
+
 // without takes the wrappers off a type: LowCardinality(Nullable(String)) is String.
 const without = (type: string): string => {
   const inner = /^(?:LowCardinality|Nullable|SimpleAggregateFunction)\((?:\w+, )?(.*)\)$/.exec(type)
