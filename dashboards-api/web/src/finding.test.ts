@@ -59,7 +59,7 @@ describe('sentence', () => {
       'Processed online, 2024: 74.0\u00a0% (6,142,000 of 8,300,000), 3.1 points more than in 2023. No target was published. Data through 31 December 2024; reported by 31 of 32, without customs.')
     expect(sentence(whole, [target], voice('ru'))).toBe(
       'Обработано онлайн, 2024 год: 74,0\u00a0% (6\u00a0142\u00a0000 из 8\u00a0300\u00a0000), на 3,1 п. п. больше, чем за 2023 год. Цель: не менее 75\u00a0% (Decree). Данные по 31 декабря 2024; отчитались 31 из 32, без: customs.')
-    expect(sentence(whole, [], voice('uz'))).toContain('2023-yildagidan 3,1 foiz punkt koʻp')
+    expect(sentence(whole, [], voice('uz'))).toContain('2023-yildagidan 3,1 foiz punkti koʻp')
   })
   it('does not take a claim, or the target of a part, for a target', () => {
     expect(sentence(values([cell()]), [{ ...target, kind: 'claim' }, { ...target, where: { region: 'a' } }], voice('en'))).toContain('No target was published.')

@@ -70,7 +70,7 @@ export const uz: Words = {
   more: '{period}dagidan {value} koʻp',
   less: '{period}dagidan {value} kam',
   same: '{period}dagi bilan teng',
-  points: '{value} foiz punkt',
+  points: '{value} foiz punkti',
   coverage: 'Qamrov',
   coverageOf: '{all} tadan {n} tasi hisobot berdi',
   without: 'yoʻq: {names}',
