@@ -48,14 +48,14 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 
 func (s *server) scorecardTable(body scorecardBody, language string) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("numerator"), number("denominator"), number("value"),
-		text("unit"), text("state"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("data_through"), flag("simulated"), text("problem"))
+		text("quantile"), text("unit"), text("state"), number("cases"), flag("open"), text("closed"), text("corrected"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("coverage"), text("data_through"), flag("simulated"), text("problem"))
 	for _, row := range body.Rows {
 		cell := row.Cell
 		if cell == nil {
 			cell = &queries.Cell{State: queries.State(missing(row.Problem))}
 		}
 		cells := []any{row.KPI, row.Title.In(language), row.Group, row.Owner, cell.Period, decimal(cell.Numerator), decimal(cell.Denominator),
-			pointed(cell.Value), row.Unit, string(cell.State)}
+			pointed(cell.Value), quantileOf(cell, ""), row.Unit, string(cell.State), whole(cell.Cases), cell.Open, cell.Closed.String(), cell.Corrected.String()}
 		if i := slices.IndexFunc(row.Targets, func(t queries.TargetStatus) bool { return t.Kind == kpi.Asked }); i >= 0 {
 			target := row.Targets[i]
 			cells = append(cells, pointed(target.Value), string(target.Comparator), target.Due.String(), string(target.Status), pointed(target.Gap), whole(target.Units), target.Words)
@@ -74,13 +74,25 @@ func (s *server) scorecardTable(body scorecardBody, language string) *table {
 			cells = append(cells, nil)
 		}
 		if cell.Coverage != nil {
-			cells = append(cells, cell.Coverage.Share)
+			cells = append(cells, cell.Coverage.Share, cell.Coverage.Words)
 		} else {
-			cells = append(cells, nil)
+			cells = append(cells, nil, nil)
 		}
 		t.add(append(cells, stamp(s.pointedMoment(row.DataThrough)), row.Simulated, row.Problem)...)
 	}
 	return t
+}
+
+// quantileOf is which quantile of a distribution a figure is: the first, or the largest value where a
+// comparator asks for that; empty of what is none.
+func quantileOf(c *queries.Cell, comparator kpi.Comparator) string {
+	if c == nil || len(c.Quantiles) == 0 {
+		return ""
+	}
+	if comparator == kpi.UpTo && slices.ContainsFunc(c.Quantiles, func(x queries.Quantile) bool { return x.Q == 1 }) {
+		return quantileName(1)
+	}
+	return quantileName(c.Quantiles[0].Q)
 }
 
 func (s *server) pointedMoment(t *time.Time) *time.Time {

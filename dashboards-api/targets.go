@@ -57,8 +57,11 @@ func describeTarget(t *kpi.Target) targetBody {
 	where := map[string]string{}
 	maps.Copy(where, t.Where)
 	body := targetBody{KPI: t.KPI, Variant: t.Variant, Kind: string(t.Kind), Act: t.Act.Title, URL: t.Act.URL, InForce: dayText(t.Act.InForce), Wording: t.Wording, Language: t.Language, Acts: names(t.Act.Titles), Wordings: names(t.Wordings),
-		Comparator: string(t.Comparator), Due: dayText(t.Due), DueStated: t.DueStated && t.Due != reference.NoDay, Period: span(t.Period), Check: names(t.Check), Owner: t.Owner,
+		Comparator: string(t.Comparator), Period: span(t.Period), Check: names(t.Check), Owner: t.Owner,
 		OwnerNames: reference.Names{}, Where: where}
+	if t.DueStated {
+		body.Due, body.DueStated = dayText(t.Due), t.Due != reference.NoDay
+	}
 	if t.Judged() {
 		value := t.Value
 		body.Value = &value
@@ -140,15 +143,15 @@ func (s *server) getTargets(ctx context.Context, q *query) (*answer, error) {
 }
 
 func promiseTable(body promisesBody, language string) *table {
-	t := newTable(text("kpi"), text("variant"), text("title"), text("kind"), text("comparator"), number("value"), text("unit"), text("where"), text("period"), number("measured"), text("state"),
+	t := newTable(text("kpi"), text("variant"), text("title"), text("kind"), text("comparator"), number("value"), text("unit"), text("where"), text("period"), number("measured"), text("quantile"), text("state"),
 		number("gap"), number("units"), text("status"), flag("holds"), text("words"), text("due"), flag("due_stated"), number("expected"), number("projected"), text("wording"), text("act"),
 		text("in_force"), text("url"), text("check"), text("owner"), number("projects"), text("problem"))
 	for _, p := range body.Targets {
 		row := []any{p.KPI, p.Variant, p.Title.In(language), string(p.Kind), string(p.Comparator), pointed(p.Value), p.Unit, whereText(p.Where)}
 		if p.Cell != nil {
-			row = append(row, p.Cell.Period, pointed(p.Measured), string(p.Cell.State))
+			row = append(row, p.Cell.Period, pointed(p.Measured), quantileOf(p.Cell, p.Comparator), string(p.Cell.State))
 		} else {
-			row = append(row, nil, nil, missing(p.Problem))
+			row = append(row, nil, nil, nil, missing(p.Problem))
 		}
 		row = append(row, pointed(p.Gap), whole(p.Units), string(p.Status))
 		if p.Holds != nil {

@@ -209,23 +209,43 @@ func where(lines string) (map[string][]string, error) {
 	return filters, nil
 }
 
+// quantileName is what a quantile is called in tables: p50, p99.9, min, max.
+func quantileName(q float64) string {
+	switch q {
+	case 0:
+		return "min"
+	case 1:
+		return "max"
+	}
+	return "p" + strconv.FormatFloat(100*q, 'g', 6, 64)
+}
+
 // cellTable is one row for each cell. Every state has its own text; a value that
-// is not there is an empty cell beside it.
+// is not there is an empty cell beside it. A dimension named like another column is written by.name.
 func (s *server) cellTable(r *queries.Result, language string) *table {
-	columns := []column{text("kpi"), text("period"), text("from"), text("to")}
+	place := []column{text("kpi"), text("period"), text("from"), text("to")}
+	told := []column{number("numerator"), number("denominator"), number("value")}
+	for _, q := range r.Definition.Quantiles {
+		told = append(told, number(quantileName(q)))
+	}
+	told = append(told, text("unit"), text("state"), text("reason"), number("cases"), flag("open"), text("closed"), text("unclosed"), text("corrected"), number("was"), text("was_state"), flag("simulated"),
+		number("covered"), number("expected"), number("coverage_percent"), text("coverage"), text("data_through"), text("variant"), number("version"), text("basis"), text("known_on"), number("target"), text("status"))
+	compared := r.Compare != queries.NoComparison
+	if compared {
+		told = append(told, text("compared_with"), number("compared_value"), text("compared_state"), number("difference"))
+	}
+	columns := place
 	for _, dimension := range r.By {
-		columns = append(columns, text(dimension))
+		name := dimension
+		if slices.ContainsFunc(append(place, told...), func(c column) bool { return c.name == dimension }) {
+			name = "by." + dimension
+		}
+		columns = append(columns, text(name))
 		if r.Names[dimension] != nil {
 			columns = append(columns, text(dimension+"_name"))
 		}
 	}
-	columns = append(columns, number("numerator"), number("denominator"), number("value"), text("unit"), text("state"), text("reason"),
-		number("cases"), flag("open"), text("closed"), text("unclosed"), text("corrected"), number("was"), text("was_state"), flag("simulated"), number("coverage_percent"), text("coverage"), text("data_through"))
-	compared := r.Compare != queries.NoComparison
-	if compared {
-		columns = append(columns, text("compared_with"), number("compared_value"), text("compared_state"), number("difference"))
-	}
-	t := newTable(columns...)
+	t := newTable(append(columns, told...)...)
 	for _, c := range r.Cells {
 		row := []any{r.KPI, c.Period, c.From.String(), c.To.String()}
 		for i, dimension := range r.By {
@@ -238,7 +258,15 @@ func (s *server) cellTable(r *queries.Result, language string) *table {
 				row = append(row, known[code].In(language))
 			}
 		}
-		row = append(row, decimal(c.Numerator), decimal(c.Denominator), pointed(c.Value), r.Unit, string(c.State), c.Reason)
+		row = append(row, decimal(c.Numerator), decimal(c.Denominator), pointed(c.Value))
+		for i := range r.Definition.Quantiles {
+			if i < len(c.Quantiles) {
+				row = append(row, c.Quantiles[i].Value)
+			} else {
+				row = append(row, nil)
+			}
+		}
+		row = append(row, r.Unit, string(c.State), c.Reason)
 		if c.Cases != nil {
 			row = append(row, float64(*c.Cases))
 		} else {
@@ -250,11 +278,11 @@ func (s *server) cellTable(r *queries.Result, language string) *table {
 			coverage = r.Coverage
 		}
 		if coverage != nil {
-			row = append(row, coverage.Share, coverage.Words)
+			row = append(row, float64(coverage.Covered), float64(coverage.Expected), coverage.Share, coverage.Words)
 		} else {
-			row = append(row, nil, nil)
+			row = append(row, nil, nil, nil, nil)
 		}
-		row = append(row, stamp(s.pointedMoment(r.DataThrough)))
+		row = append(row, stamp(s.pointedMoment(r.DataThrough)), r.Variant, float64(r.Version), r.Basis, r.KnownOn.String(), pointed(c.Target), string(c.Status))
 		if compared {
 			if k := c.Comparison; k != nil {
 				row = append(row, k.Period, pointed(k.Value), string(k.State), pointed(k.Difference))

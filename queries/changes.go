@@ -207,8 +207,12 @@ func changeOf(now, was *ScorecardRow, known reference.Day) *Change {
 		c.Settled = append(c.Settled, revision)
 	}
 	for i, t := range now.Targets {
-		if i < len(was.Targets) && t.Status != was.Targets[i].Status && (t.Status == kpi.Reached || t.Status == kpi.Missed) {
-			c.Targets = append(c.Targets, TargetChange{t, was.Targets[i].Status})
+		status := kpi.Unmeasured // also where nothing was known of the KPI
+		if i < len(was.Targets) {
+			status = was.Targets[i].Status
+		}
+		if t.Status != status && (t.Status == kpi.Reached || t.Status == kpi.Missed) {
+			c.Targets = append(c.Targets, TargetChange{t, status})
 		}
 	}
 	if !changed && len(c.Settled) == 0 && len(c.Targets) == 0 {

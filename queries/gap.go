@@ -74,13 +74,8 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	}
 	request := Request{KPI: r.KPI, Variant: r.Variant, From: r.From, To: r.To, Where: r.Where, KnownOn: r.KnownOn, Language: words}
 	if open(request.To) == reference.NoDay {
-		newest, err := q.newest(ctx, q.catalogue.All(), ScorecardRequest{KnownOn: r.KnownOn}, q.remembered(open(r.KnownOn)))
-		if err != nil {
+		if request.To, err = q.lastDay(ctx, open(r.KnownOn), q.remembered(open(r.KnownOn))); err != nil {
 			return nil, err
-		}
-		request.To = q.calendar.Today(q.now())
-		if newest != reference.NoDay {
-			request.To = min(request.To, q.calendar.after(Year, q.calendar.start(Year, newest))-1)
 		}
 	}
 	if open(request.From) == reference.NoDay {

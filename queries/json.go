@@ -16,7 +16,7 @@ import (
 var cellKeys = map[string]bool{"period": true, "from": true, "to": true, "numerator": true, "denominator": true,
 	"value": true, "state": true, "reason": true, "cases": true, "quantiles": true, "open": true, "closed": true, "unclosed": true,
 	"corrected": true, "was": true, "was_state": true, "simulated": true,
-	"coverage": true, "comparison": true}
+	"coverage": true, "comparison": true, "target": true, "status": true}
 
 // Key is the JSON key of a dimension in a cell.
 func (d Dim) Key() string {
@@ -177,6 +177,10 @@ func (w *cellWriter) append(b []byte, c *Cell) (_ []byte, err error) {
 			return nil, err
 		}
 		b = append(append(b, `,"comparison":`...), text...)
+	}
+	if c.Status != "" {
+		b = appendFloat(append(b, `,"target":`...), c.Target)
+		b = appendText(append(b, `,"status":`...), string(c.Status))
 	}
 	return append(b, '}'), nil
 }

@@ -209,8 +209,8 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 			default:
 				c.suppress()
 			}
-			if c.State == Suppressed {
-				c.Simulated = false // that there are rows is hidden, too
+			if c.State == Suppressed { // that there are rows is hidden, too; who simulates stands in the coverage
+				c.Simulated = len(coverage.Simulated) > 0
 			}
 			q.settle(qn, src, said, &c)
 			if len(list) > 1 {

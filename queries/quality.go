@@ -31,6 +31,7 @@ import (
 //	quarantine       events are kept aside until somebody settles them
 //	rejected         events were refused at the door
 //	damaged          bytes of the journal are not those that were accepted
+//	above-100        a share of cases is above 100 % in a closed month
 //	<rule's id>      rows that break a rule of their contract whose severity is warn
 //
 // # Rhythm and volume
@@ -65,6 +66,7 @@ type Quality struct {
 	calendar  *reference.Calendar
 	sources   map[string]Sender
 	now       func() time.Time
+	figures   *Queries // nil: figures are not looked at
 }
 
 // Sender is what a pack tells of a source.
@@ -82,7 +84,7 @@ func NewQuality(w *warehouse.Warehouse, set *contract.Set, refs *reference.Set, 
 	}
 	days := *refs.Calendar()
 	days.Zone = set.Zone()
-	return &Quality{w, set, &days, sources, now}
+	return &Quality{w, set, &days, sources, now, nil}
 }
 
 // Arrival is what came of the events of one source and contract at the door and in the
@@ -165,6 +167,13 @@ func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Ar
 	}
 	found = append(found, closed...)
 	found = append(found, y.arrived(arrivals)...)
+	if r.Rule == "" || r.Rule == aboveAll {
+		above, err := y.above(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, above...)
+	}
 	found = slices.DeleteFunc(found, func(f Finding) bool {
 		return r.Source != "" && f.Source != r.Source || r.Contract != "" && f.Contract != r.Contract || r.Rule != "" && f.Rule != r.Rule ||
 			r.From != reference.NoDay && f.To.Set && f.To.Day < r.From || r.To != reference.NoDay && f.From.Set && f.From.Day > r.To
@@ -183,7 +192,7 @@ func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Ar
 }
 
 // rulesOfData are the rules besides those of contracts.
-var rulesOfData = []string{"closed-count", "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", "silence", "volume"}
+var rulesOfData = []string{aboveAll, "closed-count", "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", "silence", "volume"}
 
 // check refuses what the pack does not have.
 func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Day]int64) error {

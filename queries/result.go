@@ -96,6 +96,8 @@ type Cell struct {
 	Simulated   bool
 	Coverage    *Coverage
 	Comparison  *Comparison // with Request.Compare
+	Target      *float64    // what an act asks of this figure, in the KPI's unit; nil: none, or the answer has more cells
+	Status      kpi.Status  // how the figure stands to Target; "" without one
 }
 
 // Dim is one dimension of a cell and its value; the empty value is "not told".

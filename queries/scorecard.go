@@ -3,6 +3,7 @@ package queries
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -177,6 +178,34 @@ const scorecardAtOnce = 3
 
 const trendMonths = 13
 
+// lastDay is the day up to which figures are told when none is asked for: today, or the last day of the
+// calendar year in which the newest event of any KPI that counts events lies, where that year is over.
+func (q *Queries) lastDay(ctx context.Context, knownOn reference.Day, common *shared) (reference.Day, error) {
+	return once(common, fmt.Sprint("last day ", knownOn), func() (reference.Day, error) {
+		today := q.calendar.Today(q.now())
+		newest, err := q.newest(context.WithoutCancel(ctx), q.catalogue.All(), ScorecardRequest{KnownOn: knownOn}, common)
+		if err != nil || newest == reference.NoDay {
+			return today, err
+		}
+		return min(today, q.calendar.after(Year, q.calendar.start(Year, newest))-1), nil
+	})
+}
+
+// asked is the question of a request. A stock without a last day is told for [Queries.lastDay]: today's
+// register may have nothing of what the events of the other figures tell.
+func (q *Queries) asked(ctx context.Context, r Request) (*question, error) {
+	qn, err := q.question(ctx, r)
+	if err != nil || qn.version.Basis != kpi.Stock || qn.to != reference.NoDay || q.published(qn) {
+		return qn, err
+	}
+	day, err := q.lastDay(ctx, qn.knownOn, q.remembered(qn.knownOn))
+	if err != nil || day < qn.from {
+		return qn, err // what begins later is told as it stands today
+	}
+	r.To = day
+	return q.question(ctx, r)
+}
+
 // newest is the day of the newest event behind any KPI that counts events, today at the
 // latest; NoDay when there is none.
 func (q *Queries) newest(ctx context.Context, kpis []*kpi.KPI, r ScorecardRequest, common *shared) (reference.Day, error) {
@@ -307,7 +336,11 @@ func (q *Queries) rowEvents(ctx context.Context, qn *question, src *sources, row
 func (q *Queries) rowStock(ctx context.Context, qn *question, src *sources, row *ScorecardRow, seat *seat) error {
 	day := qn.to
 	if day == reference.NoDay {
-		day = qn.today
+		var err error
+		if day, err = q.lastDay(ctx, qn.knownOn, qn.shared); err != nil {
+			return err
+		}
+		day = max(day, qn.from)
 	}
 	before := q.calendar.stockBefore(Previous, qn.from, day)
 	if qn.version.Backlog != nil { // it has two statements and is joined with none

@@ -42,7 +42,7 @@ func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 	if r.Audience == Outside {
 		return nil, bad("audience", "queries are for people inside; what is published has none")
 	}
-	qn, err := q.question(ctx, r)
+	qn, err := q.asked(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -584,6 +584,14 @@ func (w *writer) note(sentence string) {
 
 // head is the comment before the query. It begins with a slash: a command line would take
 // what begins with -- for a flag.
+// bracketed is the text of a formula as one operand.
+func bracketed(f *kpi.Formula) string {
+	if len(f.Terms) == 1 && f.Terms[0].Coefficient == 1 {
+		return f.Text
+	}
+	return "(" + f.Text + ")"
+}
+
 func (w *writer) head() string {
 	qn := w.question
 	k, v := qn.kpi, qn.version
@@ -603,11 +611,11 @@ func (w *writer) head() string {
 	case v.Backlog != nil:
 		say("What waits on a day: %s. Value is a quantile of the days for which it has waited.", v.Backlog)
 	case v.Per != nil:
-		say("Value = %s ÷ (%s).", v.Numerator.Text, v.Per)
+		say("Value = %s ÷ (%s).", bracketed(v.Numerator), v.Per)
 	case v.Distinct != nil:
 		say("Distinct values of %s, which cannot be added over periods.", v.Distinct.Of)
 	case v.Denominator != nil:
-		say("Value = %s ÷ %s, divided last.", v.Numerator.Text, v.Denominator.Text)
+		say("Value = %s ÷ %s, divided last.", bracketed(v.Numerator), bracketed(v.Denominator))
 	default:
 		say("Value = %s.", v.Numerator.Text)
 	}

@@ -19,8 +19,8 @@ type TargetStatus struct {
 	Kind       kpi.Kind          `json:"kind"`       // target, result or claim: only a target is judged
 	Comparator kpi.Comparator    `json:"comparator"` // at_least, at_most, about, up_to; empty: it says yes or no
 	Value      *float64          `json:"value"`      // null: it says yes or no
-	Due        Date              `json:"due"`
-	DueStated  bool              `json:"due_stated"` // false: the act gives no date, or nothing is due
+	Due        Date              `json:"due"`        // the day that the act states; null: it states none, or nothing is due
+	DueStated  bool              `json:"due_stated"` // whether Due is there: a day that is somebody's reading of the act is not told, and decides nothing
 	Act        string            `json:"act"`
 	Wording    string            `json:"wording"`
 	Language   string            `json:"language"`      // of Act and Wording as they were written, BCP 47
@@ -93,12 +93,8 @@ func (q *Queries) Targets(ctx context.Context, r TargetsRequest) (*Promises, err
 	today := q.calendar.Today(q.now())
 	on := open(r.On)
 	if on == reference.NoDay {
-		newest, err := q.newest(ctx, q.catalogue.All(), ScorecardRequest{KnownOn: r.KnownOn}, common)
-		if err != nil {
+		if on, err = q.lastDay(ctx, open(r.KnownOn), common); err != nil {
 			return nil, err
-		}
-		if on = today; newest != reference.NoDay {
-			on = min(on, q.calendar.after(Year, q.calendar.start(Year, newest))-1)
 		}
 	}
 	if on > today {
@@ -166,8 +162,11 @@ func (q *Queries) promise(ctx context.Context, t *kpi.Target, on reference.Day, 
 
 // describeTarget is what was published, before anything is measured.
 func describeTarget(t *kpi.Target) TargetStatus {
-	s := TargetStatus{Kind: t.Kind, Comparator: t.Comparator, Due: dateOf(t.Due), DueStated: t.DueStated && t.Due != reference.NoDay, Act: t.Act.Title, Wording: t.Wording,
+	s := TargetStatus{Kind: t.Kind, Comparator: t.Comparator, Act: t.Act.Title, Wording: t.Wording,
 		Language: t.Language, Acts: t.Act.Titles, Wordings: t.Wordings, Owner: t.Owner, Where: map[string]string{}, Status: kpi.Unmeasured}
+	if t.DueStated {
+		s.Due, s.DueStated = dateOf(t.Due), t.Due != reference.NoDay
+	}
 	if t.Judged() {
 		value := t.Value
 		s.Value = &value
@@ -305,6 +304,19 @@ func (q *Queries) held(ctx context.Context, qn *question, c *Cell) ([]TargetStat
 	return list, nil
 }
 
+// aim gives the one cell of an answer the target that an act asks of it, and how it stands to that, as on
+// the scorecard. Cells of a series or a breakdown have none: an act speaks of the country, or the part that it names, at its day.
+func (q *Queries) aim(ctx context.Context, qn *question, cells []Cell) error {
+	if len(cells) != 1 || len(qn.by) > 0 || !slices.ContainsFunc(q.catalogue.Published(qn.kpi.ID), func(t *kpi.Target) bool { return t.Kind == kpi.Asked }) {
+		return nil
+	}
+	list, err := q.held(ctx, qn, &cells[0])
+	if i := slices.IndexFunc(list, func(t TargetStatus) bool { return t.Kind == kpi.Asked }); i >= 0 {
+		cells[0].Target, cells[0].Status = list[i].Value, list[i].Status
+	}
+	return err
+}
+
 // speaksOf says whether a published result or claim is about the period of a cell.
 func speaksOf(t *kpi.Target, qn *question, c *Cell) bool {
 	if c == nil || t.Period.To == reference.NoDay {
@@ -334,6 +346,11 @@ func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn 
 	s.Gap = &gap
 	if t.Kind != kpi.Asked {
 		holds := t.Holds(value.Number)
+		v := qn.version
+		scale, scaled := q.scaled(v)
+		if scaled && c.Simulated && v.Denominator == nil && v.Per == nil && v.Quantiles() == nil && (!holds || t.Comparator != kpi.AtLeast || scale > 1) {
+			return nil // a number of a simulation at another scale refutes nothing, and bears out only what even fewer reach
+		}
 		s.Holds = &holds
 		return nil
 	}

@@ -2,8 +2,10 @@ package queries_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,7 @@ import (
 var office struct {
 	sync.Once
 	w    *warehouse.Warehouse
+	set  *contract.Set
 	kpis []*kpi.KPI
 	refs *reference.Set
 }
@@ -188,7 +191,7 @@ func loadOffice(t *testing.T) {
 	for _, c := range []*contract.Contract{submitted, decided, changed} {
 		warehousetest.Insert(t, w, c, rows[c])
 	}
-	office.w, office.kpis, office.refs = w, kpis, refs
+	office.w, office.set, office.kpis, office.refs = w, set, kpis, refs
 }
 
 func TestOnTime(t *testing.T) {
@@ -337,9 +340,20 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%d: %+v, run rate %+v, units %d, holds %q; want %+v", i, p.TargetStatus, p.RunRate, units, holds, want)
 		}
 	}
-	for i, stated := range []bool{true, true, false, true, false, false, false} { // nothing is due of a result or claim
-		if got.Promises[i].DueStated != stated {
-			t.Errorf("%d: due_stated %t", i, !stated)
+	for i, stated := range []bool{true, true, false, true, false, false, false} { // nothing is due of a result or claim, and a reading of ours is no day
+		if got.Promises[i].DueStated != stated || got.Promises[i].Due.Set != stated {
+			t.Errorf("%d: due_stated %t, due %s", i, !stated, got.Promises[i].Due)
+		}
+	}
+	// The figure itself has its target, as the scorecard does; the months of a series have none.
+	whole := values(t, q, queries.Request{KPI: "mobile-availability"})
+	text, err := json.Marshal(whole.Cells)
+	if c := whole.Cells[0]; err != nil || c.Target == nil || *c.Target != 75 || c.Status != kpi.OffCourse || !strings.Contains(string(text), `"target":75,"status":"off_course"`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	for _, c := range values(t, q, queries.Request{KPI: "mobile-availability", Grain: queries.Month, From: day("2024-06-01")}).Cells {
+		if c.Target != nil || c.Status != "" {
+			t.Errorf("%s: %v %s", c.Period, *c.Target, c.Status)
 		}
 	}
 	// A result about a day or a year is not judged before that has ended.
@@ -486,6 +500,15 @@ func TestChanges(t *testing.T) {
 		if _, err := q.Changes(context.Background(), r); problem.KindOf(err) != problem.BadInput || problem.DocumentOf(err).Field != "since" {
 			t.Errorf("%+v: %v", r, err)
 		}
+	}
+	// Before anything was known a target was unmeasured: that it is missed is told all the same.
+	all, err := q.Changes(context.Background(), queries.ChangesRequest{Since: day("2023-01-01"), From: day("2024-01-01"), To: day("2024-12-31")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(all.Changes, func(c queries.Change) bool { return c.KPI == "mobile-availability" }); i < 0 || len(all.Changes[i].Targets) != 1 ||
+		all.Changes[i].Targets[0].Was != kpi.Unmeasured || all.Changes[i].Targets[0].Status != kpi.Missed {
+		t.Errorf("since nothing was known: %+v", all.Changes)
 	}
 	today, err := q.Changes(context.Background(), queries.ChangesRequest{Since: day("2024-12-10")})
 	if err != nil || len(today.Changes) > 2 { // days pass for what waits

@@ -27,7 +27,7 @@ import (
 // value, grain, version or a period that cannot be is BadInput, names the parameter and
 // lists what is allowed.
 func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
-	qn, err := q.question(ctx, r)
+	qn, err := q.asked(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +102,9 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 			return nil, err
 		}
 	}
+	if err := q.aim(ctx, qn, a.cells); err != nil {
+		return nil, err
+	}
 	return q.result(ctx, qn, r, src, a)
 }
 
@@ -133,6 +136,9 @@ func (q *Queries) valuesPublished(ctx context.Context, qn *question, r Request) 
 		match(before.grain, a.cells, earlier, b.cells)
 	}
 	a.notes = append(a.notes, Note{Key: "published-only"})
+	if err := q.aim(ctx, qn, a.cells); err != nil {
+		return nil, err
+	}
 	result, err := q.result(ctx, qn, r, src, a)
 	if err == nil {
 		result.Audience = Outside
@@ -175,8 +181,22 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	if valid := qn.version.Valid; result.From.Set && valid.From != reference.NoDay && result.From.Day < valid.From {
 		result.Said = append(result.Said, Note{"version-valid-from", map[string]string{"version": fmt.Sprint(qn.version.Version), "day": valid.From.String()}})
 	}
+	if sharesCases(qn.kpi, qn.version) {
+		var above []string
+		for _, c := range a.cells {
+			if c.exceeds() && !slices.Contains(above, c.Period) {
+				above = append(above, c.Period)
+			}
+		}
+		if len(above) > 0 {
+			result.Said = append(result.Said, Note{aboveAll, map[string]string{"periods": shorten(above)}})
+		}
+	}
 	if result.Simulated {
 		result.Said = append(result.Said, Note{Key: "simulated"})
+		if scale, ok := q.scaled(qn.version); ok {
+			result.Said = append(result.Said, Note{"scale", map[string]string{"percent": strconv.FormatFloat(100*scale, 'g', 4, 64)}})
+		}
 	}
 	result.Names = q.names(qn, a.cells)
 	if r.Plan {
@@ -198,6 +218,13 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	}
 	q.speaker(words).result(result)
 	return result, nil
+}
+
+// scaled is the scale of the simulated events that a version counts; false: they are as many as in life. Neither the catalogue of a
+// stock nor reported figures are scaled.
+func (q *Queries) scaled(v *kpi.Version) (float64, bool) {
+	scale := q.scale()
+	return scale, scale > 0 && scale != 1 && v.Basis != kpi.Reported && v.Table == ""
 }
 
 // through is how far the data behind an answer reach, not beyond its last day (NoDay: it

@@ -27,6 +27,14 @@ var sentences = map[string]reference.Names{
 		"en": "Some rows behind these figures are simulated.",
 		"uz": "Bu koʻrsatkichlar ortidagi yozuvlarning bir qismi modellashtirilgan.",
 		"ru": "Часть записей за этими цифрами смоделирована."},
+	"scale": {
+		"en": "The simulation is at {percent} % of full scale: its numbers of cases, sums and users are that much smaller than in life, its shares and times are not.",
+		"uz": "Modellashtirish toʻliq hajmning {percent} % ida bajarilgan: holatlar, summalar va foydalanuvchilar soni shuncha kam, ulushlar va muddatlar esa emas.",
+		"ru": "Моделирование выполнено в масштабе {percent} % от полного: число случаев, суммы и число пользователей во столько же раз меньше, доли и сроки — нет."},
+	aboveAll: {
+		"en": "Above 100 %: more cases are counted than there are ({periods}). This points to a fault of the source.",
+		"uz": "100 % dan yuqori: borligidan koʻp holat sanalgan ({periods}). Bu manbadagi xatodan darak beradi.",
+		"ru": "Выше 100 %: засчитано больше случаев, чем их есть ({periods}). Это указывает на ошибку источника."},
 	"windows-not-added": {
 		"en": "The reported windows overlap or leave gaps; each is told by itself and they are not added up.",
 		"uz": "Hisobot davrlari ustma-ust tushadi yoki oraliq qoldiradi; har biri alohida berilgan va qoʻshilmagan.",

@@ -55,7 +55,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	r := ombor(t, append([]string{"kpi", "online-processing-share", "--by", "region", "--data", s.data}, year...)...)
-	mustContain(t, "kpi", r.stdout, "SIMULATED", "Andijan", "█")
+	mustContain(t, "kpi", r.stdout, "SIMULATED", "Andijan", "█", "The simulation is at 1 % of full scale")
 
 	r = ombor(t, append([]string{"kpi", "online-processing-share", "--by", "region", "--by", "processing", "--where", "region=1703", "--where", "region=1726", "--format", "csv", "--data", s.data}, year...)...)
 	if lines := strings.Count(strings.TrimSpace(r.stdout), "\n"); r.code != 0 || lines != 6 {
@@ -66,7 +66,9 @@ func TestDemo(t *testing.T) {
 	r = ombor(t, append([]string{"scorecard", "--data", s.data}, year...)...)
 	mustContain(t, "scorecard", r.stdout, "SIMULATED", "17 services short of 700", "missed", "111 services short of 75 %", "164 services short of 65 %", "9 services short of 20", "Ministry of Digital Technologies")
 	r = ombor(t, "targets", "--data", s.data, "--on", "2024-12-31")
-	mustContain(t, "targets", r.stdout, "about 74.0 %", "borne out", "yes or no", "2024-12-31 (not stated)")
+	mustContain(t, "targets", r.stdout, "about 74.0 %", "borne out", "yes or no", "not stated", "not to be told by a simulation at this scale")
+	r = ombor(t, "kpi", "mobile-availability", "--data", s.data) // without a period: on the scorecard's day
+	mustContain(t, "kpi without a period", r.stdout, "2024-12-31", "402", "target 75: not reached")
 	r = ombor(t, "kpi", "mobile-availability", "--gap", "--limit", "3", "--data", s.data, "--to", "2024-12-31")
 	mustContain(t, "gap", r.stdout, "111 services short of 75 %", "requests", "3 of 281")
 	r = ombor(t, "changes", "--since", time.Now().Format("2006-01-02"), "--data", s.data)

@@ -172,6 +172,9 @@ func (r kpiResult) print(out io.Writer, language string) {
 		row := []string{text(cell["period"])}
 		for _, dimension := range r.By {
 			code := text(cell[dimension])
+			if apart, ok := cell["by."+dimension]; ok { // it is named like another key
+				code = text(apart)
+			}
 			name := r.Names[dimension][code].in(language)
 			switch {
 			case name != "":
@@ -298,7 +301,11 @@ func marks(cell map[string]any, unit string) string {
 			if point, ok := q.(map[string]any); ok {
 				at, _ := point["q"].(float64)
 				value, _ := point["value"].(float64)
-				said = append(said, fmt.Sprintf("p%.0f %s", 100*at, inUnit(value, "%.2f")))
+				name := fmt.Sprintf("p%.0f", 100*at)
+				if at == 1 {
+					name = "max"
+				}
+				said = append(said, name+" "+inUnit(value, "%.2f"))
 			}
 		}
 	}
@@ -314,6 +321,10 @@ func marks(cell map[string]any, unit string) string {
 			}
 			said = append(said, sign+inUnit(math.Abs(difference), "%.1f")+" "+against)
 		}
+	}
+	if status := text(cell["status"]); status != "" {
+		held := heldTarget{Kind: "target", Status: status}
+		said = append(said, "target "+number(cell["target"])+": "+held.verdict())
 	}
 	if open, _ := cell["open"].(bool); open {
 		said = append(said, "still arriving")

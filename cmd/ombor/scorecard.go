@@ -20,7 +20,6 @@ type heldTarget struct {
 	Comparator string   `json:"comparator"`
 	Value      *float64 `json:"value"`
 	Due        string   `json:"due"`
-	DueStated  bool     `json:"due_stated"`
 	Wording    string   `json:"wording"`
 	Owner      string   `json:"owner"`
 	Measured   *float64 `json:"measured"`
@@ -40,6 +39,8 @@ func (t heldTarget) verdict() string {
 		return "borne out"
 	case t.Holds != nil:
 		return "not borne out"
+	case t.Status == "published" && t.Value != nil && t.Measured != nil:
+		return "not to be told by a simulation at this scale"
 	case t.Status == "published" && t.Value != nil:
 		return "no figure"
 	}
@@ -249,8 +250,8 @@ func (t targets) print(out io.Writer, _ string) {
 			name += " " + dimension + "=" + value
 		}
 		due := one.Due
-		if due != "" && !one.DueStated {
-			due += " (not stated)"
+		if due == "" && one.Kind == "target" {
+			due = "not stated"
 		}
 		rows = append(rows, []string{name, one.Kind, one.aim(one.Cell, one.Unit), measured, one.verdict(), one.Words, due, one.Wording})
 	}

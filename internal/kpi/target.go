@@ -34,7 +34,7 @@ type Target struct {
 	Comparator Comparator
 	Value      float64       // in the KPI's unit; percentages 0–100
 	Due        reference.Day // the day by which it is asked; NoDay when there is none
-	DueStated  bool          // false: the act gives no date, so no run rate is computed
+	DueStated  bool          // false: the act gives no date: Due is a reading of it that decides nothing
 	Period     reference.Span
 	Baseline   *Baseline         // where progress is counted from; nil: the value on the day the act came into force
 	Check      reference.Names   // of results and claims: what of it can be checked, and by what; may be nil
