@@ -246,13 +246,19 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 	values := make(map[string]string, len(given))
 	for name, list := range given {
 		if len(allowed) == 0 {
-			return nil, problem.New(problem.BadInput, "there is no parameter %q here; none is allowed", name).In(name)
+			return nil, problem.New(problem.BadInput, "there is no parameter %q here; none is allowed", name).In(name).
+				Also("uz", "Bu yerda “%s” parametri yoʻq.", name).
+				Also("ru", "Параметра «%s» здесь нет.", name)
 		}
 		if !slices.Contains(allowed, name) {
-			return nil, problem.New(problem.BadInput, "there is no parameter %q here; allowed are %s", name, strings.Join(allowed, ", ")).In(name)
+			return nil, problem.New(problem.BadInput, "there is no parameter %q here; allowed are %s", name, strings.Join(allowed, ", ")).In(name).
+				Also("uz", "Bu yerda “%s” parametri yoʻq.", name).
+				Also("ru", "Параметра «%s» здесь нет.", name)
 		}
 		if len(list) > 1 && name != "where" {
-			return nil, problem.New(problem.BadInput, "the parameter %q is given %d times; give it once", name, len(list)).In(name)
+			return nil, problem.New(problem.BadInput, "the parameter %q is given %d times; give it once", name, len(list)).In(name).
+				Also("uz", "“%s” parametri bir necha marta berilgan; bir marta bering.", name).
+				Also("ru", "Параметр «%s» указан несколько раз; укажите его один раз.", name)
 		}
 		values[name] = strings.Join(list, "\n")
 	}
@@ -264,7 +270,10 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 func speak(values map[string]string, acceptLanguage string) error {
 	if asked := values["lang"]; asked != "" {
 		if !slices.Contains(queries.Languages, asked) {
-			return problem.New(problem.BadInput, "there are no words in %q; allowed are %s", asked, strings.Join(queries.Languages, ", ")).In("lang")
+			return problem.New(problem.BadInput, "there are no words in %q; allowed are %s", asked, strings.Join(queries.Languages, ", ")).In("lang").
+				Also("uz", "“%s” tilida soʻzlar yoʻq.", asked).
+				Also("ru", "На языке «%s» слов нет.", asked).
+				Of(queries.Languages...)
 		}
 		return nil
 	}

@@ -48,7 +48,9 @@ func (s *server) getChanges(ctx context.Context, q *query) (*answer, error) {
 // since reads a day, or an instant of which the day in the pack's zone is taken.
 func (s *server) since(given string) (reference.Day, error) {
 	if given == "" {
-		return reference.NoDay, problem.New(problem.BadInput, "since is missing: a day as 2024-12-31, or an instant as 2024-12-31T18:00:00+05:00").In("since")
+		return reference.NoDay, problem.New(problem.BadInput, "since is missing: a day as 2024-12-31, or an instant as 2024-12-31T18:00:00+05:00").In("since").
+			Also("uz", "Qaysi kundan beri ekani koʻrsatilmagan; 2024-12-31 yoki 2024-12-31T18:00:00+05:00 koʻrinishida yoziladi.").
+			Also("ru", "Не указано, с какого дня; пишется 2024-12-31 или 2024-12-31T18:00:00+05:00.")
 	}
 	if d, err := reference.ParseDay(given); err == nil {
 		return inReach(d, "since")

@@ -138,7 +138,9 @@ func (s *server) getDictionary(_ context.Context, q *query) (*answer, error) {
 	list := Dictionary(s.config.Pack)
 	if given := q.get("type"); given != "" {
 		if s.config.Pack.Contracts.ByType(given) == nil {
-			return nil, problem.New(problem.BadInput, "there is no contract for the type %q; /v1/contracts lists them", given).In("type")
+			return nil, problem.New(problem.BadInput, "there is no contract for the type %q; /v1/contracts lists them", given).In("type").
+				Also("uz", "“%s” degan hodisa turi yoʻq.", given).
+				Also("ru", "Вида событий «%s» нет.", given)
 		}
 		list = slices.DeleteFunc(list, func(e DictionaryEntry) bool { return e.Type != given })
 	}

@@ -78,7 +78,14 @@ func negotiate(asked, accept string, tabular bool) (*format, error) {
 				return f, nil
 			}
 		}
-		return nil, problem.New(problem.Unsupported, "the format %q is not served here; allowed are %s", asked, offer(offered)).In("format")
+		names := make([]string, len(offered))
+		for i, f := range offered {
+			names[i] = f.name
+		}
+		return nil, problem.New(problem.Unsupported, "the format %q is not served here; allowed are %s", asked, offer(offered)).In("format").
+			Also("uz", "Bu yerda “%s” formati berilmaydi.", asked).
+			Also("ru", "Формата «%s» здесь нет.", asked).
+			Of(names...)
 	}
 	if accept == "" {
 		return formats[0], nil
@@ -121,7 +128,9 @@ func negotiate(asked, accept string, tabular bool) (*format, error) {
 			}
 		}
 	}
-	return nil, problem.New(problem.Unsupported, "none of the types in Accept is served here; allowed are %s", offer(offered)).In("Accept")
+	return nil, problem.New(problem.Unsupported, "none of the types in Accept is served here; allowed are %s", offer(offered)).In("Accept").
+		Also("uz", "Accept sarlavhasidagi turlarning hech biri bu yerda berilmaydi.").
+		Also("ru", "Ни один из типов в Accept здесь не отдаётся.")
 }
 
 func offer(list []*format) string {

@@ -35,7 +35,9 @@ func (s *server) getGap(ctx context.Context, q *query) (*answer, error) {
 	}
 	if given := q.get("limit"); given != "" {
 		if r.Limit, err = strconv.Atoi(given); err != nil || r.Limit < 1 {
-			return nil, problem.New(problem.BadInput, "limit=%q is not a number of entries from 1 to 1000", given).In("limit")
+			return nil, problem.New(problem.BadInput, "limit=%q is not a number of entries from 1 to 1000", given).In("limit").
+				Also("uz", "“%s” 1 dan 1000 gacha boʻlgan son emas.", given).
+				Also("ru", "«%s» — не число от 1 до 1000.", given)
 		}
 	}
 	gap, err := s.config.Queries.Gap(ctx, r)

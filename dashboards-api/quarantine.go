@@ -72,12 +72,17 @@ func (s *server) getQuarantine(ctx context.Context, q *query) (*answer, error) {
 	}
 	f := HeldFilter{Code: q.get("code"), Source: q.get("source"), Type: q.get("type"), State: q.get("state"), Cursor: q.get("cursor"), Limit: defaultHeld}
 	if f.State != "" && f.State != heldStates[0] && f.State != heldStates[1] && f.State != heldStates[2] {
-		return nil, problem.New(problem.BadInput, "state: %q is none of the allowed values: %s", f.State, strings.Join(heldStates, ", ")).In("state")
+		return nil, problem.New(problem.BadInput, "state: %q is none of the allowed values: %s", f.State, strings.Join(heldStates, ", ")).In("state").
+			Also("uz", "“%s” degan holat yoʻq.", f.State).
+			Also("ru", "Состояния «%s» нет.", f.State).
+			Of(heldStates...)
 	}
 	var err error
 	if text := q.get("limit"); text != "" {
 		if f.Limit, err = strconv.Atoi(text); err != nil || f.Limit < 1 || f.Limit > maxHeld {
-			return nil, problem.New(problem.BadInput, "limit: %q is no whole number from 1 to %d", text, maxHeld).In("limit")
+			return nil, problem.New(problem.BadInput, "limit: %q is no whole number from 1 to %d", text, maxHeld).In("limit").
+				Also("uz", "“%s” 1 dan %d gacha boʻlgan butun son emas.", text, maxHeld).
+				Also("ru", "«%s» — не целое число от 1 до %d.", text, maxHeld)
 		}
 	}
 	if f.Since, err = s.instant("since", q.get("since")); err != nil {
@@ -313,10 +318,14 @@ func among(field, value string, known []string) error {
 	if name := contract.Nearest(value, known); name != "" {
 		near = "; did you mean " + name + "?"
 	}
+	allowed := slices.Clone(known)
 	if more := len(known) - mostTold; more > 0 {
 		known = append(known[:mostTold], fmt.Sprintf("… %d more", more))
 	}
-	return problem.New(problem.BadInput, "there is no %s %q%s Allowed are %s", field, value, cmp.Or(near, "."), strings.Join(known, ", ")).In(field)
+	return problem.New(problem.BadInput, "there is no %s %q%s Allowed are %s", field, value, cmp.Or(near, "."), strings.Join(known, ", ")).In(field).
+		Also("uz", "“%s” degan qiymat yoʻq.", value).
+		Also("ru", "Значения «%s» нет.", value).
+		Of(allowed...)
 }
 
 // QualitySpan is the days, of the pack's time zone and both inclusive, on which events

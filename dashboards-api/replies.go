@@ -105,7 +105,9 @@ func (s *server) kpi(id string) (*kpi.KPI, error) {
 			return k, nil
 		}
 	}
-	return nil, problem.New(problem.NotFound, "there is no KPI %q; /v1/kpis lists those that there are", id)
+	return nil, problem.New(problem.NotFound, "there is no KPI %q; /v1/kpis lists those that there are", id).
+		Also("uz", "“%s” degan koʻrsatkich yoʻq.", id).
+		Also("ru", "Показателя «%s» нет.", id)
 }
 
 // replyBody is a reply as its owner sends it.
@@ -223,7 +225,9 @@ func (s *server) getLetter(ctx context.Context, q *query) (*answer, error) {
 	source := q.path("source")
 	sender, known := s.config.Pack.Sources[source]
 	if !known {
-		return nil, problem.New(problem.NotFound, "there is no source %q; /v1/status lists those that there are", source)
+		return nil, problem.New(problem.NotFound, "there is no source %q; /v1/status lists those that there are", source).
+			Also("uz", "“%s” degan manba yoʻq.", source).
+			Also("ru", "Источника «%s» нет.", source)
 	}
 	c := letters.Case{Source: source, Title: sender.Title, Owner: reference.Names{}, Promise: sender.Freshness, LastEvent: reference.NoDay, Today: s.today()}
 	named := map[string]reference.Names{}

@@ -31,7 +31,9 @@ func whyRequest(q *query) (*queries.WhyRequest, error) {
 	}
 	if given := q.get("largest"); given != "" {
 		if r.Largest, err = strconv.Atoi(given); err != nil || r.Largest < 1 || r.Largest > mostNamed {
-			return nil, problem.New(problem.BadInput, "largest=%q is not a number of units; it is 1 to %d", given, mostNamed).In("largest")
+			return nil, problem.New(problem.BadInput, "largest=%q is not a number of units; it is 1 to %d", given, mostNamed).In("largest").
+				Also("uz", "“%s” 1 dan %d gacha boʻlgan son emas.", given, mostNamed).
+				Also("ru", "«%s» — не число от 1 до %d.", given, mostNamed)
 		}
 	}
 	return r, nil

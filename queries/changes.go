@@ -75,7 +75,9 @@ type TargetChange struct {
 func (q *Queries) Changes(ctx context.Context, r ChangesRequest) (*Changes, error) {
 	today := q.calendar.Today(q.now())
 	if open(r.Since) == reference.NoDay {
-		return nil, bad("since", "is missing: the day from which on changes are told")
+		return nil, bad("since", "is missing: the day from which on changes are told").
+			Also("uz", "Oʻzgarishlar qaysi kundan beri aytilishi koʻrsatilmagan.").
+			Also("ru", "Не указан день, с которого сообщать об изменениях.")
 	}
 	if r.Since > today {
 		return nil, bad("since", "%s is after today, %s", r.Since, today).

@@ -66,7 +66,9 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 		r.Limit = 100
 	}
 	if r.Limit < 1 || r.Limit > 1000 {
-		return nil, bad("limit", "%d is not between 1 and 1000", r.Limit)
+		return nil, bad("limit", "%d is not between 1 and 1000", r.Limit).
+			Also("uz", "%d 1 dan 1000 gacha boʻlgan son emas.", r.Limit).
+			Also("ru", "%d — не число от 1 до 1000.", r.Limit)
 	}
 	words, err := language(r.Language)
 	if err != nil {
@@ -86,7 +88,9 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 		return nil, err
 	}
 	if q.special(qn.version) {
-		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say where it could come from", qn.kpi.ID)
+		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say where it could come from", qn.kpi.ID).
+			Also("uz", "Koʻrsatkich maxsus maydonli hodisalardan hisoblanadi va faqat eʼlon qilinadigan jadvallar bilan aytiladi; ular nima yetishmasligini koʻrsatmaydi.").
+			Also("ru", "Показатель считается по событиям с особыми полями и сообщается только опубликованными таблицами; чего не хватает, они не показывают.")
 	}
 	v := qn.version
 	stock := v.Basis == kpi.Stock
@@ -99,14 +103,18 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 			Also("uz", "Koʻrsatkich idoralar yuborgan jami raqamlarga asoslanadi: nima yetishmasligi roʻyxati yoʻq.").
 			Also("ru", "Показатель стоит на итогах, присланных ведомствами: списка недостающего у них нет.")
 	case !counts(v.Numerator) || v.Per != nil || v.Denominator != nil && !counts(v.Denominator) || !stock && v.Denominator == nil:
-		return nil, bad("kpi", "%s does not count cases of which some are missing; gaps are listed of shares of cases and of stocks", r.KPI)
+		return nil, bad("kpi", "%s does not count cases of which some are missing; gaps are listed of shares of cases and of stocks", r.KPI).
+			Also("uz", "Nima yetishmasligi roʻyxati faqat hollar ulushi va sanaga holat uchun tuziladi; bu koʻrsatkich unday emas.").
+			Also("ru", "Список недостающего составляется для долей случаев и состояний на дату; этот показатель не таков.")
 	}
 	by := r.By
 	if by == "" {
 		if by = v.Key; by == "" {
 			dimensions := v.Dimensions()
 			if len(dimensions) == 0 {
-				return nil, bad("by", "%s has no dimension to list by", r.KPI)
+				return nil, bad("by", "%s has no dimension to list by", r.KPI).
+					Also("uz", "Koʻrsatkichda roʻyxat tuziladigan kesim yoʻq.").
+					Also("ru", "У показателя нет разреза, по которому можно составить список.")
 			}
 			by = dimensions[0]
 		}

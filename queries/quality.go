@@ -197,10 +197,14 @@ var rulesOfData = []string{aboveAll, "closed-count", "conflict", "damaged", "fre
 // check refuses what the pack does not have.
 func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Day]int64) error {
 	if r.From != reference.NoDay && r.To != reference.NoDay && r.To < r.From {
-		return bad("to", "the last day, %s, is before the first, %s", r.To, r.From)
+		return bad("to", "the last day, %s, is before the first, %s", r.To, r.From).
+			Also("uz", "Davr boshlanishidan oldin tugaydi.").
+			Also("ru", "Период кончается раньше, чем начинается.")
 	}
 	if r.Contract != "" && y.contracts.ByType(r.Contract) == nil {
-		return bad("type", "there is no contract for the type %q; /v1/contracts lists them", r.Contract)
+		return bad("type", "there is no contract for the type %q; /v1/contracts lists them", r.Contract).
+			Also("uz", "“%s” degan hodisa turi yoʻq.", r.Contract).
+			Also("ru", "Вида событий «%s» нет.", r.Contract)
 	}
 	rules := slices.Clone(rulesOfData)
 	for _, c := range y.contracts.All() {
@@ -211,7 +215,10 @@ func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Da
 		}
 	}
 	if r.Rule != "" && !slices.Contains(rules, r.Rule) {
-		return bad("rule", "there is no rule %q; allowed: %s", r.Rule, strings.Join(rules, ", "))
+		return bad("rule", "there is no rule %q; allowed: %s", r.Rule, strings.Join(rules, ", ")).
+			Also("uz", "“%s” degan qoida yoʻq.", r.Rule).
+			Also("ru", "Правила «%s» нет.", r.Rule).
+			Of(rules...)
 	}
 	sources := map[string]bool{}
 	for source := range y.sources {
@@ -223,7 +230,11 @@ func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Da
 		}
 	}
 	if r.Source != "" && !sources[r.Source] {
-		return bad("source", "there is no source %q; allowed: %s", r.Source, strings.Join(slices.Sorted(maps.Keys(sources)), ", "))
+		known := slices.Sorted(maps.Keys(sources))
+		return bad("source", "there is no source %q; allowed: %s", r.Source, strings.Join(known, ", ")).
+			Also("uz", "“%s” degan manba yoʻq.", r.Source).
+			Also("ru", "Источника «%s» нет.", r.Source).
+			Of(known...)
 	}
 	return nil
 }

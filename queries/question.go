@@ -193,7 +193,11 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 			for _, v := range k.Versions {
 				have[string(v.Basis)] = true
 			}
-			return bad("basis", "%s does not stand on %s; it stands on %s", k.ID, r.Basis, strings.Join(slices.Sorted(maps.Keys(have)), ", "))
+			stands := slices.Sorted(maps.Keys(have))
+			return bad("basis", "%s does not stand on %s; it stands on %s", k.ID, r.Basis, strings.Join(stands, ", ")).
+				Also("uz", "Koʻrsatkich bunday asosda hisoblanmaydi: %s.", r.Basis).
+				Also("ru", "На такой основе показатель не считается: %s.", r.Basis).
+				Of(stands...)
 		}
 		if variant == "" {
 			for _, v := range k.Versions {
@@ -204,7 +208,10 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 			}
 		}
 	default:
-		return bad("basis", "%q is no basis; allowed: events, reported, stock", r.Basis)
+		return bad("basis", "%q is no basis; allowed: events, reported, stock", r.Basis).
+			Also("uz", "“%s” degan asos yoʻq.", r.Basis).
+			Also("ru", "Основы «%s» нет.", r.Basis).
+			Of(string(kpi.Events), string(kpi.Reported), string(kpi.Stock))
 	}
 	v, err := k.Select(variant, r.Version, on)
 	if err != nil && r.Version == 0 && slices.Contains(k.Variants(), chosen(variant, k.Versions)) {
@@ -226,7 +233,10 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 		return err
 	}
 	if r.Basis != "" && string(v.Basis) != r.Basis {
-		return bad("basis", "version %d of %s stands on %s, not on %s", v.Version, k.ID, v.Basis, r.Basis)
+		return bad("basis", "version %d of %s stands on %s, not on %s", v.Version, k.ID, v.Basis, r.Basis).
+			Also("uz", "Koʻrsatkichning %d-tahriri bunday asosda hisoblanmaydi: %s.", v.Version, r.Basis).
+			Also("ru", "Редакция %d показателя считается не на такой основе: %s.", v.Version, r.Basis).
+			Of(string(v.Basis))
 	}
 	qn.version = v
 	return nil

@@ -260,7 +260,10 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 		r.Compare = Previous
 	}
 	if r.Compare != Previous && r.Compare != YearBefore {
-		return nil, bad("compare", "%q names no earlier period; allowed: previous, year", r.Compare)
+		return nil, bad("compare", "%q names no earlier period; allowed: previous, year", r.Compare).
+			Also("uz", "“%s” oldingi davrni bildirmaydi.", r.Compare).
+			Also("ru", "«%s» не называет прежнего периода.", r.Compare).
+			Of(string(Previous), string(YearBefore))
 	}
 	qn, err := q.question(ctx, ask)
 	if err != nil {
@@ -268,7 +271,9 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	}
 	ask.By, qn.by = nil, nil // it was checked; first the whole is read
 	if q.special(qn.version) {
-		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say what moved it", qn.kpi.ID)
+		return nil, bad("kpi", "%s reads a contract with special fields: it is told by its published tables, which do not say what moved it", qn.kpi.ID).
+			Also("uz", "Koʻrsatkich maxsus maydonli hodisalardan hisoblanadi va faqat eʼlon qilinadigan jadvallar bilan aytiladi; ular nima oʻzgartirganini koʻrsatmaydi.").
+			Also("ru", "Показатель считается по событиям с особыми полями и сообщается только опубликованными таблицами; что его изменило, они не показывают.")
 	}
 	v := qn.version
 	if err := sumsUp(qn); err != nil {
@@ -277,7 +282,9 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	by := r.By
 	if len(by) == 0 {
 		if by = q.finest(qn); by == nil {
-			return nil, bad("by", "%s has no dimension by which a change could be told", qn.kpi.ID)
+			return nil, bad("by", "%s has no dimension by which a change could be told", qn.kpi.ID).
+				Also("uz", "Koʻrsatkichda oʻzgarishni boʻlib koʻrsatadigan kesim yoʻq.").
+				Also("ru", "У показателя нет разреза, по которому можно разложить изменение.")
 		}
 	}
 	ask.Version, ask.Variant = v.Version, v.Variant // both periods by one formula
@@ -292,7 +299,9 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	before := ask
 	switch {
 	case (r.BeforeFrom != 0) != (r.BeforeTo != 0):
-		return nil, bad("before_from", "give both days of the earlier period, or none")
+		return nil, bad("before_from", "give both days of the earlier period, or none").
+			Also("uz", "Oldingi davrning ikkala kuni ham beriladi yoki hech biri berilmaydi.").
+			Also("ru", "У прежнего периода указываются оба дня или ни одного.")
 	case r.BeforeFrom != 0:
 		before.From, before.To = r.BeforeFrom, r.BeforeTo
 		if v.Basis == kpi.Events && before.From <= cell.To && before.To >= cell.From { // windows of what is reported may
@@ -373,9 +382,13 @@ func sumsUp(qn *question) error {
 			Also("uz", "Bu koʻrsatkich takrorlanmas qiymatlarni sanaydi: bittasi bir nechta birlikda uchrashi mumkin, shuning uchun oʻzgarish qismlarga boʻlinmaydi.").
 			Also("ru", "Показатель считает неповторяющиеся значения: одно может быть в нескольких единицах, поэтому изменение не делится на части.")
 	case v.Per != nil:
-		return bad("kpi", "%s is told per what %s counts, which is no sum over units; ask what moved the count itself", qn.kpi.ID, v.Per.Table)
+		return bad("kpi", "%s is told per what %s counts, which is no sum over units; ask what moved the count itself", qn.kpi.ID, v.Per.Table).
+			Also("uz", "Bu koʻrsatkich boshqa songa nisbatan hisoblanadi va birliklar yigʻindisi emas; nima oʻzgartirganini sonning oʻzidan soʻrang.").
+			Also("ru", "Показатель отнесён к другому числу и не складывается из единиц; спросите, что изменило само количество.")
 	case !retractable(v):
-		return bad("kpi", "%s is a least or greatest value: one unit decides it, so its change has no parts", qn.kpi.ID)
+		return bad("kpi", "%s is a least or greatest value: one unit decides it, so its change has no parts", qn.kpi.ID).
+			Also("uz", "Bu eng kichik yoki eng katta qiymat: uni bitta birlik belgilaydi, shuning uchun oʻzgarishi qismlarga boʻlinmaydi.").
+			Also("ru", "Это наименьшее или наибольшее значение: его определяет одна единица, поэтому изменение не делится на части.")
 	}
 	return nil
 }

@@ -158,7 +158,10 @@ func language(asked string) (string, error) {
 		return Languages[0], nil
 	}
 	if !slices.Contains(Languages, asked) {
-		return "", bad("lang", "there are no words in %q; allowed: %s", asked, strings.Join(Languages, ", "))
+		return "", bad("lang", "there are no words in %q; allowed: %s", asked, strings.Join(Languages, ", ")).
+			Also("uz", "“%s” tilida soʻzlar yoʻq.", asked).
+			Also("ru", "На языке «%s» слов нет.", asked).
+			Of(Languages...)
 	}
 	return asked, nil
 }

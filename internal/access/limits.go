@@ -58,15 +58,24 @@ func (l *limiter) take(p *Principal, address string) error {
 	if p.Is(Public) {
 		name = "public " + address
 	}
-	return l.count(name, l.limits.Requests, l.limits.Burst, "more than %g requests a second: wait a moment")
+	return l.count(name, l.limits.Requests, l.limits.Burst, map[string]string{
+		"en": "more than %g requests a second: wait a moment",
+		"uz": "Soʻrovlar juda koʻp, soniyada %g tadan ortiq: biroz kuting.",
+		"ru": "Слишком много запросов, больше %g в секунду: подождите немного.",
+	})
 }
 
 // failed counts a request of an address that shows nothing that is known.
 func (l *limiter) failed(address string) error {
-	return l.count("failed "+address, l.limits.Failures, l.limits.Attempts, "too many attempts from this address without signing in (more than %g a second): wait a moment")
+	return l.count("failed "+address, l.limits.Failures, l.limits.Attempts, map[string]string{
+		"en": "too many attempts from this address without signing in (more than %g a second): wait a moment",
+		"uz": "Bu manzildan tizimga kirmasdan juda koʻp urinildi, soniyada %g tadan ortiq: biroz kuting.",
+		"ru": "Слишком много попыток с этого адреса без входа, больше %g в секунду: подождите немного.",
+	})
 }
 
-func (l *limiter) count(name string, each float64, burst int, words string) error {
+// count counts one, and is Busy with words, which hold each, where that is one too many.
+func (l *limiter) count(name string, each float64, burst int, words map[string]string) error {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +96,7 @@ func (l *limiter) count(name string, each float64, burst int, words string) erro
 	r := c.ReserveN(now, 1)
 	if wait := r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
-		e := problem.New(problem.Busy, words, each)
+		e := problem.New(problem.Busy, words["en"], each).Also("uz", words["uz"], each).Also("ru", words["ru"], each)
 		e.RetryAfter = wait
 		return e
 	}

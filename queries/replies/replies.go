@@ -121,9 +121,13 @@ func (b *Book) Add(ctx context.Context, p *access.Principal, r Reply) (*Reply, e
 	case r.State != Answer && r.State != Dispute:
 		return nil, problem.New(problem.BadInput, "state=%q: want answer or dispute", r.State).In("state")
 	case n < MinText || n > MaxText:
-		return nil, problem.New(problem.BadInput, "a reply has %d to %d characters", MinText, MaxText).In("text")
+		return nil, problem.New(problem.BadInput, "a reply has %d to %d characters", MinText, MaxText).In("text").
+			Also("uz", "Javob %d dan %d tagacha belgidan iborat boʻladi.", MinText, MaxText).
+			Also("ru", "В ответе от %d до %d знаков.", MinText, MaxText)
 	case redact.Found(r.Text):
-		return nil, problem.New(problem.BadInput, "the text has a number that may be somebody's, such as one of nine digits; a reply is read by all, so say it without").In("text")
+		return nil, problem.New(problem.BadInput, "the text has a number that may be somebody's, such as one of nine digits; a reply is read by all, so say it without").In("text").
+			Also("uz", "Matnda kimningdir raqami boʻlishi mumkin boʻlgan son bor, masalan toʻqqiz xonali; javobni hamma oʻqiydi, uni raqamsiz yozing.").
+			Also("ru", "В тексте есть число, которое может быть чьим-то номером, например из девяти цифр; ответ читают все, напишите без него.")
 	case !slices.Contains([]string{"uz", "ru", "en"}, r.Language):
 		return nil, problem.New(problem.BadInput, "language=%q: want uz, ru or en", r.Language).In("language")
 	}
@@ -132,7 +136,9 @@ func (b *Book) Add(ctx context.Context, p *access.Principal, r Reply) (*Reply, e
 		return nil, err
 	}
 	if len(slices.DeleteFunc(there, func(r Reply) bool { return r.State == Withdrawn })) >= mostOf {
-		return nil, problem.New(problem.TooLarge, "%s has %d replies, which is as many as are kept; withdraw some", r.KPI, mostOf)
+		return nil, problem.New(problem.TooLarge, "%s has %d replies, which is as many as are kept; withdraw some", r.KPI, mostOf).
+			Also("uz", "Bu koʻrsatkichga %d ta javob bor, bundan ortigʻi saqlanmaydi; bir nechtasini qaytarib oling.", mostOf).
+			Also("ru", "У показателя уже %d ответов, больше не хранится; отзовите часть.", mostOf)
 	}
 	if r.Where == nil {
 		r.Where = map[string]string{}
@@ -159,7 +165,9 @@ func (b *Book) Withdraw(ctx context.Context, p *access.Principal, id string) (*R
 	}
 	i := slices.IndexFunc(list, func(r Reply) bool { return r.ID == id })
 	if i < 0 {
-		return nil, problem.New(problem.NotFound, "there is no reply %q", id)
+		return nil, problem.New(problem.NotFound, "there is no reply %q", id).
+			Also("uz", "Bunday javob yoʻq.").
+			Also("ru", "Такого ответа нет.")
 	}
 	value, revision, err := b.bucket.Get(ctx, list[i].KPI+"."+id)
 	if err != nil {
@@ -171,7 +179,9 @@ func (b *Book) Withdraw(ctx context.Context, p *access.Principal, id string) (*R
 	}
 	switch {
 	case r.By != p.ID && (p.Agency == "" || r.Agency != p.Agency) && !p.Is(access.Center, access.Operator):
-		return nil, problem.New(problem.Denied, "this reply is of %s", r.Name)
+		return nil, problem.New(problem.Denied, "this reply is of %s", r.Name).
+			Also("uz", "Bu javobning muallifi — %s.", r.Name).
+			Also("ru", "Этот ответ написал другой участник: %s.", r.Name)
 	case r.State == Withdrawn:
 		return r, nil
 	}

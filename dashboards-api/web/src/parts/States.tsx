@@ -60,7 +60,7 @@ function Allowed({ error }: { error: ApiError }) {
   const dimension = [search.where].flat()[0]?.split('=')[0] ?? ''
   const compares: Record<string, string> = { previous: words.comparePrevious, year: words.compareYear }
   const name = (value: string) => ({
-    by: labels[`dimension.${value}`], grain: words.grains[value as keyof typeof words.grains], compare: compares[value], variant: labels[`variant.${value}`],
+    by: labels[`dimension.${value}`], grain: words.grains[value as keyof typeof words.grains], compare: compares[value], variant: labels[`variant.${value}`], basis: labels[`basis.${value}`],
     where: labels[`value.${dimension}.${value}`] ?? labels[`dimension.${value}`],
   })[field] ?? value
   return (
