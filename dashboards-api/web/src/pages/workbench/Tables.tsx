@@ -4,7 +4,7 @@ import { fold } from '../../fold'
 import { fill, useWordsOf } from '../../words'
 import { words } from './words'
 
-// Tables are the views and their columns with their comments. A name goes into the statement.
+// Tables are the views and their columns with their comments, which are English. A name goes into the statement.
 export function Tables({ schema, onName, onAsk }: { schema: WorkbenchSchema; onName: (name: string) => void; onAsk: (table: string) => void }) {
   const said = useWordsOf(words)
   const [text, setText] = useState('')
@@ -48,7 +48,7 @@ function TableList({ tables, onName, onAsk }: Listed) {
         <li key={t.name}>
           <details open={t.open || undefined}>
             <summary title={t.about}>{t.name}</summary>
-            <p>{t.about}</p>
+            <p lang="en">{t.about}</p>
             <p className="group">
               <button type="button" onClick={() => onAsk(t.name)}>{said.ask}</button>
               <button type="button" className="quiet" onClick={() => onName(t.name)}>{fill(said.insert, { name: t.name })}</button>
@@ -58,7 +58,7 @@ function TableList({ tables, onName, onAsk }: Listed) {
                 <li key={c.name}>
                   <button type="button" className="quiet" title={fill(said.insert, { name: c.name })} onClick={() => onName(c.name)}>{c.name}</button>
                   <small>{c.type}</small>
-                  {c.about && <p>{c.about}</p>}
+                  {c.about && <p lang="en">{c.about}</p>}
                 </li>
               ))}
             </ul>
