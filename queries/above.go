@@ -8,6 +8,7 @@ import (
 
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
+	"ombor/warehouse"
 )
 
 // aboveAll is the rule, and the note, of shares of cases above 100 %.
@@ -45,8 +46,8 @@ func (y *Quality) above(ctx context.Context) ([]Finding, error) {
 				continue
 			}
 			result, err := y.figures.Values(ctx, Request{KPI: k.ID, Variant: v.Variant, Version: v.Version, Grain: Month})
-			if problem.KindOf(err) == problem.BadInput {
-				continue // more months than an answer has
+			if problem.KindOf(err) == problem.BadInput || warehouse.NoValue(err) {
+				continue // more months than an answer has, or no such figure
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", k.ID, err)
