@@ -55,7 +55,7 @@ func (s *server) scorecardTable(body scorecardBody, language string) *table {
 			cell = &queries.Cell{State: queries.State(missing(row.Problem))}
 		}
 		cells := []any{row.KPI, row.Title.In(language), row.Group, row.Owner, cell.Period, decimal(cell.Numerator), decimal(cell.Denominator),
-			pointed(cell.Value), quantileOf(cell, ""), row.Unit, string(cell.State), whole(cell.Cases), cell.Open, cell.Closed.String(), cell.Corrected.String()}
+			pointed(cell.Value), quantileOf(cell, ""), row.Unit, string(cell.State), whole(cell.Cases), cell.Open(), cell.Closed.String(), cell.Corrected.String()}
 		if i := slices.IndexFunc(row.Targets, func(t queries.TargetStatus) bool { return t.Kind == kpi.Asked }); i >= 0 {
 			target := row.Targets[i]
 			cells = append(cells, pointed(target.Value), string(target.Comparator), target.Due.String(), string(target.Status), pointed(target.Gap), whole(target.Units), target.Words)

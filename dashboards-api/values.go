@@ -272,7 +272,7 @@ func (s *server) cellTable(r *queries.Result, language string) *table {
 		} else {
 			row = append(row, nil)
 		}
-		row = append(row, c.Open, c.Closed.String(), strings.Join(c.Unclosed, " "), c.Corrected.String(), pointed(c.Was), string(c.WasState), c.Simulated)
+		row = append(row, c.Open(), c.Closed.String(), strings.Join(c.Unclosed, " "), c.Corrected.String(), pointed(c.Was), string(c.WasState), c.Simulated)
 		coverage := c.Coverage
 		if coverage == nil {
 			coverage = r.Coverage

@@ -56,7 +56,7 @@ func (y *Quality) above(ctx context.Context) ([]Finding, error) {
 			c := y.warehouse.Contract(side.From)
 			for _, cell := range result.Cells {
 				whole := (cell.To + 1).Time().Day() == 1 // the last month ends with the data
-				if cell.Open || !whole || !cell.exceeds() || !v.Valid.Holds(cell.To) {
+				if cell.Open() || !whole || !cell.exceeds() || !v.Valid.Holds(cell.To) {
 					continue
 				}
 				n, _ := cell.Numerator.Float()

@@ -71,7 +71,7 @@ func (qn *question) ended() reference.Day {
 // settle says of a cell whether its period is open, and if not, since when it is closed
 // and by whom.
 func (q *Queries) settle(qn *question, src *sources, said []closing, c *Cell) {
-	c.Open, c.Closed, c.Unclosed = true, Date{}, nil
+	c.Closed, c.Unclosed = Date{}, nil
 	from := c.From
 	if qn.version.Basis == kpi.Stock {
 		from = c.To
@@ -103,7 +103,7 @@ func (q *Queries) settle(qn *question, src *sources, said []closing, c *Cell) {
 		}
 	}
 	sort.Strings(c.Unclosed)
-	c.Open, c.Closed = false, dateOf(last)
+	c.Closed = dateOf(last)
 }
 
 // closedOn is the day on which the source of a contract, or who stands in for it, had said

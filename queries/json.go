@@ -149,7 +149,7 @@ func (w *cellWriter) append(b []byte, c *Cell) (_ []byte, err error) {
 		}
 		b = append(b, ']')
 	}
-	b = strconv.AppendBool(append(b, `,"open":`...), c.Open)
+	b = strconv.AppendBool(append(b, `,"open":`...), c.Open())
 	b = appendDate(append(b, `,"closed":`...), c.Closed)
 	if c.Unclosed != nil {
 		b = append(b, `,"unclosed":[`...)

@@ -44,7 +44,7 @@ func line(c queries.Cell) string {
 		value = string(text)
 	}
 	parts = append(parts, number, value, string(c.State))
-	if c.Open {
+	if c.Open() {
 		parts = append(parts, "open")
 	}
 	return strings.Join(parts, " ")
@@ -155,7 +155,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("before the first event: %s", got)
 		}
 		result = values(t, q, queries.Request{KPI: "requests", From: day("2024-11-01"), To: day("2024-12-31"), Grain: queries.Month})
-		if got := result.Cells[1]; got.State != queries.NotProvided || !got.Open {
+		if got := result.Cells[1]; got.State != queries.NotProvided || !got.Open() {
 			t.Errorf("after the last event: %+v", got)
 		}
 		if got := result.Cells[1].Coverage.Words; got != "0 of 2 sources; missing: mobile (50 % of all rows), portal (50 % of all rows)" {

@@ -379,7 +379,7 @@ func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI,
 		for _, g := range q.publishedGrains(v) {
 			for _, p := range q.calendar.periods(g, year, q.calendar.after(Year, year)-1, 12) {
 				c := Cell{From: p.from, To: p.to}
-				if q.settle(qn, src, said, &c); c.Open || p.to < first || v.Valid.From != reference.NoDay && p.from < v.Valid.From {
+				if q.settle(qn, src, said, &c); c.Open() || p.to < first || v.Valid.From != reference.NoDay && p.from < v.Valid.From {
 					continue
 				}
 				closed++

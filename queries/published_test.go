@@ -200,21 +200,21 @@ func TestClosing(t *testing.T) {
 	n.send(t, 1, events...)
 	january := queries.Request{KPI: "granted-share", From: day("2024-01-01"), To: day("2024-01-31")}
 	ask := func() queries.Cell { return values(t, n.q, january).Cells[0] }
-	if c := ask(); !c.Open || c.Closed.Set {
+	if c := ask(); !c.Open() || c.Closed.Set {
 		t.Errorf("before its end: %+v", c)
 	}
 	n.today = day("2024-02-03")
-	if c := ask(); !c.Open {
+	if c := ask(); !c.Open() {
 		t.Error("January is closed, and nobody has closed it")
 	}
 	if n.publish(t) != 0 {
 		t.Error("figures of an open month are published")
 	}
 	n.send(t, 1, closed("desk", "request", day("2024-01-01"), day("2024-01-31"), 41))
-	if c := ask(); c.Open || c.Closed.Day != day("2024-02-03") || c.Unclosed != nil {
+	if c := ask(); c.Open() || c.Closed.Day != day("2024-02-03") || c.Unclosed != nil {
 		t.Errorf("closed by its source: %+v", c)
 	}
-	if c := values(t, n.q, queries.Request{KPI: "granted-share", From: day("2024-01-01"), To: day("2024-01-31"), KnownOn: day("2024-02-02")}).Cells[0]; !c.Open {
+	if c := values(t, n.q, queries.Request{KPI: "granted-share", From: day("2024-01-01"), To: day("2024-01-31"), KnownOn: day("2024-02-02")}).Cells[0]; !c.Open() {
 		t.Error("on 2 February January was open")
 	}
 	manifests, err := n.q.Manifests(context.Background(), reference.NoDay, reference.NoDay)
@@ -243,7 +243,7 @@ func TestClosing(t *testing.T) {
 		if published && n.publish(t) == 0 {
 			t.Error("a corrected figure was not published anew")
 		}
-		if c := ask(); c.Corrected.Day != day("2024-05-03") || c.Was == nil || *c.Was != 25 || c.Denominator != "41" || c.Open {
+		if c := ask(); c.Corrected.Day != day("2024-05-03") || c.Was == nil || *c.Was != 25 || c.Denominator != "41" || c.Open() {
 			t.Errorf("published anew %t: %s, corrected %s, was %v", published, line(c), c.Corrected, c.Was)
 		}
 	}
@@ -262,7 +262,7 @@ func TestClosing(t *testing.T) {
 	}
 	// Nobody closes February: its deadline does, which is told, and that nothing came.
 	february := values(t, n.q, queries.Request{KPI: "granted-share", From: day("2024-02-01"), To: day("2024-02-29"), Language: "ru"})
-	if c := february.Cells[0]; c.Open || c.Closed.Day != day("2024-03-11") || !slices.Equal(c.Unclosed, []string{"desk"}) || c.State != queries.NotProvided {
+	if c := february.Cells[0]; c.Open() || c.Closed.Day != day("2024-03-11") || !slices.Equal(c.Unclosed, []string{"desk"}) || c.State != queries.NotProvided {
 		t.Errorf("February: %+v", c)
 	}
 	if w := february.Coverage; w.Words != "0 из 1 источников; нет данных: desk (100 % записей за 2024-01)" || w.Weights["desk"] != 100 {
@@ -375,10 +375,10 @@ func TestOutside(t *testing.T) {
 					}
 					result := values(t, n.q, queries.Request{KPI: "granted-share", From: day("2024-01-01"), To: to, Grain: g, By: by, Audience: queries.Outside})
 					for _, c := range result.Cells {
-						if c.Open && len(by) > 0 && c.State != queries.Suppressed {
+						if c.Open() && len(by) > 0 && c.State != queries.Suppressed {
 							t.Fatalf("an open period is told by %v: %s", by, line(c))
 						}
-						if c.Open {
+						if c.Open() {
 							continue
 						}
 						key := c.Period

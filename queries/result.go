@@ -87,7 +87,6 @@ type Cell struct {
 	Reason      string     // with NotApplicable: "no_cases" (0 ÷ 0) or "no_denominator" (something ÷ 0); with NotProvided: "" or [NotKept]
 	Cases       *int64     // rows behind the cell, corrections settled; nil when suppressed, and where [rowsToldBy] does not tell them
 	Quantiles   []Quantile // of a distribution
-	Open        bool       // still arriving: the period has not ended, or not every source has closed it
 	Closed      Date       // since when it is closed; none while it is open
 	Unclosed    []string   // sources whose deadline closed it, without their word
 	Corrected   Date       // when a published figure became another; none: it is as it was first published, or was not
@@ -99,6 +98,9 @@ type Cell struct {
 	Target      *float64    // what an act asks of this figure, in the KPI's unit; nil: none, or the answer has more cells
 	Status      kpi.Status  // how the figure stands to Target; "" without one
 }
+
+// Open says whether the cell is still arriving: its period has not ended, or not every source has closed it.
+func (c *Cell) Open() bool { return !c.Closed.Set }
 
 // Dim is one dimension of a cell and its value; the empty value is "not told".
 type Dim struct{ Name, Value string }

@@ -18,7 +18,7 @@ func TestCellJSON(t *testing.T) {
 	for i := range max(len(texts), len(numbers)) {
 		text, value, cases := texts[i%len(texts)], numbers[i%len(numbers)], int64(i-3)
 		for _, c := range []queries.Cell{
-			{Period: text, Dims: []queries.Dim{{text + "x", text}}, Numerator: "12.50", Value: &value, State: kpi.HasValue, Cases: &cases, Open: true, Closed: queries.Date{Day: day("2024-02-29"), Set: true}},
+			{Period: text, Dims: []queries.Dim{{text + "x", text}}, Numerator: "12.50", Value: &value, State: kpi.HasValue, Cases: &cases, Closed: queries.Date{Day: day("2024-02-29"), Set: true}},
 			{Period: text, Dims: []queries.Dim{{"state", text}}, State: kpi.NotApplicable, Reason: text + "."},
 		} {
 			line, err := json.Marshal(c)
@@ -30,7 +30,7 @@ func TestCellJSON(t *testing.T) {
 				t.Fatalf("%s: %v", line, err)
 			}
 			want := map[string]any{"period": c.Period, "numerator": c.Numerator, "denominator": c.Denominator, "value": c.Value, "state": c.State, "cases": c.Cases,
-				"open": c.Open, "closed": c.Closed, "corrected": c.Corrected, "simulated": c.Simulated}
+				"open": c.Open(), "closed": c.Closed, "corrected": c.Corrected, "simulated": c.Simulated}
 			if c.Reason != "" {
 				want["reason"] = c.Reason
 			}

@@ -266,14 +266,21 @@ func (q *Queries) measured(ctx context.Context, t *kpi.Target, from, to referenc
 // told answers a question as [Queries.Values] does: to people outside, and of contracts with
 // special fields, by what is published.
 func (q *Queries) told(ctx context.Context, qn *question, src *sources) (*answer, error) {
-	if !q.published(qn) {
-		return q.answer(ctx, qn, src)
-	}
 	said, err := q.closings(ctx, qn)
 	if err != nil {
 		return nil, err
 	}
-	return q.answerPublished(ctx, qn, src, said)
+	if q.published(qn) {
+		return q.answerPublished(ctx, qn, src, said)
+	}
+	a, err := q.answer(ctx, qn, src)
+	if err != nil {
+		return nil, err
+	}
+	for i := range a.cells {
+		q.settle(qn, src, said, &a.cells[i])
+	}
+	return a, nil
 }
 
 // held holds what was published for the whole, or for the part that the filter names,

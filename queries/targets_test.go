@@ -340,6 +340,12 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%d: %+v, run rate %+v, units %d, holds %q; want %+v", i, p.TargetStatus, p.RunRate, units, holds, want)
 		}
 	}
+	// A figure of days that are over is closed, and since when; that of a running period is not.
+	for i, closed := range []string{"", "2024-08-01", "", "", "2024-07-01", "", ""} {
+		if c := got.Promises[i].Cell; c.Closed.String() != closed || c.Open() != (closed == "") {
+			t.Errorf("%d: to %s: open %t, closed %q, want %q", i, c.To, c.Open(), c.Closed, closed)
+		}
+	}
 	for i, stated := range []bool{true, true, false, true, false, false, false} { // nothing is due of a result or claim, and a reading of ours is no day
 		if got.Promises[i].DueStated != stated || got.Promises[i].Due.Set != stated {
 			t.Errorf("%d: due_stated %t, due %s", i, !stated, got.Promises[i].Due)

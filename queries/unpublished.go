@@ -101,7 +101,7 @@ func (q *Queries) unpublishedOf(ctx context.Context, k *kpi.KPI, v *kpi.Version)
 				return nil, err
 			}
 			for _, c := range result.Cells {
-				if c.From <= last && (c.Open || !publishes(v)) {
+				if c.From <= last && (c.Open() || !publishes(v)) {
 					list = append(list, figureOf(v, result, c))
 				}
 			}
@@ -115,7 +115,7 @@ func (q *Queries) unpublishedOf(ctx context.Context, k *kpi.KPI, v *kpi.Version)
 func (q *Queries) firstOpen(qn *question, src *sources, said []closing, r Request) reference.Day {
 	for _, p := range q.calendar.periods(r.Grain, r.From, r.To, q.maxCells) {
 		c := Cell{From: p.from, To: p.to}
-		if q.settle(qn, src, said, &c); c.Open {
+		if q.settle(qn, src, said, &c); c.Open() {
 			return c.From
 		}
 	}
@@ -123,7 +123,7 @@ func (q *Queries) firstOpen(qn *question, src *sources, said []closing, r Reques
 }
 
 func figureOf(v *kpi.Version, result *Result, c Cell) warehouse.Figure {
-	f := warehouse.Figure{KPI: result.KPI, Variant: v.Variant, Version: v.Version, Grain: string(result.Grain), From: c.From, To: c.To, Open: c.Open, State: string(c.State),
+	f := warehouse.Figure{KPI: result.KPI, Variant: v.Variant, Version: v.Version, Grain: string(result.Grain), From: c.From, To: c.To, Open: c.Open(), State: string(c.State),
 		Value: c.Value, Numerator: string(c.Numerator), Denominator: string(c.Denominator), Cases: c.Cases, Simulated: c.Simulated}
 	for _, d := range c.Dims {
 		f.By, f.Key = append(f.By, d.Name), append(f.Key, d.Value)

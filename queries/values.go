@@ -83,7 +83,7 @@ func (q *Queries) Values(ctx context.Context, r Request) (*Result, error) {
 	for i := range a.cells {
 		c := &a.cells[i]
 		if i > 0 && a.cells[i-1].From == c.From && a.cells[i-1].To == c.To { // cells of one period close together
-			c.Open, c.Closed, c.Unclosed = a.cells[i-1].Open, a.cells[i-1].Closed, a.cells[i-1].Unclosed
+			c.Closed, c.Unclosed = a.cells[i-1].Closed, a.cells[i-1].Unclosed
 			continue
 		}
 		q.settle(qn, src, said, c)
@@ -443,11 +443,11 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 		}
 		seen := reporting[seenKey]
 		maps.Copy(anySeen, seen)
-		coverage, open := src.coverage(seen, p.to), q.isOpen(qn, src, p.to)
+		coverage := src.coverage(seen, p.to)
 		for j := range tuples {
 			at := i*len(tuples) + j
 			c := &a.cells[at]
-			*c = Cell{Period: p.label, From: p.from, To: p.to, Dims: dims[j], Coverage: coverage, Open: open}
+			*c = Cell{Period: p.label, From: p.from, To: p.to, Dims: dims[j], Coverage: coverage}
 			fill.cell(c, rows[at], len(seen) > 0)
 		}
 	}
@@ -531,11 +531,6 @@ func (qn *question) nothing() *sums {
 		return "0"
 	}
 	return &sums{numerator: of(qn.version.Numerator), denominator: of(qn.version.Denominator)}
-}
-
-// isOpen says whether a period may still change by rows that have yet to arrive.
-func (q *Queries) isOpen(qn *question, src *sources, to reference.Day) bool {
-	return to >= qn.today || qn.matured != reference.NoDay && to > qn.matured || src.through.IsZero() || to > q.calendar.Today(src.through)
 }
 
 // suppress leaves nothing of a cell but its place.
@@ -915,7 +910,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 		var persons []disclosure.Cell
 		for _, by := range tuplesOf(qn, found) {
 			c := q.cell(qn, p, by)
-			c.Coverage, c.Open = coverage, p.to >= qn.today
+			c.Coverage = coverage
 			sum := found[key{from: days[i], by: by}]
 			if sum == nil {
 				sum = qn.nothing()
@@ -994,7 +989,6 @@ func (q *Queries) tellReported(qn *question, found map[key]*sums) *answer {
 	add := func(w window, label string) {
 		for _, by := range tuples {
 			cell := q.cell(qn, period{from: w.from, to: w.to, label: label}, by)
-			cell.Open = w.to >= qn.today
 			fill.reported(&cell, w.sums[by])
 			a.cells = append(a.cells, cell)
 		}
@@ -1031,7 +1025,7 @@ func (q *Queries) tellReported(qn *question, found map[key]*sums) *answer {
 			}
 			for _, by := range tuples {
 				cell := q.cell(qn, period{from: from, to: to, label: q.calendar.label(Whole, from, to, 0)}, by)
-				cell.State, cell.Open = NotProvided, to >= qn.today
+				cell.State = NotProvided
 				a.cells = append(a.cells, cell)
 			}
 			break

@@ -413,8 +413,8 @@ func TestArriving(t *testing.T) {
 		for id, several := range map[string]bool{"automatic-per-submitted": true, "automatic": false, "known-applicants": false} {
 			r := values(t, q, queries.Request{KPI: id, From: day("2024-03-01"), To: day("2024-03-31")})
 			said := slices.ContainsFunc(r.Said, func(n queries.Note) bool { return n.Key == "being-loaded" })
-			if c := r.Cells[0]; c.Open != (several && loading) || said != c.Open || c.Closed.Set == c.Open {
-				t.Errorf("%s while loading %t: open %t, closed %v, said %t", id, loading, c.Open, c.Closed, said)
+			if c := r.Cells[0]; c.Open() != (several && loading) || said != c.Open() || c.Closed.Set == c.Open() {
+				t.Errorf("%s while loading %t: open %t, closed %v, said %t", id, loading, c.Open(), c.Closed, said)
 			}
 		}
 	}

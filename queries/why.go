@@ -602,5 +602,5 @@ func (c *change) split(whole *unit, scale *big.Rat) {
 }
 
 func whyPeriod(c Cell) WhyPeriod {
-	return WhyPeriod{Period: c.Period, From: dateOf(c.From), To: dateOf(c.To), Numerator: c.Numerator, Denominator: c.Denominator, Open: c.Open}
+	return WhyPeriod{Period: c.Period, From: dateOf(c.From), To: dateOf(c.To), Numerator: c.Numerator, Denominator: c.Denominator, Open: c.Open()}
 }
