@@ -207,7 +207,7 @@ func (q *Queries) editions(ctx context.Context, knownOn reference.Day, params bi
 	conditions = append(conditions, "_source = '"+Publisher+"'", q.live(c, qn, params))
 	sql := "SELECT kpi, variant, version, grain, toDate(`from`), toDate(`to`), `by`, `key`, number, hidden, state, reason, numerator, denominator, value, quantiles, cases, persons, through, _simulated, _cut, toUnixTimestamp64Milli(time)\nFROM " +
 		q.warehouse.Facts(c) + whereSQL(append(conditions, qn.known(params)...)) + "\nORDER BY number, _seq"
-	found, versions := map[edition]map[place][]*publication{}, map[edition]*kpi.Version{}
+	found, tells := map[edition]map[place][]*publication{}, map[edition]rowsTold{}
 	err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 		var e edition
 		var p publication
@@ -237,10 +237,12 @@ func (q *Queries) editions(ctx context.Context, knownOn reference.Day, params bi
 		p.key = join(values)
 		if found[e] == nil {
 			found[e] = map[place][]*publication{}
-			versions[e] = q.versionOf(e)
+			if v := q.versionOf(e); v != nil {
+				tells[e] = rowsToldBy(v)
+			}
 		}
-		if v := versions[e]; v != nil {
-			p.cases = rowsToldBy(v)(p.numerator, p.denominator, p.cases)
+		if told := tells[e]; told != nil {
+			p.cases = told(p.numerator, p.denominator, p.cases)
 		}
 		found[e][p.place] = append(found[e][p.place], &p)
 		return nil

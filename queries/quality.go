@@ -32,6 +32,9 @@ import (
 //	rejected         events were refused at the door
 //	damaged          bytes of the journal are not those that were accepted
 //	above-100        a share of cases is above 100 % in a closed month
+//	sent-again       rows tell once more what others told, by the fields that the contract names for it
+//	baseline-differs a milestone was reached, and its sender's first date is not that of the plan
+//	unknown-project  rows of a project that nobody has recommended, accepted or registered
 //	<rule's id>      rows that break a rule of their contract whose severity is warn
 //
 // # Rhythm and volume
@@ -67,6 +70,7 @@ type Quality struct {
 	sources   map[string]Sender
 	now       func() time.Time
 	figures   *Queries // nil: figures are not looked at
+	projects  *contract.Portfolio
 }
 
 // Sender is what a pack tells of a source.
@@ -84,7 +88,7 @@ func NewQuality(w *warehouse.Warehouse, set *contract.Set, refs *reference.Set, 
 	}
 	days := *refs.Calendar()
 	days.Zone = set.Zone()
-	return &Quality{w, set, &days, sources, now, nil}
+	return &Quality{w, set, &days, sources, now, nil, nil}
 }
 
 // Arrival is what came of the events of one source and contract at the door and in the
@@ -192,7 +196,7 @@ func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Ar
 }
 
 // rulesOfData are the rules besides those of contracts.
-var rulesOfData = []string{aboveAll, "closed-count", "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", "silence", "volume"}
+var rulesOfData = []string{aboveAll, baselineDiffers, "closed-count", "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", sentAgain, "silence", unknownProject, "volume"}
 
 // check refuses what the pack does not have.
 func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Day]int64) error {
@@ -373,23 +377,34 @@ func lasting(d time.Duration, language string) string {
 	return fmt.Sprintf("%g %s", d.Hours(), hours[language])
 }
 
-// rules counts the rows that break the contract's rules of severity warn.
+// doubt is what rows may be under: which ones, by a condition over facts, and why.
+type doubt struct {
+	rule       string
+	condition  string
+	fields     []string
+	uz, ru, en string // take the source's title, the contract's and how many rows
+}
+
+// rules counts the rows that break the contract's rules of severity warn, and those that do not fit others ([Quality.across]).
 func (y *Quality) rules(ctx context.Context, c *contract.Contract, r FindingsRequest) ([]Finding, error) {
-	type counted struct {
-		rule      *contract.Rule
-		condition string
-		fields    []string
+	if r.Contract != "" && r.Contract != c.Type {
+		return nil, nil
 	}
-	var rules []counted
+	rules := y.across(c)
 	for i := range c.Rules {
 		rule := &c.Rules[i]
-		if rule.Severity != contract.Warn || r.Rule != "" && r.Rule != rule.ID || r.Contract != "" && r.Contract != c.Type {
+		if rule.Severity != contract.Warn {
 			continue
 		}
 		if condition, fields, ok := y.contracts.Broken(c, rule); ok {
-			rules = append(rules, counted{rule, condition, fields})
+			id, check := rule.ID, strings.ReplaceAll(rule.Check, "%", "%%")
+			rules = append(rules, doubt{rule.ID, condition, fields,
+				"%s, “%s”: %d ta yozuv " + id + " qoidasini buzadi: " + check + ".",
+				"%s, «%s»: записей, нарушающих правило: %d (" + id + ": " + check + ").",
+				"%s, “%s”: rows that break a rule: %d (" + id + ": " + check + ")."})
 		}
 	}
+	rules = slices.DeleteFunc(rules, func(d doubt) bool { return r.Rule != "" && r.Rule != d.rule })
 	if len(rules) == 0 {
 		return nil, nil
 	}
@@ -410,15 +425,12 @@ func (y *Quality) rules(ctx context.Context, c *contract.Contract, r FindingsReq
 				return err
 			}
 			a, b := reference.DayOf(begin), reference.DayOf(end)
-			f := Finding{Source: source, Contract: c.Type, Rule: k.rule.ID, Severity: Doubtful, Period: begin.Format("2006-01"), From: dateOf(a), To: dateOf(b),
+			f := Finding{Source: source, Contract: c.Type, Rule: k.rule, Severity: Doubtful, Period: begin.Format("2006-01"), From: dateOf(a), To: dateOf(b),
 				Field: strings.Join(k.fields, ","), Count: n, Since: dateOf(a), Owner: y.owner(source, c)}
 			if c.Kind == contract.Figure {
 				f.Period = a.String() + "/" + b.String()
 			}
-			f.Words = y.wordsOf(source,
-				"%s, “%s”: %d ta yozuv %s qoidasini buzadi: %s.",
-				"%s, «%s»: записей, нарушающих правило: %d (%s: %s).",
-				"%s, “%s”: rows that break a rule: %d (%s: %s).", c, n, k.rule.ID, k.rule.Check)
+			f.Words = y.wordsOf(source, k.uz, k.ru, k.en, c, n)
 			found = append(found, f)
 			return nil
 		})

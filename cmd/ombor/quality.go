@@ -31,6 +31,7 @@ func (p *program) openQuality(ctx context.Context) error {
 	p.days = p.loader.Days(filepath.Join(p.config.Data, "quality", "days.json"))
 	p.examiner = queries.NewQuality(p.warehouse, p.pack.Set, p.pack.Reference, senders(p.pack), nil)
 	p.examiner.Figures(p.newQueries())
+	p.examiner.Projects(p.pack.Portfolio)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	group.Go(func() { p.refusals.Run(running) })

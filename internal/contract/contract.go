@@ -49,6 +49,7 @@ type Contract struct {
 	Window    Window          // with Kind Figure: which fields hold the window
 	Fields    []Field         // in the order of the file
 	Rules     []Rule          // CEL checks over the fields and time
+	Once      []string        // fields that tell one thing from another: events that are alike in all of them tell of it again; empty: none do
 	Retention Retention
 	File      string // where it was read, for messages
 	Line      int    // where it begins; 0 is the file as a whole

@@ -84,7 +84,7 @@ func (r *reader) follows(issue problem.Issue) bool {
 }
 
 func convertContract(prefix, file string, d *contractDeclaration) *contract.Contract {
-	c := &contract.Contract{Type: d.Type, Title: d.Title, About: d.About, Source: d.Source, File: file, Line: d.Line,
+	c := &contract.Contract{Type: d.Type, Title: d.Title, About: d.About, Source: d.Source, File: file, Line: d.Line, Once: d.Once,
 		Window:    contract.Window{From: d.Window.From, To: d.Window.To},
 		Retention: contract.Retention{Warehouse: int(d.Retention.Warehouse), Lake: int(d.Retention.Lake)}}
 	c.Name, c.Major = splitVersion(strings.TrimPrefix(d.Type, prefix))
@@ -124,8 +124,15 @@ func (r *reader) describe(p *Pack, at place, d *contractDeclaration) {
 		all := sortedKeys(p.Sources)
 		r.bad(at, "source", "pack.yaml has no source %q%s; it has %s", d.Source, nearest(d.Source, all), strings.Join(all, ", "))
 	}
+	var names []string
 	for _, f := range d.Fields {
 		r.titled(p, at, "fields."+f.Name+".title", f.Title)
+		names = append(names, f.Name)
+	}
+	for _, name := range d.Once {
+		if !slices.Contains(names, name) {
+			r.bad(at, "once", "there is no field %q%s; it has %s", name, nearest(name, names), strings.Join(names, ", "))
+		}
 	}
 }
 

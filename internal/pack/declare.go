@@ -86,6 +86,7 @@ type contractDeclaration struct {
 	Retention retentionDeclaration `yaml:"retention" doc:"How long rows are kept; for ever when not told."`
 	Fields    []fieldDeclaration   `yaml:"fields" need:"yes" doc:"The event's data, in order."`
 	Rules     []ruleDeclaration    `yaml:"rules" doc:"Checks of one event."`
+	Once      []string             `yaml:"once" doc:"Fields that tell one thing from another. Events that have the same values in all of them are kept, and are a finding of data quality, sent-again."`
 	Examples  []map[string]any     `yaml:"examples" doc:"Data of events that must pass; time in an example is the event's time."`
 	Line      int                  `yaml:",line"`
 }
