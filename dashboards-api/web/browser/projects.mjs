@@ -1,7 +1,7 @@
 // The portfolio, one project, and views that a reader keeps.
-import { accessible, must, settled } from './kit.mjs'
+import { accessible, must, settled, sizes } from './kit.mjs'
 
-export default async function ({ api, test, visit, everywhere, tabs }) {
+export default async function ({ api, languages, test, visit, everywhere, tabs }) {
   const today = await api('/v1/projects?limit=10000')
   must(today.total > 0, 'the server has no projects')
   const on = today.figures.simulated === today.figures.projects && today.data_through < today.on ? today.data_through : today.on
@@ -14,6 +14,16 @@ export default async function ({ api, test, visit, everywhere, tabs }) {
   await everywhere('projects', '/projects')
   await everywhere('project', `/projects/${encodeURIComponent(promising.id)}`)
   await tabs('projects', '/projects', ['table', 'stages', 'agencies', 'targets', 'duplicates'], 'ru')
+
+  await test('on a phone no mark of a project is cut, in any language', async () => {
+    for (const lang of languages) {
+      await visit(`/projects?tab=table&lang=${lang}`, { width: sizes.phone[0], height: sizes.phone[1] }, async (page) => {
+        await page.locator('.stacked .mark-line').first().waitFor()
+        const cut = await page.evaluate(() => [...document.querySelectorAll('.stacked tbody :is(th, td, .mark-line)')].filter((e) => e.clientWidth > 0 && (e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > e.closest('.scroll').getBoundingClientRect().right + 1)).map((e) => e.textContent.trim()))
+        must(cut.length === 0, `cut: ${cut.slice(0, 3).join(' | ')}`)
+      })
+    }
+  })
 
   await test('no figure is shown before it is known of which day', () =>
     visit('/settings?lang=en', {}, async (page) => {

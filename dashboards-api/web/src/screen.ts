@@ -12,5 +12,8 @@ export function useMedia(query: string): boolean {
   )
 }
 
+// useWall is a screen so wide that two tables stand beside each other. As in styles.css.
+export const useWall = () => useMedia('(min-width: 2200px)')
+
 // useNarrow is a phone: one column, menus and filters in sheets. As in styles.css.
 export const useNarrow = () => useMedia('(max-width: 860px)')

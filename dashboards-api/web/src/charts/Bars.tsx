@@ -20,6 +20,7 @@ export interface Part {
   cell: Cell
   search: Search | undefined
   to?: string
+  disputed?: boolean // its owner says that the figure is not right
 }
 
 export const most = 40
@@ -56,12 +57,13 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
   const scale = (v: number) => (high === low ? 0 : (100 * v) / (high - low))
   const compared = drawn.some((p) => p.cell.comparison?.difference != null)
   const ratio = drawn.some((p) => p.cell.denominator !== null)
-  const row = ({ code, name, cell, search, to }: Part) => (
+  const mark = (disputed: boolean | undefined) => disputed && <span className="status off_course disputed"><span aria-hidden="true">■</span> {words.disputed}</span>
+  const row = ({ code, name, cell, search, to, disputed }: Part) => (
     <tr key={code} className={hot === code ? 'hot' : undefined} onMouseEnter={() => onHot(code)}>
       <th scope="row">
         {search ? <Way to={to} search={search} title={to ? undefined : fill(words.narrow, { name })} onFocus={() => onHot(code)} onBlur={() => onHot(undefined)}>{name}</Way> : name}
       </th>
-      <td className="number"><Figure cell={cell} unit={unit} /></td>
+      <td className="number"><Figure cell={cell} unit={unit} />{mark(disputed)}</td>
       <td className="bar" aria-hidden="true">
         {measured(cell)
           ? <Bar from={scale(Math.min(cell.value!, 0) - low)} width={scale(Math.abs(cell.value!))} zero={cell.value === 0} mark={average === undefined ? undefined : scale(average - low)} />
@@ -82,7 +84,7 @@ export function Bars({ parts, unit, dimension, label, average, hot, onHot }: Pro
       <Fragment key={`alike ${value}`}>
         <tr className="alike">
           <th scope="row"><button type="button" className="quiet" aria-expanded={opened.has(value)} onClick={() => fold(value)}>{fill(said.alike, { n: number(run.length, language), all: number(drawn.length, language) })}</button></th>
-          <td className="number"><Figure cell={cell} unit={unit} /></td>
+          <td className="number"><Figure cell={cell} unit={unit} />{mark(run.some((p) => p.disputed))}</td>
           <td className="bar" aria-hidden="true"><Bar from={scale(Math.min(value, 0) - low)} width={scale(Math.abs(value))} zero={value === 0} mark={average === undefined ? undefined : scale(average - low)} /></td>
           {compared && <td className="minor" />}{ratio && <td className="parts" />}
         </tr>
@@ -131,9 +133,9 @@ function Bar({ from, width, mark, zero }: { from: number; width: number; mark?: 
 }
 
 // drawBars are the same bars for a file; together names the many that say the same, average the whole.
-export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (n: number, all: number) => string, average: { at: number; says: string } | undefined, c: Palette): Drawn {
+export function drawBars(parts: Part[], say: (part: Part) => string, together: (n: number, all: number) => string, average: { at: number; says: string } | undefined, c: Palette): Drawn {
   const all = parts.filter((p) => p.cell.state !== 'not_applicable')
-  const shown = runsOf(all).slice(0, most).map((run) => (run.length === 1 ? run[0]! : { ...run[0]!, name: together(run.length, all.length) }))
+  const shown = runsOf(all).slice(0, most).map((run) => (run.length === 1 ? run[0]! : { ...run[0]!, name: together(run.length, all.length), disputed: run.some((p) => p.disputed) }))
   const { low, high } = span(shown.map((p) => p.cell))
   const [left, right, row] = [380, 1020, 30]
   const x = (v: number) => left + ((v - low) * (right - left)) / (high - low || 1)
@@ -146,18 +148,19 @@ export function drawBars(parts: Part[], say: (cell: Cell) => string, together: (
     labels.push(text(mid, 16, average.says, 15, c.ink, `text-anchor="${mid > (left + right) / 2 ? 'end' : 'start'}"`))
     dotted(22, top)
   }
-  shown.forEach(({ name, cell }, i) => {
+  shown.forEach((part, i) => {
+    const { name, cell } = part
     const y = top + i * row
     out.push(text(left - 14, y + 20, name.length > 42 ? name.slice(0, 41) + '…' : name, 16, c.ink, 'text-anchor="end"'))
     if (measured(cell)) {
       const from = x(Math.min(cell.value!, 0))
       out.push(`<rect x="${from}" y="${y + 5}" width="${Math.max(x(Math.abs(cell.value!) + low) - left, 1.5)}" height="20" fill="${c.bar}"/>`)
-      const [begin, said] = [x(Math.max(cell.value!, 0)) + 10, say(cell)]
+      const [begin, said] = [x(Math.max(cell.value!, 0)) + 10, say(part)]
       labels.push(text(begin, y + 20, said, 16, c.ink))
       if (mid === undefined || mid < begin - 6 || mid > begin + 6 + said.length * 10) dotted(y, y + row) // never through a label
     } else {
       if (cell.state === 'not_provided') out.push(`<rect x="${left}" y="${y + 5}" width="${right - left}" height="20" fill="url(#hatch)"/>`)
-      out.push(text(left + (cell.state === 'suppressed' ? 30 : 10), y + 20, say(cell), 15, c.muted, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
+      out.push(text(left + (cell.state === 'suppressed' ? 30 : 10), y + 20, say(part), 15, c.muted, `paint-order="stroke" stroke="${c.surface}" stroke-width="5"`))
       if (cell.state === 'suppressed') out.push(`<rect x="${left + 4}" y="${y + 8}" width="14" height="14" fill="none" stroke="${c.muted}" stroke-dasharray="3 2"/>`)
     }
   })

@@ -21,7 +21,7 @@ interface Props<Row> {
   keyOf: (row: Row) => string
   sort?: { key: string; down?: boolean } // at first; without one the rows stand as they came
   most?: number // so many rows are drawn at first
-  stacked?: boolean // on a phone each row stands as a block, without headings to sort by
+  stacked?: boolean // on a phone each row stands as a block, its numbers under their titles, the headings to sort by in a line above
   more?: (next: number) => string // words of the button that draws the next so many; needed with most
 }
 
@@ -70,7 +70,7 @@ export function DataTable<Row>({ caption, columns, rows, keyOf, sort, most, more
           <tbody>
             {shown.map((row) => (
               <tr key={keyOf(row)}>
-                {columns.map((c, i) => (i === 0 ? <th key={c.key} scope="row" className={classOf(c)}>{c.cell(row)}</th> : <td key={c.key} className={classOf(c)}>{c.cell(row)}</td>))}
+                {columns.map((c, i) => (i === 0 ? <th key={c.key} scope="row" className={classOf(c)}>{c.cell(row)}</th> : <td key={c.key} className={classOf(c)} data-title={stacked && c.number ? c.title : undefined}>{c.cell(row)}</td>))}
               </tr>
             ))}
           </tbody>

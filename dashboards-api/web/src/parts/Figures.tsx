@@ -21,10 +21,18 @@ export function Figure({ cell, unit }: { cell: Cell; unit: string }) {
   }, [text])
   return (
     <span className={`figure${measured(cell) ? '' : ` without ${cell.state}`}${lit ? ' lit' : ''}`} onAnimationEnd={() => light(false)}>
-      {text}
+      {measured(cell) ? <Told text={text} /> : text}
       {cell.open && measured(cell) && <span className="tag" title={words.openLong}>{words.open}</span>}
     </span>
   )
+}
+
+// Told is a number beside its unit: where both have no room on a line, they part before the unit's
+// words and never within the number.
+function Told({ text }: { text: string }) {
+  const [, before, value, unit] = /^([^\d−]*)([\d−][\d\s.,]*?)(\u00a0\p{L}.*)?$/u.exec(text) ?? []
+  if (value === undefined || !(before || unit)) return text
+  return <>{before && <small>{before}</small>}<span>{value}</span>{unit && <><wbr /><small>{unit}</small></>}</>
 }
 
 const shapes: Record<string, string> = { reached: '●', on_course: '●', at_risk: '▲', off_course: '■', open: '○', missed: '■', unmeasured: '○', published: '○' }

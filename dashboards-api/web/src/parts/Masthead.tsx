@@ -7,7 +7,7 @@ import type { Search } from '../search'
 import { sections } from '../sections'
 import { change, useSettings } from '../settings'
 import { offered, themeNow } from '../voice'
-import { dictionaries, nameIn, shortNames, useLanguage, useWords } from '../words'
+import { dictionaries, nameIn, personName, shortNames, useLanguage, useWords } from '../words'
 import { Dialog } from './Dialog'
 import { Popover } from './Popover'
 
@@ -87,7 +87,7 @@ function Account({ me }: { me: Me }) {
     <div className="account">
       {person && (
         <p>
-          <b>{person.name}</b>
+          <b>{personName(person.name, words)}</b>
           <span>{person.roles.map((role) => words.roles[role as keyof typeof words.roles] ?? role).join(', ')}</span>
         </p>
       )}

@@ -40,8 +40,8 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
   }
   return (
     <section className="failure" role="alert">
-      <h2>{words.errorTitle}</h2>
-      {kind && <p>{kind}</p>}
+      <h2>{denied ? words.deniedTitle : words.errorTitle}</h2>
+      {kind && !(denied && told) && <p>{kind}</p>}
       {told && <p>{told}</p>}
       <Detail text={detail} />
       {!denied && <Again onClick={again} />}

@@ -38,3 +38,10 @@ export function nameIn(names: Record<string, string> | undefined, language: stri
   if (!names) return otherwise
   return names[language] || names.en || Object.values(names).find(Boolean) || otherwise
 }
+
+// personName is how somebody is called. Who signs in on the server's own machine has no name but a
+// word of the server's, and so has who only looks.
+export function personName(name: string, words: Words): string {
+  const known: Record<string, string> = { 'operator of the machine': words.machineOperator, operator: words.roles.operator, public: words.roles.public }
+  return known[name] ?? name
+}

@@ -6,6 +6,7 @@ import { wasText } from '../../charts/was'
 import { coming } from '../../fetched'
 import { scopedTitle, type Voice } from '../../finding'
 import { day, inPoints, number, period, signed } from '../../format'
+import { Disputed } from '../../parts/Disputed'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
 import { Failure, Skeleton } from '../../parts/States'
@@ -68,7 +69,7 @@ export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kp
       {series.isError ? <Failure error={series.error} again={() => void series.refetch()} /> : !values || !shown ? <Skeleton rows={1} kind="chart" /> : (
         <>
           {known && <p className="says">{lineSays(values, voice)}</p>}
-          {table && values.cells.length > 0 ? <SeriesTable values={values} /> : !known ? <Nothing kpi={kpi} /> : (
+          {table && values.cells.length > 0 ? <SeriesTable values={values} where={search.where} /> : !known ? <Nothing kpi={kpi} /> : (
             <Suspense fallback={<Skeleton rows={1} kind="chart" />}>
               <Line shown={shown} label={`${scopedTitle(values, voice)}. ${lineSays(values, voice)}`} />
             </Suspense>
@@ -81,7 +82,7 @@ export const OverTime = memo(function OverTime({ kpi, asked, taking }: { kpi: Kp
 })
 
 // SeriesTable has a row for each period with its state: still arriving, closed, corrected.
-function SeriesTable({ values }: { values: Values }) {
+function SeriesTable({ values, where }: { values: Values; where: string[] | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -100,7 +101,7 @@ function SeriesTable({ values }: { values: Values }) {
           {values.cells.map((c) => (
             <tr key={c.period}>
               <th scope="row">{period(c.period, language)}</th>
-              <td className="number"><Figure cell={c} unit={values.unit} /></td>
+              <td className="number"><Figure cell={c} unit={values.unit} /><Disputed kpi={values.kpi} cell={c} where={where} /></td>
               <td className="number">{c.numerator === null ? '' : number(c.numerator, language)}{c.denominator !== null && ` / ${number(c.denominator, language)}`}</td>
               {compared && <td className="number">{c.comparison?.difference == null ? '' : signed(c.comparison.difference, values.unit, language)}</td>}
               <td className="number">{c.cases === null ? '' : number(c.cases, language)}</td>

@@ -6,14 +6,14 @@ import type { components } from '../../api/schema'
 import { wasText } from '../../charts/was'
 import type { Voice } from '../../finding'
 import { cellText, day, dayOfMoment, period } from '../../format'
+import { type Days, disputeOf, disputeText, type Replies, replierOf, type Reply } from '../../parts/Disputed'
 import { Fault } from '../../parts/States'
 import { useVoice } from '../../voice'
-import { fill, nameIn, useWordsOf } from '../../words'
+import { fill, nameIn, personName, useWordsOf, wordsOf } from '../../words'
 import style from './style.module.css'
 import { kpiWords, words as allWords } from './words'
 
-type Reply = components['schemas']['Reply']
-export type Answer = components['schemas']['Replies']
+export type Answer = Replies
 type NewReply = components['schemas']['NewReply']
 
 // rowOf is the row that a figure is of, as a reply names it: the whole, or one value of one
@@ -38,17 +38,16 @@ export const ofFigure = (replies: Reply[], values: Values) => {
   return row ? replies.filter((r) => r.state !== 'withdrawn' && alike(r.where, row)) : []
 }
 
-const whoOf = (reply: Reply, answer: Answer, voice: Voice, center: string) => (reply.agency ? nameIn(answer.agencies[reply.agency], voice.language, reply.agency) : center)
-
 // besideIn are the sentences that belong to the figure wherever it is told: what it was before it was
-// corrected, and who disputes it for exactly its days.
-export function besideIn(values: Values, answer: Answer | undefined, voice: Voice): string[] {
+// corrected, and who disputes it for exactly its days, or for others that are told of it.
+export function besideIn(values: Values, answer: Answer | undefined, voice: Voice, ...others: Days[]): string[] {
   const said = kpiWords(voice.language)
   const cell = values.cells[0]
-  const dispute = answer && ofFigure(answer.replies, values).find((r) => r.state === 'dispute' && r.from === values.from && r.to === values.to)
+  const where = Object.entries(values.where).flatMap(([by, codes]) => codes.map((code) => `${by}=${code}`))
+  const disputes = new Set([values, ...others].flatMap((days) => disputeOf(answer, values.kpi, days, where) ?? []))
   return [
     ...(cell?.corrected ? [fill(said.correctedOn, { day: day(cell.corrected, voice.language), value: wasText(cell, values.unit, voice, '{value}') })] : []),
-    ...(dispute ? [fill(said.disputed, { who: whoOf(dispute, answer, voice, said.center), day: dayOfMoment(dispute.at, voice.zone, voice.language) })] : []),
+    ...[...disputes].map((reply) => disputeText(reply, answer!, voice)),
   ]
 }
 
@@ -58,7 +57,7 @@ export function Disputed({ answer, values }: { answer: Answer; values: Values })
   const voice = useVoice()
   const newest = ofFigure(answer.replies, values)[0]
   if (!newest) return null
-  const text = fill(newest.state === 'dispute' ? said.disputed : said.answered, { who: whoOf(newest, answer, voice, said.center), day: dayOfMoment(newest.at, voice.zone, voice.language) })
+  const text = newest.state === 'dispute' ? disputeText(newest, answer, voice) : fill(said.answered, { who: replierOf(newest, answer, voice), day: dayOfMoment(newest.at, voice.zone, voice.language) })
   return <p className={`status ${newest.state === 'dispute' ? 'off_course' : 'open'}`}><a href="#replies"><span aria-hidden="true">{newest.state === 'dispute' ? '■' : '○'}</span> {text}</a></p>
 }
 
@@ -83,7 +82,7 @@ export function Replies({ kpi, values, answer }: { kpi: Kpi; values: Values | un
       {answer.replies.length === 0 && <p>{said.repliesNone}</p>}
       <ul className={style.replies}>
         {answer.replies.map((r) => {
-          const who = whoOf(r, answer, voice, said.center)
+          const who = replierOf(r, answer, voice)
           return (
             <li key={r.id} className={r.state === 'withdrawn' ? style.withdrawn : undefined}>
               <p className={`status ${r.state === 'dispute' ? 'off_course' : 'open'}`}>
@@ -91,7 +90,7 @@ export function Replies({ kpi, values, answer }: { kpi: Kpi; values: Values | un
               </p>
               <blockquote lang={r.language}>{r.text}</blockquote>
               <p className="meta">
-                {r.name} · {fill(said.replyFigure, { period: period(`${r.from}/${r.to}`, voice.language), value: cellText({ ...r.figure, period: '', open: false } as never, r.figure.unit, voice.language, voice.labels) })}
+                {personName(r.name, wordsOf(voice.language))} · {fill(said.replyFigure, { period: period(`${r.from}/${r.to}`, voice.language), value: cellText({ ...r.figure, period: '', open: false } as never, r.figure.unit, voice.language, voice.labels) })}
                 {Object.entries(r.where).map(([by, code]) => ` · ${nameIn(values?.names?.[by]?.[code], voice.language, code)}`)}
                 {r.state !== 'withdrawn' && may('POST /v1/replies/{id}/withdraw') && (anybody || r.agency === me?.agency) && (
                   <> · <button type="button" className="quiet" disabled={withdraw.isPending} onClick={() => withdraw.mutate(r.id)}>{said.withdraw}</button></>

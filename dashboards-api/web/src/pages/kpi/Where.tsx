@@ -11,6 +11,7 @@ import { chartWords } from '../../charts/words'
 import { dimensionName, partName, scopedTitle, type Voice } from '../../finding'
 import { amount, cellText, dimensionValue, inPoints, number, period, signed } from '../../format'
 import { DataTable } from '../../parts/DataTable'
+import { disputeOf, type Replies, useDisputes } from '../../parts/Disputed'
 import { Figure } from '../../parts/Figures'
 import { Choose, useChange } from '../../parts/Filters'
 import { Failure, NotOffered, Skeleton } from '../../parts/States'
@@ -27,11 +28,11 @@ import { words as allWords } from './words'
 
 // partsOf are the ranked parts of a breakdown; a part leads to the page of that part, broken
 // down by the next dimension.
-function partsOf(values: Values, by: string, kpi: Kpi, asked: Asked, search: Search, voice: Voice): Part[] {
+function partsOf(values: Values, by: string, kpi: Kpi, asked: Asked, search: Search, voice: Voice, disputes: Replies | undefined): Part[] {
   const finer = next(kpi, asked, search, by)
   return ranked(values.cells.map((cell) => {
     const code = dimensionValue(cell, by)
-    return { code, name: partName(values, by, code, voice), cell, search: code === '' ? undefined : { ...search, where: withFilter(search, by, code), by: finer } }
+    return { code, name: partName(values, by, code, voice), cell, search: code === '' ? undefined : { ...search, where: withFilter(search, by, code), by: finer }, disputed: disputeOf(disputes, kpi.id, cell, withFilter(search, by, code)) !== undefined }
   }))
 }
 
@@ -55,10 +56,11 @@ export const Where = memo(function Where({ kpi, asked, whole, replies }: { kpi: 
   const [hot, onHot] = useState<string>()
   const { by, search } = asked
   const parts = useParts(kpi.id, asked)
+  const disputes = useDisputes()
   const values = parts.data && parts.data.by[0] === by ? parts.data : undefined
   const dimension = kpi.dimensions.find((d) => d.name === by)
   const { names, places, drawing, waiting } = useDrawing(dimension?.to ?? '', voice.language)
-  const list = useMemo(() => (values ? partsOf(values, by, kpi, asked, search, voice) : []), [values, by, kpi, asked, search, voice])
+  const list = useMemo(() => (values ? partsOf(values, by, kpi, asked, search, voice, disputes) : []), [values, by, kpi, asked, search, voice, disputes])
   const mapped = Boolean(drawing && places && list.some((p) => places.has(p.code)))
   const views = (['map', 'bars', 'heat', 'table'] as const).filter((v) => v !== 'map' || mapped)
   const view = views.find((v) => v === search.view) ?? views[0]!
@@ -80,7 +82,7 @@ export const Where = memo(function Where({ kpi, asked, whole, replies }: { kpi: 
   const draw = async () => {
     const c = palette('light')
     if (view === 'heat' && rows) return drawHeat(rows.rows, rows.periods, values!.unit, voice.language, c)
-    const bars = drawBars(list, (cell) => cellText(cell, values!.unit, voice.language, voice.labels), (n, all) => fill(chartWords(voice.language).alike, { n, all }), average === undefined ? undefined : { at: average, says: `${words.whole}: ${amount(average, values!.unit, voice.language)}` }, c)
+    const bars = drawBars(list, ({ cell, disputed }) => cellText(cell, values!.unit, voice.language, voice.labels) + (disputed ? `  ■ ${words.disputed}` : ''), (n, all) => fill(chartWords(voice.language).alike, { n, all }), average === undefined ? undefined : { at: average, says: `${words.whole}: ${amount(average, values!.unit, voice.language)}` }, c)
     if (view !== 'map' || !drawing || !places) return bars
     const map = drawMap(drawing, places, list, values!.unit, voice.language, c)
     return { svg: `${map.svg}<g transform="translate(0 ${map.height + 30})">${bars.svg}</g>`, height: map.height + 30 + bars.height }
@@ -138,7 +140,7 @@ function PartsTable({ parts, unit, name, caption }: { parts: Part[]; unit: strin
     <DataTable caption={caption} rows={parts} keyOf={(p) => p.code} most={most} more={(n) => fill(said.more, { n })} sort={{ key: 'value', down: true }}
       columns={[
         { key: 'name', title: name, cell: (p) => p.name, order: (p) => p.name, wide: true },
-        { key: 'value', title: words.value, number: true, cell: (p) => <Figure cell={p.cell} unit={unit} />, order: (p) => (measured(p.cell) ? p.cell.value : null) },
+        { key: 'value', title: words.value, number: true, cell: (p) => <><Figure cell={p.cell} unit={unit} />{p.disputed && <span className="status off_course disputed"><span aria-hidden="true">■</span> {words.disputed}</span>}</>, order: (p) => (measured(p.cell) ? p.cell.value : null) },
         ...(ratio ? [{ key: 'parts', title: words.parts, number: true, minor: true, cell: (p: Part) => (p.cell.numerator === null ? '' : `${count(p.cell.numerator)} / ${count(p.cell.denominator)}`), order: (p: Part) => p.cell.denominator }] : []),
         ...(compared ? [{ key: 'difference', title: inPoints(words.difference, unit, language), number: true, cell: (p: Part) => (p.cell.comparison?.difference == null ? '' : signed(p.cell.comparison.difference, unit, language)), order: (p: Part) => p.cell.comparison?.difference }] : []),
         { key: 'cases', title: words.cases, number: true, minor: true, cell: (p) => count(p.cell.cases), order: (p) => p.cell.cases },

@@ -4,12 +4,14 @@ import { palette } from '../../charts/palette'
 import { drawWaterfall, type Step, Waterfall } from '../../charts/Waterfall'
 import { scopedTitle } from '../../finding'
 import { amount, inPoints, isoDayOfMoment, isRate, period } from '../../format'
+import type { Replies } from '../../parts/Disputed'
 import { Choose, useChange } from '../../parts/Filters'
 import { Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { sourceOf } from './Caption'
 import { type Asked, type Movers, useAbout, type Why as Answer } from './question'
+import { besideIn } from './Replies'
 import { exactly, lastOf } from './says'
 import style from './style.module.css'
 import { Take } from './Take'
@@ -30,7 +32,7 @@ function questionOf(way: Way, asked: Asked, through: string): Question {
 // Why takes the change apart: three exact parts, the change like for like, and who moved it
 // most. What is held against what is the reader's choice; at first the period shown and the
 // one before, and its last quarter where nothing is known of the period before.
-export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Values | undefined }) {
+export const Why = memo(function Why({ kpi, asked, whole, replies }: { kpi: Kpi; asked: Asked; whole: Values | undefined; replies: Replies | undefined }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -65,7 +67,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
         <h2 id="why">{said.why}</h2>
         <Choose label={said.against} value={way} options={ways.map((w) => [w, said.againsts[w]])} onChange={(against) => change({ against })} />
         {drawn && whole && (
-          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(kpi, whole, voice, asked.search) }}
+          <Take name={`${kpi.id}-why`} around={{ title: `${scopedTitle(whole, voice)}: ${said.why}`, sentence: shortly(answer), source: sourceOf(kpi, whole, voice, asked.search, besideIn(whole, replies, voice, answer.now, answer.before)) }}
             draw={() => Promise.resolve(drawWaterfall(drawn, palette('light')))}
             data={{ path: `/v1/kpis/${encodeURIComponent(kpi.id)}/why`, question: questionOf(way, asked, through) }} />
         )}
@@ -84,7 +86,7 @@ export const Why = memo(function Why({ kpi, asked, whole }: { kpi: Kpi; asked: A
                 </div>
                 {movers.data && !movers.isPlaceholderData ? <MoversTable movers={movers.data} /> : !movers.isError && <Skeleton rows={5} kind="row" />}
               </div>
-              <p className="caption">{language === 'en' ? answer.notes.join(' ') : answer.simulated ? words.simulatedShort : ''}</p>
+              <p className="caption">{language === 'en' ? answer.notes.join(' ') : answer.simulated ? words.simulated : ''}</p>
             </>
           )}
     </section>

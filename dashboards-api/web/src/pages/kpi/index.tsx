@@ -92,7 +92,7 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
       {data && <Head kpi={kpi} asked={asked} whole={data} held={gap.data?.target?.kind === 'target' ? gap.data.target : undefined} taking={files} replies={replies} />}
       <OverTime kpi={kpi} asked={asked} taking={files} />
       {!total && !bare && <Later place={<Skeleton rows={10} kind="row" />}><Where kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>}
-      {told && apart && !bare && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} /></Later>}
+      {told && apart && !bare && additive(asked.version) && may('GET /v1/kpis/{id}/why') && <Later place={<Skeleton rows={6} kind="row" />}><Why kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>}
       {gap.data && !gap.isError && <GapList kpi={kpi} gap={gap.data} />}
       <Later place={<Skeleton rows={8} kind="row" />}><Trust kpi={kpi} asked={asked} whole={data} replies={replies} /></Later>
     </Page>

@@ -1,16 +1,20 @@
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
-import { ApiError, type Change, type Changes } from '../../api/client'
+import { useEffect, useMemo, useState } from 'react'
+import { address, ApiError, type Change, type Changes, get, type Scorecard, type ScorecardRow } from '../../api/client'
 import { useMay } from '../../api/me'
 import { useSince } from '../../api/since'
-import type { Voice } from '../../finding'
+import { boundText, changeText, type Voice } from '../../finding'
 import { amount, cellText, day, dayOfMoment, difference, number, period } from '../../format'
+import { Disputed, disputeOf, disputeText, type Replies, useDisputes } from '../../parts/Disputed'
+import { gapText, Status } from '../../parts/Figures'
 import { useChange } from '../../parts/Filters'
 import { printWhole } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf, wordsOf } from '../../words'
+import { askedOf, inOrder } from './order'
 import css from './style.module.css'
 import { words } from './words'
 
@@ -29,7 +33,16 @@ export default function MondayPage() {
   const write = useChange()
   const { since, first, changes, query } = useSince(asked)
   const [copied, setCopied] = useState(false)
-  const may = useMay()('GET /v1/changes')
+  const mays = useMay()
+  const may = mays('GET /v1/changes')
+  const disputes = useDisputes()
+  // How the targets stand is asked as the scorecard does.
+  const question = { from: undefined, to: undefined, where: undefined, lang: voice.language }
+  const card = useQuery({ queryKey: ['scorecard', question], queryFn: ({ signal }) => get<Scorecard>(address('/v1/scorecard', question), signal), enabled: may && mays('GET /v1/scorecard'), placeholderData: keepPreviousData })
+  const rows = card.data?.rows
+  const told = useMemo(() => (changes ? inOrder(changes.changes, rows) : []), [changes, rows])
+  const rowOf = useMemo(() => new Map(rows?.map((row) => [row.kpi, row])), [rows])
+  const ready = changes !== undefined && !card.isLoading
   const from = since ? day(since, voice.language) : ''
   const changed = changes?.changes.length ?? 0
   const all = changed + (changes?.unchanged ?? 0)
@@ -37,7 +50,7 @@ export default function MondayPage() {
   const through = changes?.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData
   if (!may) return <Page title={said.waiting} tab={said.tab}><Failure error={new ApiError(403, '')} again={() => undefined} /></Page>
   return (
-    <Page title={title} tab={said.tab} query={query} simulated={changes?.simulated}
+    <Page title={title} tab={said.tab} query={{ ...query, isPending: query.isPending || card.isLoading, refetch: query.refetch }} simulated={changes?.simulated}
       summary={asked ? said.asked : first ? said.first : fill(said.looked, { day: from })}
       filters={
         <label className="filter">
@@ -48,27 +61,27 @@ export default function MondayPage() {
       actions={changed > 0 && (
         <>
           <button type="button" onClick={() => void printWhole()}>{said.print}</button>
-          <button type="button" onClick={() => void navigator.clipboard.writeText(sheetText(title, changes!, said, voice)).then(() => setCopied(true))}>{copied ? said.copied : said.copy}</button>
+          <button type="button" onClick={() => void navigator.clipboard.writeText(sheetText(title, told, rowOf, changes!, disputes, said, voice)).then(() => setCopied(true))}>{copied ? said.copied : said.copy}</button>
         </>
       )}
       waiting={<><Skeleton rows={5} kind="row" /><Slow day={from} /></>}>
-      {changes && (changed === 0 ? <Nothing all={all} /> : (
+      {ready && (changed === 0 ? <Nothing all={all} /> : (
         <div className={changed > few ? `${css.sheet} ${css.long}` : css.sheet}>
           <section aria-labelledby="five">
             <h2 id="five">{said.five}</h2>
-            <ol className={css.five}>{changes.changes.slice(0, most).map((c) => <Told key={c.kpi} change={c} changes={changes} />)}</ol>
+            <ol className={css.five}>{told.slice(0, most).map((c) => <Told key={c.kpi} change={c} row={rowOf.get(c.kpi)} changes={changes} />)}</ol>
           </section>
           {changed > most && (
             <section aria-labelledby="rest" className={css.rest}>
               <h2 id="rest">{said.rest}</h2>
               <ul>
-                {changes.changes.slice(most).map((c) => (
-                  <li key={c.kpi}><Link to="/kpis/$id" params={{ id: c.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(c.title, voice.language, c.kpi)}</Link> <span className="number">{step(c, said, voice)}</span></li>
+                {told.slice(most).map((c) => (
+                  <li key={c.kpi}><Link to="/kpis/$id" params={{ id: c.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(c.title, voice.language, c.kpi)}</Link> <span className="number">{step(c, said, voice)} <Disputed kpi={c.kpi} cell={c.now} /></span></li>
                 ))}
               </ul>
             </section>
           )}
-          <p className="caption">{changes.from || changes.to ? fill(said.sheet, { period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language), through }) : `${through}.`}</p>
+          <p className="caption">{changes.from || changes.to ? fill(said.sheet, { period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language), through }) : `${through}.`} {said.rule}</p>
         </div>
       ))}
     </Page>
@@ -88,24 +101,35 @@ function Slow({ day }: { day: string }) {
   return <p className="meta" role="status">{slow && fill(said.slow, { day })}</p>
 }
 
-function Told({ change, changes }: { change: Change; changes: Changes }) {
+function Told({ change, row, changes }: { change: Change; row: ScorecardRow | undefined; changes: Changes }) {
   const said = useWordsOf(words)
   const voice = useVoice()
-  const judged = change.trend === 'better' || change.trend === 'worse' ? said[change.trend] : ''
+  const target = askedOf(row)
+  const trend = change.was === null ? row?.trend : change.trend // of a new figure: against the period before
+  const judged = trend === 'better' || trend === 'worse' ? trend : undefined
   return (
     <li>
       <div>
         <h3><Link to="/kpis/$id" params={{ id: change.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(change.title, voice.language, change.kpi)}</Link></h3>
+        {target && <p><Status target={target} /> · {standing(target, change.unit, voice)}</p>}
         {reasons(change, said, voice).map((reason) => <p key={reason}>{reason}</p>)}
         <p className={css.owner}>{said.owner}: <b>{nameIn(changes.owners[change.owner], voice.language, change.owner)}</b></p>
       </div>
       <p className={css.figures}>
         <span className="figure">{change.now ? cellText(change.now, change.unit, voice.language, voice.labels) : '—'}</span>
-        <span className={judged ? css[change.trend] : undefined}>{moved(change, voice)}{judged && ` · ${judged}`}</span>
-        <span>{change.was === null ? said.isNew : step(change, said, voice)}</span>
+        <span className={judged && css[judged]}>{[moved(change, voice), judged && said[judged]].filter(Boolean).join(' · ')}</span>
+        <span>{change.was !== null ? step(change, said, voice) : (change.now && changeText(change.now, change.unit, voice)) || said.isNew}</span>
+        <Disputed kpi={change.kpi} cell={change.now} />
       </p>
     </li>
   )
+}
+
+// standing is how a figure stands to what an act asks of it.
+function standing(target: NonNullable<ReturnType<typeof askedOf>>, unit: string, voice: Voice): string {
+  const shared = wordsOf(voice.language)
+  const due = target.due && target.due_stated ? fill(shared.due, { day: day(target.due, voice.language) }) : shared.dueNotStated
+  return [`${shared.target}: ${boundText(target, unit, voice)}`, gapText(target, unit, voice.language, shared), due].filter(Boolean).join(' · ')
 }
 
 const measured = (cell: Change['now']) => cell !== null && cell.value !== null
@@ -126,7 +150,8 @@ function step(change: Change, said: Said, voice: Voice): string {
 // that came late or were taken back.
 function reasons(change: Change, said: Said, voice: Voice): string[] {
   const shared = wordsOf(voice.language)
-  const list: string[] = change.targets.map((t) => fill(said.verdict, { wording: nameIn(t.wording_names, voice.language, t.wording), status: shared.status[t.status], was: shared.status[t.was as keyof typeof shared.status] ?? t.was }))
+  // What was not measured before has no verdict to tell of: how the target stands is told beside it.
+  const list: string[] = change.targets.filter((t) => t.was !== 'unmeasured').map((t) => fill(said.verdict, { wording: nameIn(t.wording_names, voice.language, t.wording), status: shared.status[t.status], was: shared.status[t.was as keyof typeof shared.status] ?? t.was }))
   const known = change.settled.filter((r) => r.was !== null)
   if (known.length) {
     const value = (v: number | null, state: string) => (v === null ? (shared.state[state as keyof typeof shared.state] ?? state) : amount(v, change.unit, voice.language, voice.labels))
@@ -141,9 +166,18 @@ function reasons(change: Change, said: Said, voice: Voice): string[] {
 }
 
 // sheetText is the sheet as it is read aloud or sent.
-function sheetText(title: string, changes: Changes, said: Said, voice: Voice): string {
-  const lines = changes.changes.slice(0, most).map((c, i) =>
-    [`${i + 1}. ${nameIn(c.title, voice.language, c.kpi)}: ${step(c, said, voice)}.`, ...reasons(c, said, voice), `${said.owner}: ${nameIn(changes.owners[c.owner], voice.language, c.owner)}.`].join(' '))
+function sheetText(title: string, told: Change[], rowOf: Map<string, ScorecardRow>, changes: Changes, disputes: Replies | undefined, said: Said, voice: Voice): string {
+  const { status } = wordsOf(voice.language)
+  const disputed = (c: Change) => {
+    const reply = disputeOf(disputes, c.kpi, c.now)
+    return reply ? [disputeText(reply, disputes!, voice) + '.'] : []
+  }
+  const asked = (c: Change) => {
+    const target = askedOf(rowOf.get(c.kpi))
+    return target ? [`${standing(target, c.unit, voice)}: ${status[target.status]}.`] : []
+  }
+  const lines = told.slice(0, most).map((c, i) =>
+    [`${i + 1}. ${nameIn(c.title, voice.language, c.kpi)}: ${step(c, said, voice)}.`, ...disputed(c), ...asked(c), ...reasons(c, said, voice), `${said.owner}: ${nameIn(changes.owners[c.owner], voice.language, c.owner)}.`].join(' '))
   const simulated = changes.simulated ? [wordsOf(voice.language).simulated] : []
   return [title + '.', ...lines, ...simulated].join('\n')
 }

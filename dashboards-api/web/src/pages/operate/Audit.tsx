@@ -6,7 +6,7 @@ import { localeOf, number } from '../../format'
 import { DataTable } from '../../parts/DataTable'
 import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
-import { fill, useWords, useWordsOf } from '../../words'
+import { fill, personName, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
 import { words } from './words'
 
@@ -44,7 +44,7 @@ export function Audit() {
         <>
           <DataTable caption={said.auditCaption} rows={entries} keyOf={(e) => String(e.number)} columns={[
             { key: 'time', title: said.time, cell: (e) => <span className={css.when}>{time.format(new Date(e.time))}</span> },
-            { key: 'who', title: said.who, cell: (e) => <>{e.name || e.who}{e.role && <small> {shared.roles[e.role as keyof typeof shared.roles] ?? e.role}</small>}</> },
+            { key: 'who', title: said.who, cell: (e) => <>{personName(e.name || e.who, shared)}{e.role && <small> {shared.roles[e.role as keyof typeof shared.roles] ?? e.role}</small>}</> },
             { key: 'action', title: said.action, cell: (e) => e.action },
             { key: 'object', title: said.object, cell: (e) => <code>{e.object}</code>, wide: true },
             { key: 'allowed', title: said.allowed, cell: (e) => (e.allowed ? said.yes : <span className="problem">■ {said.no}{e.why && `: ${e.why}`}</span>) },

@@ -8,6 +8,7 @@ import { fetchDrawing, mapOf } from '../../charts/drawing'
 import { RegionMap } from '../../charts/RegionMap'
 import { coverageText } from '../../finding'
 import { amount, dayOfMoment, dimensionValue, isoDayOfMoment, number, period } from '../../format'
+import { disputeOf, type Replies, useDisputes } from '../../parts/Disputed'
 import { Choose, PeriodFilter, useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
 import { Empty, Failure, NotOffered, Skeleton } from '../../parts/States'
@@ -55,8 +56,9 @@ export function Places({ table: name, title, count, home, list }: Props) {
   const through = card.data?.data_through ? isoDayOfMoment(card.data.data_through, voice.zone) : new Date().toISOString().slice(0, 10)
   const kpiTitle = kpi ? nameIn(kpi.title, language, kpi.id) : ''
   const values = parts.data
+  const disputes = useDisputes()
   const figures = new Map((values?.cells ?? []).map((cell) => [dimensionValue(cell, by ?? ''), cell]))
-  const ranked = useMemo(() => rankedParts(values, by, rows, language), [values, by, rows, language])
+  const ranked = useMemo(() => rankedParts(values, by, rows, language, disputes), [values, by, rows, language, disputes])
   const average = kpi?.unit === 'percent' ? values?.cells.find((c) => c.comparison)?.comparison?.value ?? undefined : undefined
   const counted = fill(count, { n: number(table.data?.rows.length ?? 0, language) })
   const codes = new Set(table.data?.rows.map((row) => row.code))
@@ -103,14 +105,14 @@ export function Places({ table: name, title, count, home, list }: Props) {
   )
 }
 
-function rankedParts(values: Values | undefined, by: string | undefined, rows: Table['rows'], language: string): Part[] {
+function rankedParts(values: Values | undefined, by: string | undefined, rows: Table['rows'], language: string, disputes: Replies | undefined): Part[] {
   if (!values || !by) return []
   const names = new Map(rows.map((row) => [row.code, row.names]))
   const rank = (v: number | null) => (v === null ? -Infinity : v)
   return values.cells
     .filter((cell) => names.has(dimensionValue(cell, by)))
     .sort((a, b) => rank(b.value) - rank(a.value))
-    .map((cell) => ({ code: dimensionValue(cell, by), name: nameIn(names.get(dimensionValue(cell, by)), language), cell: { ...cell, open: false, comparison: cell.comparison }, search: undefined }) as Part)
+    .map((cell) => ({ code: dimensionValue(cell, by), name: nameIn(names.get(dimensionValue(cell, by)), language), cell: { ...cell, open: false, comparison: cell.comparison }, search: undefined, disputed: disputeOf(disputes, values.kpi, cell, [`${by}=${dimensionValue(cell, by)}`]) !== undefined }) as Part)
 }
 
 function Ranking({ table, rows, parts, unit, label, average, home }: { table: Table | undefined; rows: Table['rows']; parts: Part[]; unit: string; label: string; average: number | undefined; home: '/agencies' | '/regions' }) {

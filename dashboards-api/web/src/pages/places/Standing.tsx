@@ -1,6 +1,7 @@
 import { Link, useSearch } from '@tanstack/react-router'
 import { useScope } from '../../api/me'
 import { dayOfMoment, difference, isoDayOfMoment, number, period, sign } from '../../format'
+import { Disputed } from '../../parts/Disputed'
 import { PeriodFilter } from '../../parts/Filters'
 import { Figure, Spark } from '../../parts/Figures'
 import { Failure, SimulatedNotice, Skeleton } from '../../parts/States'
@@ -67,8 +68,8 @@ export function Standing({ table, code }: { table: string; code: string }) {
                       <th scope="row">
                         <Link to="/kpis/$id" params={{ id: a.row.kpi }} search={({ lang }) => ({ lang, from: card.from ?? undefined, to: card.to ?? undefined, where })} className="name">{nameIn(a.row.title, voice.language, a.row.kpi)}</Link>
                       </th>
-                      <td className="number">{a.row.cell && <Figure cell={a.row.cell} unit={a.row.unit} />}</td>
-                      <td className="number">{a.nation && <Figure cell={{ ...a.nation, open: false }} unit={a.row.unit} />}</td>
+                      <td className="number">{a.row.cell && <><Figure cell={a.row.cell} unit={a.row.unit} /><Disputed kpi={a.row.kpi} cell={a.row.cell} where={where} /></>}</td>
+                      <td className="number">{a.nation && <><Figure cell={{ ...a.nation, open: false }} unit={a.row.unit} /><Disputed kpi={a.row.kpi} cell={a.nation} /></>}</td>
                       <td className="versus"><Versus one={a} /></td>
                       <td className="trend"><Spark cells={a.row.months} unit={a.row.unit} /></td>
                       <td className="number minor">{a.row.cell?.cases == null ? '' : number(a.row.cell.cases, voice.language)}</td>

@@ -9,11 +9,11 @@ import { fill, useWordsOf } from '../../words'
 import { words } from './words'
 
 // Answer is a yes, a no, or that nobody has said, by shape and word; never by colour alone.
-export function Answer({ value, said: withWord = false }: { value: string | undefined; said?: boolean }) {
+export function Answer({ value }: { value: string | undefined }) {
   const said = useWordsOf(words)
   const state = value === 'true' ? 'yes' : value === 'false' ? 'no' : 'unknown'
-  const sign = { yes: '●', no: '○', unknown: '?' }[state]
-  return <span className={`answer ${state}`}><span aria-hidden="true">{sign}</span> <span className={withWord ? undefined : 'spoken'}>{said[state]}</span></span>
+  const sign = { yes: '✓', no: '–', unknown: '?' }[state]
+  return <span className={`answer ${state}`}><span aria-hidden="true">{sign}</span> {said[state]}</span>
 }
 
 // DayFilter chooses the day of which a list is told. shown is the day that is told while none

@@ -48,5 +48,5 @@ export function ProjectTable({ projects, agencies, rules, caption, on }: { proje
     },
     { key: 'rating', title: c.rating, number: true, minor: true, order: (p) => p.rating.computed, cell: (p) => p.rating.computed !== null && <span className={p.rating.computed < 2.5 ? 'overdue' : undefined}>{number(p.rating.computed, language, 1)}</span> },
   ]
-  return <section className="card"><DataTable caption={caption} columns={columns} rows={projects} keyOf={(p) => p.id} sort={{ key: 'attention' }} most={60} more={(n) => fill(said.more, { n })} /></section>
+  return <section className="card"><DataTable caption={caption} columns={columns} rows={projects} keyOf={(p) => p.id} sort={{ key: 'attention' }} stacked most={60} more={(n) => fill(said.more, { n })} /></section>
 }

@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react'
 import { address, get } from '../../api/client'
 import { boundText } from '../../finding'
 import { amount, cellText, number, shortDay } from '../../format'
+import { Disputed } from '../../parts/Disputed'
 import { Status } from '../../parts/Figures'
 import { Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
@@ -33,7 +34,7 @@ export function TargetsMatrix({ on }: { on: string }) {
             <div className="matrix-target">
               <Link to="/kpis/$id" params={{ id: t.kpi }} search={({ lang }) => ({ lang })} className="name">{nameIn(t.title, language, t.kpi)}</Link>
               <span className="under">{all.kinds[t.kind]}: {boundText(t, t.unit, voice)} · {nameIn(t.act_names, language, t.act)}</span>
-              <span>{t.cell ? cellText(t.cell, t.unit, language, labels) : all.state.not_provided}{t.kind === 'target' && <> <Status target={t as never} /></>}</span>
+              <span>{t.cell ? cellText(t.cell, t.unit, language, labels) : all.state.not_provided} <Disputed kpi={t.kpi} cell={t.cell} where={Object.entries(t.where).map(([by, code]) => `${by}=${code}`)} />{t.kind === 'target' && <> <Status target={t as never} /></>}</span>
             </div>
             {t.projects && t.projects.length > 0 ? (
               <Servers of={t.projects} unit={t.unit} on={on} />

@@ -111,17 +111,20 @@ function Figures({ figures }: { figures: Projects['figures'] }) {
     [said.figures.rating, figures.rating === null ? '–' : number(figures.rating, language, 1), fill(said.ratingOf, { n: number(figures.rated, language), overridden: number(figures.overridden, language) }), figures.rating === null ? null : 20 * figures.rating],
   ]
   return (
-    <dl className="strip">
-      {cards.map(([name, value, note, share]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd><span className="figure">{value}</span>
-            {share !== null && <svg className="gauge" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect className="track" width="100" height="4" /><rect className="fill" width={Math.min(100, share)} height="4" /></svg>}
-            <small>{note}</small>
-          </dd>
-        </div>
-      ))}
-    </dl>
+    <>
+      <p className="meta">{said.ofAll}</p>
+      <dl className="strip">
+        {cards.map(([name, value, note, share]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd><span className="figure">{value}</span>
+              {share !== null && <svg className="gauge" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect className="track" width="100" height="4" /><rect className="fill" width={Math.min(100, share)} height="4" /></svg>}
+              <small>{note}</small>
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </>
   )
 }
 

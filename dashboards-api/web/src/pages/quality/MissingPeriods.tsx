@@ -21,7 +21,7 @@ export function MissingPeriods({ findings, nameOf }: { findings: ReturnType<type
       <p className="meta">{said.gapLegend}</p>
       <div className="scroll" tabIndex={0} role="group" aria-labelledby="gaps">
         <table className="gaps">
-          <thead><tr><th scope="col">{said.source}</th>{gaps.months.map((m) => <th key={m} scope="col">{tick(m, language)}</th>)}</tr></thead>
+          <thead><tr><th scope="col">{said.source}</th>{gaps.months.map((m, i) => <th key={m} scope="col">{tick(m, language, i === 0)}</th>)}</tr></thead>
           <tbody>
             {gaps.sources.map(({ source, by }) => (
               <tr key={source}>

@@ -30,7 +30,7 @@ export function Sources({ senders, query, onAsk }: { senders: Sender[] | undefin
   const now = Date.now()
   const span = (seconds: number) => {
     const { unit, n } = age(seconds)
-    return fill(said[unit], { n: number(n, language) })
+    return fill(said[unit], { n: number(n, language) }).replaceAll(' ', '\u00a0')
   }
   const since = (s: Sender) => (s.newest ? Math.max(0, (now - Date.parse(s.newest)) / 1000) : null)
   const columns: Column<Sender>[] = [

@@ -11,7 +11,7 @@ import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filt
 import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Skeleton } from '../../parts/States'
-import { useNarrow } from '../../screen'
+import { useNarrow, useWall } from '../../screen'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
@@ -34,7 +34,8 @@ export default function ScorecardPage() {
   const through = reach(data)
   const shown = data && (data.from || data.to) ? period(`${data.from ?? ''}/${data.to ?? ''}`, voice.language) : shared.latest
   const held = (data?.rows ?? []).flatMap((row) => askedOf(row) ?? [])
-  const title = held.length ? fill(said.finding, { n: held.filter((t) => t.status === 'reached').length, all: held.length }) : data ? said.noTargets : said.title
+  const judged = held.some((t) => t.status !== 'unmeasured')
+  const title = judged ? fill(said.finding, { n: held.filter((t) => t.status === 'reached').length, all: held.length }) : held.length ? shared.emptyTitle : data ? said.noTargets : said.title
   return (
     <Page title={title} tab={said.title} query={card} simulated={data?.simulated} summary={data && <Summary card={data} held={held} shown={shown} />}
       filters={
@@ -55,16 +56,19 @@ const askedOf = (row: ScorecardRow) => row.targets.find((t) => t.kind === 'targe
 // reach is how far events reach; the catalogue, which tells of coming days too, is
 // asked only when no figure counts events.
 function reach(card: Scorecard | undefined): string | null {
+  if (card && !card.rows.some(counted)) return null
   const days = (card?.rows ?? []).filter((row) => row.basis === 'events').map((row) => row.data_through).filter((d) => d !== null)
   return days.length ? days.reduce((a, b) => (Date.parse(a) > Date.parse(b) ? a : b)) : (card?.data_through ?? null)
 }
+
+// counted says whether a row has any figure.
+const counted = (row: ScorecardRow) => row.cell?.state === 'value' || row.cell?.state === 'zero'
 
 const order: HeldTarget['status'][] = ['missed', 'off_course', 'at_risk', 'on_course', 'open', 'unmeasured']
 
 // Summary says how the targets stand that are not reached, how much has changed since the
 // reader looked, and how far the data reach.
 function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; shown: string }) {
-  const shared = useWords()
   const said = useWordsOf(words)
   const voice = useVoice()
   const { since, changes } = useSince()
@@ -74,7 +78,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
     <ul className={css.summary}>
       <li>{shown}</li>
       {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
-      <li>{through ? fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.noData}</li>
+      {through && <li>{fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) })}</li>}
       {since && (
         <li className={css.since}><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: day(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
       )}
@@ -102,6 +106,7 @@ function Rows({ card }: { card: Scorecard }) {
   const kind = view !== undefined && view in kinds ? (view as keyof typeof kinds) : 'all'
   const drawn = useDeferredValue(kind) // the button answers at once, the rows follow
   const groups = useMemo(() => grouped(card.rows.filter(kinds[drawn]), voice.labels, voice.language, shared.otherGroup), [card, drawn, voice, shared])
+  const halves = useWall() ? halved(groups) : [groups]
   const aimed = card.rows.filter(askedOf)
   if (card.rows.length === 0 || card.rows.every((row) => row.cell?.state === 'not_provided')) return <Nothing card={card} />
   return (
@@ -124,15 +129,19 @@ function Rows({ card }: { card: Scorecard }) {
         </div>
         {groups.length === 0 ? <Empty title={said.none} /> : (
           <Later place={<Skeleton rows={12} kind="row" />}>
-            <table className={css.rows}>
-              <thead>
-                <tr>
-                  <th scope="col">{said.figure}</th><th scope="col" className="number">{said.value}</th><th scope="col">{said.trend}</th>
-                  <th scope="col">{said.change}</th><th scope="col">{said.asked}</th><th scope="col">{said.owner}</th>
-                </tr>
-              </thead>
-              {groups.map((group) => <Rowgroup key={`${drawn} ${group.group}`} group={group} card={card} open={drawn !== 'all'} />)}
-            </table>
+            <div className={halves.length > 1 ? css.halves : undefined}>
+              {halves.map((half) => (
+                <table key={half[0]!.group} className={css.rows}>
+                  <thead>
+                    <tr>
+                      <th scope="col">{said.figure}</th><th scope="col" className="number">{said.value}</th><th scope="col">{said.trend}</th>
+                      <th scope="col">{said.change}</th><th scope="col">{said.asked}</th><th scope="col">{said.owner}</th>
+                    </tr>
+                  </thead>
+                  {half.map((group) => <Rowgroup key={`${drawn} ${group.group}`} group={group} card={card} open={drawn !== 'all'} />)}
+                </table>
+              ))}
+            </div>
           </Later>
         )}
       </section>
@@ -151,6 +160,14 @@ function grouped(rows: ScorecardRow[], labels: Record<string, string>, language:
   return [...groups]
     .map(([group, all]): Group => ({ group, name: labels[`group.${group}`] ?? (group || other), rows: [...all].sort((a, b) => Number(askedOf(b) !== undefined) - Number(askedOf(a) !== undefined)) }))
     .sort((a, b) => Number(aimed(b)) - Number(aimed(a)) || (aimed(a) ? b.rows.length - a.rows.length : 0) || a.name.localeCompare(b.name, language))
+}
+
+// halved are the systems in two columns of about the same height, read one after the other.
+function halved(groups: Group[]): Group[][] {
+  const height = (list: Group[]) => list.reduce((sum, { rows }) => sum + rows.length + 1, 0)
+  const uneven = (n: number) => Math.abs(height(groups.slice(0, n)) - height(groups.slice(n)))
+  const at = groups.reduce((best, _, n) => (uneven(n) < uneven(best) ? n : best), 0)
+  return at === 0 ? [groups] : [groups.slice(0, at), groups.slice(at)]
 }
 
 // What was opened stays so until the page is left for good: the way back leads to the same row.
@@ -271,7 +288,7 @@ function Asked({ row }: { row: ScorecardRow }) {
   if (!one) return null
   return (
     <span className={css.published} title={`${nameIn(one.act_names, voice.language, one.act)}: ${nameIn(one.wording_names, voice.language, one.wording)}`}>
-      <span>{shared.kinds[one.kind]}: {boundText(one, row.unit, voice)}</span>
+      {one.value === null ? <span className={css.wording}>{shared.kinds[one.kind]}: {nameIn(one.wording_names, voice.language, one.wording)}</span> : <span>{shared.kinds[one.kind]}: {boundText(one, row.unit, voice)}</span>}
       {one.kind === 'target' ? <Status target={one} /> : one.holds !== null && <span className={css.before}><span aria-hidden="true">{one.holds ? '✓' : '≠'}</span> {one.holds ? said.holds : said.fails}</span>}
     </span>
   )
@@ -297,10 +314,15 @@ const Row = memo(function Row({ row, card }: { row: ScorecardRow; card: Scorecar
 function Nothing({ card }: { card: Scorecard }) {
   const shared = useWords()
   const voice = useVoice()
-  const through = card.rows.every(silentSource) ? null : reach(card)
+  const { from, to } = useSearch({ from: '__root__' })
+  const narrowed = Boolean(from || to)
+  // How far data reach is not known of days that have none.
+  const question = { from: undefined, to: undefined, where: undefined, lang: voice.language }
+  const all = useQuery({ queryKey: ['scorecard', question], queryFn: ({ signal }) => get<Scorecard>(address('/v1/scorecard', question), signal), enabled: narrowed })
+  const through = narrowed ? reach(all.data) : card.rows.every(silentSource) ? null : reach(card)
   return (
-    <Empty title={through ? shared.emptyTitle : shared.emptyFreshTitle}>
-      <p>{through ? fill(shared.emptyHint, { day: dayOfMoment(through, voice.zone, voice.language) }) : shared.emptyFresh}</p>
+    <Empty title={narrowed || through ? shared.emptyTitle : shared.emptyFreshTitle}>
+      <p>{through ? fill(shared.emptyHint, { day: dayOfMoment(through, voice.zone, voice.language) }) : narrowed && all.isPending ? '' : shared.emptyFresh}</p>
       <p><a href="/docs">{shared.documentation}</a></p>
     </Empty>
   )

@@ -242,7 +242,7 @@ function Facts({ service, columns }: { service: Service; columns: Columns }) {
     <section className="card" aria-labelledby="facts">
       <h2 id="facts">{said.facts}</h2>
       <dl className="facts">
-        {flags.map((c) => <div key={c}><dt>{columns.title(c)}</dt><dd><Answer value={last.values[c]} said /></dd></div>)}
+        {flags.map((c) => <div key={c}><dt>{columns.title(c)}</dt><dd><Answer value={last.values[c]} /></dd></div>)}
         {rest.filter((c) => !flags.includes(c) && last.values[c]).map((c) => <div key={c}><dt>{columns.title(c)}</dt><dd>{say(c, last.values[c]!)}</dd></div>)}
       </dl>
     </section>

@@ -8,7 +8,7 @@ import { Page } from '../../parts/Page'
 import type { Search } from '../../search'
 import { change, type Settings, useSettings } from '../../settings'
 import { offered, useVoice } from '../../voice'
-import { dictionaries, fill, useWords, useWordsOf } from '../../words'
+import { dictionaries, fill, personName, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
 import { words } from './words'
 
@@ -45,7 +45,7 @@ export default function SettingsPage() {
           <h2>{said.you}</h2>
           {person ? (
             <dl className="definition">
-              <div><dt>{said.you}</dt><dd>{person.name}</dd></div>
+              <div><dt>{said.you}</dt><dd>{personName(person.name, shared)}</dd></div>
               <div><dt>{said.roles}</dt><dd>{person.roles.map((role) => shared.roles[role as keyof typeof shared.roles] ?? role).join(', ')}</dd></div>
               {person.agency && <div><dt>{said.agency}</dt><dd>{person.agency}</dd></div>}
               {person.region && <div><dt>{said.region}</dt><dd>{person.region}</dd></div>}
