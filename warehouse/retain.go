@@ -150,12 +150,13 @@ func (w *Warehouse) forgetRetired() {
 	w.retired.months = nil
 }
 
-// dated are the fields of a contract that date its rows in some KPI, "time" first.
+// dated are the fields of a contract that date its rows in some KPI or rollup, "time" first.
 func (w *Warehouse) dated(c *contract.Contract) []string {
 	fields := []string{"time"}
 	for _, k := range w.kpis {
 		for i := range k.Versions {
-			for _, side := range k.Versions[i].Sides() {
+			v := &k.Versions[i]
+			for _, side := range append(v.Sides(), backlogSides(v)...) {
 				if w.Contract(side.From) == c && side.At != "" && !slices.Contains(fields, side.At) && w.DayOf(c, side.At) != "" {
 					fields = append(fields, side.At)
 				}

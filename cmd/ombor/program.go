@@ -87,6 +87,11 @@ type program struct {
 // GOMEMLIMIT in the environment is another.
 const goMemory = 380 << 20
 
+// goGrowth, in percent, is how far the heap grows beyond what is in use before it is collected, as long as goMemory
+// allows: an answer of some thousand cells allocates as much as a server at rest holds, and with Go's
+// 100 a collection ran beside every other one. GOGC in the environment is another.
+const goGrowth = 400
+
 // goThreads is how many threads run Go at once: twice the cores. An acknowledgement passes through
 // half a dozen goroutines, and each waits until one that computes is preempted, after 10 ms, where
 // every core's one thread is busy; between threads the kernel takes turns sooner. GOMAXPROCS in the
@@ -106,6 +111,9 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	say := func(format string, a ...any) { fmt.Fprintf(out, format+"\n", a...) }
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(goMemory)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(goGrowth)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(goThreads)
