@@ -18,7 +18,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/gzip"
-	"golang.org/x/text/language"
 
 	"ombor/internal/access"
 	"ombor/internal/problem"
@@ -140,7 +139,10 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // the reader has gone
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = problem.Wrap(err, problem.Unavailable, "api", "this took longer than %s: narrow the period or the breakdown", handlerTimeout)
+		err = problem.New(problem.Unavailable, "this took longer than %s: narrow the period or the breakdown", handlerTimeout).
+			Also("uz", "Bu %s dan uzoq davom etdi: davrni yoki kesimni toraytiring.", handlerTimeout).
+			Also("ru", "Это заняло больше %s: сузьте период или разрез.", handlerTimeout).
+			From("api", err)
 	}
 	if kind := problem.KindOf(err); kind == problem.Internal || kind == problem.Unavailable {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
@@ -241,7 +243,10 @@ func (o *rendered) write(w http.ResponseWriter, r *http.Request, f *format) {
 func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 	given, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.BadInput, "", "the address has a malformed query")
+		return nil, problem.New(problem.BadInput, "the address has a malformed query").
+			Also("uz", "Manzildagi parametrlarni oʻqib boʻlmadi: qiymatlar foizli kodda yoziladi (masalan, boʻsh joy — %%20).").
+			Also("ru", "Параметры адреса не читаются: значения пишутся в процентной кодировке (пробел — %%20).").
+			From("", err)
 	}
 	values := make(map[string]string, len(given))
 	for name, list := range given {
@@ -277,12 +282,8 @@ func speak(values map[string]string, acceptLanguage string) error {
 		}
 		return nil
 	}
-	tags, _, _ := language.ParseAcceptLanguage(acceptLanguage) // what cannot be read wishes for nothing
-	for _, tag := range tags {                                 // the best first
-		if base, _ := tag.Base(); slices.Contains(queries.Languages, base.String()) {
-			values["lang"] = base.String()
-			return nil
-		}
+	if wished := problem.Wished(acceptLanguage, queries.Languages...); wished != "" {
+		values["lang"] = wished
 	}
 	return nil
 }

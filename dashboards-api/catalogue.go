@@ -45,6 +45,7 @@ type versionBody struct {
 	SourceNames reference.Names `json:"source_names"`
 	Basis       string          `json:"basis"`
 	From        []string        `json:"from"`
+	Formula     string          `json:"formula"` // all of it in one line
 	Numerator   string          `json:"numerator"`
 	Denominator string          `json:"denominator"`
 	Of          string          `json:"of"` // of a distribution or a distinct count
@@ -107,7 +108,7 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 }
 
 func describeVersion(v *kpi.Version) versionBody {
-	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Source: v.Source.In("en"), SourceNames: names(v.Source), Basis: string(v.Basis),
+	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Formula: v.Formula(), Source: v.Source.In("en"), SourceNames: names(v.Source), Basis: string(v.Basis),
 		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Matures: v.Matures,
 		Published: [][]string{}, PublishedPeriods: []string{}}
 	if v.Numerator != nil {

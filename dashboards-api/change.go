@@ -7,6 +7,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -72,7 +75,9 @@ func (s *server) change(most int64, handle changer) gin.HandlerFunc {
 func (s *server) readJSON(w http.ResponseWriter, r *http.Request, most int64, into any) error {
 	defer bounded(w, r, most, s.bodyPatience)()
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
-		return problem.New(problem.Unsupported, "this body is taken as it is, not as %s", coding).In("Content-Encoding")
+		return problem.New(problem.Unsupported, "this body is taken as it is, not as %s", coding).In("Content-Encoding").
+			Also("uz", "Soʻrov mazmuni siqilmagan holda yuboriladi, %s sifatida emas.", coding).
+			Also("ru", "Содержимое запроса принимается как есть, не как %s.", coding)
 	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
@@ -81,14 +86,53 @@ func (s *server) readJSON(w http.ResponseWriter, r *http.Request, most int64, in
 		if _, err = decoder.Token(); err == io.EOF {
 			return nil
 		}
-		return problem.New(problem.BadInput, "the body has more than one JSON value")
+		return problem.New(problem.BadInput, "the body has more than one JSON value").
+			Also("uz", "Soʻrov mazmuni bitta JSON obyekti boʻlishi kerak, undan keyin yana nimadir bor.").
+			Also("ru", "Содержимое запроса должно быть одним объектом JSON, а за ним есть что-то ещё.")
 	}
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return problem.New(problem.TooLarge, "the body has more than %d KiB", most>>10)
+	var wrong *json.UnmarshalTypeError
+	unknown, isUnknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case errors.As(err, &large):
+		return problem.New(problem.TooLarge, "the body has more than %d KiB", most>>10).
+			Also("uz", "Soʻrov mazmuni %d KB dan katta.", most>>10).
+			Also("ru", "Содержимое запроса больше %d КБ.", most>>10)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem.New(problem.BadInput, "the body did not come within %s", s.bodyPatience).
+			Also("uz", "Soʻrov mazmuni %s ichida kelmadi.", s.bodyPatience).
+			Also("ru", "Содержимое запроса не пришло за %s.", s.bodyPatience)
+	case isUnknown:
+		name := strings.Trim(unknown, `"`)
+		return problem.New(problem.BadInput, "there is no field %q here; allowed are %s", name, strings.Join(fieldsOf(reflect.TypeOf(into).Elem()), ", ")).In(name).Of(fieldsOf(reflect.TypeOf(into).Elem())...).
+			Also("uz", "Bu yerda “%s” maydoni yoʻq.", name).
+			Also("ru", "Поля «%s» здесь нет.", name)
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return problem.New(problem.BadInput, "the body is a JSON %s, not an object", wrong.Value).
+			Also("uz", "Soʻrov mazmuni JSON obyekti emas.").
+			Also("ru", "Содержимое запроса — не объект JSON.")
+	case wrong != nil:
+		return problem.New(problem.BadInput, "%s cannot be a JSON %s", wrong.Field, wrong.Value).In(wrong.Field).
+			Also("uz", "“%s” maydonidagi qiymatning turi notoʻgʻri.", wrong.Field).
+			Also("ru", "У поля «%s» значение не того вида.", wrong.Field).
+			From("", err)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return problem.New(problem.BadInput, "the body did not come within %s", s.bodyPatience)
+	return problem.New(problem.BadInput, "the body is no JSON object: %v", err).
+		Also("uz", "Soʻrov mazmuni JSON obyekti emas yoki oxirigacha kelmagan.").
+		Also("ru", "Содержимое запроса — не объект JSON, или оно пришло не целиком.").
+		From("", err)
+}
+
+// fieldsOf are the keys of JSON that a struct has a place for.
+func fieldsOf(of reflect.Type) (names []string) {
+	if of.Kind() != reflect.Struct {
+		return nil
 	}
-	return problem.Wrap(err, problem.BadInput, "", "the body cannot be read: %v", err)
+	for _, field := range reflect.VisibleFields(of) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name != "" && name != "-" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -100,7 +100,9 @@ func (s *server) getContract(c *gin.Context) {
 	}
 	found := s.config.Pack.Contracts.ByType(c.Param("type"))
 	if found == nil {
-		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is no contract for the type %q; /v1/contracts lists them", c.Param("type")).In("type"))
+		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is no contract for the type %q; /v1/contracts lists them", c.Param("type")).In("type").
+			Also("uz", "“%s” turidagi hodisalar yoʻq.", c.Param("type")).
+			Also("ru", "Событий вида «%s» нет.", c.Param("type")))
 		return
 	}
 	s.raw(c, "application/schema+json", found.JSONSchema())

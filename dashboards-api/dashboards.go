@@ -325,7 +325,9 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 	get("/theme.js", s.asset)
 	engine.NoRoute(func(c *gin.Context) {
 		if owned(c.Request.URL.Path) || (c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead) {
-			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is nothing at %s; /docs lists what there is", c.Request.URL.Path))
+			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is nothing at %s; /docs lists what there is", c.Request.URL.Path).
+				Also("uz", "%s manzilida hech narsa yoʻq.", c.Request.URL.Path).
+				Also("ru", "По адресу %s ничего нет.", c.Request.URL.Path))
 			return
 		}
 		page(c)

@@ -157,7 +157,9 @@ func (s *server) getMe(c *gin.Context) {
 func (s *server) through(h func(*access.Gate, http.ResponseWriter, *http.Request)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if s.config.Gate == nil {
-			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "nobody signs in to this server"))
+			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "nobody signs in to this server").
+				Also("uz", "Bu serverga kirilmaydi.").
+				Also("ru", "В этот сервер не входят."))
 			return
 		}
 		for _, p := range c.Params {
@@ -172,13 +174,17 @@ var auditParams = []string{"who", "action", "text", "denied", "from", "to", "bef
 // getAudit answers with entries of the audit log, the newest first.
 func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 	if s.config.Audit == nil {
-		return nil, problem.New(problem.NotFound, "this process has no audit log")
+		return nil, problem.New(problem.NotFound, "this process has no audit log").
+			Also("uz", "Bu serverda audit jurnali yoʻq.").
+			Also("ru", "На этом сервере нет журнала аудита.")
 	}
 	f := audit.Filter{Who: q.get("who"), Action: q.get("action"), Text: q.get("text")}
 	var err error
 	if given := q.get("denied"); given != "" {
 		if f.Denied, err = strconv.ParseBool(given); err != nil {
-			return nil, problem.New(problem.BadInput, "denied=%q is neither true nor false", given).In("denied")
+			return nil, problem.New(problem.BadInput, "denied=%q is neither true nor false", given).In("denied").Of("true", "false").
+				Also("uz", "denied=“%s”: true yoki false boʻlishi kerak.", given).
+				Also("ru", "denied=«%s»: нужно true или false.", given)
 		}
 	}
 	for _, n := range []struct {
@@ -188,7 +194,9 @@ func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 		if given := q.get(n.name); given != "" {
 			v, err := strconv.ParseUint(given, 10, 63)
 			if err != nil || v == 0 {
-				return nil, problem.New(problem.BadInput, "%s=%q is not a whole number from 1", n.name, given).In(n.name)
+				return nil, problem.New(problem.BadInput, "%s=%q is not a whole number from 1", n.name, given).In(n.name).
+					Also("uz", "%s=“%s”: 1 dan boshlanadigan butun son boʻlishi kerak.", n.name, given).
+					Also("ru", "%s=«%s»: нужно целое число от 1.", n.name, given)
 			}
 			n.set(v)
 		}
@@ -228,7 +236,9 @@ func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 // getKeys lists the API keys, without their secrets.
 func (s *server) getKeys(ctx context.Context, _ *query) (*answer, error) {
 	if s.config.Gate == nil {
-		return nil, problem.New(problem.NotFound, "this process has no keys")
+		return nil, problem.New(problem.NotFound, "this process has no keys").
+			Also("uz", "Bu server kalitlarni saqlamaydi.").
+			Also("ru", "Этот сервер не хранит ключей.")
 	}
 	keys, err := s.config.Gate.Keys.List(ctx)
 	if err != nil {
@@ -264,9 +274,6 @@ func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Reques
 	}
 	k := &given.Key
 	if err := s.readJSON(w, r, 64<<10, &given); err != nil {
-		if problem.KindOf(err) == problem.BadInput {
-			err = problem.Wrap(err, problem.BadInput, "", "the body is not a key: want {\"name\": …, \"roles\": […]} and agency, region, sources, contracts or expires")
-		}
 		s.fail(w, r, err)
 		return
 	}

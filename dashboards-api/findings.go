@@ -44,7 +44,9 @@ func (s *server) answers(scope access.Scope, source string) bool {
 // getFindings lists what is wrong with the data, each with who can mend it.
 func (s *server) getFindings(ctx context.Context, q *query) (*answer, error) {
 	if s.config.Findings == nil {
-		return nil, problem.New(problem.NotFound, "this process does not load, so it knows nothing of quality; ask one with the role loader")
+		return nil, problem.New(problem.NotFound, "this process does not load, so it knows nothing of quality; ask one with the role loader").
+			Also("uz", "Bu server maʼlumot yuklamaydi va ularning sifatini bilmaydi: loader rolidagi serverdan soʻrang.").
+			Also("ru", "Этот сервер не загружает данных и не знает их качества: спросите сервер с ролью loader.")
 	}
 	r := queries.FindingsRequest{Source: q.get("source"), Contract: q.get("type"), Rule: q.get("rule")}
 	var err error

@@ -58,7 +58,11 @@ func writeMethodNotAllowed(c *gin.Context) {
 	c.Writer.WriteHeader(http.StatusMethodNotAllowed)
 	_ = json.NewEncoder(c.Writer).Encode(problem.Document{ // the client has gone: nobody is left to tell
 		Type: "about:blank", Title: "Not supported", Status: http.StatusMethodNotAllowed,
-		Detail: fmt.Sprintf("%s does not take %s; it takes %s", c.Request.URL.Path, c.Request.Method, allow),
+		Detail: fmt.Sprintf("%s does not take %s; it takes %s", c.Request.URL.Path, c.Request.Method, allow), Allowed: strings.Split(allow, ", "),
+		Words: map[string]string{
+			"uz": fmt.Sprintf("%s %s bilan soʻralmaydi; mumkin: %s.", c.Request.URL.Path, c.Request.Method, allow),
+			"ru": fmt.Sprintf("%s не запрашивают через %s; можно: %s.", c.Request.URL.Path, c.Request.Method, allow),
+		},
 	})
 }
 

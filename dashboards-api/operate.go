@@ -110,7 +110,9 @@ func stamp(t *time.Time) any {
 func (s *server) door(h http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if h == nil {
-			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this process does not serve %s; its roles do not include the door", c.Request.URL.Path))
+			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this process does not serve %s; its roles do not include the door", c.Request.URL.Path).
+				Also("uz", "%s bu serverda yoʻq: door rolidagi serverdan soʻrang.", c.Request.URL.Path).
+				Also("ru", "%s на этом сервере нет: спросите сервер с ролью door.", c.Request.URL.Path))
 			return
 		}
 		if _, err := readParams(c.Request, nil); err != nil {
@@ -223,7 +225,10 @@ func (s *server) getReady(c *gin.Context) {
 		defer cancel()
 		if err := s.config.Ready(ctx); err != nil {
 			s.log.Debug("not ready", "error", err) // whoever asks expects it
-			problem.Write(c.Writer, problem.Wrap(err, problem.Unavailable, "api: ready", "not ready to serve figures yet"))
+			problem.Write(c.Writer, problem.New(problem.Unavailable, "not ready to serve figures yet").
+				Also("uz", "Koʻrsatkichlar hali tayyor emas: birozdan soʻng qayta urining.").
+				Also("ru", "Показатели ещё не готовы: попробуйте немного позже.").
+				From("api: ready", err))
 			return
 		}
 	}

@@ -56,7 +56,9 @@ func (s *server) asset(c *gin.Context) {
 	files := web.Files()
 	info, err := fs.Stat(files, name)
 	if err != nil || info.IsDir() {
-		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is no file %s", c.Request.URL.Path))
+		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "there is no file %s", c.Request.URL.Path).
+			Also("uz", "%s fayli yoʻq.", c.Request.URL.Path).
+			Also("ru", "Файла %s нет.", c.Request.URL.Path))
 		return
 	}
 	if strings.HasPrefix(name, "assets/") {

@@ -45,7 +45,9 @@ func (s *server) projectRoutes() []route {
 // projects is the portfolio and what is asked of it, or the problem that this process has none.
 func (s *server) projects(q *query) (*portfolio.Portfolio, portfolio.Request, error) {
 	if s.config.Projects == nil {
-		return nil, portfolio.Request{}, problem.New(problem.NotFound, "this server has no portfolio of projects")
+		return nil, portfolio.Request{}, problem.New(problem.NotFound, "this server has no portfolio of projects").
+			Also("uz", "Bu serverda loyihalar portfeli yoʻq.").
+			Also("ru", "На этом сервере нет портфеля проектов.")
 	}
 	r, err := projectRequest(q)
 	return s.config.Projects, r, err
@@ -266,7 +268,9 @@ func (s *server) getDuplicates(ctx context.Context, q *query) (*answer, error) {
 	least := 0.0
 	if given := q.get("least"); given != "" {
 		if least, err = strconv.ParseFloat(given, 64); err != nil {
-			return nil, problem.New(problem.BadInput, "least=%q is not a number between 0 and 1", given).In("least")
+			return nil, problem.New(problem.BadInput, "least=%q is not a number between 0 and 1", given).In("least").
+				Also("uz", "least=“%s”: 0 dan 1 gacha son boʻlishi kerak.", given).
+				Also("ru", "least=«%s»: нужно число от 0 до 1.", given)
 		}
 	}
 	found, err := p.Duplicates(ctx, r, least)
@@ -288,7 +292,9 @@ func (s *server) getDuplicates(ctx context.Context, q *query) (*answer, error) {
 // postDifference says what events would change, and changes nothing.
 func (s *server) postDifference(c *gin.Context) {
 	if s.config.Projects == nil {
-		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this server compares no events"))
+		s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this server compares no events").
+			Also("uz", "Bu server hodisalarni solishtirmaydi.").
+			Also("ru", "Этот сервер не сравнивает события."))
 		return
 	}
 	done := bounded(c.Writer, c.Request, portfolio.MaxDifference, answerPatience)

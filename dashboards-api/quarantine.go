@@ -68,7 +68,9 @@ var heldStates = []string{"open", "replayed", "dismissed"}
 
 func (s *server) getQuarantine(ctx context.Context, q *query) (*answer, error) {
 	if s.config.Quarantine == nil {
-		return nil, problem.New(problem.NotFound, "this process keeps no quarantine; its roles do not include the door")
+		return nil, problem.New(problem.NotFound, "this process keeps no quarantine; its roles do not include the door").
+			Also("uz", "Bu serverda karantin yoʻq: door rolidagi serverdan soʻrang.").
+			Also("ru", "На этом сервере нет карантина: спросите сервер с ролью door.")
 	}
 	f := HeldFilter{Code: q.get("code"), Source: q.get("source"), Type: q.get("type"), State: q.get("state"), Cursor: q.get("cursor"), Limit: defaultHeld}
 	if f.State != "" && f.State != heldStates[0] && f.State != heldStates[1] && f.State != heldStates[2] {
@@ -205,7 +207,9 @@ var qualityParams = []string{"since", "until", "source", "type"}
 
 func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 	if s.config.Quality == nil {
-		return nil, problem.New(problem.NotFound, "this process does not load, so it knows nothing of quality; ask one with the role loader")
+		return nil, problem.New(problem.NotFound, "this process does not load, so it knows nothing of quality; ask one with the role loader").
+			Also("uz", "Bu server maʼlumot yuklamaydi va ularning sifatini bilmaydi: loader rolidagi serverdan soʻrang.").
+			Also("ru", "Этот сервер не загружает данных и не знает их качества: спросите сервер с ролью loader.")
 	}
 	span := QualitySpan{Until: s.today()}
 	since, err := day(q, "since")

@@ -66,7 +66,9 @@ func (s *server) getReference(name string) handler {
 	return func(ctx context.Context, q *query) (*answer, error) {
 		t := s.config.Pack.Reference.Table(name)
 		if t == nil {
-			return nil, problem.New(problem.NotFound, "this pack has no table of %s; it has %s", name, strings.Join(s.config.Pack.Reference.Tables(), ", "))
+			return nil, problem.New(problem.NotFound, "this pack has no table of %s; it has %s", name, strings.Join(s.config.Pack.Reference.Tables(), ", ")).
+				Also("uz", "Bu paketda “%s” jadvali yoʻq.", name).
+				Also("ru", "В этом пакете нет таблицы «%s».", name)
 		}
 		on, err := day(q, "on")
 		if err != nil {

@@ -40,7 +40,9 @@ func (s *server) replyChanges(engine *gin.Engine) {
 
 func (s *server) replies() (*replies.Book, error) {
 	if s.config.Replies == nil {
-		return nil, problem.New(problem.NotFound, "this server keeps no replies")
+		return nil, problem.New(problem.NotFound, "this server keeps no replies").
+			Also("uz", "Bu server javoblarni saqlamaydi.").
+			Also("ru", "Этот сервер не хранит ответов.")
 	}
 	return s.config.Replies, nil
 }
@@ -261,7 +263,9 @@ func (s *server) getLetter(ctx context.Context, q *query) (*answer, error) {
 
 func (s *server) settings() (*access.AllSettings, error) {
 	if s.config.Settings == nil {
-		return nil, problem.New(problem.NotFound, "this server keeps no settings")
+		return nil, problem.New(problem.NotFound, "this server keeps no settings").
+			Also("uz", "Bu server sozlamalarni saqlamaydi.").
+			Also("ru", "Этот сервер не хранит настроек.")
 	}
 	return s.config.Settings, nil
 }

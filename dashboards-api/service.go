@@ -36,7 +36,9 @@ func (s *server) getService(ctx context.Context, q *query) (*answer, error) {
 	const name = "services"
 	t := s.config.Pack.Reference.Table(name)
 	if t == nil {
-		return nil, problem.New(problem.NotFound, "this pack has no table of %s", name)
+		return nil, problem.New(problem.NotFound, "this pack has no table of %s", name).
+			Also("uz", "Bu paketda “%s” jadvali yoʻq.", name).
+			Also("ru", "В этом пакете нет таблицы «%s».", name)
 	}
 	knownOn, err := day(q, "known_on")
 	if err != nil {

@@ -72,13 +72,13 @@ func (s *server) aboutCells(r *queries.Result, language string) [][2]string {
 	add(words.known, r.KnownOn.String())
 	d := r.Definition
 	add(words.meaning, d.About.In(language))
-	formula := d.Of
-	if d.Numerator != "" {
-		if formula = d.Numerator; d.Denominator != "" {
-			formula += "  ÷  " + d.Denominator
+	for _, k := range s.config.Pack.KPIs {
+		if k.ID == r.KPI {
+			if v, err := k.Select(r.Variant, r.Version, reference.NoDay); err == nil { // the answer was made by it
+				add(words.formula, v.Formula())
+			}
 		}
 	}
-	add(words.formula, formula)
 	version := strconv.Itoa(r.Version)
 	if r.Variant != "" {
 		version += ", " + r.Variant
@@ -157,7 +157,9 @@ func valueRequest(q *query) (*queries.Request, error) {
 	}
 	if given := q.get("plan"); given != "" {
 		if r.Plan, err = strconv.ParseBool(given); err != nil {
-			return nil, problem.New(problem.BadInput, "plan=%q is neither true nor false", given).In("plan")
+			return nil, problem.New(problem.BadInput, "plan=%q is neither true nor false", given).In("plan").Of("true", "false").
+				Also("uz", "plan=“%s”: true yoki false boʻlishi kerak.", given).
+				Also("ru", "plan=«%s»: нужно true или false.", given)
 		}
 	}
 	return r, nil

@@ -42,7 +42,9 @@ const statementFormat = "JSONCompactEachRowWithNamesAndTypes"
 // bench is the workbench, or the problem that this process has none.
 func (s *server) bench() (*Workbench, error) {
 	if s.config.Workbench == nil {
-		return nil, problem.New(problem.NotFound, "this server has no workbench")
+		return nil, problem.New(problem.NotFound, "this server has no workbench").
+			Also("uz", "Bu serverda soʻrovlar ustaxonasi yoʻq.").
+			Also("ru", "На этом сервере нет мастерской запросов.")
 	}
 	return s.config.Workbench, nil
 }
@@ -212,7 +214,9 @@ func (b *statementBody) check() error {
 		b.Limit = rowsShown
 	}
 	if b.Limit < 0 || b.Limit > mostRows {
-		return problem.New(problem.BadInput, "limit=%d lies not between 1 and %d; an export has all rows", b.Limit, mostRows).In("limit")
+		return problem.New(problem.BadInput, "limit=%d lies not between 1 and %d; an export has all rows", b.Limit, mostRows).In("limit").
+			Also("uz", "limit=%d: 1 dan %d gacha boʻladi; barcha qatorlar eksportda beriladi.", b.Limit, mostRows).
+			Also("ru", "limit=%d: допустимо от 1 до %d; все строки даёт выгрузка.", b.Limit, mostRows)
 	}
 	return workbench.CheckStatement(b.SQL, b.Parameters)
 }
@@ -368,7 +372,7 @@ func (s *server) run(c *gin.Context) {
 	last := endLine{Event: "end", State: run.State, Rows: run.Rows, Bytes: run.Bytes, Seconds: time.Since(run.Began).Seconds(), ReadRows: run.ReadRows, ReadBytes: run.ReadBytes}
 	if err != nil {
 		document := problem.DocumentOf(err)
-		last.Problem, run.Problem = &document, document.Detail
+		last.Problem, run.Problem, run.Words = &document, document.Detail, document.Words
 		if run.State == workbench.Failed && !out.begun {
 			s.fail(c.Writer, c.Request, err)
 			return

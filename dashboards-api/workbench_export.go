@@ -98,7 +98,8 @@ func (s *server) exportRun(c *gin.Context) {
 	if err == nil {
 		return
 	}
-	run.Problem = problem.DocumentOf(err).Detail
+	document := problem.DocumentOf(err)
+	run.Problem, run.Words = document.Detail, document.Words
 	if !out.begun {
 		s.fail(c.Writer, c.Request, err)
 		return
@@ -282,7 +283,9 @@ func exportXLSX(w io.Writer, in *rowReader, about exportAbout, most uint64) (row
 			return rows, err
 		}
 		if rows+1 == most {
-			return rows, problem.New(problem.TooLarge, "a sheet holds %d rows and the result has more; take CSV, Parquet or Arrow", most-1)
+			return rows, problem.New(problem.TooLarge, "a sheet holds %d rows and the result has more; take CSV, Parquet or Arrow", most-1).
+				Also("uz", "Varaqqa %d qator sigʻadi, natijada esa koʻproq: CSV, Parquet yoki Arrow tanlang.", most-1).
+				Also("ru", "На лист помещается %d строк, а в результате больше: выберите CSV, Parquet или Arrow.", most-1)
 		}
 		if row, err = cells(line, row); err != nil {
 			return rows, err

@@ -179,7 +179,9 @@ func (q *Quarantine) Fix(ctx context.Context, id string, fix Fix) (*Fixed, error
 	}
 	fix.By = doneBy(ctx, fix.By)
 	if len(fix.Set) == 0 {
-		return nil, problem.New(problem.BadInput, "set is empty; it names the fields to change and their values").In("set")
+		return nil, problem.New(problem.BadInput, "set is empty; it names the fields to change and their values").In("set").
+			Also("uz", "Oʻzgarish yoʻq: kamida bitta maydonga yangi qiymat bering.").
+			Also("ru", "Нечего менять: укажите новое значение хотя бы одного поля.")
 	}
 	q.one.Lock()
 	defer q.one.Unlock()
@@ -206,11 +208,17 @@ func (q *Quarantine) mend(h contract.Held, set map[string]json.RawMessage) (cont
 	c := q.checker.Set().ByType(h.Type)
 	switch {
 	case len(h.Event) == 0:
-		return h, problem.New(problem.Conflict, "the content of this entry is lost; its sender has it and sends it again")
+		return h, problem.New(problem.Conflict, "the content of this entry is lost; its sender has it and sends it again").
+			Also("uz", "Bu yozuvning mazmuni yoʻqolgan: u yuboruvchida bor, qayta yuborsin.").
+			Also("ru", "Содержимое этой записи утрачено: оно есть у отправителя, пусть пришлёт снова.")
 	case c == nil:
-		return h, problem.New(problem.Conflict, "the pack has no contract %s", h.Type)
+		return h, problem.New(problem.Conflict, "the pack has no contract %s", h.Type).
+			Also("uz", "Paketda “%s” turidagi hodisalar yoʻq.", h.Type).
+			Also("ru", "В пакете нет событий вида «%s».", h.Type)
 	case h.Withdrawn:
-		return h, problem.New(problem.Conflict, "a withdrawal has no fields")
+		return h, problem.New(problem.Conflict, "a withdrawal has no fields").
+			Also("uz", "Qaytarib olish hodisasida maydonlar yoʻq.").
+			Also("ru", "У отзыва события нет полей.")
 	}
 	var event, data map[string]json.RawMessage
 	err := json.Unmarshal(h.Event, &event)
@@ -234,9 +242,13 @@ func (q *Quarantine) mend(h contract.Held, set map[string]json.RawMessage) (cont
 				h.Time = at.UTC()
 			}
 		case f == nil:
-			return h, problem.New(problem.BadInput, "%s has no field %q; it has %s, and time", h.Type, name, fieldNames(c)).In(name)
+			return h, problem.New(problem.BadInput, "%s has no field %q; it has %s, and time", h.Type, name, fieldNames(c)).In(name).
+				Also("uz", "“%s” maydoni yoʻq.", name).
+				Also("ru", "Поля «%s» нет.", name)
 		case f.Type == contract.Person:
-			return h, problem.New(problem.BadInput, "%s is a person, kept as a pseudonym that only the door can make; dismiss the entry and have the event sent again", name).In(name)
+			return h, problem.New(problem.BadInput, "%s is a person, kept as a pseudonym that only the door can make; dismiss the entry and have the event sent again", name).In(name).
+				Also("uz", "“%s” — shaxs; u taxallus sifatida saqlanadi va bu yerda oʻzgartirilmaydi: yozuvni yoping va hodisani qayta yuborishni soʻrang.", name).
+				Also("ru", "«%s» — лицо; оно хранится как псевдоним и здесь не меняется: закройте запись и попросите прислать событие снова.", name)
 		case absent:
 			delete(data, name)
 		default:
@@ -246,7 +258,13 @@ func (q *Quarantine) mend(h contract.Held, set map[string]json.RawMessage) (cont
 	if event["data"], err = json.Marshal(data); err == nil {
 		h.Event, err = json.Marshal(event)
 	}
-	return h, problem.Wrap(err, problem.BadInput, "", "set holds a value that is no JSON")
+	if err != nil {
+		return h, problem.New(problem.BadInput, "set holds a value that is no JSON").
+			Also("uz", "Yangi qiymatlardan biri JSON emas.").
+			Also("ru", "Одно из новых значений — не JSON.").
+			From("", err)
+	}
+	return h, nil
 }
 
 func fieldNames(c *contract.Contract) string {
@@ -284,10 +302,14 @@ func checkWords(by, note string) error {
 		limit      int
 	}{{"by", by, maxBy}, {"note", note, maxWords}} {
 		if len(words.text) > words.limit {
-			return problem.New(problem.TooLarge, "%s has %d bytes; at most %d are kept", words.name, len(words.text), words.limit).In(words.name)
+			return problem.New(problem.TooLarge, "%s has %d bytes; at most %d are kept", words.name, len(words.text), words.limit).In(words.name).
+				Also("uz", "“%s” juda uzun: %d bayt, koʻpi bilan %d.", words.name, len(words.text), words.limit).
+				Also("ru", "«%s» слишком длинно: %d байт, не больше %d.", words.name, len(words.text), words.limit)
 		}
 		if strings.ContainsFunc(words.text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' || r == unicode.ReplacementChar }) {
-			return problem.New(problem.BadInput, "%s has characters that cannot be shown", words.name).In(words.name)
+			return problem.New(problem.BadInput, "%s has characters that cannot be shown", words.name).In(words.name).
+				Also("uz", "“%s” da koʻrsatib boʻlmaydigan belgilar bor.", words.name).
+				Also("ru", "В «%s» есть знаки, которые нельзя показать.", words.name)
 		}
 	}
 	return nil
@@ -345,14 +367,20 @@ func (q *Quarantine) choose(ctx context.Context, c *Choice) ([]string, error) {
 	c.By = doneBy(ctx, c.By)
 	switch {
 	case len(c.IDs) > 0 && c.Filter != nil:
-		return nil, problem.New(problem.BadInput, "name ids or a filter, not both").In("filter")
+		return nil, problem.New(problem.BadInput, "name ids or a filter, not both").In("filter").
+			Also("uz", "Yo ids, yo filter: ikkalasi birga berilmaydi.").
+			Also("ru", "Либо ids, либо filter: вместе они не указываются.")
 	case len(c.IDs) > maxIDs:
-		return nil, problem.New(problem.TooLarge, "ids: has %d; name at most %d at once, or a filter", len(c.IDs), maxIDs).In("ids")
+		return nil, problem.New(problem.TooLarge, "ids: has %d; name at most %d at once, or a filter", len(c.IDs), maxIDs).In("ids").
+			Also("uz", "Bir yoʻla %d ta yozuv tanlangan, koʻpi bilan %d ta mumkin: filter bering.", len(c.IDs), maxIDs).
+			Also("ru", "Выбрано сразу %d записей, можно не больше %d: укажите filter.", len(c.IDs), maxIDs)
 	case len(c.IDs) > 0:
 		entries := slices.Clone(c.IDs)
 		slices.Sort(entries)
 		if entries = slices.Compact(entries); len(entries) < len(c.IDs) {
-			return nil, problem.New(problem.BadInput, "ids: one stands twice").In("ids")
+			return nil, problem.New(problem.BadInput, "ids: one stands twice").In("ids").
+				Also("uz", "ids da bitta yozuv ikki marta uchraydi.").
+				Also("ru", "В ids одна запись указана дважды.")
 		}
 		known, err := q.kept.IDs(ctx, journal.Filter{})
 		if err != nil {
@@ -364,12 +392,16 @@ func (q *Quarantine) choose(ctx context.Context, c *Choice) ([]string, error) {
 		}
 		for _, id := range c.IDs {
 			if !there[id] {
-				return nil, problem.New(problem.NotFound, "nothing is in quarantine under %q", id).In("ids")
+				return nil, problem.New(problem.NotFound, "nothing is in quarantine under %q", id).In("ids").
+					Also("uz", "Karantinda “%s” yozuvi yoʻq.", id).
+					Also("ru", "В карантине нет записи «%s».", id)
 			}
 		}
 		return c.IDs, nil
 	case c.Filter == nil:
-		return nil, problem.New(problem.BadInput, "name the entries: ids, or a filter ({} is all that are open)").In("ids")
+		return nil, problem.New(problem.BadInput, "name the entries: ids, or a filter ({} is all that are open)").In("ids").
+			Also("uz", "Yozuvlarni tanlang: ids yoki filter ({} — barcha ochiqlari).").
+			Also("ru", "Укажите записи: ids или filter ({} — все открытые).")
 	}
 	f := journal.Filter{Code: c.Filter.Code, Source: c.Filter.Source, Type: c.Filter.Type, States: []journal.EntryState{journal.StateOpen}}
 	if c.Filter.Since != nil {
@@ -384,10 +416,14 @@ func (q *Quarantine) choose(ctx context.Context, c *Choice) ([]string, error) {
 // Dismiss closes open entries for good: they will not be counted. A note says why.
 func (q *Quarantine) Dismiss(ctx context.Context, c Choice) (*Settled, error) {
 	if c.As != "" {
-		return nil, problem.New(problem.BadInput, "as: only a replay takes it").In("as")
+		return nil, problem.New(problem.BadInput, "as: only a replay takes it").In("as").
+			Also("uz", "as faqat qayta yuborishda beriladi.").
+			Also("ru", "as указывается только при повторной отправке.")
 	}
 	if strings.TrimSpace(c.Note) == "" {
-		return nil, problem.New(problem.BadInput, "note: is missing; say why these events do not count").In("note")
+		return nil, problem.New(problem.BadInput, "note: is missing; say why these events do not count").In("note").
+			Also("uz", "Izoh yoʻq: bu hodisalar nega hisobga olinmasligini yozing.").
+			Also("ru", "Нет примечания: напишите, почему эти события не учитываются.")
 	}
 	ids, err := q.choose(ctx, &c)
 	if err != nil {
@@ -406,7 +442,9 @@ func (q *Quarantine) Dismiss(ctx context.Context, c Choice) (*Settled, error) {
 // may come after a part of the entries was replayed; replay the rest again.
 func (q *Quarantine) Replay(ctx context.Context, c Choice) (*Settled, error) {
 	if c.As != "" && c.As != "correction" {
-		return nil, problem.New(problem.BadInput, "as: is none of the allowed values: correction").In("as")
+		return nil, problem.New(problem.BadInput, "as: is none of the allowed values: correction").In("as").Of("correction").
+			Also("uz", "as: faqat correction boʻlishi mumkin.").
+			Also("ru", "as: допустимо только correction.")
 	}
 	ids, err := q.choose(ctx, &c)
 	if err != nil {
@@ -656,7 +694,9 @@ func (q *Quarantine) handle(method string, do func(*http.Request) (any, error)) 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 			w.Header().Set("Allow", method)
-			problem.Write(w, problem.New(problem.Unsupported, "this is asked with %s, not %s", method, r.Method))
+			problem.Write(w, problem.New(problem.Unsupported, "this is asked with %s, not %s", method, r.Method).
+				Also("uz", "Bu %s bilan soʻraladi, %s bilan emas.", method, r.Method).
+				Also("ru", "Это запрашивают через %s, не через %s.", method, r.Method))
 			return
 		}
 		if method == http.MethodPost {
@@ -683,7 +723,9 @@ func readBody(r *http.Request, into any, members string) error {
 	text, err := io.ReadAll(r.Body)
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
-		return problem.New(problem.TooLarge, "the body has more than %s", size(quarantineBody))
+		return problem.New(problem.TooLarge, "the body has more than %s", size(quarantineBody)).
+			Also("uz", "Soʻrov mazmuni %s dan katta.", size(quarantineBody)).
+			Also("ru", "Содержимое запроса больше %s.", size(quarantineBody))
 	}
 	if err == nil {
 		in := json.NewDecoder(bytes.NewReader(text))
@@ -692,5 +734,11 @@ func readBody(r *http.Request, into any, members string) error {
 			err = errors.New("something follows the object")
 		}
 	}
-	return problem.Wrap(err, problem.BadInput, "", "the body is no object of %s", members)
+	if err != nil {
+		return problem.New(problem.BadInput, "the body is no object of %s", members).
+			Also("uz", "Soʻrov mazmuni bunday JSON obyekti emas: %s.", members).
+			Also("ru", "Содержимое запроса — не такой объект JSON: %s.", members).
+			From("", err)
+	}
+	return nil
 }

@@ -92,7 +92,9 @@ func (d *Door) receipt(r *http.Request) (*State, error) {
 	}
 	token, ok := d.verify(path.Base(r.URL.Path))
 	if !ok {
-		return nil, problem.New(problem.NotFound, "this server has not given this receipt; receipts are copied whole from the answer to POST /v1/events")
+		return nil, problem.New(problem.NotFound, "this server has not given this receipt; receipts are copied whole from the answer to POST /v1/events").
+			Also("uz", "Bu serverda bunday tilxat yoʻq: tilxat POST /v1/events javobidan toʻliq koʻchiriladi.").
+			Also("ru", "Этот сервер не выдавал такой квитанции: она копируется целиком из ответа на POST /v1/events.")
 	}
 	state := &State{Accepted: token.accepted, Received: token.received}
 	if d.config.Outcome == nil {

@@ -116,7 +116,9 @@ func (q *Queries) described(table *reference.Table, knownOn reference.Day) (*des
 		return nil, nil, nil
 	}
 	if knownOn = open(knownOn); knownOn > q.calendar.Today(q.now()) {
-		return nil, nil, bad("known_on", "%s is after today, %s", knownOn, q.calendar.Today(q.now()))
+		return nil, nil, bad("known_on", "%s is after today, %s", knownOn, q.calendar.Today(q.now())).
+			Also("uz", "Bu kun hali kelmagan: bugun — %s.", q.calendar.Today(q.now())).
+			Also("ru", "Этот день ещё не наступил: сегодня %s.", q.calendar.Today(q.now()))
 	}
 	d := &describing{facts: q.warehouse.Facts(c)}
 	var columns []string

@@ -27,7 +27,9 @@ func checkAudience(a Audience) error {
 	case Inside, "inside", Outside:
 		return nil
 	}
-	return bad("audience", "%q is no audience; allowed: inside, outside", a)
+	return bad("audience", "%q is no audience; allowed: inside, outside", a).Of(string(Outside), "inside").
+		Also("uz", "“%s” degan oʻquvchilar doirasi yoʻq.", a).
+		Also("ru", "Круга читателей «%s» нет.", a)
 }
 
 // published says whether a question is answered from what was published: to people outside,

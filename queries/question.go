@@ -226,9 +226,7 @@ func (q *Queries) selectVersion(qn *question, r Request) error {
 				field = "variant"
 			}
 			told := problem.DocumentOf(err)
-			refusal := bad(field, "%s", told.Detail).Of(told.Allowed...)
-			refusal.Words = told.Words
-			return refusal
+			return &problem.Error{Kind: problem.BadInput, Message: told.Detail, Field: field, Words: told.Words, Allowed: told.Allowed}
 		}
 		return err
 	}

@@ -51,7 +51,7 @@ func (q *Queries) readJoint(ctx context.Context, s *statement, n int) ([]map[key
 	found := make([]map[key]*sums, n)
 	err := q.warehouse.Columns(ctx, s.sql, s.params, func(rows int, columns []warehouse.Column) error {
 		if len(found[0])+rows > q.maxCells {
-			return problem.New(problem.BadInput, "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells).In("by")
+			return q.tooMany("by", "the answer has more than %d cells; ask for a shorter period, a coarser grain or fewer dimensions", q.maxCells)
 		}
 		keys, by := make([]key, rows), make([][]string, 0, len(columns))
 		cells := make([][]sums, n)

@@ -40,7 +40,9 @@ func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 			Also("ru", "Запрос даёт один период; более ранний запросите его днями.")
 	}
 	if r.Audience == Outside {
-		return nil, bad("audience", "queries are for people inside; what is published has none")
+		return nil, bad("audience", "queries are for people inside; what is published has none").
+			Also("uz", "Bunday soʻrov tizim ichidagilar uchun: eʼlon qilinganlarga soʻrov yoʻq.").
+			Also("ru", "Такой запрос — для тех, кто внутри: у опубликованного его нет.")
 	}
 	qn, err := q.asked(ctx, r)
 	if err != nil {
@@ -381,7 +383,9 @@ func (w *writer) reported(ctx context.Context) (string, error) {
 			Also("ru", "За эти дни отчётов нет.")
 	}
 	if len(periods) > 2*maxWindows {
-		return "", bad("from", "the answer has %d windows, and a query tells at most %d; ask for a shorter period", len(periods)/2, maxWindows)
+		return "", bad("from", "the answer has %d windows, and a query tells at most %d; ask for a shorter period", len(periods)/2, maxWindows).
+			Also("uz", "Javobda hisobot davrlari %d ta, bitta soʻrovga koʻpi bilan %d ta sigʻadi: qisqaroq davr tanlang.", len(periods)/2, maxWindows).
+			Also("ru", "В ответе %d отчётных периодов, а запрос вмещает не больше %d: выберите более короткий период.", len(periods)/2, maxWindows)
 	}
 	from, err := w.rows(s.contract, w.filters(s.contract)...)
 	if err != nil {

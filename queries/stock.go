@@ -20,7 +20,9 @@ func (q *Queries) stock(_ context.Context, qn *question, days []reference.Day) (
 	s := &statement{params: bind{}, table: q.warehouse.Facts(c), facts: true, why: "a stock is counted from the history of its table"}
 	keyField := v.Key
 	if keyField == "" {
-		return nil, bad("kpi", "%s counts a stock, but its definition has no key", qn.kpi.ID)
+		return nil, bad("kpi", "%s counts a stock, but its definition has no key", qn.kpi.ID).
+			Also("uz", "Bu koʻrsatkichning taʼrifida kalit yoʻq.").
+			Also("ru", "В определении этого показателя нет ключа.")
 	}
 	dates := make([]string, len(days))
 	for i, d := range days {

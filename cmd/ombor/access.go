@@ -175,7 +175,9 @@ func (p *program) ownHosts(next http.Handler) http.Handler {
 			host = name
 		}
 		if !onThisMachine(strings.Trim(host, "[]")) && !slices.Contains(p.hosts, host) {
-			problem.Write(w, problem.New(problem.Denied, "this server answers to 127.0.0.1, localhost, [::1] and the host under public in the file of --access; a proxy in front must send one of these as Host"))
+			problem.Write(w, problem.New(problem.Denied, "this server answers to 127.0.0.1, localhost, [::1] and the host under public in the file of --access; a proxy in front must send one of these as Host").
+				Also("uz", "Bu server faqat 127.0.0.1, localhost, [::1] va operator koʻrsatgan manzil nomidan javob beradi: sahifani shu manzildan oching.").
+				Also("ru", "Этот сервер отвечает только по 127.0.0.1, localhost, [::1] и адресу, который указал оператор: откройте страницу по нему."))
 			return
 		}
 		next.ServeHTTP(w, r)

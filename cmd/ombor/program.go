@@ -377,7 +377,9 @@ func (p *program) roles(next http.Handler) http.Handler {
 			role = "door"
 		}
 		if !p.config.does(role) {
-			problem.Write(w, problem.New(problem.NotFound, "this server does not have the role %s (--roles %s); ask another", role, p.config.Roles))
+			problem.Write(w, problem.New(problem.NotFound, "this server does not have the role %s (--roles %s); ask another", role, p.config.Roles).
+				Also("uz", "Bu serverda %s roli yoʻq: boshqasidan soʻrang.", role).
+				Also("ru", "У этого сервера нет роли %s: спросите другой.", role))
 			return
 		}
 		next.ServeHTTP(w, r)

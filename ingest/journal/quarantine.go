@@ -631,7 +631,9 @@ func (q *Quarantine) hold(ctx context.Context, found []Found, share float64) err
 			return problem.Wrap(err, problem.Internal, "journal: hold", "an event cannot be kept aside")
 		}
 		if len(line) >= MaxMessage {
-			return problem.New(problem.TooLarge, "an event of %s is larger than %d KB", h.Type, MaxMessage>>10)
+			return problem.New(problem.TooLarge, "an event of %s is larger than %d KB", h.Type, MaxMessage>>10).
+				Also("uz", "“%s” turidagi hodisa %d KB dan katta.", h.Type, MaxMessage>>10).
+				Also("ru", "Событие вида «%s» больше %d КБ.", h.Type, MaxMessage>>10)
 		}
 		lines = append(lines, line)
 		size += len(line)
@@ -717,7 +719,9 @@ func (q *Quarantine) act(ctx context.Context, r record) (uint64, error) {
 		return 0, problem.Wrap(err, problem.Internal, "journal: quarantine", "this cannot be written down")
 	}
 	if len(line) >= MaxMessage {
-		return 0, problem.New(problem.TooLarge, "this is larger than %d KB", MaxMessage>>10)
+		return 0, problem.New(problem.TooLarge, "this is larger than %d KB", MaxMessage>>10).
+			Also("uz", "Bu %d KB dan katta.", MaxMessage>>10).
+			Also("ru", "Это больше %d КБ.", MaxMessage>>10)
 	}
 	seq, err := q.publish(ctx, [][]byte{line})
 	if err != nil {
@@ -751,11 +755,15 @@ func (q *Quarantine) Entry(ctx context.Context, id string) (Entry, error) {
 	}
 	q.mu.RUnlock()
 	if x == nil {
-		return Entry{}, problem.New(problem.NotFound, "nothing is in quarantine under %q", id)
+		return Entry{}, problem.New(problem.NotFound, "nothing is in quarantine under %q", id).
+			Also("uz", "Karantinda “%s” yozuvi yoʻq.", id).
+			Also("ru", "В карантине нет записи «%s».", id)
 	}
 	entries, err := q.read(ctx, []item{copied})
 	if err == nil && len(entries) == 0 {
-		err = problem.New(problem.NotFound, "nothing is in quarantine under %q any more", id)
+		err = problem.New(problem.NotFound, "nothing is in quarantine under %q any more", id).
+			Also("uz", "Karantinda “%s” yozuvi endi yoʻq.", id).
+			Also("ru", "В карантине больше нет записи «%s».", id)
 	}
 	if err != nil {
 		return Entry{}, err
@@ -953,7 +961,9 @@ func (q *Quarantine) Fix(ctx context.Context, id string, held contract.Held, by,
 		return e, notOpen(e)
 	}
 	if e.Held.Pseudonyms != held.Pseudonyms {
-		return e, problem.New(problem.Conflict, "the pseudonyms of entry %s have been rewritten meanwhile; look at it again", id)
+		return e, problem.New(problem.Conflict, "the pseudonyms of entry %s have been rewritten meanwhile; look at it again", id).
+			Also("uz", "%s yozuvidagi taxalluslar yangilandi: qaytadan oching.", id).
+			Also("ru", "Псевдонимы записи %s обновлены: откройте её заново.", id)
 	}
 	if _, err := q.act(ctx, record{Op: "fix", ID: id, Held: &held, By: by, Note: note}); err != nil {
 		return e, err
@@ -963,9 +973,13 @@ func (q *Quarantine) Fix(ctx context.Context, id string, held contract.Held, by,
 
 func notOpen(e Entry) error {
 	if e.State == StateReplaying {
-		return problem.New(problem.Conflict, "entry %s is being replayed; ask again in a moment", e.ID)
+		return problem.New(problem.Conflict, "entry %s is being replayed; ask again in a moment", e.ID).
+			Also("uz", "%s yozuvi qayta yuborilmoqda: birozdan soʻng qarang.", e.ID).
+			Also("ru", "Запись %s отправляется повторно: посмотрите немного позже.", e.ID)
 	}
-	return problem.New(problem.Conflict, "entry %s was %s on %s by %s; only what is open can be changed", e.ID, e.State, e.Closed.Format("2 January 2006 15:04 MST"), e.By)
+	return problem.New(problem.Conflict, "entry %s was %s on %s by %s; only what is open can be changed", e.ID, e.State, e.Closed.Format("2 January 2006 15:04 MST"), e.By).
+		Also("uz", "%s yozuvi allaqachon yopilgan (%s): faqat ochiqlari oʻzgartiriladi.", e.ID, e.By).
+		Also("ru", "Запись %s уже закрыта (%s): менять можно только открытые.", e.ID, e.By)
 }
 
 // Dismiss closes the open ones of the entries for good, and returns how many they were.

@@ -105,7 +105,9 @@ func (g *Gate) Admit(r *http.Request, name string) (*Principal, error) {
 	}
 	rule, known := rules[name]
 	if !known {
-		p, err = nobody(p), problem.New(problem.Denied, "there is no rule for %s, so nobody may do it", name)
+		p, err = nobody(p), problem.New(problem.Denied, "there is no rule for %s, so nobody may do it", name).
+			Also("uz", "Bunga hech kimga ruxsat berilmagan.").
+			Also("ru", "Это никому не разрешено.")
 		return nil, g.deny(ctx, r, p, name, object, err)
 	}
 	if rule.Open {
@@ -218,7 +220,10 @@ func (g *Gate) Who(r *http.Request) (*Principal, error) {
 	}
 	// A page elsewhere can make a browser send the cookie, not read the answer: so it may not change anything.
 	if err := g.cross.Check(r); err != nil {
-		return nil, problem.Wrap(err, problem.Denied, "access", "this request was made by a page of another site")
+		return nil, problem.New(problem.Denied, "this request was made by a page of another site").
+			Also("uz", "Bu soʻrovni boshqa saytning sahifasi yubordi, shuning uchun bajarilmadi.").
+			Also("ru", "Этот запрос отправила страница другого сайта, поэтому он не выполнен.").
+			From("access", err)
 	}
 	s, err := g.Sessions.Of(r.Context(), cookie.Value)
 	if err != nil {
@@ -363,14 +368,18 @@ func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !g.follow(link) {
-			refuse(w, r, problem.New(problem.Unauthenticated, "this link has been used, or is older than 15 minutes; 'ombor sign-in' on the server's machine prints another"))
+			refuse(w, r, problem.New(problem.Unauthenticated, "this link has been used, or is older than 15 minutes; 'ombor sign-in' on the server's machine prints another").
+				Also("uz", "Bu havoladan foydalanilgan yoki u 15 daqiqadan eski: serverning oʻzida “ombor sign-in” yangisini beradi.").
+				Also("ru", "По этой ссылке уже входили, или ей больше 15 минут: новую выдаёт «ombor sign-in» на самом сервере."))
 			return
 		}
 		g.begin(w, r, Session{Principal: Principal{ID: "operator:link", Name: "operator", Roles: []Role{Operator}}}, r.URL.Query().Get("to"))
 		return
 	}
 	if g.signIn == nil {
-		refuse(w, r, problem.New(problem.NotFound, "no provider is configured where people sign in; the operator signs in with the link that 'ombor sign-in' prints on the server's machine"))
+		refuse(w, r, problem.New(problem.NotFound, "no provider is configured where people sign in; the operator signs in with the link that 'ombor sign-in' prints on the server's machine").
+			Also("uz", "Kirish xizmati sozlanmagan; operator serverning oʻzida “ombor sign-in” beradigan havola bilan kiradi.").
+			Also("ru", "Служба входа не настроена; оператор входит по ссылке, которую выдаёт «ombor sign-in» на самом сервере."))
 		return
 	}
 	to, cookie, err := g.signIn.Leave(r.Context(), r.URL.Query().Get("to"))
@@ -386,7 +395,9 @@ func (g *Gate) SignIn(w http.ResponseWriter, r *http.Request) {
 func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if g.signIn == nil {
-		refuse(w, r, problem.New(problem.NotFound, "no provider is configured where people sign in"))
+		refuse(w, r, problem.New(problem.NotFound, "no provider is configured where people sign in").
+			Also("uz", "Kirish xizmati sozlanmagan.").
+			Also("ru", "Служба входа не настроена."))
 		return
 	}
 	var attempt string
@@ -425,7 +436,10 @@ func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s Session, to strin
 func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err := g.cross.Check(r); err != nil {
-		problem.Write(w, problem.Wrap(err, problem.Denied, "access", "this request was made by a page of another site"))
+		problem.Write(w, problem.New(problem.Denied, "this request was made by a page of another site").
+			Also("uz", "Bu soʻrovni boshqa saytning sahifasi yubordi, shuning uchun bajarilmadi.").
+			Also("ru", "Этот запрос отправила страница другого сайта, поэтому он не выполнен.").
+			From("access", err))
 		return
 	}
 	var next string
@@ -446,7 +460,9 @@ func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 	}
 	g.setCookie(w, "session", "", 0)
 	if next != "" {
-		writePage(w, http.StatusOK, pageText{Title: "Signed out", Detail: "Your provider ends its session, too.", Next: next})
+		language := languageOf(r)
+		words := pages[language]
+		writePage(w, http.StatusOK, pageText{Language: language, Title: words.out, Detail: words.ends, Way: words.on, Next: next})
 		return
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -96,11 +96,12 @@ func (ks *Keys) Create(ctx context.Context, k Key) (token string, made Key, err 
 	return tokenPrefix + k.ID + "_" + secret, k, nil
 }
 
+func bad(field, format string, args ...any) *problem.Error {
+	return problem.New(problem.BadInput, format, args...).In(field)
+}
+
 // check holds a key to the rules of its roles.
 func (k *Key) check(now time.Time) error {
-	bad := func(field, format string, args ...any) *problem.Error {
-		return problem.New(problem.BadInput, format, args...).In(field)
-	}
 	if strings.TrimSpace(k.Name) == "" || len(k.Name) > 200 {
 		return bad("name", "say in up to 200 characters what the key is for, so that whoever finds it in the list knows").
 			Also("uz", "Kalit nima uchunligini 200 belgigacha yozing: uni roʻyxatda koʻrgan kishi tushunsin.").
@@ -147,7 +148,9 @@ func CheckRoles(roles []Role) error {
 	}
 	for _, r := range roles {
 		if !slices.Contains(Roles, r) {
-			return problem.New(problem.BadInput, "%q is no role; roles are %s", r, strings.Join(names, ", ")).In("roles")
+			return problem.New(problem.BadInput, "%q is no role; roles are %s", r, strings.Join(names, ", ")).In("roles").Of(names...).
+				Also("uz", "“%s” degan rol yoʻq.", r).
+				Also("ru", "Роли «%s» нет.", r)
 		}
 	}
 	if len(roles) == 0 {
@@ -192,7 +195,9 @@ func (ks *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 			return Key{}, err
 		}
 		if s == nil {
-			return Key{}, problem.New(problem.NotFound, "there is no key %q; 'ombor key list' names those that there are", id)
+			return Key{}, problem.New(problem.NotFound, "there is no key %q; 'ombor key list' names those that there are", id).
+				Also("uz", "“%s” kaliti yoʻq.", id).
+				Also("ru", "Ключа «%s» нет.", id)
 		}
 		if s.Revoked != nil {
 			return s.Key, nil
@@ -231,7 +236,9 @@ func (ks *Keys) read(ctx context.Context, id string) (*stored, uint64, error) {
 }
 
 // errUnknown is the same whatever is wrong with a key, so that nothing is learned by trying.
-var errUnknown = problem.New(problem.Unauthenticated, "this key is not known here, or it has expired or been revoked; ask the operator for a new one")
+var errUnknown = problem.New(problem.Unauthenticated, "this key is not known here, or it has expired or been revoked; ask the operator for a new one").
+	Also("uz", "Bu kalit bu yerda nomaʼlum, muddati tugagan yoki bekor qilingan: operatordan yangisini soʻrang.").
+	Also("ru", "Этот ключ здесь неизвестен, истёк или отозван: попросите у оператора новый.")
 
 // Principal is who holds a token. Unauthenticated: nobody.
 func (ks *Keys) Principal(ctx context.Context, token string) (*Principal, error) {

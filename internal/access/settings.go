@@ -102,24 +102,30 @@ func (a *AllSettings) Keep(ctx context.Context, p *Principal, s Settings) (*Sett
 	s.complete()
 	value, err := json.Marshal(s)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.BadInput, "access: settings", "the settings cannot be kept")
+		return nil, problem.New(problem.BadInput, "the settings cannot be kept").
+			Also("uz", "Sozlamalarni saqlab boʻlmadi.").
+			Also("ru", "Настройки не удалось сохранить.").
+			From("access: settings", err)
 	}
 	if len(value) > MaxSettings {
-		return nil, problem.New(problem.TooLarge, "settings have up to %d KiB", MaxSettings>>10)
+		return nil, problem.New(problem.TooLarge, "settings have up to %d KiB", MaxSettings>>10).
+			Also("uz", "Sozlamalar hajmi koʻpi bilan %d KB.", MaxSettings>>10).
+			Also("ru", "Настройки занимают не больше %d КБ.", MaxSettings>>10)
 	}
 	_, err = a.bucket.Put(ctx, settingsKey(p), value)
 	return &s, err
 }
 
 func (s *Settings) check() error {
-	bad := func(field, format string, args ...any) *problem.Error {
-		return problem.New(problem.BadInput, format, args...).In(field)
-	}
 	switch {
 	case !slices.Contains([]string{"", "uz", "ru", "en"}, s.Language):
-		return bad("language", "language=%q: want uz, ru, en or nothing", s.Language)
+		return bad("language", "language=%q: want uz, ru, en or nothing", s.Language).Of("uz", "ru", "en").
+			Also("uz", "“%s” tili yoʻq.", s.Language).
+			Also("ru", "Языка «%s» нет.", s.Language)
 	case !slices.Contains([]string{"", "light", "dark"}, s.Theme):
-		return bad("theme", "theme=%q: want light, dark or nothing", s.Theme)
+		return bad("theme", "theme=%q: want light, dark or nothing", s.Theme).Of("light", "dark").
+			Also("uz", "“%s” koʻrinishi yoʻq: yorugʻ — light, qorongʻi — dark.", s.Theme).
+			Also("ru", "Оформления «%s» нет: светлое — light, тёмное — dark.", s.Theme)
 	case len(s.Pinned) > maxPinned:
 		return bad("pinned", "up to %d KPIs can be pinned", maxPinned).
 			Also("uz", "Koʻpi bilan %d ta koʻrsatkichni qadab qoʻyish mumkin.", maxPinned).
@@ -129,11 +135,15 @@ func (s *Settings) check() error {
 			Also("uz", "Koʻpi bilan %d ta koʻrinish saqlanadi.", maxViews).
 			Also("ru", "Хранится не больше %d видов.", maxViews)
 	case len(s.More) > 0 && s.More[0] != '{' && string(s.More) != "null":
-		return bad("more", "what else is kept is an object")
+		return bad("more", "what else is kept is an object").
+			Also("uz", "more — JSON obyekti boʻlishi kerak.").
+			Also("ru", "more должно быть объектом JSON.")
 	}
 	for _, id := range s.Pinned {
 		if id == "" || len(id) > 100 {
-			return bad("pinned", "%.100q is no KPI", id)
+			return bad("pinned", "%.100q is no KPI", id).
+				Also("uz", "“%.100s” koʻrsatkich emas.", id).
+				Also("ru", "«%.100s» — не показатель.", id)
 		}
 	}
 	for _, v := range s.Views {
@@ -144,7 +154,9 @@ func (s *Settings) check() error {
 		}
 		// An address that left this server would make of a view a trap.
 		if ownPage(v.Address) != v.Address || len(v.Address) > 2000 {
-			return bad("views", "the view %q: %.100q is no page of this server", v.Name, v.Address)
+			return bad("views", "the view %q: %.100q is no page of this server", v.Name, v.Address).
+				Also("uz", "“%s” koʻrinishi: “%.100s” bu serverning sahifasi emas.", v.Name, v.Address).
+				Also("ru", "Вид «%s»: «%.100s» — не страница этого сервера.", v.Name, v.Address)
 		}
 	}
 	return nil

@@ -142,7 +142,9 @@ func (s *SignIn) discover(ctx context.Context) (*discovered, error) {
 	for _, address := range []string{p.Endpoint().AuthURL, p.Endpoint().TokenURL, p.UserInfoEndpoint(), more.Keys, more.Logout} {
 		u, err := url.Parse(address)
 		if err != nil || address != "" && u.Host != s.host && !slices.Contains(s.provider.Hosts, u.Host) {
-			return nil, problem.New(problem.Unavailable, "the provider %s has an endpoint on %q, a host that the operator has not named under hosts", s.host, u.Host)
+			return nil, problem.New(problem.Unavailable, "the provider %s has an endpoint on %q, a host that the operator has not named under hosts", s.host, u.Host).
+				Also("uz", "Kirish xizmati %s operator koʻrsatmagan “%s” manziliga murojaat qiladi: operatorga ayting.", s.host, u.Host).
+				Also("ru", "Служба входа %s обращается к адресу «%s», который оператор не указал: сообщите оператору.", s.host, u.Host)
 		}
 	}
 	s.endpoint = &discovered{
@@ -155,7 +157,10 @@ func (s *SignIn) discover(ctx context.Context) (*discovered, error) {
 }
 
 func away(err error) error {
-	return problem.Wrap(err, problem.Unavailable, "access: sign in", "the provider where people sign in does not answer as it should; try again in a moment")
+	return problem.New(problem.Unavailable, "the provider where people sign in does not answer as it should; try again in a moment").
+		Also("uz", "Kirish xizmati kerakli javobni bermayapti: birozdan soʻng qayta urining.").
+		Also("ru", "Служба входа отвечает не так, как должна: попробуйте немного позже.").
+		From("access: sign in", err)
 }
 
 // attempt is what is remembered of somebody who has left for the provider.
@@ -201,7 +206,9 @@ func ownPage(to string) string {
 // that was wanted. Unauthenticated: the attempt is over, or not of this browser. Denied: the
 // provider knows the person, and nobody gave them a role here.
 func (s *SignIn) Return(ctx context.Context, query url.Values, cookie string) (*Session, string, error) {
-	again := problem.New(problem.Unauthenticated, "this sign-in took too long, or was begun in another window: begin again")
+	again := problem.New(problem.Unauthenticated, "this sign-in took too long, or was begun in another window: begin again").
+		Also("uz", "Kirish juda uzoq davom etdi yoki boshqa oynada boshlangan: qaytadan boshlang.").
+		Also("ru", "Вход длился слишком долго или начат в другом окне: начните заново.")
 	sealed, err := base64.RawURLEncoding.DecodeString(cookie)
 	if err != nil {
 		return nil, "", again
@@ -212,7 +219,9 @@ func (s *SignIn) Return(ctx context.Context, query url.Values, cookie string) (*
 		return nil, "", again
 	}
 	if code := query.Get("error"); code != "" {
-		return nil, "", problem.New(problem.Unauthenticated, "the provider did not sign you in (%s)", strings.ToValidUTF8(code[:min(len(code), 60)], ""))
+		return nil, "", problem.New(problem.Unauthenticated, "the provider did not sign you in (%s)", strings.ToValidUTF8(code[:min(len(code), 60)], "")).
+			Also("uz", "Kirish xizmati sizni kiritmadi (%s).", strings.ToValidUTF8(code[:min(len(code), 60)], "")).
+			Also("ru", "Служба входа вас не впустила (%s).", strings.ToValidUTF8(code[:min(len(code), 60)], ""))
 	}
 	d, err := s.discover(ctx)
 	if err != nil {
@@ -230,10 +239,16 @@ func (s *SignIn) Return(ctx context.Context, query url.Values, cookie string) (*
 func refused(err error) error {
 	var r *oauth2.RetrieveError
 	if errors.As(err, &r) && r.ErrorCode == "invalid_client" { // no fault of whoever signs in: their session may hold
-		return problem.Wrap(err, problem.Unavailable, "access: sign in", "the provider does not know this server by its client id and secret; its operator has to look at them")
+		return problem.New(problem.Unavailable, "the provider does not know this server by its client id and secret; its operator has to look at them").
+			Also("uz", "Kirish xizmati bu serverni tanimaydi: operatori uning identifikatori va maxfiy kalitini tekshirishi kerak.").
+			Also("ru", "Служба входа не узнаёт этот сервер: его оператору надо проверить идентификатор и секрет.").
+			From("access: sign in", err)
 	}
 	if errors.As(err, &r) && r.Response != nil && slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, r.Response.StatusCode) {
-		return problem.Wrap(err, problem.Unauthenticated, "access: sign in", "the provider does not accept this sign-in: begin again")
+		return problem.New(problem.Unauthenticated, "the provider does not accept this sign-in: begin again").
+			Also("uz", "Kirish xizmati bu kirishni qabul qilmadi: qaytadan boshlang.").
+			Also("ru", "Служба входа не приняла этот вход: начните заново.").
+			From("access: sign in", err)
 	}
 	return away(err)
 }
@@ -259,10 +274,15 @@ func (s *SignIn) session(ctx context.Context, d *discovered, token *oauth2.Token
 func (s *SignIn) person(ctx context.Context, d *discovered, raw, nonce string) (*Principal, error) {
 	id, err := d.verifier.Verify(oidc.ClientContext(ctx, s.provider.Client), raw)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Unauthenticated, "access: sign in", "the provider's token is not valid: sign in again")
+		return nil, problem.New(problem.Unauthenticated, "the provider's token is not valid: sign in again").
+			Also("uz", "Kirish xizmatining belgisi yaroqsiz: qaytadan kiring.").
+			Also("ru", "Токен службы входа недействителен: войдите заново.").
+			From("access: sign in", err)
 	}
 	if nonce != "" && id.Nonce != nonce {
-		return nil, problem.New(problem.Unauthenticated, "the provider's token is of another sign-in: begin again")
+		return nil, problem.New(problem.Unauthenticated, "the provider's token is of another sign-in: begin again").
+			Also("uz", "Kirish xizmatining belgisi boshqa kirishniki: qaytadan boshlang.").
+			Also("ru", "Токен службы входа относится к другому входу: начните заново.")
 	}
 	return s.claimed(id.Subject, id.Claims)
 }
@@ -291,10 +311,14 @@ func (s *SignIn) claimed(subject string, read func(any) error) (*Principal, erro
 		}
 	}
 	if len(p.Roles) == 0 {
-		return nil, problem.New(problem.Denied, "you are signed in as %s, and nobody gave you a role here; ask the operator for one", p.ID)
+		return nil, problem.New(problem.Denied, "you are signed in as %s, and nobody gave you a role here; ask the operator for one", p.ID).
+			Also("uz", "Siz %s sifatida kirdingiz, lekin bu yerda sizga rol berilmagan: operatordan soʻrang.", p.ID).
+			Also("ru", "Вы вошли как %s, но роли у вас здесь нет: попросите её у оператора.", p.ID)
 	}
 	if p.Is(Agency) && p.Scope() == (Scope{Dimension: "agency"}) {
-		return nil, problem.New(problem.Denied, "you are signed in as %s, of role agency, and nobody says of which; ask the operator", p.ID)
+		return nil, problem.New(problem.Denied, "you are signed in as %s, of role agency, and nobody says of which; ask the operator", p.ID).
+			Also("uz", "Siz idora vakili %s sifatida kirdingiz, lekin qaysi idoraniki ekaningiz koʻrsatilmagan: operatorga murojaat qiling.", p.ID).
+			Also("ru", "Вы вошли как %s с ролью «ведомство», но не указано, какое: обратитесь к оператору.", p.ID)
 	}
 	return p, nil
 }
@@ -351,7 +375,9 @@ func (s *SignIn) Refreshed(ctx context.Context, old *Session) (*Session, error) 
 		return nil, err
 	}
 	if now.ID != old.Principal.ID {
-		return nil, problem.New(problem.Unauthenticated, "the provider's token is of somebody else: sign in again")
+		return nil, problem.New(problem.Unauthenticated, "the provider's token is of somebody else: sign in again").
+			Also("uz", "Kirish xizmatining belgisi boshqa kishiniki: qaytadan kiring.").
+			Also("ru", "Токен службы входа принадлежит другому: войдите заново.")
 	}
 	next.Principal = *now
 	next.Fresh = token.Expiry.UTC()
@@ -364,7 +390,9 @@ func (s *SignIn) Refreshed(ctx context.Context, old *Session) (*Session, error) 
 // informed is who the provider says that an access token belongs to. Unauthenticated: it does not say.
 func (s *SignIn) informed(ctx context.Context, d *discovered, token *oauth2.Token) (*Principal, error) {
 	if d.provider.UserInfoEndpoint() == "" {
-		return nil, problem.New(problem.Unauthenticated, "the provider no longer says who you are: sign in again")
+		return nil, problem.New(problem.Unauthenticated, "the provider no longer says who you are: sign in again").
+			Also("uz", "Kirish xizmati kimligingizni endi aytmayapti: qaytadan kiring.").
+			Also("ru", "Служба входа больше не говорит, кто вы: войдите заново.")
 	}
 	info, err := d.provider.UserInfo(oidc.ClientContext(ctx, s.provider.Client), oauth2.StaticTokenSource(token))
 	if err != nil {

@@ -44,7 +44,9 @@ func (c *Catalogue) KPI(id string) (*KPI, error) {
 	for i, k := range c.kpis {
 		ids[i] = k.ID
 	}
-	return nil, problem.New(problem.NotFound, "there is no KPI %q; there are: %s", id, strings.Join(ids, ", ")).In("kpi")
+	return nil, problem.New(problem.NotFound, "there is no KPI %q; there are: %s", id, strings.Join(ids, ", ")).In("kpi").Of(ids...).
+		Also("uz", "“%s” koʻrsatkichi yoʻq.", id).
+		Also("ru", "Показателя «%s» нет.", id)
 }
 
 // Published is what acts and publications say of a KPI: targets, results, claims.
@@ -103,7 +105,9 @@ func (k *KPI) Variants() []string {
 // with [reference.NoDay] the newest. An error of kind NotFound says which there are.
 func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, error) {
 	if len(k.Versions) == 0 {
-		return nil, problem.New(problem.NotFound, "the KPI %q has no version", k.ID).In("version")
+		return nil, problem.New(problem.NotFound, "the KPI %q has no version", k.ID).In("version").
+			Also("uz", "“%s” koʻrsatkichining taʼrifi yoʻq.", k.ID).
+			Also("ru", "У показателя «%s» нет определения.", k.ID)
 	}
 	if variant == "" {
 		variant = k.Versions[0].Variant
@@ -146,5 +150,7 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 			Also("uz", "Bu taʼrifning %d-tahriri yoʻq.", number).
 			Also("ru", "Редакции %d у этого определения нет.", number)
 	}
-	return nil, problem.New(problem.NotFound, "the KPI %q has no definition for %s; it has: %s", k.ID, day, strings.Join(have, ", ")).In("version")
+	return nil, problem.New(problem.NotFound, "the KPI %q has no definition for %s; it has: %s", k.ID, day, strings.Join(have, ", ")).In("version").
+		Also("uz", "Bu koʻrsatkichning %s kuni uchun taʼrifi yoʻq.", day).
+		Also("ru", "На %s у этого показателя нет определения.", day)
 }

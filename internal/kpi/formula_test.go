@@ -158,3 +158,19 @@ func FuzzParseFormula(f *testing.F) {
 		}
 	})
 }
+
+// TestFormulaOfEveryKind holds the line in which each kind of definition is told to readers of any language.
+func TestFormulaOfEveryKind(t *testing.T) {
+	for want, v := range map[string]Version{
+		"countIf(mobile) ÷ count()":                        {Numerator: &Formula{Text: "countIf(mobile)"}, Denominator: &Formula{Text: "count()"}},
+		"count() ÷ (regions.population / 1000)":            {Numerator: &Formula{Text: "count()"}, Per: &Per{Table: "regions", Column: "population", Each: 1000}},
+		"quantile(0.5)(hours)":                             {Distribution: &Distribution{Of: "divided", Text: "hours", Quantiles: []float64{0.5, 0.9}}},
+		"quantileIf(0.9)(hours, decided)":                  {Distribution: &Distribution{Of: "hours", If: "decided", Quantiles: []float64{0.9}}},
+		"uniqExact(user)":                                  {Distinct: &Distinct{Of: "user"}},
+		"quantile(0.5)(age(case.received ∖ case.decided))": {Backlog: &Backlog{Enters: "case.received", Leaves: "case.decided", Quantiles: []float64{0.5}}},
+	} {
+		if got := v.Formula(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

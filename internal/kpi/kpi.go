@@ -8,6 +8,7 @@
 package kpi
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -119,6 +120,37 @@ type Version struct {
 	Line              int
 }
 
+// Formula is the definition in one line, in the pack's own notation and without a word of any
+// language: "countIf(mobile) ÷ count()", "quantileIf(0.5)(hours, decided)", "uniqExact(user)".
+func (v *Version) Formula() string {
+	quantile := func(of, when string, points []float64) string {
+		suffix := ""
+		if when != "" {
+			suffix, when = "If", ", "+when
+		}
+		return fmt.Sprintf("quantile%s(%g)(%s%s)", suffix, points[0], of, when)
+	}
+	var text string
+	switch {
+	case v.Numerator != nil:
+		text = v.Numerator.Text
+	case v.Distribution != nil:
+		d := v.Distribution
+		text = quantile(cmp.Or(d.Text, d.Of), d.If, d.Quantiles)
+	case v.Distinct != nil:
+		text = "uniqExact(" + v.Distinct.Of + ")"
+	case v.Backlog != nil:
+		text = quantile("age("+v.Backlog.String()+")", "", v.Backlog.Quantiles)
+	}
+	switch {
+	case v.Per != nil:
+		text += " ÷ (" + v.Per.String() + ")"
+	case v.Denominator != nil:
+		text += " ÷ " + v.Denominator.Text
+	}
+	return text
+}
+
 // Per makes a value one for each so many of what a reference table counts: requests per
 // 1,000 inhabitants. The denominator of a cell is the sum of Column over the rows of the
 // table that the cell is about (all that hold on its last day where it is about no single
@@ -144,8 +176,8 @@ type Backlog struct {
 	Quantiles      []float64 // the first is the value
 }
 
-// String says in short what waits: "request.submitted, not yet request.decided".
-func (b *Backlog) String() string { return b.Enters + ", not yet " + b.Leaves }
+// String is what waits as a formula, the events without those that end them: "request.submitted ∖ request.decided".
+func (b *Backlog) String() string { return b.Enters + " ∖ " + b.Leaves }
 
 // Quantiles are those that the value consists of; nil when it is no distribution.
 func (v *Version) Quantiles() []float64 {

@@ -15,10 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/language"
 )
 
 // Kind says what class of fault an error is. The zero Kind is Internal.
@@ -118,6 +121,9 @@ func (e *Error) Also(language, format string, args ...any) *Error {
 	return e
 }
 
+// From names the operation and its cause, for the operator, and returns e.
+func (e *Error) From(op string, cause error) *Error { e.Op, e.Cause = op, cause; return e }
+
 // Of lists what the field may be instead and returns e. Programs and pages read the list;
 // the message may shorten it.
 func (e *Error) Of(allowed ...string) *Error { e.Allowed = allowed; return e }
@@ -152,18 +158,45 @@ func (d Document) In(language string) string {
 }
 
 // DocumentOf is what a person may be told of err: an internal fault is described
-// in one plain sentence, its cause stays with the operator.
+// in one plain sentence, its cause stays with the operator. What is away or busy is so
+// for the same reader in every room, and told in other languages in one sentence of its kind
+// where the fault has no words of its own.
 func DocumentOf(err error) Document {
 	var e *Error
 	if !errors.As(err, &e) || e.Kind == Internal {
 		return Document{Type: "about:blank", Title: Internal.String(), Status: Internal.Status(),
-			Detail: "Ombor could not finish this request; the operator's log says why.",
-			Words: map[string]string{
-				"uz": "Ombor bu soʻrovni oxiriga yetkaza olmadi; sababi operator jurnalida.",
-				"ru": "Ombor не смог выполнить этот запрос; причина — в журнале оператора.",
-			}}
+			Detail: "Ombor could not finish this request; the operator's log says why.", Words: inOther[Internal]}
 	}
-	return Document{Type: "about:blank", Title: e.Kind.String(), Status: e.Kind.Status(), Detail: e.Message, Field: e.Field, Words: e.Words, Allowed: e.Allowed}
+	doc := Document{Type: "about:blank", Title: e.Kind.String(), Status: e.Kind.Status(), Detail: e.Message, Field: e.Field, Words: e.Words, Allowed: e.Allowed}
+	if doc.Words == nil {
+		doc.Words = inOther[e.Kind]
+	}
+	return doc
+}
+
+// inOther are what is told of a kind in other languages than English.
+var inOther = map[Kind]map[string]string{
+	Internal: {
+		"uz": "Ombor bu soʻrovni oxiriga yetkaza olmadi; sababi operator jurnalida.",
+		"ru": "Ombor не смог выполнить этот запрос; причина — в журнале оператора."},
+	Busy: {
+		"uz": "Ombor hozir band: birozdan soʻng qayta urining.",
+		"ru": "Ombor сейчас занят: попробуйте немного позже."},
+	Unavailable: {
+		"uz": "Omborning bir qismi hozir javob bermayapti: birozdan soʻng qayta urining.",
+		"ru": "Часть Ombor сейчас не отвечает: попробуйте немного позже."},
+}
+
+// Wished is the language of several that a reader would like best (Accept-Language, RFC 9110,
+// 12.5.4); "" when none of them is wished for.
+func Wished(acceptLanguage string, of ...string) string {
+	tags, _, _ := language.ParseAcceptLanguage(acceptLanguage) // what cannot be read wishes for nothing
+	for _, tag := range tags {                                 // the best first
+		if base, _ := tag.Base(); slices.Contains(of, base.String()) {
+			return base.String()
+		}
+	}
+	return ""
 }
 
 // Write answers an HTTP request with err: its status, Retry-After where the kind

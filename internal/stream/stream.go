@@ -715,7 +715,10 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision 
 	}
 	var api *jetstream.APIError
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-		return 0, problem.Wrap(err, problem.Conflict, "stream: update "+key, "%s was changed by somebody else", key)
+		return 0, problem.New(problem.Conflict, "%s was changed by somebody else", key).
+			Also("uz", "Buni hozirgina boshqa kishi oʻzgartirdi: qaytadan oching.").
+			Also("ru", "Это только что изменил кто-то другой: откройте заново.").
+			From("stream: update "+key, err)
 	}
 	return now, b.conn.fault("stream: update "+key, err)
 }

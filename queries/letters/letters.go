@@ -152,10 +152,14 @@ func lasting(language string, d time.Duration) string {
 // gets no letter: NotFound.
 func Draft(language string, c Case) (*Letter, error) {
 	if !slices.Contains(Languages, language) {
-		return nil, problem.New(problem.BadInput, "there are no letters in %q; allowed: %s", language, strings.Join(Languages, ", ")).In("language")
+		return nil, problem.New(problem.BadInput, "there are no letters in %q; allowed: %s", language, strings.Join(Languages, ", ")).In("language").Of(Languages...).
+			Also("uz", "“%s” tilida xatlar yozilmaydi.", language).
+			Also("ru", "Писем на языке «%s» нет.", language)
 	}
 	if !c.Late && len(c.Findings) == 0 {
-		return nil, problem.New(problem.NotFound, "nothing is missing from %s: there is nothing to ask for", c.Source)
+		return nil, problem.New(problem.NotFound, "nothing is missing from %s: there is nothing to ask for", c.Source).
+			Also("uz", "“%s” manbasida hech narsa yetishmayapti: soʻraydigan narsa yoʻq.", c.Source).
+			Also("ru", "У источника «%s» всё есть: просить нечего.", c.Source)
 	}
 	source, owner := c.Title.In(language), c.Owner.In(language)
 	if source == "" {

@@ -83,7 +83,9 @@ const personal = "(personal)"
 // whole days (the extension replaces) withdraws what is not among the events of its source and day.
 func (p *Portfolio) Difference(ctx context.Context, lines io.Reader) (*Difference, error) {
 	if p.checker == nil {
-		return nil, problem.New(problem.NotFound, "this server compares no events")
+		return nil, problem.New(problem.NotFound, "this server compares no events").
+			Also("uz", "Bu server hodisalarni solishtirmaydi.").
+			Also("ru", "Этот сервер не сравнивает события.")
 	}
 	d := &Difference{Counts: map[Kind]int{EventNew: 0, EventChanged: 0, EventConflict: 0, EventUnchanged: 0, EventWithdrawn: 0, EventHeld: 0}, Changes: []Change{}, Refusals: []*contract.Refusal{}, Repeated: []Repeated{}}
 	c := comparison{p: p, d: d, delivered: map[delivery]map[[16]byte]bool{}, sent: map[identity]*sent{}}
@@ -105,7 +107,10 @@ func (p *Portfolio) Difference(ctx context.Context, lines io.Reader) (*Differenc
 			break
 		}
 		if err != nil {
-			return nil, problem.Wrap(err, problem.TooLarge, "portfolio: difference", "the events could not be read to their end; at most %d MB are compared", MaxDifference>>20)
+			return nil, problem.New(problem.TooLarge, "the events could not be read to their end; at most %d MB are compared", MaxDifference>>20).
+				Also("uz", "Hodisalarni oxirigacha oʻqib boʻlmadi; koʻpi bilan %d MB solishtiriladi.", MaxDifference>>20).
+				Also("ru", "События не удалось прочитать до конца; сравнивается не больше %d МБ.", MaxDifference>>20).
+				From("portfolio: difference", err)
 		}
 	}
 	if err := c.compare(ctx); err != nil {

@@ -53,7 +53,9 @@ type Named struct {
 // looked at, those without a common word of four letters or more that at most a tenth of the names have are left out.
 func (p *Portfolio) Duplicates(ctx context.Context, r Request, least float64) ([]Duplicate, error) {
 	if least < 0 || least > 1 {
-		return nil, problem.New(problem.BadInput, "least %g is not between 0 and 1", least).In("least")
+		return nil, problem.New(problem.BadInput, "least %g is not between 0 and 1", least).In("least").
+			Also("uz", "least=%g: 0 dan 1 gacha son boʻlishi kerak.", least).
+			Also("ru", "least=%g: нужно число от 0 до 1.", least)
 	}
 	s, fit, err := p.fitting(ctx, r)
 	if err != nil {

@@ -127,7 +127,9 @@ type Summary struct {
 // project that serves several KPIs is in the group of each.
 func (p *Portfolio) Summary(ctx context.Context, r Request, by string) (*Summary, error) {
 	if by != "" && !slices.Contains(Groupings, by) {
-		return nil, problem.New(problem.BadInput, "there is no breakdown %q; allowed are %s", by, strings.Join(Groupings, ", ")).In("by")
+		return nil, problem.New(problem.BadInput, "there is no breakdown %q; allowed are %s", by, strings.Join(Groupings, ", ")).In("by").Of(Groupings...).
+			Also("uz", "“%s” kesimi yoʻq.", by).
+			Also("ru", "Разреза «%s» нет.", by)
 	}
 	s, all, err := p.fitting(ctx, r)
 	if err != nil {

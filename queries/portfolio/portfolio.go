@@ -254,7 +254,9 @@ func (p *Portfolio) Projects(ctx context.Context, r Request) (*List, error) {
 	}
 	list := &List{On: Date(s.on), KnownOn: s.knownOn, DataThrough: s.through, Total: len(all), Offset: r.Offset, Figures: figuresOf("", all), Projects: []Project{}}
 	if r.Offset < 0 || r.Limit < 0 {
-		return nil, problem.New(problem.BadInput, "limit and offset are not negative").In("offset")
+		return nil, problem.New(problem.BadInput, "limit and offset are not negative").In("offset").
+			Also("uz", "limit va offset manfiy boʻlmaydi.").
+			Also("ru", "limit и offset не бывают отрицательными.")
 	}
 	all = all[min(r.Offset, len(all)):]
 	if r.Limit > 0 {

@@ -233,7 +233,9 @@ func (p *piece[T]) keep(values []T) []T {
 // report, payment and rating is there; of the others what they come to.
 func (p *Portfolio) read(ctx context.Context, at At, whole string) (*state, error) {
 	if p.declared == nil {
-		return nil, problem.New(problem.NotFound, "this pack has no portfolio of projects; pack.yaml declares one under portfolio")
+		return nil, problem.New(problem.NotFound, "this pack has no portfolio of projects; pack.yaml declares one under portfolio").
+			Also("uz", "Bu paketda loyihalar portfeli yoʻq.").
+			Also("ru", "В этом пакете нет портфеля проектов.")
 	}
 	today := reference.DayOf(p.now().In(p.warehouse.Zone()))
 	if !open(at.KnownOn) && at.KnownOn > today {

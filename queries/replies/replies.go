@@ -119,7 +119,9 @@ func (b *Book) Add(ctx context.Context, p *access.Principal, r Reply) (*Reply, e
 	n := len([]rune(r.Text))
 	switch {
 	case r.State != Answer && r.State != Dispute:
-		return nil, problem.New(problem.BadInput, "state=%q: want answer or dispute", r.State).In("state")
+		return nil, problem.New(problem.BadInput, "state=%q: want answer or dispute", r.State).In("state").Of("answer", "dispute").
+			Also("uz", "state=“%s”: javob — answer, eʼtiroz — dispute.", r.State).
+			Also("ru", "state=«%s»: ответ — answer, возражение — dispute.", r.State)
 	case n < MinText || n > MaxText:
 		return nil, problem.New(problem.BadInput, "a reply has %d to %d characters", MinText, MaxText).In("text").
 			Also("uz", "Javob %d dan %d tagacha belgidan iborat boʻladi.", MinText, MaxText).
@@ -129,7 +131,9 @@ func (b *Book) Add(ctx context.Context, p *access.Principal, r Reply) (*Reply, e
 			Also("uz", "Matnda kimningdir raqami boʻlishi mumkin boʻlgan son bor, masalan toʻqqiz xonali; javobni hamma oʻqiydi, uni raqamsiz yozing.").
 			Also("ru", "В тексте есть число, которое может быть чьим-то номером, например из девяти цифр; ответ читают все, напишите без него.")
 	case !slices.Contains([]string{"uz", "ru", "en"}, r.Language):
-		return nil, problem.New(problem.BadInput, "language=%q: want uz, ru or en", r.Language).In("language")
+		return nil, problem.New(problem.BadInput, "language=%q: want uz, ru or en", r.Language).In("language").Of("uz", "ru", "en").
+			Also("uz", "“%s” tilida javob yozilmaydi.", r.Language).
+			Also("ru", "На языке «%s» ответы не пишут.", r.Language)
 	}
 	there, err := b.Of(ctx, r.KPI)
 	if err != nil {

@@ -38,7 +38,9 @@ type Run struct {
 	ReadRows   uint64            `json:"read_rows"`  // by the engine
 	ReadBytes  uint64            `json:"read_bytes"` // by the engine
 	TotalRows  uint64            `json:"total_rows"` // that the engine expects to read; 0: not known
-	Problem    string            `json:"problem"`    // of a run that was cut or failed, in words
+	Problem    string            `json:"problem"`    // of a run that was cut or failed, in English or in the engine's words
+
+	Words map[string]string `json:"words,omitempty"` // what is to be done about Problem, by language
 }
 
 // running is a run of this process.
@@ -110,7 +112,9 @@ func (b *Workbench) Cancel(p *access.Principal, id string) error {
 	defer b.mu.Unlock()
 	r := b.running[id]
 	if r == nil || r.who != p.ID && !p.Is(access.Operator) {
-		return problem.New(problem.NotFound, "no statement %q of yours runs here", id)
+		return problem.New(problem.NotFound, "no statement %q of yours runs here", id).
+			Also("uz", "Sizning “%s” soʻrovingiz bu yerda bajarilmayapti.", id).
+			Also("ru", "Ваш запрос «%s» здесь не выполняется.", id)
 	}
 	r.cancel(ErrCancelled)
 	return nil
@@ -158,7 +162,9 @@ func (b *Workbench) Run(ctx context.Context, p *access.Principal, id string) (*R
 			return &list[i], nil
 		}
 	}
-	return nil, problem.New(problem.NotFound, "there is no run %q of yours; the newest %d are kept", id, KeptRuns)
+	return nil, problem.New(problem.NotFound, "there is no run %q of yours; the newest %d are kept", id, KeptRuns).
+		Also("uz", "Sizda “%s” bajarilishi yoʻq; oxirgi %d tasi saqlanadi.", id, KeptRuns).
+		Also("ru", "У вас нет выполнения «%s»; хранятся последние %d.", id, KeptRuns)
 }
 
 // history is what p ran and is over, the newest first, with the revision of its key.

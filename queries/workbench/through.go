@@ -113,9 +113,13 @@ func (t *Through) Ask(ctx context.Context, p *access.Principal, s Statement) (io
 	if format := a.header.Get("X-ClickHouse-Format"); format != s.Format {
 		answer.Close()
 		if format == "" {
-			return nil, bad("sql", "this statement gives no rows: send one that reads")
+			return nil, bad("sql", "this statement gives no rows: send one that reads").
+				Also("uz", "Bu soʻrov qator bermaydi: oʻqiydigan soʻrov yuboring.").
+				Also("ru", "Этот запрос не даёт строк: отправьте тот, который читает.")
 		}
-		return nil, bad("sql", "leave FORMAT %s out: the workbench shows rows, and exports have a format of their own", format)
+		return nil, bad("sql", "leave FORMAT %s out: the workbench shows rows, and exports have a format of their own", format).
+			Also("uz", "FORMAT %s ni olib tashlang: ustaxona qatorlarni koʻrsatadi, eksport formati alohida tanlanadi.", format).
+			Also("ru", "Уберите FORMAT %s: мастерская показывает строки, а формат выгрузки выбирают отдельно.", format)
 	}
 	tell(summary(a.header.Get("X-ClickHouse-Summary"))) // a short statement is over before it is looked at
 	if tag := a.header.Get("X-ClickHouse-Exception-Tag"); tag != "" {
@@ -148,7 +152,9 @@ func summary(header string) (now Progress) {
 	return Progress{ReadRows: told.ReadRows, ReadBytes: told.ReadBytes}
 }
 
-var errBroken = problem.New(problem.Unavailable, "the answer broke off: the engine ended, or a limit was reached while rows were sent")
+var errBroken = problem.New(problem.Unavailable, "the answer broke off: the engine ended, or a limit was reached while rows were sent").
+	Also("uz", "Javob uzilib qoldi: mexanizm toʻxtadi yoki qatorlar uzatilayotganda chegaraga yetildi.").
+	Also("ru", "Ответ оборвался: движок остановился, или при передаче строк достигнут предел.")
 
 // watch looks at how far a statement has come until ctx ends.
 func (t *Through) watch(ctx context.Context, id string, tell func(Progress)) (done chan struct{}) {
@@ -270,7 +276,7 @@ func problemOf(text, retry string) error {
 	case protocol.CodeStdException:
 		kind = problem.Unavailable
 	}
-	err := problem.New(kind, "%s", strings.TrimSpace(e.Message)).In("sql")
+	err := &problem.Error{Kind: kind, Message: strings.TrimSpace(e.Message), Field: "sql", Words: toDo(e.Code)}
 	if seconds, wrong := time.ParseDuration(retry + "s"); wrong == nil {
 		err.RetryAfter = seconds
 	}

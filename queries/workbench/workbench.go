@@ -145,7 +145,9 @@ func (q *Query) check(p *access.Principal) error {
 			Also("uz", "Tavsif %d belgidan uzun.", MaxDescription).
 			Also("ru", "Описание длиннее %d знаков.", MaxDescription)
 	case !slices.Contains([]Sharing{Private, Agency, Everybody}, q.Sharing):
-		return bad("sharing", "sharing=%q: want private, agency or everybody", q.Sharing)
+		return bad("sharing", "sharing=%q: want private, agency or everybody", q.Sharing).Of(string(Private), string(Agency), string(Everybody)).
+			Also("uz", "sharing=“%s”: faqat oʻzingizga — private, idoraga — agency, hammaga — everybody.", q.Sharing).
+			Also("ru", "sharing=«%s»: только себе — private, ведомству — agency, всем — everybody.", q.Sharing)
 	case q.Sharing == Agency && p.Agency == "":
 		return bad("sharing", "you belong to no agency; share with everybody, or keep it private").
 			Also("uz", "Siz hech bir idoraga tegishli emassiz: hammaga oching yoki oʻzingizda qoldiring.").
@@ -185,14 +187,20 @@ func CheckStatement(sql string, parameters map[string]string) error {
 			Also("ru", "Текст запроса пуст.")
 	}
 	if len(sql) > MaxSQL {
-		return problem.New(problem.TooLarge, "the statement has more than %d KiB", MaxSQL>>10).In("sql")
+		return problem.New(problem.TooLarge, "the statement has more than %d KiB", MaxSQL>>10).In("sql").
+			Also("uz", "Soʻrov matni %d KB dan uzun.", MaxSQL>>10).
+			Also("ru", "Текст запроса длиннее %d КБ.", MaxSQL>>10)
 	}
 	if len(parameters) > MaxParameters {
-		return bad("parameters", "a statement has up to %d parameters", MaxParameters)
+		return bad("parameters", "a statement has up to %d parameters", MaxParameters).
+			Also("uz", "Soʻrovda koʻpi bilan %d ta parametr boʻladi.", MaxParameters).
+			Also("ru", "У запроса не больше %d параметров.", MaxParameters)
 	}
 	for name, value := range parameters {
 		if name == "" || len(name) > 100 || len(value) > MaxParameter {
-			return bad("parameters", "a parameter's name has 1 to 100 bytes, its value up to %d KiB", MaxParameter>>10)
+			return bad("parameters", "a parameter's name has 1 to 100 bytes, its value up to %d KiB", MaxParameter>>10).
+				Also("uz", "Parametr nomi 1–100 bayt, qiymati koʻpi bilan %d KB boʻladi.", MaxParameter>>10).
+				Also("ru", "Имя параметра — от 1 до 100 байт, значение — не больше %d КБ.", MaxParameter>>10)
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ export class ApiError extends Error {
 // saidIn is what the server says of a fault in a language; undefined where it says nothing, or
 // in English alone.
 export const saidIn = (error: unknown, language: string): string | undefined =>
-  error instanceof ApiError ? (language === 'en' ? error.message : error.words[language]) || undefined : undefined
+  error instanceof ApiError ? (error.words[language] ?? (language === 'en' && error.message)) || undefined : undefined
 
 // get reads the JSON answer of a path.
 export const get = async <T>(path: string, signal?: AbortSignal): Promise<T> =>

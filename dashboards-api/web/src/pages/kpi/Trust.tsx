@@ -43,8 +43,6 @@ export const Trust = memo(function Trust({ kpi, asked, whole, replies }: { kpi: 
   )
 })
 
-const formulaOf = (v: Version) => (v.numerator ? (v.denominator ? `${v.numerator}  ÷  ${v.denominator}` : v.numerator) : v.of)
-
 // variantOf is what the pack calls a rival definition.
 const variantOf = (id: string, labels: Record<string, string>) => labels[`variant.${id}`] ?? id
 
@@ -54,7 +52,7 @@ function Definition({ kpi, asked, whole }: { kpi: Kpi; asked: Asked; whole: Valu
   const { language, labels } = useVoice()
   const v = kpi.versions.find((o) => o.version === whole?.version && o.variant === (whole.variant ?? '')) ?? asked.version
   const rows: [string, string][] = [
-    [words.formula, formulaOf(v)],
+    [words.formula, v.formula],
     [words.basis, `${words.bases[v.basis as keyof typeof words.bases] ?? v.basis}: ${v.from.join(', ')}`],
     [words.version, [String(v.version), v.variant && variantOf(v.variant, labels)].filter(Boolean).join(' · ')],
     [words.validity, v.valid.from ? fill(words.since, { day: day(v.valid.from, language) }) : ''],
@@ -180,7 +178,7 @@ function Variants({ kpi, asked }: { kpi: Kpi; asked: Asked }) {
                     {shown ? <b>{name}</b> : <Link to="." resetScroll={false} title={said.variantUse} search={(old: Search) => ({ ...old, variant: v.variant || undefined, version: String(v.version) })}>{name}</Link>}
                     {search.known_on === undefined && v.valid.from && <small> · {fill(words.since, { day: day(v.valid.from, language) })}</small>}
                   </th>
-                  <td><code>{formulaOf(v)}</code></td>
+                  <td><code>{v.formula}</code></td>
                   <td>{nameIn(v.source_names, language)}</td>
                   <td className="number">{data?.cells[0] ? <Figure cell={data.cells[0]} unit={data.unit} /> : answers[i]?.error ? <Fault error={answers[i].error} /> : '…'}</td>
                 </tr>

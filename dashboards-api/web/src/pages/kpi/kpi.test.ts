@@ -20,7 +20,7 @@ const values = (cells: Cell[], part: Partial<Values> = {}): Values => ({
   names: { region: { a: { en: 'Andijan', ru: 'Андижан', uz: 'Andijon' }, b: { en: 'Bukhara', ru: 'Бухара', uz: 'Buxoro' } } }, ...part,
 } as Values)
 
-const version = (part: object) => ({ version: 1, variant: '', valid: { from: null, to: null }, source: '', source_names: { en: '' }, basis: 'events', from: ['request.decided'], numerator: 'countIf(x)', denominator: 'count()', of: '', if: '', quantiles: [], at: '', grain: 'day', grains: [], rollups: [], matures: 0, periods: ['day', 'week', 'month', 'quarter', 'year'], published: [], published_periods: ['quarter', 'year'], published_only: false, ...part }) as Kpi['versions'][number]
+const version = (part: object) => ({ version: 1, variant: '', valid: { from: null, to: null }, source: '', source_names: { en: '' }, basis: 'events', from: ['request.decided'], formula: 'countIf(x) ÷ count()', numerator: 'countIf(x)', denominator: 'count()', of: '', if: '', quantiles: [], at: '', grain: 'day', grains: [], rollups: [], matures: 0, periods: ['day', 'week', 'month', 'quarter', 'year'], published: [], published_periods: ['quarter', 'year'], published_only: false, ...part }) as Kpi['versions'][number]
 const dimension = (name: string, to = '') => ({ name, title: {}, type: 'code', to, values: [] })
 const kpi = (part: Partial<Kpi> = {}): Kpi => ({
   id: 'online', title: {}, about: {}, group: '', owner: 'm', owner_names: {}, unit: 'percent', direction: 'up', ranked_by: '',

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useSearch } from '@tanstack/react-router'
 import { useDeferredValue, useMemo } from 'react'
-import { get, type Kpi, type Version } from '../../api/client'
+import { get, type Kpi } from '../../api/client'
 import { found } from '../../fold'
 import { number } from '../../format'
 import { useChange } from '../../parts/Filters'
@@ -62,17 +62,11 @@ function Definition({ kpi }: { kpi: Kpi }) {
       <p>{nameIn(kpi.about, language)}</p>
       <p>{[said.basis[now.basis], better, rivals > 0 && fill(said.rivals, { n: rivals })].filter(Boolean).join(' · ')}</p>
       <dl>
-        <dt>{said.formula}</dt><dd><code>{formula(now)}</code></dd>
+        <dt>{said.formula}</dt><dd><code>{now.formula}</code></dd>
         <dt>{said.source}</dt><dd>{nameIn(now.source_names, language)}</dd>
         <dt>{said.owner}</dt><dd>{nameIn(kpi.owner_names, language, kpi.owner)}</dd>
         {kpi.dimensions.length > 0 && <><dt>{said.broken}</dt><dd>{kpi.dimensions.map((d) => nameIn(d.title, language, d.name)).join(', ')}</dd></>}
       </dl>
     </article>
   )
-}
-
-// formula is a definition in one line, as the pack writes it.
-function formula(v: Version): string {
-  if (v.numerator) return v.denominator ? `${v.numerator} ÷ ${v.denominator}` : v.numerator
-  return v.if ? `${v.of} if ${v.if}` : v.of
 }

@@ -23,7 +23,8 @@ function RegionTable({ rows, caption }: { rows: Row[]; caption: string }) {
     { key: 'code', title: said.code, order: (row) => row.code, cell: (row) => [row.code, row.values.iso_3166_2].filter(Boolean).join(' · ') },
   ]
   if (rows.some((row) => row.values.population)) columns.push({ key: 'population', title: said.population, number: true, order: (row) => Number(row.values.population ?? 0), cell: (row) => (row.values.population ? number(Number(row.values.population), language) : '') })
-  const source = rows.find((row) => row.values.population_source)?.values.population_source
+  const values = rows.find((row) => row.values.population_source)?.values
+  const source = values?.[`population_source_${language}`] ?? values?.population_source
   return (
     <>
       <DataTable caption={caption} columns={columns} rows={rows} keyOf={(row) => row.code} sort={{ key: 'name' }} />

@@ -66,7 +66,7 @@ export function History({ onOpen }: { onOpen: (run: Run) => void }) {
   return (
     <DataTable caption={said.history} rows={list.data.runs} keyOf={(r) => r.id} most={25} more={(n) => fill(said.moreHistory, { n })}
       columns={[
-        { key: 'sql', title: said.statement, wide: true, cell: (r) => <><button type="button" className="wb-open wb-sql" title={r.sql} onClick={() => onOpen(r)}>{r.sql.replace(/\s+/g, ' ').slice(0, 200)}</button>{r.problem && <p className="wb-about" lang="en">{r.problem}</p>}</> },
+        { key: 'sql', title: said.statement, wide: true, cell: (r) => <><button type="button" className="wb-open wb-sql" title={r.sql} onClick={() => onOpen(r)}>{r.sql.replace(/\s+/g, ' ').slice(0, 200)}</button>{r.problem && (r.words?.[language] ? <p className="wb-about" title={r.problem}>{r.words[language]}</p> : <p className="wb-about" lang="en">{r.problem}</p>)}</> },
         { key: 'state', title: said.state, order: (r) => r.state, cell: (r) => said[`${r.state}_`] },
         { key: 'rows', title: said.rows, number: true, order: (r) => r.rows, cell: (r) => number(r.rows, language) },
         { key: 'seconds', title: said.seconds, number: true, minor: true, order: (r) => r.seconds, cell: (r) => number(r.seconds, language, 2) },

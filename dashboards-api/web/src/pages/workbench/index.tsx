@@ -135,7 +135,7 @@ export default function WorkbenchPage() {
           )}
           <div aria-live="polite">
             {told && <p className="problem">{told}</p>}
-            {estimate.isError && <p className="problem" lang="en">{estimate.error.message}</p>}
+            {estimate.isError && <div className="problem"><Refusal message={estimate.error.message} words={estimate.error instanceof ApiError ? estimate.error.words : {}} /></div>}
             {estimate.data && !estimate.isError && <p className="wb-note">{nameIn(estimate.data.words, language)}</p>}
           </div>
           <Tabs label={said.results} open={tab} onOpen={(key) => go({ tab: key === 'result' ? undefined : key })} tabs={[
@@ -162,6 +162,20 @@ function NotRun() {
   return <Empty title={said.notRun}><p>{said.notRunHow}</p></Empty>
 }
 
+// Refusal is what to do about a statement that was not carried out, above the engine's own words,
+// which are English. What has no words in English is not the engine's: it says the same.
+function Refusal({ message, words }: { message: string; words: Record<string, string> }) {
+  const { language } = useVoice()
+  const told = words[language]
+  const line = lineOf(message)
+  return (
+    <>
+      {told && <p>{told}</p>}
+      {(!told || words.en) && <p className="wb-error" lang={told && 'en'}>{line && <b>{line}: </b>}{message}</p>}
+    </>
+  )
+}
+
 // Result is how far the statement has come, its rows, and how to take all of them.
 function Result({ running }: { running: Running | undefined }) {
   const said = useWordsOf(words)
@@ -170,7 +184,6 @@ function Result({ running }: { running: Running | undefined }) {
   const { end, error, columns, rows } = running
   const seconds = number(running.seconds, language, 2)
   const share = running.totalRows > 0 ? Math.min(1, running.readRows / running.totalRows) : undefined
-  const line = error === undefined ? undefined : lineOf(error)
   return (
     <div className="wb-result">
       <div role="status" className="wb-state">
@@ -185,7 +198,7 @@ function Result({ running }: { running: Running | undefined }) {
         {end?.state === 'cut' && <span className="status at_risk"><span aria-hidden="true">▲ </span>{fill(said.cut, { rows: number(rows.length, language) })}</span>}
       </div>
       {end && end.state !== 'done' && end.state !== 'cut' && end.state !== 'cancelled' && (
-        <section className="failure" role="alert"><h2>{said.failed}</h2><p className="wb-error" lang="en">{line && <b>{line}: </b>}{error}</p></section>
+        <section className="failure" role="alert"><h2>{said.failed}</h2>{error && <Refusal {...error} />}</section>
       )}
       {columns.length > 0 && rows.length > 0 && <Grid columns={columns} rows={rows} label={said.result} />}
       {end?.state === 'done' && rows.length === 0 && <p className="wb-note">{said.noRows}</p>}

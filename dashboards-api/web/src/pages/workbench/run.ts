@@ -10,7 +10,7 @@ export interface Running {
   readRows: number
   totalRows: number // 0: not known
   end?: Pick<RunEnd, 'state' | 'seconds' | 'read_rows'> // absent while it runs
-  error?: string
+  error?: { message: string; words: Record<string, string> } // what went wrong, and what to do, by language
 }
 
 const beginning: Running = { columns: [], rows: [], seconds: 0, readRows: 0, totalRows: 0 }
@@ -20,14 +20,14 @@ function follow(now: Running | undefined, lines: RunLine[] | 'begin' | 'cancelle
   if (!now) return now
   const endedBy = (state: RunEnd['state']) => now.end ?? { state, seconds: now.seconds, read_rows: now.readRows }
   if (lines === 'cancelled') return { ...now, end: endedBy('cancelled') }
-  if (lines instanceof Error) return { ...now, end: endedBy('failed'), error: lines.message }
+  if (lines instanceof Error) return { ...now, end: endedBy('failed'), error: { message: lines.message, words: lines instanceof ApiError ? lines.words : {} } }
   let next = now
   for (const line of lines) {
     if (line.event === 'begun') next = { ...next, id: line.id }
     else if (line.event === 'progress') next = { ...next, seconds: line.seconds, readRows: line.read_rows, totalRows: line.total_rows }
     else if (line.event === 'columns') next = { ...next, columns: line.columns }
     else if (line.event === 'rows') next = { ...next, rows: next.rows.concat(line.rows) }
-    else next = { ...next, seconds: line.seconds, readRows: line.read_rows, end: line, ...(line.problem ? { error: line.problem.detail ?? line.problem.title } : {}) }
+    else next = { ...next, seconds: line.seconds, readRows: line.read_rows, end: line, ...(line.problem ? { error: { message: line.problem.detail, words: line.problem.words ?? {} } } : {}) }
   }
   return next
 }
@@ -61,7 +61,7 @@ export function useRun(lost: string, onEnd: () => void) {
       if (!ended) tell(new Error(lost))
     } catch (error) {
       if (connection.current !== mine) return
-      tell(mine.signal.aborted ? 'cancelled' : new Error(error instanceof ApiError ? error.message || lost : lost))
+      tell(mine.signal.aborted ? 'cancelled' : error instanceof ApiError && error.message ? error : new Error(lost))
     }
     onEnd()
   }, [lost, onEnd])
