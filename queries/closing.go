@@ -18,6 +18,7 @@ type closing struct {
 	sender, contract string
 	from, to         reference.Day
 	on               reference.Day // when it was received
+	scale            float64       // of a simulation: what part of the real numbers its events have; 1: all of them
 }
 
 // closings are those of the question's contracts, by their first days.
@@ -33,7 +34,7 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 		}
 	}
 	params := bind{}
-	sql := "SELECT source, contract, toDate(`from`), toDate(`to`), min(_cut)\nFROM " + q.warehouse.Facts(c) +
+	sql := "SELECT source, contract, toDate(`from`), toDate(`to`), min(_cut), argMax(ifNull(scale, 1), _seq)\nFROM " + q.warehouse.Facts(c) +
 		whereSQL(append([]string{q.live(c, qn, params)}, qn.known(params)...)) +
 		"\nGROUP BY 1, 2, 3, 4 ORDER BY 3, 4"
 	// Those of all contracts are few, and are read once for all questions.
@@ -42,7 +43,7 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 			var x closing
 			var from, to, on time.Time
-			if err := scan(&x.sender, &x.contract, &from, &to, &on); err != nil {
+			if err := scan(&x.sender, &x.contract, &from, &to, &on, &x.scale); err != nil {
 				return err
 			}
 			x.from, x.to, x.on = reference.DayOf(from), reference.DayOf(to), reference.DayOf(on)
@@ -58,6 +59,26 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 		}
 	}
 	return own, err
+}
+
+// scaled is what part of the real numbers of cases, sums and users a question's simulated events have, as the simulation said when
+// it closed their months; the least, where it is not the same for all of its contracts. It is not known as long as nobody has said it of each.
+func (q *Queries) scaled(ctx context.Context, qn *question) (scale float64, known bool, err error) {
+	said, err := q.closings(ctx, qn)
+	for _, s := range qn.sides {
+		sender, told := standIn(s.contract.Source), false
+		for _, x := range said {
+			if x.contract == s.contract.Name && x.sender == sender {
+				if told = true; scale == 0 || x.scale < scale {
+					scale = x.scale
+				}
+			}
+		}
+		if !told {
+			return 0, false, err
+		}
+	}
+	return scale, scale > 0, err
 }
 
 // ended is the last day that is over, by what is known on the day of the question.

@@ -96,6 +96,8 @@ func TestGoldenPack(t *testing.T) {
 	t.Run("level", func(t *testing.T) { level(t, n, q) })
 	t.Run("gap", func(t *testing.T) { listed(t, n, q) })
 	t.Run("choice", func(t *testing.T) { choice(t, n, q) })
+	t.Run("scale", func(t *testing.T) { scaled(t, n, q) })
+	t.Run("rollups", func(t *testing.T) { asked(t, n, q) })
 	files, err := filepath.Glob(filepath.Join("testdata", "pack", "*.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +174,77 @@ func choice(t *testing.T, n *half, q *queries.Queries) {
 		t.Errorf("rows that were read: %d as a whole, %d by region, %d by service, %d by region and intake", plans[""].Rows, plans["region"].Rows, plans["service"].Rows, plans["region,intake"].Rows)
 	}
 }
+
+// scaled: what is simulated at a scale says so, by what its events tell, and what is there in full does not.
+func scaled(t *testing.T, n *half, q *queries.Queries) {
+	for id, percent := range map[string]string{"requests": "0.3", "certificate-requests": "0.3", "registered-users": "0.3", "exchange-volume": "0.3", "hosted-systems": "30",
+		"project-count": "", "service-count": "", "proactive-service-count": ""} {
+		r := values(t, q, queries.Request{KPI: id, From: n.from, To: n.to})
+		told := ""
+		if i := slices.IndexFunc(r.Said, func(n queries.Note) bool { return n.Key == "scale" }); i >= 0 {
+			told = r.Said[i].Parameters["percent"]
+		}
+		if told != percent || !r.Simulated {
+			t.Errorf("%s is told to be at %q %% of life (simulated: %t), and is at %q", id, told, r.Simulated, percent)
+		}
+	}
+	promises, err := q.Targets(context.Background(), queries.TargetsRequest{On: n.to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range promises.Promises {
+		if p.KPI == "registered-users" && p.Holds != nil {
+			t.Errorf("%g registered users of a simulation at another scale are held against %g: %t", *p.Measured, *p.Value, *p.Holds)
+		}
+	}
+}
+
+// asked: each rollup is read for some question that a KPI allows, so that none is kept for nobody.
+func asked(t *testing.T, n *half, q *queries.Queries) {
+	read := map[string]bool{}
+	note := func(r queries.Request) {
+		result, err := q.Values(context.Background(), r)
+		if err != nil {
+			t.Fatalf("%+v: %v", r, err)
+		}
+		for _, found := range readTables.FindAllStringSubmatch(result.Plan.SQL, -1) {
+			read[found[1]] = true
+		}
+	}
+	for _, k := range n.pack.KPIs {
+		for i := range k.Versions {
+			v := &k.Versions[i]
+			r := queries.Request{KPI: k.ID, Variant: v.Variant, Version: v.Version, From: n.from, To: n.to, Plan: true}
+			if v.Basis != kpi.Events || v.Distinct != nil || v.Match != nil {
+				continue
+			}
+			if v.Grain == "hour" {
+				r.Grain, r.From = queries.Hour, n.to-1
+			}
+			if n.special(v) { // told as it was published, by these sets
+				for _, side := range v.Sides() {
+					for _, rollup := range n.w.Rollups(n.w.Contract(side.From)) {
+						read[rollup.Name] = read[rollup.Name] || slices.ContainsFunc(v.Published, func(set []string) bool { return slices.Equal(set, rollup.Dims) })
+					}
+				}
+				continue
+			}
+			note(r)
+			for _, r.By = range v.Rollups {
+				note(r)
+			}
+		}
+	}
+	for _, c := range n.pack.Set.All() {
+		for i, r := range n.w.Rollups(n.w.Contract(c.Name)) {
+			if i > 0 && !read[r.Name] && !slices.Equal(r.Dims, []string{contract.ColumnSource}) {
+				t.Errorf("no question reads %s", r.Name)
+			}
+		}
+	}
+}
+
+var readTables = regexp.MustCompile("rollups`\\.`(\\w+)`")
 
 // declared says whether a KPI's default definition declares a set.
 func declared(p *pack.Pack, id string, set []string) bool {

@@ -110,9 +110,6 @@ type Options struct {
 	// Loaded is a number that changes after events were loaded, and in no other way; it is asked for
 	// every answer. Who sent what is remembered while it stays. Nil: nothing is remembered.
 	Loaded func() uint64
-	// Scale tells what part of the real numbers the simulated events here have, such as 0.01; 0 and 1: all of them,
-	// or nothing is known. It is asked for every answer. Nil: nothing is known.
-	Scale func() float64
 	// Arriving says whether so much is being loaded that contracts may not have come equally far: figures
 	// made of several of them are then open. It is asked for every answer. Nil: never.
 	Arriving func() bool
@@ -133,7 +130,6 @@ type Queries struct {
 	looked    map[string]string // what Publish has looked at: KPI, version and year → as of when
 
 	arriving func() bool
-	scale    func() float64
 	loaded   func() uint64
 	memory   struct {
 		sync.Mutex
@@ -152,10 +148,7 @@ type Queries struct {
 // rollups count no further.
 func New(w *warehouse.Warehouse, kpis []*kpi.KPI, refs *reference.Set, options Options) *Queries {
 	q := &Queries{warehouse: w, catalogue: kpi.NewCatalogue(kpis, options.Targets), refs: refs, k: options.K, now: options.Now, maxCells: options.MaxCells,
-		deadlines: options.Closing, titles: options.Titles, systems: options.Systems, looked: map[string]string{}, loaded: options.Loaded, arriving: options.Arriving, scale: options.Scale}
-	if q.scale == nil {
-		q.scale = func() float64 { return 1 }
-	}
+		deadlines: options.Closing, titles: options.Titles, systems: options.Systems, looked: map[string]string{}, loaded: options.Loaded, arriving: options.Arriving}
 	if q.arriving == nil {
 		q.arriving = func() bool { return false }
 	}

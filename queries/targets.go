@@ -353,10 +353,14 @@ func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn 
 	s.Gap = &gap
 	if t.Kind != kpi.Asked {
 		holds := t.Holds(value.Number)
-		v := qn.version
-		scale, scaled := q.scaled(v)
-		if scaled && c.Simulated && v.Denominator == nil && v.Per == nil && v.Quantiles() == nil && (!holds || t.Comparator != kpi.AtLeast || scale > 1) {
-			return nil // a number of a simulation at another scale refutes nothing, and bears out only what even fewer reach
+		if v := qn.version; c.Simulated && v.Denominator == nil && v.Per == nil && v.Quantiles() == nil {
+			scale, known, err := q.scaled(ctx, qn)
+			if err != nil {
+				return err
+			}
+			if !known || scale != 1 && (!holds || t.Comparator != kpi.AtLeast || scale > 1) {
+				return nil // a number of a simulation at another scale refutes nothing, and bears out only what even fewer reach
+			}
 		}
 		s.Holds = &holds
 		return nil

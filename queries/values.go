@@ -194,7 +194,11 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	}
 	if result.Simulated {
 		result.Said = append(result.Said, Note{Key: "simulated"})
-		if scale, ok := q.scaled(qn.version); ok {
+		scale, known, err := q.scaled(ctx, qn)
+		if err != nil {
+			return nil, err
+		}
+		if known && scale != 1 {
 			result.Said = append(result.Said, Note{"scale", map[string]string{"percent": strconv.FormatFloat(100*scale, 'g', 4, 64)}})
 		}
 	}
@@ -218,13 +222,6 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	}
 	q.speaker(words).result(result)
 	return result, nil
-}
-
-// scaled is the scale of the simulated events that a version counts; false: they are as many as in life. Neither the catalogue of a
-// stock nor reported figures are scaled.
-func (q *Queries) scaled(v *kpi.Version) (float64, bool) {
-	scale := q.scale()
-	return scale, scale > 0 && scale != 1 && v.Basis != kpi.Reported && v.Table == ""
 }
 
 // through is how far the data behind an answer reach, not beyond its last day (NoDay: it

@@ -57,22 +57,6 @@ Every figure says that it is simulated.`,
 	return c
 }
 
-// scale is that of the simulated year in the folder; 0 when there is none.
-func (p *program) scale() float64 { return math.Float64frombits(p.simulated.Load()) }
-
-// readScale takes the scale of the simulated year from what [fillDemo] has noted.
-func (p *program) readScale() {
-	text, err := os.ReadFile(filepath.Join(p.config.Data, demoFile))
-	if err != nil {
-		return // there is no simulated year
-	}
-	_, told, _ := strings.Cut(string(text), ", scale ")
-	told, _, _ = strings.Cut(told, "\n")
-	if scale, err := strconv.ParseFloat(told, 64); err == nil {
-		p.simulated.Store(math.Float64bits(scale))
-	}
-}
-
 // fillDemo sends the simulated year through the door, unless the folder has it.
 func fillDemo(c *cobra.Command, p *program) error {
 	marker := filepath.Join(p.config.Data, demoFile)
@@ -80,9 +64,7 @@ func fillDemo(c *cobra.Command, p *program) error {
 	if err != nil {
 		return err
 	}
-	p.simulated.Store(math.Float64bits(generator.Scale()))
 	if text, err := os.ReadFile(marker); err == nil {
-		p.readScale()
 		fmt.Fprintf(c.ErrOrStderr(), "the simulated year is already here:\n%s\n", text)
 		return nil
 	}

@@ -72,7 +72,6 @@ type program struct {
 	refusals   *ingest.Refusals
 	days       *loader.Days
 	examiner   *queries.Quality
-	simulated  atomic.Uint64 // scale of the simulated year in the folder, as bits of a float64; 0: none is there
 
 	started time.Time
 	running sync.WaitGroup
@@ -178,7 +177,6 @@ func openProgram(ctx context.Context, cfg config, out io.Writer) (p *program, er
 	if err := p.startLoader(ctx); err != nil {
 		return p, err
 	}
-	p.readScale()
 	if err := p.openQuality(ctx); err != nil {
 		return p, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // newQueries makes the answers of the pack.
 func (p *program) newQueries() *queries.Queries {
-	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets, Loaded: p.loader.Loaded, Arriving: p.arriving, Scale: p.scale, Closing: map[string]time.Duration{}, Titles: map[string]reference.Names{}, Systems: p.pack.Systems()}
+	options := queries.Options{K: p.pack.K, Targets: p.pack.Targets, Loaded: p.loader.Loaded, Arriving: p.arriving, Closing: map[string]time.Duration{}, Titles: map[string]reference.Names{}, Systems: p.pack.Systems()}
 	for id, source := range p.pack.Sources {
 		options.Closing[id], options.Titles[id] = source.Closing, source.Title
 	}

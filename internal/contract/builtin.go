@@ -25,10 +25,12 @@ func BuiltIn(prefix string) []*Contract {
 				{Name: "from", Title: names("First day", "Birinchi kun", "Первый день"), Type: Date, Required: true, Class: Open, About: "The first day."},
 				{Name: "to", Title: names("Last day", "Oxirgi kun", "Последний день"), Type: Date, Required: true, Class: Open, About: "The last day."},
 				{Name: "count", Title: names("Events", "Hodisalar", "События"), Type: Integer, Class: Open, About: "How many events of these days stand, corrections and withdrawals settled; a sender that cannot count leaves it out."},
+				{Name: "scale", Title: names("Scale", "Koʻlam", "Масштаб"), Type: Number, Class: Open, About: "Of a simulation: what part of the real numbers of cases, sums and users its events have; 0.01 is one in a hundred. Left out: as many as in life."},
 			},
 			Rules: []Rule{
 				{ID: "to-after-from", Check: "from <= to", Severity: Refuse},
 				{ID: "count-not-negative", Check: "count >= 0", Severity: Refuse},
+				{ID: "scale-positive", Check: "scale > 0.0", Severity: Refuse},
 			},
 		},
 		{

@@ -189,9 +189,6 @@ func (g *Generator) setRange() error {
 	return nil
 }
 
-// Scale is what part of the real numbers of requests, sessions and persons is made; 1 is full scale.
-func (g *Generator) Scale() float64 { return g.scale }
-
 // setScale takes the scale from the options. With Events it follows from the number
 // of events that full scale would give.
 func (g *Generator) setScale() error {

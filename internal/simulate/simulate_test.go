@@ -813,7 +813,7 @@ func TestClosedMonths(t *testing.T) {
 	lines, _ := run(t, simulate.Options{Scale: 0.0005, Seed: 3, Systems: true, From: day(t, "2024-02-01"), To: day(t, "2024-04-15"), LateShare: 0.02, DuplicateShare: 0.01})
 	type place struct{ source, typ, month string }
 	sent, seen := map[place]int64{}, map[string]bool{}
-	said := map[place]int64{}
+	said, scales := map[place]int64{}, map[string]float64{}
 	for line := range bytes.Lines(lines) {
 		var e struct {
 			ID, Source, Type string
@@ -821,6 +821,7 @@ func TestClosedMonths(t *testing.T) {
 			Data             struct {
 				Source, Contract, From, To string
 				Count                      int64
+				Scale                      *float64
 			}
 		}
 		if err := json.Unmarshal(line, &e); err != nil {
@@ -833,6 +834,9 @@ func TestClosedMonths(t *testing.T) {
 		sent[place{e.Source, e.Type, e.Time.In(uz().Zone).Format("2006-01")}]++
 		if e.Type == closed {
 			said[place{e.Data.Source, "uz.gov." + e.Data.Contract + ".v1", e.Data.From[:7]}] = e.Data.Count
+			if scales[e.Data.Contract] = 1; e.Data.Scale != nil {
+				scales[e.Data.Contract] = *e.Data.Scale
+			}
 		}
 	}
 	for at, n := range said {
@@ -843,7 +847,15 @@ func TestClosedMonths(t *testing.T) {
 			t.Errorf("%v is closed, and not over", at)
 		}
 	}
-	if len(said) < 80 {
-		t.Errorf("%d months are closed", len(said))
+	for _, c := range uz().Set.All() {
+		if scale, closed := scales[c.Name]; closed != (c.Name != contract.PeriodClosed && c.Name != contract.FigurePublished) || scale > 1 {
+			t.Errorf("%s is closed: %t, at scale %g", c.Name, closed, scale)
+		}
+	}
+	// Requests and users are scaled, of the systems that are hosted twelve are there at any scale, and projects in full.
+	for name, want := range map[string]float64{"request.decided": 0.0005, "user.balance": 0.0005, "system.hosted": 0.3, "project.registered": 1, "service.changed": 1} {
+		if scales[name] != want {
+			t.Errorf("%s is told to be at scale %g, and is at %g", name, scales[name], want)
+		}
 	}
 }
