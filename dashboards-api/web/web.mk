@@ -9,7 +9,7 @@ CHROMIUM  ?= /usr/bin/chromium
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/public -type f) \
 	$(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsconfig.json $(WEB)/package.json
 
-.PHONY: web test-web test-browser lighthouse bench-page
+.PHONY: web test-web test-browser lighthouse bench-page pictures
 
 web: $(WEB_STAMP) ## the page, built and ready to be embedded
 
@@ -38,6 +38,9 @@ lighthouse: $(WEB_STAMP) $(CHROMIUM) ## what Lighthouse says of the page; URL an
 
 bench-page: $(WEB_STAMP) $(CHROMIUM) ## what the page fetches and computes, and how long a click waits; URL and TOKEN name a running server
 	cd $(WEB) && node browser/bench.mjs --url "$(URL)" --token "$(TOKEN)" --chromium $(CHROMIUM)
+
+pictures: $(WEB_STAMP) $(CHROMIUM) ## docs/images, taken anew; URL and TOKEN name a running server with simulated data
+	cd $(WEB) && node browser/pictures.mjs --url "$(URL)" --token "$(TOKEN)" --chromium $(CHROMIUM)
 
 $(CHROMIUM):
 	@echo "== installing Debian's Chromium"

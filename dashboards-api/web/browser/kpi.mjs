@@ -67,6 +67,7 @@ export default async function ({ api, test, visit, everywhere, labels, url, head
         await settled(page)
         must(new URL(page.url()).searchParams.get('where')?.startsWith(by + '='), 'the path is not in the address')
         must((await page.locator('h1').innerText()).includes(name), 'the title does not say the part')
+        must(await page.evaluate(() => document.activeElement?.getAttribute('aria-current') === 'page'), 'the focus is lost on the way into a part')
         must((await page.locator('nav ol b[aria-current="page"]').innerText()).includes(name), 'the path does not say the part')
         await page.locator('.bars tbody a').first().click()
         await page.waitForFunction(() => document.querySelectorAll('nav ol.chips > li').length === 3)

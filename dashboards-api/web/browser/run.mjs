@@ -17,7 +17,7 @@ if (!options.url) {
   console.error('say where the server is: --url http://127.0.0.1:8080')
   process.exit(2)
 }
-const tools = ['run.mjs', 'kit.mjs', 'lighthouse.mjs', 'bench.mjs', 'signin.mjs'] // programs of their own
+const tools = ['run.mjs', 'kit.mjs', 'lighthouse.mjs', 'bench.mjs', 'signin.mjs', 'pictures.mjs'] // programs of their own
 const areas = readdirSync(import.meta.dirname).filter((f) => f.endsWith('.mjs') && !tools.includes(f)).map((f) => f.slice(0, -'.mjs'.length)).sort()
 const wanted = options.only?.split(',') ?? areas
 const unknown = wanted.filter((area) => !areas.includes(area))

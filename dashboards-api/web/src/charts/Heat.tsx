@@ -3,6 +3,7 @@ import { amount, cellText, number, period, tick } from '../format'
 import { Way } from '../parts/Way'
 import type { Search } from '../search'
 import { useVoice } from '../voice'
+import { fill, useWords } from '../words'
 import './charts.css'
 import type { Palette } from './palette'
 import { type Drawn, hatch, text, width } from './picture'
@@ -23,6 +24,7 @@ interface Props {
   unit: string
   dimension: string
   label: string
+  all: number // parts that there are
 }
 
 const classesOf = (rows: HeatRow[]): Classes | undefined => classes(rows.flatMap((r) => r.cells.flatMap((c) => (c && measured(c) ? [c.value!] : []))))
@@ -33,9 +35,13 @@ const short = (cell: Cell, unit: string, language: string) => (unit === 'percent
 // Heat is a table of parts by periods whose cells are coloured: the number stands in each, so
 // that colour alone says nothing. A month without a report is hatched, a hidden one has its
 // mark, and what does not apply is empty.
-export function Heat({ rows, periods, unit, dimension, label }: Props) {
+export function Heat({ rows, periods, unit, dimension, label, all }: Props) {
   const { language, labels } = useVoice()
+  const words = useWords()
   const scale = classesOf(rows)
+  const cells = rows.flatMap((row) => row.cells)
+  const marks = (['suppressed', 'not_provided'] as const).filter((state) => cells.some((c) => c?.state === state))
+  const empty = cells.some((c) => !c || (!measured(c) && c.state !== 'suppressed' && c.state !== 'not_provided'))
   return (
     <>
       <div className="scroll" tabIndex={0} role="group" aria-label={label}>
@@ -62,6 +68,13 @@ export function Heat({ rows, periods, unit, dimension, label }: Props) {
         </table>
       </div>
       {scale && <Legend scale={scale} unit={unit} />}
+      {(marks.length > 0 || empty) && (
+        <ul className="legend heat-marks">
+          {marks.map((state) => <li key={state}><span className={`tone ${state}`} aria-hidden="true" />{words.state[state]}</li>)}
+          {empty && <li><span className="tone blank" aria-hidden="true" />{words.state.no_cases}</li>}
+        </ul>
+      )}
+      {all > rows.length && <p className="caption">{fill(words.tooMany, { shown: number(rows.length, language), all: number(all, language) })}</p>}
     </>
   )
 }

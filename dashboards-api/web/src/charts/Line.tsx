@@ -179,7 +179,8 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   return {
     animation: false,
     // The room of the axes' words is reckoned from their letters: the library would draw the axes twice to find it.
-    grid: { left: (0.66 * Math.max(...ticks.map((t) => t.length)) + 0.9) * size, right: narrow ? 16 : 2 * size, top: (1.8 + 1.5 * room) * size, bottom: 2.4 * size, outerBoundsMode: 'none' },
+    // Half of the first period's word stands left of its point.
+    grid: { left: Math.max((0.66 * Math.max(...ticks.map((t) => t.length)) + 0.9) * size, 0.32 * (cells[0] ? tick(cells[0].period, voice.language, cells.length > 18).length : 0) * size), right: narrow ? 16 : 2 * size, top: (1.8 + 1.5 * room) * size, bottom: 2.4 * size, outerBoundsMode: 'none' },
     textStyle: { fontFamily: family },
     xAxis: {
       type: 'category', data: cells.map((cell) => cell.period), boundaryGap: cells.length < 2, axisTick: { show: false },

@@ -51,7 +51,7 @@ export function gapText(target: HeldTarget, unit: string, language: string, word
   if (target.gap === null) return ''
   if (target.gap <= 0) return words.gapMet
   const value = difference(target.gap, unit, language)
-  return fill(words.gap, { value })
+  return fill(target.status === 'missed' ? words.gapShort : words.gap, { value })
 }
 
 // TargetBar shows the value against the target on an axis from zero.

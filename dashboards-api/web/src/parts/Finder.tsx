@@ -111,6 +111,7 @@ function Inside({ onClose }: { onClose: () => void }) {
           if (event.key === 'ArrowDown') choose(chosen + 1)
           else if (event.key === 'ArrowUp') choose(chosen - 1)
           else if (event.key === 'Enter') setEntered(true)
+          else if (event.key === 'Escape') onClose() // the browser would only empty the field
           else return
           event.preventDefault()
         }} />

@@ -40,9 +40,8 @@ export function Failure({ error, again, children }: { error: unknown; again: () 
   }
   return (
     <section className="failure" role="alert">
-      <h2>{denied ? words.deniedTitle : words.errorTitle}</h2>
-      {kind && !(denied && told) && <p>{kind}</p>}
-      {told && <p>{told}</p>}
+      <h2>{denied ? (told ?? kind) : words.errorTitle}</h2>
+      {denied ? <p>{words.deniedWho}</p> : <>{kind && <p>{kind}</p>}{told && <p>{told}</p>}</>}
       <Detail text={detail} />
       {!denied && <Again onClick={again} />}
       {children}

@@ -4,7 +4,7 @@ import { useMemo } from 'react'
 import { address, get, type Table } from '../../api/client'
 import { useMay, useScope } from '../../api/me'
 import type { components } from '../../api/schema'
-import { number } from '../../format'
+import { day, number } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
 import { Page } from '../../parts/Page'
 import { useVoice } from '../../voice'
@@ -14,6 +14,7 @@ import { NotThere } from '../places/parts'
 import { Places } from '../places/Places'
 import { Standing } from '../places/Standing'
 import { words } from '../places/words'
+import { dayOf } from '../projects/data'
 
 type Summary = components['schemas']['PortfolioSummary']
 
@@ -82,12 +83,17 @@ function Sides({ id, table }: { id: string; table: Table }) {
   const scope = useScope()
   const services = useServicesBy()
   const kpis = useKpis()
-  const portfolio = useQuery({
-    queryKey: ['portfolio', { agency: id }],
-    queryFn: ({ signal }) => get<Summary>(address('/v1/portfolio', { agency: id } as object), signal),
-    enabled: may('GET /v1/portfolio') && !(scope?.dimension === 'agency' && scope.value !== id),
+  // Of the day of which the portfolio's own page tells it.
+  const asks = may('GET /v1/portfolio') && !(scope?.dimension === 'agency' && scope.value !== id)
+  const of = (on: string | undefined, enabled: boolean) => ({
+    queryKey: ['portfolio', { agency: id, on }],
+    queryFn: ({ signal }: { signal: AbortSignal }) => get<Summary>(address('/v1/portfolio', { agency: id, on } as object), signal),
+    enabled,
     retry: false, // a pack without projects has no answer, which is none to wait for
   })
+  const today = useQuery(of(undefined, asks)).data
+  const on = today && dayOf({ ...today, figures: today.total })
+  const portfolio = useQuery(of(on === today?.on ? undefined : on, on !== undefined))
   const owned = kpis.data?.kpis.filter((k) => k.owner === id) ?? []
   const below = table.rows.filter((r) => r.parent === id)
   return (
@@ -97,7 +103,7 @@ function Sides({ id, table }: { id: string; table: Table }) {
         <ul className="mini-list">
           <li><Link to="/services" search={({ lang }) => ({ lang, where: [`agency=${id}`] })}>{said.itsServices}</Link><span>{services && fill(said.itsServicesN, { n: number(services.get(id) ?? 0, language) })}</span></li>
           {portfolio.data && portfolio.data.total.projects > 0 && (
-            <li><Link to="/projects" search={({ lang }) => ({ lang, agency: id })}>{said.itsProjects}</Link><span>{fill(said.itsProjectsN, { n: number(portfolio.data.total.projects, language), attention: number(portfolio.data.total.needing_attention, language) })}</span></li>
+            <li><Link to="/projects" search={({ lang }) => ({ lang, agency: id })}>{said.itsProjects}</Link><span>{fill(said.itsProjectsN, { n: number(portfolio.data.total.projects, language), attention: number(portfolio.data.total.needing_attention, language), day: day(portfolio.data.on, language) })}</span></li>
           )}
           {below.map((r) => <li key={r.code}><span className="under">{said.below}</span><AgencyLink code={r.code} name={nameIn(r.names, language, r.code)} /></li>)}
         </ul>

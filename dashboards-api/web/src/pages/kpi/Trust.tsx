@@ -97,7 +97,11 @@ function Coverage({ kpi, asked, whole, senders }: { kpi: Kpi; asked: Asked; whol
     cell?.corrected ? fill(said.correctedOn, { day: day(cell.corrected, voice.language), value: wasText(cell, kpi.unit, voice, '{value}') }) : '',
   ].filter(Boolean)
   const rows = quality.data?.rows.filter((r) => ofKpi(asked.version, r.type) && (r.accepted > 0 || r.last_event || r.quarantine_open > 0)) ?? []
-  const titleOf = (source: string) => nameIn(status.data?.sources.find((s) => s.source === source)?.title, voice.language, source)
+  const titleOf = (source: string) => {
+    const played = source.startsWith('simulation/') // in place of the source that is named behind it
+    const named = nameIn(status.data?.sources.find((s) => s.source === (played ? source.slice('simulation/'.length) : source))?.title, voice.language, source)
+    return played ? `${named} · ${words.simulatedShort}` : named
+  }
   return (
     <div>
       <h3>{said.coverage}</h3>

@@ -112,7 +112,7 @@ export const Where = memo(function Where({ kpi, asked, whole, replies }: { kpi: 
           )}
           {view === 'bars' && <Bars parts={list} unit={values.unit} dimension={name} label={title} average={average} hot={hot} onHot={onHot} />}
           {view === 'heat' && (heat.isError ? <Failure error={heat.error} again={() => void heat.refetch()} /> : !rows ? <Skeleton rows={8} kind="row" /> : (
-            <Heat rows={rows.rows} periods={rows.periods} unit={values.unit} dimension={name} label={fill(said.heatSays, { dimension: title })} />
+            <Heat rows={rows.rows} periods={rows.periods} unit={values.unit} dimension={name} label={fill(said.heatSays, { dimension: title })} all={list.length} />
           ))}
           {view === 'table' && <PartsTable parts={list} unit={values.unit} name={name} caption={title} />}
           <Caption kpi={kpi} values={values} />

@@ -1,5 +1,5 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
-import { memo, useDeferredValue, useMemo } from 'react'
+import { memo, useDeferredValue, useEffect, useMemo, useRef } from 'react'
 import { ApiError, type Kpi } from '../../api/client'
 import { useMay, useOutside, useScope } from '../../api/me'
 import { dimensionName, partName } from '../../finding'
@@ -106,6 +106,16 @@ function Path({ kpi, search, values }: { kpi: Kpi; search: Search; values: Value
   const said = useWordsOf(allWords)
   const voice = useVoice()
   const list = filters(search)
+  // What led to a part is gone with the parts: who goes on by keyboard, or listens, goes on from where they came to.
+  const here = useRef<HTMLElement>(null)
+  const where = list.map((f) => f.text).join('\n')
+  const before = useRef(where)
+  useEffect(() => {
+    if (before.current === where) return
+    before.current = where
+    const target = here.current ?? document.getElementById('content')
+    target?.focus({ preventScroll: true })
+  }, [where])
   if (!list.length) return null
   return (
     <nav aria-label={said.path} className={style.path}>
@@ -117,7 +127,7 @@ function Path({ kpi, search, values }: { kpi: Kpi; search: Search; values: Value
           return (
             <li key={f.text}>
               <span aria-hidden="true" className={style.then}>›</span>
-              {last ? <b aria-current="page">{name}</b> : <Link to="." resetScroll={false} search={(old: Search) => ({ ...old, where: list.slice(0, i + 1).map((o) => o.text), by: list[i + 1]!.name })}>{name}</Link>}
+              {last ? <b aria-current="page" ref={here} tabIndex={-1}>{name}</b> : <Link to="." resetScroll={false} search={(old: Search) => ({ ...old, where: list.slice(0, i + 1).map((o) => o.text), by: list[i + 1]!.name })}>{name}</Link>}
               <Link to="." resetScroll={false} className={style.off} aria-label={fill(words.removeFilter, { name })} search={(old: Search) => ({ ...old, where: withoutFilter(old, f.text), by: list.length === 1 ? f.name : old.by })}>×</Link>
             </li>
           )

@@ -32,7 +32,7 @@ export default function QualityPage() {
   const findings = useQuery({ queryKey: ['findings'], queryFn: ({ signal }) => get<{ findings: Finding[] }>('/v1/quality/findings', signal), placeholderData: keepPreviousData })
   const [asking, ask] = useState<string>()
   const senders = useMemo(() => (status.data && quality.data ? sendersOf(status.data.sources, quality.data.rows) : undefined), [status.data, quality.data])
-  const names = useMemo(() => new Map((status.data?.sources ?? []).map((s) => [s.source, nameIn(s.title, language, s.source)])), [status.data, language])
+  const names = useMemo(() => new Map((status.data?.sources ?? []).filter((s) => expectedOf(s.source) === s.source).map((s) => [s.source, nameIn(s.title, language, s.source)])), [status.data, language])
   const nameOf = (id: string) => names.get(expectedOf(id)) ?? id
   const promised = senders?.filter((s) => s.source.promise_seconds > 0) ?? []
   const behind = promised.filter((s) => s.state === 'late' || s.state === 'silent').length
