@@ -77,7 +77,7 @@ func (q *Queries) stock(_ context.Context, qn *question, days []reference.Day) (
 	for i, d := range qn.by {
 		parts = append(parts, part{colBy, fmt.Sprintf("By%d", i+1), "toString(" + dimension(d) + ")", ""})
 	}
-	parts = append(parts, formulaParts(v, qn.sides, 0, func(f *kpi.Formula) string { return linearSQL(f, unsigned) })...)
+	parts = append(parts, formulaParts(v, qn.sides, 0, func(f *kpi.Formula) string { return linearSQL(f, standing) })...)
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "SimulatedCases", "toInt64(countIf(Simulated))", "sum"})
 	parts = append(parts, unitParts(v)...)
 	for _, p := range parts {
@@ -90,6 +90,14 @@ func (q *Queries) stock(_ context.Context, qn *question, days []reference.Day) (
 	s.parts, s.from = parts, from+whereSQL(qn.filters(s.params, dimension))
 	s.sql = selectSQL(parts, s.from) + orderSQL(parts) + fmt.Sprintf("\nLIMIT %d", q.maxCells+1)
 	return s, nil
+}
+
+// standing is [unsigned], added up in as many digits as rows with a sign are ([warehouse.Signed]).
+func standing(t kpi.Term) string {
+	if t.Func == kpi.Sum {
+		t.Of = "(" + t.Of + ") * toDecimal128(1, 0)"
+	}
+	return unsigned(t)
 }
 
 // unsigned is a term over rows that stand.
@@ -134,6 +142,7 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 			if t.Func != kpi.Sum {
 				return unsigned(t)
 			}
+			t.Of = "(" + t.Of + ") * toDecimal128(1, 0)"
 			// Of nothing but absent values the sum is null, not 0.
 			if t.If == "" {
 				return "sumOrNull(" + t.Of + ")"

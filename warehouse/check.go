@@ -285,7 +285,7 @@ equals notEquals less greater lessOrEquals greaterOrEquals in notIn between has
 plus minus multiply intDivOrZero intDivOrNull divideOrNull moduloOrZero moduloOrNull positiveModuloOrNull negate abs sign min2 max2 least greatest
 round roundDown floor ceil trunc roundBankers isFinite isNaN
 toInt8 toInt16 toInt32 toInt64 toUInt8 toUInt16 toUInt32 toUInt64 toFloat64 toString toBool CAST
-toDecimal32 toDecimal64 toDecimal128 toInt64OrNull toInt64OrZero toFloat64OrNull toFloat64OrZero
+toDecimal32 toDecimal64 toDecimal128 toDecimal256 toInt64OrNull toInt64OrZero toFloat64OrNull toFloat64OrZero
 toDecimal64OrNull toDecimal64OrZero toDecimal128OrNull toDecimal128OrZero toDateOrNull toDate32OrNull toDateTime64OrNull accurateCastOrNull
 toDate toDate32 toDateTime toDateTime64 toTimeZone toYear toQuarter toMonth toDayOfMonth toDayOfWeek toDayOfYear toHour toMinute toSecond
 toISOWeek toISOYear toStartOfDay toStartOfWeek toStartOfMonth toStartOfQuarter toStartOfYear toStartOfHour toYYYYMM toYYYYMMDD

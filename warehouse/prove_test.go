@@ -3,14 +3,17 @@ package warehouse_test
 import (
 	"context"
 	"io/fs"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/pack"
+	"ombor/internal/reference"
 	"ombor/warehouse"
 	"ombor/warehouse/warehousetest"
 )
@@ -91,16 +94,21 @@ func TestFormulaeThatCannotBeComputed(t *testing.T) {
 	checks := checks(t)
 	for version, want := range map[string]string{
 		// What fails for some value of a field.
-		"numerator: sum(intDiv(fee, minutes))":                               "intDivOrZero",
-		"numerator: sum(intDiv(fee, minutes - 5))":                           "intDivOrZero",
-		"numerator: countIf(fee % minutes = 1)":                              "moduloOrZero",
-		"numerator: countIf(share / dose > 2)":                               "divide by a number",
-		"numerator: \"countIf(share / greatest(dose, dose + 1) > 2)\"":       "divide by a number",
-		"numerator: sum(share * toDecimal64('0.25', 2))":                     "toDecimal128",
-		"numerator: sum(share - dose)":                                       "toDecimal128",
-		"numerator: countIf(share = dose)":                                   "toDecimal128",
-		"numerator: sum(toDecimal64(minutes, 9))":                            "toDecimal128",
-		"numerator: sum(toInt64(note))":                                      "toInt64OrNull",
+		"numerator: sum(intDiv(fee, minutes))":                         "intDivOrZero",
+		"numerator: sum(intDiv(fee, minutes - 5))":                     "intDivOrZero",
+		"numerator: countIf(fee % minutes = 1)":                        "moduloOrZero",
+		"numerator: countIf(share / dose > 2)":                         "divide by a number",
+		"numerator: \"countIf(share / greatest(dose, dose + 1) > 2)\"": "divide by a number",
+		"numerator: sum(share * toDecimal64('0.25', 2))":               "toDecimal128",
+		"numerator: sum(share - dose)":                                 "toDecimal128",
+		"numerator: countIf(share = dose)":                             "toDecimal128",
+		"numerator: sum(toDecimal64(minutes, 9))":                      "toDecimal128",
+		"numerator: sum(toInt64(note))":                                "toInt64OrNull",
+		// What would wrap without a word.
+		"numerator: sum(fee * minutes)":                                      "64 bits are too few",
+		"numerator: sum(intDiv(fee * minutes, 1000000000000000))":            "64 bits are too few",
+		"numerator: \"sumIf(fee * 2000, seen)\"":                             "64 bits are too few",
+		"numerator: sum(toDecimal128(fee, 0) * minutes)":                     "a million million",
 		"numerator: sum(if(note = '7', toInt64(note), 0))":                   "toInt64OrNull",
 		"numerator: countIf(CAST(note AS Date) > '2024-01-01')":              "toDateOrNull",
 		"numerator: countIf(toDate(kind) > toDate('2024-01-01'))":            "toDateOrNull",
@@ -139,13 +147,48 @@ func TestFormulaeThatCannotBeComputed(t *testing.T) {
 	}
 	for _, version := range []string{
 		"numerator: sum(intDivOrZero(fee, minutes))", "numerator: sum(intDiv(fee, 100))", "numerator: countIf(moduloOrZero(fee, minutes) = 1)",
-		"numerator: sum(share * toDecimal128('0.25', 2))", "numerator: sum(toInt64OrZero(note))", "numerator: countIf(fee / nullIf(minutes, 0) > 2)",
+		"numerator: sum(share * toDecimal128('0.25', 2))", "numerator: sum(toDecimal128(fee, 0) * 2000)", "numerator: sum(fee + minutes)", "numerator: sum(toDecimal256(fee, 0) * minutes)",
+		"numerator: sum(toInt64OrZero(note))", "numerator: countIf(fee / nullIf(minutes, 0) > 2)",
 		"numerator: countIf(toDateOrNull(note) > '2024-01-01')", "numerator: max(waited)", "numerator: countIf(island IN ('A', 'B') AND kind != 'gp' AND note = '')",
 		"distribution: {of: \"fee / greatest(minutes, 1)\", if: minutes > 0, quantiles: [0.5]}", "distribution: {of: weight / 60, quantiles: [0.5]}",
 		"numerator: countIf(same)\n    match: {same: {in: visit.made, on: [island], when: its.minutes = minutes AND its._id < _id AND toDate(its.time) < as_of, newest: its.seen}}",
 	} {
 		if _, err := pack.Read(visited("    "+version+"\n"), checks); err != nil {
 			t.Errorf("%s: %v", version, err)
+		}
+	}
+}
+
+// TestSumsDoNotWrap: two thousand of the largest whole number that a field can have are added up exactly, in facts and in rollups.
+func TestSumsDoNotWrap(t *testing.T) {
+	p, err := pack.Read(visited("    numerator: sum(fee)\n"), checks(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := warehousetest.Open(t, p.Set, p.KPIs)
+	c := w.Contract("visit.made")
+	const many = 2000
+	var rows []warehousetest.Row
+	for i := range many {
+		rows = append(rows, warehousetest.Row{ID: uint64(i + 1), Time: time.Date(2024, 5, 2, 9, 0, i, 0, time.UTC), Cut: reference.DayOf(time.Date(2024, 5, 3, 0, 0, 0, 0, time.UTC)), Batch: 1, Source: "clinics",
+			Data: map[string]any{"island": "A", "kind": "gp", "minutes": 3, "fee": contract.LargestWhole}})
+	}
+	warehousetest.Insert(t, w, c, rows)
+	want := new(big.Int).Mul(big.NewInt(contract.LargestWhole), big.NewInt(many)).String()
+	term := p.KPIs[0].Versions[0].Numerator.Terms[0]
+	tables := map[string]string{w.Facts(c): warehouse.Signed(term)}
+	for _, r := range w.Rollups(c) {
+		if column, ok := r.Column(term); ok {
+			tables[w.Table(r)] = "sum(" + column + ")"
+		}
+	}
+	if len(tables) < 4 {
+		t.Fatalf("only %d tables hold the sum", len(tables))
+	}
+	for table, sum := range tables {
+		var got string
+		if err := w.Each(context.Background(), "SELECT toString("+sum+") FROM "+table, nil, func(scan warehouse.Scan) error { return scan(&got) }); err != nil || got != want {
+			t.Errorf("%s of %s is %s, want %s; %v", sum, table, got, want, err)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func columnName(prefix, expr string) string {
 }
 
 // Signed is the aggregate over facts that a term of a formula stands for, with
-// corrections settled by the sign. The engine sums it exactly: whole numbers and decimals.
+// corrections settled by the sign. The engine sums it exactly: whole numbers and decimals, in 38 digits ([wideSign]).
 func Signed(t kpi.Term) string {
 	switch {
 	case t.Func == kpi.CountRows && t.If == "":
@@ -60,10 +60,20 @@ func Signed(t kpi.Term) string {
 	case t.Func == kpi.CountRows:
 		return "sumIf(toInt64(_sign), " + t.If + ")"
 	case t.If == "":
-		return "sum((" + t.Of + ") * _sign)"
+		return "sum((" + t.Of + ") * " + wideSign + ")"
 	default:
-		return "sumIf((" + t.Of + ") * _sign, " + t.If + ")"
+		return "sumIf((" + t.Of + ") * " + wideSign + ", " + t.If + ")"
 	}
+}
+
+// wideSign is the sign of a row as a factor of what is summed. The engine adds whole numbers in 64 bits and says nothing when they
+// wrap, which a thousand rows of the largest that a field can have would do; a product with this one is added in 38 digits.
+const wideSign = "toDecimal128(_sign, 0)"
+
+// measureName is the column of an expression, as it was called when sums were narrow: figures that are kept of months without
+// rows stay where they are.
+func measureName(expr string) string {
+	return columnName("m", strings.ReplaceAll(expr, wideSign, "_sign"))
 }
 
 // Persons is the expression of the person behind a row of a side as far as the row is in the
@@ -123,7 +133,7 @@ func (w *Warehouse) aggregates(v *kpi.Version, side kpi.Side) []measure {
 		}
 		for _, t := range f.Terms {
 			if expr := Signed(t); side.Counts(t) && (t.Func != kpi.CountRows || t.If != "") {
-				add(measure{column: columnName("m", expr), expr: expr, inputs: []string{t.Of, t.If}, about: expr, summed: true})
+				add(measure{column: measureName(expr), expr: expr, inputs: []string{t.Of, t.If}, about: expr, summed: true})
 			}
 		}
 	}
@@ -148,7 +158,7 @@ func (r *Rollup) Column(t kpi.Term) (string, bool) {
 	if t.Func != kpi.CountRows && t.Func != kpi.Sum {
 		return "", false
 	}
-	return r.offers(columnName("m", Signed(t)))
+	return r.offers(measureName(Signed(t)))
 }
 
 // BucketsColumn is the rollup's column for a distribution's buckets.
