@@ -256,7 +256,7 @@ func readParams(r *http.Request, allowed []string) (map[string]string, error) {
 				Also("ru", "Параметра «%s» здесь нет.", name)
 		}
 		if !slices.Contains(allowed, name) {
-			return nil, problem.New(problem.BadInput, "there is no parameter %q here; allowed are %s", name, strings.Join(allowed, ", ")).In(name).
+			return nil, problem.New(problem.BadInput, "there is no parameter %q here; allowed are %s", name, strings.Join(allowed, ", ")).In(name).Of(allowed...).
 				Also("uz", "Bu yerda “%s” parametri yoʻq.", name).
 				Also("ru", "Параметра «%s» здесь нет.", name)
 		}

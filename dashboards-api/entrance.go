@@ -180,6 +180,11 @@ func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 	}
 	f := audit.Filter{Who: q.get("who"), Action: q.get("action"), Text: q.get("text")}
 	var err error
+	if f.Action != "" {
+		if err := among("action", f.Action, access.Actions()); err != nil {
+			return nil, err
+		}
+	}
 	if given := q.get("denied"); given != "" {
 		if f.Denied, err = strconv.ParseBool(given); err != nil {
 			return nil, problem.New(problem.BadInput, "denied=%q is neither true nor false", given).In("denied").Of("true", "false").
@@ -289,7 +294,7 @@ func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Reques
 	k.By = p.ID
 	token, made, err := g.Keys.Create(r.Context(), *k)
 	if err == nil {
-		err = g.Record(r, p, "key created", fmt.Sprintf("%s %q roles=%v agency=%s region=%s sources=%v", made.ID, made.Name, made.Roles, made.Agency, made.Region, made.Sources))
+		err = g.Record(r, p, access.KeyCreated, fmt.Sprintf("%s %q roles=%v agency=%s region=%s sources=%v", made.ID, made.Name, made.Roles, made.Agency, made.Region, made.Sources))
 	}
 	if err != nil {
 		s.fail(w, r, err)

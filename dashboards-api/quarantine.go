@@ -87,6 +87,26 @@ func (s *server) getQuarantine(ctx context.Context, q *query) (*answer, error) {
 				Also("ru", "«%s» — не целое число от 1 до %d.", text, maxHeld)
 		}
 	}
+	if f.Code != "" {
+		codes := []string{contract.Conflict, contract.Damaged}
+		for _, c := range contract.Codes() {
+			codes = append(codes, c.Code)
+		}
+		if err := among("code", f.Code, codes); err != nil {
+			return nil, err
+		}
+	}
+	if f.Source != "" || f.Type != "" {
+		var received []Quality // from senders that the pack does not name, too
+		if s.config.Quality != nil {
+			if received, err = s.config.Quality(ctx, QualitySpan{All: true}); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.knownSender(f.Source, f.Type, received); err != nil {
+			return nil, err
+		}
+	}
 	if f.Since, err = s.instant("since", q.get("since")); err != nil {
 		return nil, err
 	}

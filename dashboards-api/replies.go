@@ -77,6 +77,15 @@ func (s *server) getReplies(ctx context.Context, q *query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ids []string
+	for _, k := range s.config.Pack.KPIs {
+		ids = append(ids, k.ID)
+	}
+	if id := q.get("kpi"); id != "" {
+		if err := among("kpi", id, ids); err != nil {
+			return nil, err
+		}
+	}
 	list, err := book.Of(ctx, q.get("kpi"))
 	if err != nil {
 		return nil, err
@@ -227,7 +236,7 @@ func (s *server) getLetter(ctx context.Context, q *query) (*answer, error) {
 	source := q.path("source")
 	sender, known := s.config.Pack.Sources[source]
 	if !known {
-		return nil, problem.New(problem.NotFound, "there is no source %q; /v1/status lists those that there are", source).
+		return nil, problem.New(problem.NotFound, "there is no source %q; /v1/status lists those that there are", source).In("source").Of(slices.Sorted(maps.Keys(s.config.Pack.Sources))...).
 			Also("uz", "“%s” degan manba yoʻq.", source).
 			Also("ru", "Источника «%s» нет.", source)
 	}

@@ -128,7 +128,7 @@ func TestLetters(t *testing.T) {
 	})
 	for language, says := range map[string][]string{
 		"uz": {"Stol", "2024-yil 10-fevral", "Shundan beri oʻtgan kunlar soni: 20", "2 kun kechikishi", "– Fevral yoʻq.", "… va yana 6 ta.", "2024-yil 11-mart"},
-		"ru": {"Стол", "10 февраля 2024 г.", "Дней с тех пор: 20", "2 дн.", "– Нет февраля.", "… и ещё: 6.", "11 марта 2024 г."},
+		"ru": {"Стол", "10 февраля 2024 года", "Дней с тех пор: 20", "2 дн.", "– Нет февраля.", "… и ещё: 6.", "11 марта 2024 года"},
 		"en": {"“Desk”", "10 February 2024", "Days since then: 20", "2 days", "– February is missing.", "… and 6 more.", "11 March 2024"},
 	} {
 		text := string(o.want("center", "GET", "/v1/letters/desk?language="+language, "", 200, "Letter"))

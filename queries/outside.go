@@ -76,7 +76,13 @@ func (q *Queries) table(qn *question) ([]string, error) {
 		}
 		tables = append(tables, name)
 	}
-	return nil, bad("by", "%s is published by these dimensions: %s", qn.kpi.ID, strings.Join(tables, "; ")).
+	field := "by"
+	if slices.ContainsFunc(qn.version.Published, func(set []string) bool {
+		return len(set) == len(qn.by) && !slices.ContainsFunc(set, func(d string) bool { return !slices.Contains(qn.by, d) })
+	}) {
+		field = "where" // without it the question is that of a table
+	}
+	return nil, bad(field, "%s is published by these dimensions: %s", qn.kpi.ID, strings.Join(tables, "; ")).
 		Also("uz", "Bu koʻrsatkich soʻralgan kesimda eʼlon qilinmaydi.").
 		Also("ru", "В запрошенном разрезе этот показатель не публикуется.")
 }

@@ -320,7 +320,7 @@ func TestOutsideScorecard(t *testing.T) {
 	}{
 		{queries.Outside, "2024-01-30", nil, "is published for a whole month, quarter, year"},
 		{"neighbours", "2024-01-31", nil, "allowed: inside, outside"},
-		{queries.Inside, "2024-01-31", map[string][]string{"weather": {"fine"}}, "has no dimension"},
+		{queries.Inside, "2024-01-31", map[string][]string{"weather": {"fine"}}, "no KPI has the dimension"},
 		{queries.Inside, "2024-01-31", map[string][]string{"kind": {"z"}}, "allowed: a"},
 	} {
 		if _, err := card(c.audience, "2024-01-01", c.to, c.where); problem.KindOf(err) != problem.BadInput || !strings.Contains(err.Error(), c.says) {
@@ -466,7 +466,7 @@ func TestOutside(t *testing.T) {
 			{queries.Request{Grain: queries.Day}, "grain"},
 			{queries.Request{Grain: queries.Month, By: []string{"kind"}}, "by"},
 			{queries.Request{Grain: queries.Month, By: []string{"granted"}}, "by"},
-			{queries.Request{Grain: queries.Month, Where: map[string][]string{"kind": {"a"}}}, "by"},
+			{queries.Request{Grain: queries.Month, Where: map[string][]string{"kind": {"a"}}}, "where"},
 			{queries.Request{Grain: queries.Month, Where: map[string][]string{"region": {"north", "south"}}}, "where"},
 			{queries.Request{Grain: queries.Month, Compare: queries.National}, "compare"},
 		} {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -153,7 +155,7 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 		card.Rows = append(card.Rows, *row)
 	}
 	if len(card.Rows) == 0 {
-		if err := mostTelling(refused); err != nil {
+		if err := mostTelling(refused, r.Where); err != nil {
 			return nil, err
 		}
 	}
@@ -162,14 +164,32 @@ func (q *Queries) Scorecard(ctx context.Context, r ScorecardRequest) (*Scorecard
 }
 
 // mostTelling is the refusal that says most: that a value is not there rather than that a KPI
-// has no such dimension.
-func mostTelling(refused []error) (first error) {
+// has no such dimension. When no KPI has it, those that any of them has are told.
+func mostTelling(refused []error, where map[string][]string) (first error) {
+	var allowed []string
 	for _, err := range refused {
 		if err != nil && (first == nil || errors.Is(first, errNoDimension) && !errors.Is(err, errNoDimension)) {
 			first = err
 		}
+		var p *problem.Error
+		if errors.As(err, &p) {
+			allowed = append(allowed, p.Allowed...)
+		}
 	}
-	return first
+	if !errors.Is(first, errNoDimension) {
+		return first
+	}
+	slices.Sort(allowed)
+	allowed = slices.Compact(allowed)
+	for _, d := range slices.Sorted(maps.Keys(where)) {
+		if !slices.Contains(allowed, d) {
+			return bad("where", "no KPI has the dimension %q; allowed: %s", d, strings.Join(allowed, ", ")).
+				Also("uz", "Hech bir koʻrsatkichda “%s” degan kesim yoʻq.", d).
+				Also("ru", "Разреза «%s» нет ни у одного показателя.", d).
+				Of(allowed...)
+		}
+	}
+	return first // each dimension is of some KPI, all of them are of none
 }
 
 // scorecardAtOnce is how many statements of a scorecard run at once: the engine has few

@@ -128,19 +128,10 @@ func grainsIn(language string, grains ...Grain) string {
 	return strings.Join(names, ", ")
 }
 
-var months = map[string][12]string{
-	"uz": {"yanvar", "fevral", "mart", "aprel", "may", "iyun", "iyul", "avgust", "sentabr", "oktabr", "noyabr", "dekabr"},
-	"ru": {"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
-}
-
-// dayIn is a day in a sentence: 2024-yil 5-mart, 5 марта 2024 года; elsewhere 2024-03-05.
+// dayIn is a day in a sentence: 2024-yil 5-mart, 5 марта 2024 года; elsewhere 2024-03-05, as it would be asked for.
 func dayIn(language string, d reference.Day) string {
-	t := d.Time()
-	switch language {
-	case "uz":
-		return fmt.Sprintf("%d-yil %d-%s", t.Year(), t.Day(), months[language][t.Month()-1])
-	case "ru":
-		return fmt.Sprintf("%d %s %d года", t.Day(), months[language][t.Month()-1], t.Year())
+	if language == "uz" || language == "ru" {
+		return d.In(language)
 	}
 	return d.String()
 }

@@ -97,7 +97,10 @@ func dial(c *cobra.Command) (*client, error) {
 	if address == "" {
 		r, err := readRunning(data)
 		if err != nil {
-			return nil, problem.Wrap(err, problem.Unavailable, "", "no server runs on the data folder %q. Start one with 'ombor serve --data %s', or name one with --url", data, data)
+			return nil, problem.New(problem.Unavailable, "no server runs on the data folder %q. Start one with 'ombor serve --data %s', or name one with --url", data, data).
+				Also("uz", "“%s” maʼlumotlar papkasida server ishlamayapti. “ombor serve --data %s” bilan ishga tushiring yoki --url bilan boshqasini koʻrsating", data, data).
+				Also("ru", "На папке данных «%s» сервер не работает. Запустите его: «ombor serve --data %s», или назовите другой через --url", data, data).
+				From("", err)
 		}
 		address, page = r.URL, r.Page
 		if token == "" {
@@ -144,7 +147,10 @@ func (c *client) do(ctx context.Context, method, path string, header http.Header
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, problem.Wrap(err, problem.Unavailable, "", "no answer from %s", c.url)
+		return nil, problem.New(problem.Unavailable, "no answer from %s", c.url).
+			Also("uz", "%s javob bermayapti", c.url).
+			Also("ru", "%s не отвечает", c.url).
+			From("", err)
 	}
 	if response.StatusCode/100 == 2 {
 		return response, nil
@@ -159,7 +165,7 @@ func problemOf(response *http.Response) error {
 	e := &problem.Error{Kind: kindOfStatus(response.StatusCode)}
 	var doc problem.Document
 	if json.Unmarshal(text, &doc) == nil && doc.Detail != "" {
-		e.Message, e.Field = doc.Detail, doc.Field
+		e.Message, e.Field, e.Words, e.Allowed = doc.Detail, doc.Field, doc.Words, doc.Allowed
 	} else {
 		e.Message = fmt.Sprintf("%s answered %s: %s", response.Request.URL.Host, response.Status, strings.TrimSpace(string(text)))
 	}

@@ -67,7 +67,9 @@ The pack is read by itself; no server is needed.`,
 			entries := dashboards.Dictionary(facts(p))
 			if len(names) == 1 {
 				if p.Set.ByType(names[0]) == nil {
-					return problem.New(problem.NotFound, "there is no event type %q; 'ombor contract' lists them", names[0]).In("type")
+					return problem.New(problem.NotFound, "there is no event type %q; 'ombor contract' lists them", names[0]).In("type").
+						Also("uz", "“%s” turidagi hodisalar yoʻq; ular roʻyxatini “ombor contract” beradi.", names[0]).
+						Also("ru", "Событий вида «%s» нет; их перечень даёт «ombor contract».", names[0])
 				}
 				entries = slices.DeleteFunc(entries, func(e dashboards.DictionaryEntry) bool { return e.Type != names[0] })
 			}
@@ -77,7 +79,9 @@ The pack is read by itself; no server is needed.`,
 				return json.NewEncoder(out).Encode(map[string]any{"entries": entries})
 			case "schema":
 				if len(names) == 0 {
-					return problem.New(problem.BadInput, "name the event type whose JSON Schema is wanted").In("type")
+					return problem.New(problem.BadInput, "name the event type whose JSON Schema is wanted").In("type").
+						Also("uz", "JSON Schema kerak boʻlgan hodisa turini koʻrsating.").
+						Also("ru", "Укажите вид события, чья JSON Schema нужна.")
 				}
 				_, err = out.Write(p.Set.ByType(names[0]).JSONSchema())
 				return err
@@ -85,10 +89,10 @@ The pack is read by itself; no server is needed.`,
 				_, err = out.Write(p.Set.AsyncAPI(p.Title.In("en"), version, p.Examples))
 				return err
 			case "markdown":
-				markdownDictionary(out, p.Title.In(language), chapters(p, entries, language))
+				markdownDictionary(out, tongue(language), p.Title.In(language), chapters(p, entries, language))
 				return nil
 			case "html":
-				return dictionaryPage.Execute(out, map[string]any{"Title": p.Title.In(language), "Language": language, "Columns": chapterColumns, "Chapters": chapters(p, entries, language)})
+				return dictionaryPage.Execute(out, map[string]any{"Title": p.Title.In(language), "Language": language, "Say": tongue(language).say, "Columns": tongue(language).row(chapterColumns...), "Chapters": chapters(p, entries, language)})
 			}
 			printContracts(out, p, entries, language, len(names) == 1)
 			return nil
@@ -103,8 +107,9 @@ The pack is read by itself; no server is needed.`,
 
 // printContracts lists event types, or the fields of one.
 func printContracts(out io.Writer, p *pack.Pack, entries []dashboards.DictionaryEntry, language string, fields bool) {
+	in := tongue(language)
 	if !fields {
-		rows := [][]string{{"type", "what", "source", "fields"}}
+		rows := [][]string{in.row("type", "what", "source", "fields")}
 		for _, c := range p.Set.All() {
 			rows = append(rows, []string{c.Type, c.Title.In(language), c.Source, fmt.Sprint(len(c.Fields))})
 		}
@@ -113,15 +118,15 @@ func printContracts(out io.Writer, p *pack.Pack, entries []dashboards.Dictionary
 	}
 	c := p.Set.ByType(entries[0].Type)
 	fmt.Fprintf(out, "%s: %s\n%s\n\n", c.Type, c.Title.In(language), c.About)
-	rows := [][]string{{"field", "type", "", "privacy", "what", "read by"}}
+	rows := [][]string{in.row(chapterColumns...)}
 	for _, e := range entries {
-		rows = append(rows, []string{e.Field, typeOf(e), needed(e), e.Class, what(e, language), readBy(e)})
+		rows = append(rows, []string{e.Field, typeOf(e), in.needed(e), in.say(e.Class), what(e, language), in.readBy(e)})
 	}
 	printTable(out, rows, nil)
 	for _, r := range c.Rules {
-		fmt.Fprintf(out, "rule %s: %s\n", r.ID, r.Check)
+		fmt.Fprintln(out, in.say("rule %s: %s", r.ID, r.Check))
 	}
-	fmt.Fprintf(out, "kept: warehouse %s, lake %s; sent by %s, %s\n", months(c.Retention.Warehouse), months(c.Retention.Lake), or(c.Source, "Ombor"), or(entries[0].OwnerNames.In(language), entries[0].Owner))
+	fmt.Fprintln(out, in.say("kept: warehouse %s, lake %s; sent by %s, %s", in.months(c.Retention.Warehouse), in.months(c.Retention.Lake), or(c.Source, "Ombor"), or(entries[0].OwnerNames.In(language), entries[0].Owner)))
 }
 
 func typeOf(e dashboards.DictionaryEntry) string {
@@ -136,9 +141,9 @@ func typeOf(e dashboards.DictionaryEntry) string {
 	return e.FieldType
 }
 
-func needed(e dashboards.DictionaryEntry) string {
+func (t tongue) needed(e dashboards.DictionaryEntry) string {
 	if e.Required {
-		return "required"
+		return t.say("required")
 	}
 	return ""
 }
@@ -165,23 +170,23 @@ func what(e dashboards.DictionaryEntry, language string) string {
 	return strings.Join(parts, ". ")
 }
 
-func readBy(e dashboards.DictionaryEntry) string {
+func (t tongue) readBy(e dashboards.DictionaryEntry) string {
 	const most = 3
 	if len(e.KPIs) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(e.KPIs[:most], ", "), len(e.KPIs)-most)
+		return t.say("%s and %d more", strings.Join(e.KPIs[:most], ", "), len(e.KPIs)-most)
 	}
 	return strings.Join(e.KPIs, ", ")
 }
 
 // months writes how long rows are kept.
-func months(n int) string {
+func (t tongue) months(n int) string {
 	switch {
 	case n == 0:
-		return "for ever"
+		return t.say("for ever")
 	case n%12 == 0:
-		return fmt.Sprintf("%d years", n/12)
+		return t.say("%d years", n/12)
 	}
-	return fmt.Sprintf("%d months", n)
+	return t.say("%d months", n)
 }
 
 // chapter is one event type of the dictionary as a document.
@@ -193,27 +198,28 @@ type chapter struct {
 var chapterColumns = []string{"field", "type", "", "privacy", "what", "read by"}
 
 func chapters(p *pack.Pack, entries []dashboards.DictionaryEntry, language string) []*chapter {
+	in := tongue(language)
 	var list []*chapter
 	for _, e := range entries {
 		if len(list) == 0 || list[len(list)-1].Type != e.Type {
 			c := p.Set.ByType(e.Type)
 			list = append(list, &chapter{Type: e.Type, Title: c.Title.In(language), About: strings.TrimSpace(c.About),
-				Kept:   "warehouse " + months(c.Retention.Warehouse) + ", lake " + months(c.Retention.Lake),
+				Kept:   in.say("warehouse %s, lake %s", in.months(c.Retention.Warehouse), in.months(c.Retention.Lake)),
 				Sender: or(c.Source, "Ombor") + ", " + or(e.OwnerNames.In(language), e.Owner)})
 		}
 		last := list[len(list)-1]
-		last.Rows = append(last.Rows, []string{e.Field, typeOf(e), needed(e), e.Class, what(e, language), strings.Join(e.KPIs, ", ")})
+		last.Rows = append(last.Rows, []string{e.Field, typeOf(e), in.needed(e), in.say(e.Class), what(e, language), strings.Join(e.KPIs, ", ")})
 	}
 	return list
 }
 
 // markdownDictionary writes the dictionary as Markdown.
-func markdownDictionary(out io.Writer, title string, list []*chapter) {
+func markdownDictionary(out io.Writer, in tongue, title string, list []*chapter) {
 	escape := strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 	fmt.Fprintf(out, "# %s\n", escape.Replace(title))
 	for _, c := range list {
-		fmt.Fprintf(out, "\n## %s\n\n`%s`. %s\n\nSent by %s. Kept: %s.\n\n| %s |\n|%s\n", escape.Replace(c.Title), c.Type, escape.Replace(c.About), c.Sender, c.Kept,
-			strings.Join(chapterColumns, " | "), strings.Repeat("---|", len(chapterColumns)))
+		fmt.Fprintf(out, "\n## %s\n\n`%s`. %s\n\n%s\n\n| %s |\n|%s\n", escape.Replace(c.Title), c.Type, escape.Replace(c.About), in.say("Sent by %s. Kept: %s.", c.Sender, c.Kept),
+			strings.Join(in.row(chapterColumns...), " | "), strings.Repeat("---|", len(chapterColumns)))
 		for _, row := range c.Rows {
 			for i, cell := range row {
 				row[i] = escape.Replace(cell)
@@ -234,7 +240,7 @@ th,td{border-bottom:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-
 {{- range .Chapters}}
 <h2 id="{{.Type}}">{{.Title}}</h2>
 <p><code>{{.Type}}</code>. {{.About}}</p>
-<p>Sent by {{.Sender}}. Kept: {{.Kept}}.</p>
+<p>{{call $.Say "Sent by %s. Kept: %s." .Sender .Kept}}</p>
 <table><tr>{{range $.Columns}}<th>{{.}}</th>{{end}}</tr>
 {{- range .Rows}}
 <tr>{{range .}}<td>{{.}}</td>{{end}}</tr>

@@ -148,7 +148,7 @@ func printScorecard(ctx context.Context, out io.Writer, server *client, language
 		}
 		value := r.Problem
 		if value == "" {
-			value = figureText(r.Cell, r.Unit)
+			value = tongue("en").figure(r.Cell, r.Unit)
 		}
 		rows = append(rows, []string{r.Title.in(language), r.KPI, value, drawn, strings.Join(said, "; ")})
 	}

@@ -22,7 +22,7 @@ func TestHours(t *testing.T) {
 		if c.quantiles != nil {
 			cell["quantiles"] = c.quantiles
 		}
-		if got := strings.ReplaceAll(valueText(cell, "hours"), "\u00a0", " "); got != c.want {
+		if got := strings.ReplaceAll(tongue("en").value(cell, "hours"), "\u00a0", " "); got != c.want {
 			t.Errorf("%v hours, %v: %q, want %q", c.value, c.quantiles, got, c.want)
 		}
 	}
@@ -32,10 +32,10 @@ func TestHours(t *testing.T) {
 func TestMarks(t *testing.T) {
 	cell := map[string]any{"period": "2024-02", "quantiles": []any{map[string]any{"q": 0.5, "value": 103.92}, map[string]any{"q": 0.9, "value": 7.0}},
 		"comparison": map[string]any{"period": "2024-01", "difference": -6.4}}
-	if got, want := marks(cell, "hours"), "p50 4.3 days, p90 7.0 hours, -6.4 hours since 2024-01"; got != want {
+	if got, want := tongue("en").marks(cell, "hours"), "p50 4.3 days, p90 7.0 hours, -6.4 hours since 2024-01"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := marks(cell, "minutes"), "p50 103.92, p90 7.00, -6.4 since 2024-01"; got != want {
+	if got, want := tongue("en").marks(cell, "minutes"), "p50 103.92, p90 7.00, -6.4 since 2024-01"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -61,7 +61,7 @@ func TestPublishedWithoutFigure(t *testing.T) {
 		if got := list[i].verdict(); got != want.verdict {
 			t.Errorf("%d: verdict %q, want %q", i, got, want.verdict)
 		}
-		if got := list[i].aim(nil, "percent"); got != want.aim {
+		if got := list[i].aim("en", nil, "percent"); got != want.aim {
 			t.Errorf("%d: aim %q, want %q", i, got, want.aim)
 		}
 		if got := printed[i].String(); got != want.said {

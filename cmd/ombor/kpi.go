@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -13,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"ombor/internal/problem"
 )
 
 func newKPI() *cobra.Command {
@@ -39,7 +40,9 @@ received, hidden to protect people.`,
 			}
 			if missing, _ := c.Flags().GetBool("gap"); missing {
 				if len(ids) == 0 {
-					return usage{errors.New("--gap is of one KPI: ombor kpi ID --gap")}
+					return usage{problem.New(problem.BadInput, "--gap is of one KPI: ombor kpi ID --gap").
+						Also("uz", "--gap bitta koʻrsatkich uchun: ombor kpi ID --gap").
+						Also("ru", "--gap относится к одному показателю: ombor kpi ID --gap")}
 				}
 				query := request(c, "from", "to", "variant", "known-on", "limit")
 				if by, _ := c.Flags().GetStringArray("by"); len(by) > 0 {
@@ -84,7 +87,9 @@ received, hidden to protect people.`,
 func formatFlag(c *cobra.Command, allowed ...string) (string, error) {
 	format, _ := c.Flags().GetString("format")
 	if !slices.Contains(allowed, format) {
-		return "", usage{fmt.Errorf("--format %q: want one of %s", format, strings.Join(allowed, ", "))}
+		return "", usage{problem.New(problem.BadInput, "--format %q: want one of %s", format, strings.Join(allowed, ", ")).Of(allowed...).
+			Also("uz", "--format “%s” yoʻq", format).
+			Also("ru", "--format «%s» нет", format)}
 	}
 	return format, nil
 }
@@ -114,9 +119,10 @@ type catalogue struct {
 }
 
 func (l catalogue) print(out io.Writer, language string) {
-	rows := [][]string{{"id", "title", "unit", "owner"}}
+	t := tongue(language)
+	rows := [][]string{t.row("id", "title", "unit", "owner")}
 	for _, k := range l.KPIs {
-		rows = append(rows, []string{k.ID, k.Title.in(language), k.Unit, k.Owner})
+		rows = append(rows, []string{k.ID, k.Title.in(language), t.say(k.Unit), k.Owner})
 	}
 	printTable(out, rows, nil)
 }
@@ -144,16 +150,17 @@ type kpiResult struct {
 }
 
 func (r kpiResult) print(out io.Writer, language string) {
+	t := tongue(language)
 	period := ""
 	if r.From != "" || r.To != "" {
-		period = ", " + r.From + " to " + r.To
+		period = ", " + t.say("%s to %s", r.From, r.To)
 	}
 	fmt.Fprintf(out, "%s (%s)%s\n", r.Title.in(language), r.KPI, period)
 	if r.Simulated {
-		fmt.Fprintln(out, "SIMULATED: these figures come from a simulation, not from a government.")
+		fmt.Fprintln(out, t.say("SIMULATED: these figures come from a simulation, not from a government."))
 	}
-	header := append([]string{"period"}, r.By...)
-	header = append(header, "numerator", "denominator", "value", "")
+	header := append(t.row("period"), r.By...)
+	header = append(header, t.row("numerator", "denominator", "value", "")...)
 	right := map[int]bool{}
 	for i := 1 + len(r.By); i < len(header)-1; i++ {
 		right[i] = true
@@ -180,7 +187,7 @@ func (r kpiResult) print(out io.Writer, language string) {
 			case name != "":
 				row = append(row, name)
 			case code == "":
-				row = append(row, "(not told)")
+				row = append(row, t.say("(not told)"))
 			default:
 				row = append(row, code)
 			}
@@ -189,20 +196,20 @@ func (r kpiResult) print(out io.Writer, language string) {
 		if v, ok := cell["value"].(float64); ok && greatest > 0 {
 			drawn = bar(math.Abs(v)/greatest, 20)
 		}
-		row = append(row, number(cell["numerator"]), number(cell["denominator"]), valueText(cell, r.Unit), strings.TrimSpace(drawn+"  "+marks(cell, r.Unit)))
+		row = append(row, number(cell["numerator"]), number(cell["denominator"]), t.value(cell, r.Unit), strings.TrimSpace(drawn+"  "+t.marks(cell, r.Unit)))
 		rows = append(rows, row)
 	}
 	printTable(out, rows, right)
 	var under []string
 	if r.DataThrough != nil {
-		under = append(under, "Data through "+r.DataThrough.Format("2 January 2006 15:04 MST")+".")
+		under = append(under, t.say("Data through %s.", t.moment(*r.DataThrough)))
 	}
 	if r.Coverage != nil && r.Coverage.Words != "" {
-		under = append(under, "Coverage: "+r.Coverage.Words+".")
+		under = append(under, t.say("Coverage: %s.", r.Coverage.Words))
 	}
 	under = append(under, r.Notes...)
 	if r.Plan != nil {
-		under = append(under, fmt.Sprintf("Read from %s (%s rows): %s\n%s", r.Plan.Table, grouped(int64(r.Plan.Rows)), r.Plan.Why, r.Plan.SQL))
+		under = append(under, t.say("Read from %s (%s rows): %s\n%s", r.Plan.Table, grouped(int64(r.Plan.Rows)), r.Plan.Why, r.Plan.SQL))
 	}
 	for _, line := range under {
 		fmt.Fprintln(out, line)
@@ -232,21 +239,21 @@ func number(v any) string {
 	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
-// valueText is the value with its unit, or the words of its state.
-func valueText(cell map[string]any, unit string) string {
+// value is the value with its unit, or the words of its state.
+func (t tongue) value(cell map[string]any, unit string) string {
 	v, ok := cell["value"].(float64)
 	if !ok {
 		switch state, reason := text(cell["state"]), text(cell["reason"]); {
 		case reason == "no_cases":
-			return "no cases"
+			return t.say("no cases")
 		case state == "not_applicable":
-			return "does not apply"
+			return t.say("does not apply")
 		case reason == "not_kept":
-			return "not kept any longer"
+			return t.say("not kept any longer")
 		case state == "not_provided":
-			return "no report received"
+			return t.say("no report received")
 		case state == "suppressed":
-			return "hidden to protect people"
+			return t.say("hidden to protect people")
 		}
 		return text(cell["value"])
 	}
@@ -257,13 +264,13 @@ func valueText(cell map[string]any, unit string) string {
 		return grouped(int64(v))
 	case "hours":
 		if elapsed(cell) {
-			return duration(v)
+			return t.duration(v)
 		}
 	}
 	if math.Abs(v) >= 1000 {
-		return grouped(int64(math.Round(v))) + " " + unit
+		return grouped(int64(math.Round(v))) + " " + t.say(unit)
 	}
-	return strconv.FormatFloat(v, 'f', 2, 64) + " " + unit
+	return strconv.FormatFloat(v, 'f', 2, 64) + " " + t.say(unit)
 }
 
 // elapsed says whether a cell's hours are of a distribution: how long something took. Others are
@@ -274,8 +281,10 @@ func elapsed(cell map[string]any) bool {
 }
 
 // duration says hours in the unit that people would use.
-func duration(hours float64) string {
-	in := func(value float64, unit string) string { return strconv.FormatFloat(value, 'f', 1, 64) + " " + unit }
+func (t tongue) duration(hours float64) string {
+	in := func(value float64, unit string) string {
+		return strconv.FormatFloat(value, 'f', 1, 64) + " " + t.say(unit)
+	}
 	switch {
 	case hours >= 48:
 		return in(hours/24, "days")
@@ -288,11 +297,11 @@ func duration(hours float64) string {
 }
 
 // marks says in words what a reader must know beside a figure.
-func marks(cell map[string]any, unit string) string {
+func (t tongue) marks(cell map[string]any, unit string) string {
 	var said []string
 	inUnit := func(value float64, format string) string {
 		if unit == "hours" && elapsed(cell) {
-			return duration(value)
+			return t.duration(value)
 		}
 		return fmt.Sprintf(format, value)
 	}
@@ -303,7 +312,7 @@ func marks(cell map[string]any, unit string) string {
 				value, _ := point["value"].(float64)
 				name := fmt.Sprintf("p%.0f", 100*at)
 				if at == 1 {
-					name = "max"
+					name = t.say("max")
 				}
 				said = append(said, name+" "+inUnit(value, "%.2f"))
 			}
@@ -311,9 +320,9 @@ func marks(cell map[string]any, unit string) string {
 	}
 	if comparison, ok := cell["comparison"].(map[string]any); ok {
 		if difference, ok := comparison["difference"].(float64); ok {
-			against := "since " + text(comparison["period"])
+			against := t.say("since %s", text(comparison["period"]))
 			if comparison["period"] == cell["period"] {
-				against = "against the whole"
+				against = t.say("against the whole")
 			}
 			sign := "+"
 			if difference < 0 {
@@ -324,21 +333,21 @@ func marks(cell map[string]any, unit string) string {
 	}
 	if status := text(cell["status"]); status != "" {
 		held := heldTarget{Kind: "target", Status: status}
-		said = append(said, "target "+number(cell["target"])+": "+held.verdict())
+		said = append(said, t.say("target %s: %s", number(cell["target"]), t.say(held.verdict())))
 	}
 	if open, _ := cell["open"].(bool); open {
-		said = append(said, "still arriving")
+		said = append(said, t.say("still arriving"))
 	}
 	if names, ok := cell["unclosed"].([]any); ok && len(names) > 0 {
 		list := make([]string, len(names))
 		for i, name := range names {
 			list[i] = text(name)
 		}
-		said = append(said, "not closed by "+strings.Join(list, ", "))
+		said = append(said, t.say("not closed by %s", strings.Join(list, ", ")))
 	}
 	if on := text(cell["corrected"]); on != "" {
-		was := valueText(map[string]any{"value": cell["was"], "state": cell["was_state"], "quantiles": cell["quantiles"]}, unit)
-		said = append(said, "corrected "+on+", was "+was)
+		was := t.value(map[string]any{"value": cell["was"], "state": cell["was_state"], "quantiles": cell["quantiles"]}, unit)
+		said = append(said, t.say("corrected %s, was %s", on, was))
 	}
 	return strings.Join(said, ", ")
 }

@@ -255,7 +255,7 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 		whole.add(from.lane.outcome)
 		if len(sources) > 1 {
 			if from.err != nil {
-				what := explain(from.err)
+				what := explain(from.err, "")
 				if !strings.Contains(what, filepath.Base(from.file)) {
 					what = from.file + ": " + what
 				}
@@ -336,7 +336,7 @@ func printOutcome(c *cobra.Command, file string, o outcome, failed error) {
 			Error string `json:"error,omitempty"`
 		}{File: file, outcome: o}
 		if failed != nil {
-			line.Error = explain(failed)
+			line.Error = explain(failed, "")
 		}
 		_ = json.NewEncoder(c.OutOrStdout()).Encode(line) // stdout has gone: nobody is left to tell
 		return

@@ -39,7 +39,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -52,7 +52,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, partly.Error())
 		return 3
 	}
-	fmt.Fprintln(stderr, "ombor:", explain(err))
+	fmt.Fprintln(stderr, "ombor:", explain(err, languageOf(ran)))
 	if isUsage(err) {
 		return 2
 	}
@@ -64,9 +64,28 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // explain is what a person at the terminal reads: the message, and the cause,
-// because the person at the terminal is the operator.
-func explain(err error) string {
-	return strings.TrimSpace(err.Error())
+// because the person at the terminal is the operator. In another language than English it is the
+// fault's own sentence there and what is possible instead; the English one, which has all, stands below.
+func explain(err error, language string) string {
+	english := strings.TrimSpace(err.Error())
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Words[language] == "" {
+		return english
+	}
+	told := p.Words[language]
+	if len(p.Allowed) > 0 && len(p.Allowed) <= 40 {
+		told += "\n" + tongue(language).say("possible: %s", strings.Join(p.Allowed, ", "))
+	}
+	if language != "en" {
+		told += "\n(" + english + ")"
+	}
+	return told
+}
+
+// languageOf is what a command was told to speak; "" when it has no such choice.
+func languageOf(c *cobra.Command) string {
+	language, _ := c.Flags().GetString("language")
+	return language
 }
 
 // partlyRefused ends a command that did its work but had some of it refused.
@@ -76,6 +95,8 @@ func (e *partlyRefused) Error() string { return e.what }
 
 // usage marks an error of the command line itself.
 type usage struct{ error }
+
+func (u usage) Unwrap() error { return u.error }
 
 func isUsage(err error) bool {
 	var u usage

@@ -281,12 +281,12 @@ Days are the days on which events happened, both inclusive.`,
 				return err
 			}
 			language, _ := c.Flags().GetString("language")
-			rows := [][]string{{"severity", "rule", "what", "to be mended by"}}
+			rows := [][]string{tongue(language).row("severity", "rule", "what", "to be mended by")}
 			for _, f := range answer.Findings {
-				rows = append(rows, []string{f.Severity, f.Rule, or(f.Words[language], f.Words["en"]), f.Owner})
+				rows = append(rows, []string{tongue(language).say(f.Severity), f.Rule, or(f.Words[language], f.Words["en"]), f.Owner})
 			}
 			if len(rows) == 1 {
-				fmt.Fprintln(c.OutOrStdout(), "Nothing was found.")
+				fmt.Fprintln(c.OutOrStdout(), tongue(language).say("Nothing was found."))
 				return nil
 			}
 			printTable(c.OutOrStdout(), rows, nil)

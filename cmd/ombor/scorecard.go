@@ -21,6 +21,7 @@ type heldTarget struct {
 	Value      *float64 `json:"value"`
 	Due        string   `json:"due"`
 	Wording    string   `json:"wording"`
+	Wordings   names    `json:"wording_names"`
 	Owner      string   `json:"owner"`
 	Measured   *float64 `json:"measured"`
 	Words      string   `json:"words"`
@@ -49,11 +50,11 @@ func (t heldTarget) verdict() string {
 }
 
 // aim is the published value with its comparator, in the unit of the cell that it is held against.
-func (t heldTarget) aim(cell map[string]any, unit string) string {
+func (t heldTarget) aim(in tongue, cell map[string]any, unit string) string {
 	if t.Value == nil {
-		return "yes or no"
+		return in.say("yes or no")
 	}
-	return map[string]string{"at_least": "≥ ", "at_most": "≤ ", "about": "about ", "up_to": "up to "}[t.Comparator] + valueText(map[string]any{"value": *t.Value, "quantiles": cell["quantiles"]}, unit)
+	return in.say(map[string]string{"at_least": "≥ %s", "at_most": "≤ %s", "about": "about %s", "up_to": "up to %s", "": "%s"}[t.Comparator], in.value(map[string]any{"value": *t.Value, "quantiles": cell["quantiles"]}, unit))
 }
 
 // request is a question to the API as a command asks it: flags become parameters, and what a
@@ -109,7 +110,7 @@ func answer[T interface {
 
 func answerFlags(c *cobra.Command) {
 	clientFlags(c)
-	c.Flags().String("language", "en", "language of names")
+	c.Flags().String("language", "en", "of words and names: en, uz or ru")
 	c.Flags().String("format", "table", "table, json or csv")
 }
 
@@ -156,24 +157,25 @@ type scorecard struct {
 }
 
 func (s scorecard) print(out io.Writer, language string) {
+	in := tongue(language)
 	if s.From == "" && s.To == "" {
-		fmt.Fprintln(out, "Scorecard: nothing has been received yet")
+		fmt.Fprintln(out, in.say("Scorecard: nothing has been received yet"))
 	} else {
-		fmt.Fprintf(out, "Scorecard, %s to %s\n", s.From, s.To)
+		fmt.Fprintln(out, in.say("Scorecard, %s to %s", s.From, s.To))
 	}
 	if s.Simulated {
-		fmt.Fprintln(out, "SIMULATED: some of these figures come from a simulation, not from a government.")
+		fmt.Fprintln(out, in.say("SIMULATED: some of these figures come from a simulation, not from a government."))
 	}
-	rows := [][]string{{"id", "title", "value", "trend", "target", "status", "missing", "owner"}}
+	rows := [][]string{in.row("id", "title", "value", "trend", "target", "status", "missing", "owner")}
 	counted := map[string]int{}
 	for _, r := range s.Rows {
-		row := []string{r.KPI, r.Title.in(language), figureText(r.Cell, r.Unit), r.Trend, "", "", "", nameOr(s.Owners[r.Owner].in(language), r.Owner)}
+		row := []string{r.KPI, r.Title.in(language), in.figure(r.Cell, r.Unit), in.say(r.Trend), "", "", "", nameOr(s.Owners[r.Owner].in(language), r.Owner)}
 		if r.Problem != "" {
 			row[2] = r.Problem
 		}
 		for _, t := range r.Targets {
 			if t.Kind == "target" {
-				row[4], row[5], row[6] = t.aim(r.Cell, r.Unit), t.verdict(), t.Words
+				row[4], row[5], row[6] = t.aim(in, r.Cell, r.Unit), in.say(t.verdict()), t.Words
 				counted[t.verdict()]++
 				break
 			}
@@ -184,14 +186,14 @@ func (s scorecard) print(out io.Writer, language string) {
 	var said []string
 	for _, verdict := range []string{"reached", "on course", "at risk", "off course", "not reached", "missed", "no figure"} {
 		if n := counted[verdict]; n > 0 {
-			said = append(said, fmt.Sprintf("%d %s", n, verdict))
+			said = append(said, in.say("%d %s", n, in.say(verdict)))
 		}
 	}
 	if len(said) > 0 {
-		fmt.Fprintf(out, "Targets: %s.\n", strings.Join(said, ", "))
+		fmt.Fprintln(out, in.say("Targets: %s.", strings.Join(said, ", ")))
 	}
 	if s.DataThrough != nil {
-		fmt.Fprintf(out, "Data through %s.\n", s.DataThrough.Format("2 January 2006 15:04 MST"))
+		fmt.Fprintln(out, in.say("Data through %s.", in.moment(*s.DataThrough)))
 	}
 }
 
@@ -233,9 +235,10 @@ type targets struct {
 	Unserved *int `json:"unserved"`
 }
 
-func (t targets) print(out io.Writer, _ string) {
-	fmt.Fprintf(out, "Published, as of %s\n", t.On)
-	rows := [][]string{{"kpi", "kind", "published", "measured", "verdict", "missing", "due", "wording"}}
+func (t targets) print(out io.Writer, language string) {
+	in := tongue(language)
+	fmt.Fprintln(out, in.say("Published, as of %s", t.On))
+	rows := [][]string{in.row("kpi", "kind", "published", "measured", "verdict", "missing", "due", "wording")}
 	for _, one := range t.Targets {
 		measured := one.Problem
 		if measured == "" {
@@ -243,7 +246,7 @@ func (t targets) print(out io.Writer, _ string) {
 			if one.Measured != nil {
 				cell["value"] = *one.Measured
 			}
-			measured = valueText(cell, one.Unit)
+			measured = in.value(cell, one.Unit)
 		}
 		name := one.KPI
 		for dimension, value := range one.Where {
@@ -251,13 +254,13 @@ func (t targets) print(out io.Writer, _ string) {
 		}
 		due := one.Due
 		if due == "" && one.Kind == "target" {
-			due = "not stated"
+			due = in.say("not stated")
 		}
-		rows = append(rows, []string{name, one.Kind, one.aim(one.Cell, one.Unit), measured, one.verdict(), one.Words, due, one.Wording})
+		rows = append(rows, []string{name, in.say(one.Kind), one.aim(in, one.Cell, one.Unit), measured, in.say(one.verdict()), one.Words, due, nameOr(one.Wordings.in(language), one.Wording)})
 	}
 	printTable(out, rows, map[int]bool{2: true, 3: true})
 	if t.Unserved != nil {
-		fmt.Fprintf(out, "%d targets are served by no project.\n", *t.Unserved)
+		fmt.Fprintln(out, in.say("%d targets are served by no project.", *t.Unserved))
 	}
 }
 
@@ -307,8 +310,9 @@ type changes struct {
 }
 
 func (s changes) print(out io.Writer, language string) {
-	fmt.Fprintf(out, "Changed since %s, against what was known at the end of %s\n", s.Since, s.KnownOn)
-	rows := [][]string{{"id", "title", "was", "now", "by", "trend", ""}}
+	in := tongue(language)
+	fmt.Fprintln(out, in.say("Changed since %s, against what was known at the end of %s", s.Since, s.KnownOn))
+	rows := [][]string{in.row("id", "title", "was", "now", "by", "trend", "")}
 	for _, c := range s.Changes {
 		by := ""
 		if c.Difference != nil {
@@ -319,30 +323,30 @@ func (s changes) print(out io.Writer, language string) {
 		}
 		var said []string
 		for _, t := range c.Targets {
-			said = append(said, "target "+t.verdict())
+			said = append(said, in.say("target: %s", in.say(t.verdict())))
 		}
 		if len(c.Settled) > 0 {
-			said = append(said, fmt.Sprintf("%d ended months changed (%d rows taken back, %d late)", len(c.Settled), c.Corrected, c.Late))
+			said = append(said, in.say("%d ended months changed (%d rows taken back, %d late)", len(c.Settled), c.Corrected, c.Late))
 		}
-		was, now := figureText(c.Was, c.Unit), figureText(c.Now, c.Unit)
+		was, now := in.figure(c.Was, c.Unit), in.figure(c.Now, c.Unit)
 		if c.Problem != "" && c.Was == nil {
 			was = c.Problem
 		}
 		if c.Problem != "" && c.Now == nil {
 			now = c.Problem
 		}
-		rows = append(rows, []string{c.KPI, c.Title.in(language), was, now, by, c.Trend, strings.Join(said, "; ")})
+		rows = append(rows, []string{c.KPI, c.Title.in(language), was, now, by, in.say(c.Trend), strings.Join(said, "; ")})
 	}
 	printTable(out, rows, map[int]bool{2: true, 3: true, 4: true})
-	fmt.Fprintf(out, "%d KPIs are what they were.\n", s.Unchanged)
+	fmt.Fprintln(out, in.say("%d KPIs are what they were.", s.Unchanged))
 }
 
-// figureText is a cell that may not have been there.
-func figureText(cell map[string]any, unit string) string {
+// figure is a cell that may not have been there.
+func (t tongue) figure(cell map[string]any, unit string) string {
 	if cell == nil {
-		return "no report received"
+		return t.say("no report received")
 	}
-	return valueText(cell, unit)
+	return t.value(cell, unit)
 }
 
 // gap is the part of a KPI's gap that the terminal shows.
@@ -369,18 +373,19 @@ type gap struct {
 }
 
 func (g gap) print(out io.Writer, language string) {
-	said := figureText(g.Cell, g.Unit)
+	in := tongue(language)
+	said := in.figure(g.Cell, g.Unit)
 	if g.Target != nil {
-		said += ", target " + g.Target.aim(g.Cell, g.Unit) + ": " + g.Target.verdict()
+		said += ", " + in.say("target %s: %s", g.Target.aim(in, g.Cell, g.Unit), in.say(g.Target.verdict()))
 		if g.Target.Words != "" {
 			said += ", " + g.Target.Words
 		}
 	}
 	fmt.Fprintf(out, "%s (%s): %s\n", g.Title.in(language), g.KPI, said)
 	if g.Simulated {
-		fmt.Fprintln(out, "SIMULATED: these figures come from a simulation, not from a government.")
+		fmt.Fprintln(out, in.say("SIMULATED: these figures come from a simulation, not from a government."))
 	}
-	header := []string{g.By, "name", "owner", "missing"}
+	header := append([]string{g.By}, in.row("name", "owner", "missing")...)
 	if g.RankedBy != "" {
 		header = append(header, g.RankedBy)
 	}
@@ -392,13 +397,13 @@ func (g gap) print(out io.Writer, language string) {
 		}
 		note := ""
 		if !e.Told {
-			note = "not known whether it counts"
+			note = in.say("not known whether it counts")
 		}
 		rows = append(rows, append(row, note))
 	}
 	printTable(out, rows, map[int]bool{3: true, 4: g.RankedBy != ""})
 	if g.Total > len(g.Entries) {
-		fmt.Fprintf(out, "%d of %d; --limit shows more.\n", len(g.Entries), g.Total)
+		fmt.Fprintln(out, in.say("%d of %d; --limit shows more.", len(g.Entries), g.Total))
 	}
 	for _, note := range g.Notes {
 		fmt.Fprintln(out, note)

@@ -95,9 +95,10 @@ type contribution struct {
 }
 
 func (m movement) head(out io.Writer, language string) {
-	fmt.Fprintf(out, "%s (%s), %s against %s\n", m.Title.in(language), m.KPI, m.Now.Period, m.Before.Period)
+	in := tongue(language)
+	fmt.Fprintf(out, "%s (%s), %s\n", m.Title.in(language), m.KPI, in.say("%s against %s", m.Now.Period, m.Before.Period))
 	if m.Simulated {
-		fmt.Fprintln(out, "SIMULATED: these figures come from a simulation, not from a government.")
+		fmt.Fprintln(out, in.say("SIMULATED: these figures come from a simulation, not from a government."))
 	}
 }
 
@@ -109,6 +110,7 @@ func (m movement) foot(out io.Writer) {
 
 // row is a contribution as a line of a table.
 func (m movement) row(first string, c contribution, language string) []string {
+	in := tongue(language)
 	var parts []string
 	for _, dimension := range m.By {
 		code := c.Unit[dimension]
@@ -116,11 +118,11 @@ func (m movement) row(first string, c contribution, language string) []string {
 			code = name
 		}
 		if code == "" {
-			code = "(not told)"
+			code = in.say("(not told)")
 		}
 		parts = append(parts, code)
 	}
-	kind := map[string]string{"before": "no longer", "now": "new"}[c.Kind]
+	kind := in.say(map[string]string{"before": "no longer", "now": "new"}[c.Kind])
 	return []string{first, strings.Join(parts, ", "), signed(c.Change), plain(c.Before), plain(c.Now), kind}
 }
 
@@ -158,20 +160,21 @@ func (w why) print(out io.Writer, language string) {
 	w.head(out, language)
 	fmt.Fprintln(out, w.Sentence.Text.in(language))
 	fmt.Fprintln(out)
-	rows := [][]string{{"", strings.Join(w.By, ", "), "change", "before", "now", ""}}
+	in := tongue(language)
+	rows := [][]string{append([]string{"", strings.Join(w.By, ", ")}, in.row("change", "before", "now", "")...)}
 	for _, p := range w.Parts {
 		rows = append(rows, []string{p.Label.in(language), "", signed(p.Change), "", "", ""})
 		for _, c := range p.Largest {
 			rows = append(rows, w.row("", c, language))
 		}
 		if p.Others != 0 {
-			rows = append(rows, []string{"", "all others", signed(p.Others), "", "", ""})
+			rows = append(rows, []string{"", in.say("all others"), signed(p.Others), "", "", ""})
 		}
 	}
 	before, now := w.Before.Value, w.Now.Value
-	rows = append(rows, []string{"In all", "", signed(w.Change), plain(&before), plain(&now), ""})
+	rows = append(rows, []string{in.say("In all"), "", signed(w.Change), plain(&before), plain(&now), ""})
 	if l := w.LikeForLike; l != nil {
-		rows = append(rows, []string{"Like for like", strconv.Itoa(l.Units) + " in both periods", signed(l.Change), plain(&l.Before), plain(&l.Now), ""})
+		rows = append(rows, []string{in.say("Like for like"), in.say("%d in both periods", l.Units), signed(l.Change), plain(&l.Before), plain(&l.Now), ""})
 	}
 	printTable(out, rows, map[int]bool{2: true, 3: true, 4: true})
 	w.foot(out)
@@ -185,14 +188,15 @@ type movers struct {
 
 func (m movers) print(out io.Writer, language string) {
 	m.head(out, language)
-	rows := [][]string{{"", strings.Join(m.By, ", "), "change", "before", "now", ""}}
+	in := tongue(language)
+	rows := [][]string{append([]string{"", strings.Join(m.By, ", ")}, in.row("change", "before", "now", "")...)}
 	for i, c := range m.Movers {
 		rows = append(rows, m.row(strconv.Itoa(i+1), c, language))
 	}
 	if m.Others != 0 {
-		rows = append(rows, []string{"", "all others", signed(m.Others), "", "", ""})
+		rows = append(rows, []string{"", in.say("all others"), signed(m.Others), "", "", ""})
 	}
 	before, now := m.Before.Value, m.Now.Value
-	printTable(out, append(rows, []string{"", "In all", signed(m.Change), plain(&before), plain(&now), ""}), map[int]bool{0: true, 2: true, 3: true, 4: true})
+	printTable(out, append(rows, []string{"", in.say("In all"), signed(m.Change), plain(&before), plain(&now), ""}), map[int]bool{0: true, 2: true, 3: true, 4: true})
 	m.foot(out)
 }

@@ -417,7 +417,7 @@ func (g *Gate) Callback(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s Session, to string) {
-	if err := g.record(r.Context(), r, &s.Principal, "sign in", "", nil); err != nil {
+	if err := g.record(r.Context(), r, &s.Principal, actionSignIn, "", nil); err != nil {
 		refuse(w, r, err)
 		return
 	}
@@ -445,7 +445,7 @@ func (g *Gate) SignOut(w http.ResponseWriter, r *http.Request) {
 	var next string
 	if c, err := r.Cookie(g.cookie("session")); err == nil {
 		if s, err := g.Sessions.Of(r.Context(), c.Value); err == nil {
-			if err := g.record(r.Context(), r, &s.Principal, "sign out", "", nil); err != nil {
+			if err := g.record(r.Context(), r, &s.Principal, actionSignOut, "", nil); err != nil {
 				problem.Write(w, err)
 				return
 			}

@@ -3,6 +3,8 @@ package access
 import (
 	"slices"
 	"strings"
+
+	"ombor/internal/audit"
 )
 
 // Rule says who may use a route or a command.
@@ -192,6 +194,24 @@ var rules = func() map[string]Rule {
 	}
 	return all
 }()
+
+// Actions are what the audit log may tell of.
+func Actions() []string {
+	list := []string{actionSignIn, actionSignOut, KeyCreated, audit.Shortened}
+	for _, r := range Table {
+		if r.Via == nil {
+			list = append(list, r.Name)
+		}
+	}
+	return list
+}
+
+// What is recorded beside the rules of requests.
+const (
+	actionSignIn  = "sign in"
+	actionSignOut = "sign out"
+	KeyCreated    = "key created"
+)
 
 // RuleOf is the rule of a route or command; false when there is none.
 func RuleOf(name string) (Rule, bool) {

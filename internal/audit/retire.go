@@ -9,9 +9,9 @@ import (
 	"ombor/internal/redact"
 )
 
-// retireAction is the action of the entry behind which earlier ones may be missing. Its object begins
+// Shortened is the action of the entry behind which earlier ones may be missing. Its object begins
 // with the head of the last entry that was removed, as [Head.String] writes it.
-const retireAction = "audit log shortened"
+const Shortened = "audit log shortened"
 
 // LeastKept is how long entries are kept at least: who breaks in today cannot remove what tells of it.
 const LeastKept = 365 * 24 * time.Hour
@@ -60,7 +60,7 @@ func (l *Log) Retire(ctx context.Context, before time.Time, who Entry) (*Retired
 		return nil, problem.Wrap(err, problem.Conflict, "audit: retire", "the audit log is damaged: run 'ombor audit verify'")
 	}
 	r := &Retired{Entries: c.head.Number - first + 1, Last: c.head}
-	who.Action, who.Allowed = retireAction, true
+	who.Action, who.Allowed = Shortened, true
 	who.Object = fmt.Sprintf("%s is the last of %d entries from before %s that are removed", r.Last, r.Entries, before.UTC().Format(time.RFC3339))
 	who.Why = redact.Text(who.Why)
 	if _, err := l.record(ctx, who); err != nil { // as it stands: a code may hold runs of digits
@@ -98,7 +98,7 @@ func (l *Log) beginning(ctx context.Context, first, last uint64) (Head, error) {
 			return Head{}, err
 		}
 		for _, e := range entriesOf(m.Data) {
-			if e.Action != retireAction || !e.Allowed {
+			if e.Action != Shortened || !e.Allowed {
 				continue
 			}
 			var h Head

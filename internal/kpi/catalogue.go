@@ -3,6 +3,7 @@ package kpi
 import (
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"ombor/internal/problem"
@@ -124,13 +125,13 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 			Also("ru", "У этого показателя нет варианта «%s».", variant)
 	}
 	var found *Version
-	var have []string
+	var have, numbers []string
 	for i := range k.Versions {
 		v := &k.Versions[i]
 		if v.Variant != variant {
 			continue
 		}
-		have = append(have, v.describe())
+		have, numbers = append(have, v.describe()), append(numbers, strconv.Itoa(v.Version))
 		switch {
 		case number != 0:
 			if v.Version == number {
@@ -146,7 +147,7 @@ func (k *KPI) Select(variant string, number int, day reference.Day) (*Version, e
 	case found != nil:
 		return found, nil
 	case number != 0:
-		return nil, problem.New(problem.NotFound, "the KPI %q has no version %d; it has: %s", k.ID, number, strings.Join(have, ", ")).In("version").
+		return nil, problem.New(problem.NotFound, "the KPI %q has no version %d; it has: %s", k.ID, number, strings.Join(have, ", ")).In("version").Of(numbers...).
 			Also("uz", "Bu taʼrifning %d-tahriri yoʻq.", number).
 			Also("ru", "Редакции %d у этого определения нет.", number)
 	}

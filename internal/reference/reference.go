@@ -7,7 +7,10 @@
 // apostrophes, case or script variant.
 package reference
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Day is a civil date as days since 1970-01-01, without a time zone.
 type Day int32
@@ -38,6 +41,23 @@ func (d Day) String() string {
 		return ""
 	}
 	return d.Time().Format(time.DateOnly)
+}
+
+var months = map[string][12]string{
+	"uz": {"yanvar", "fevral", "mart", "aprel", "may", "iyun", "iyul", "avgust", "sentabr", "oktabr", "noyabr", "dekabr"},
+	"ru": {"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
+}
+
+// In is the day as a sentence of a language writes it: 2024-yil 5-mart, 5 марта 2024 года, 5 March 2024.
+func (d Day) In(language string) string {
+	t := d.Time()
+	switch language {
+	case "uz":
+		return fmt.Sprintf("%d-yil %d-%s", t.Year(), t.Day(), months[language][t.Month()-1])
+	case "ru":
+		return fmt.Sprintf("%d %s %d года", t.Day(), months[language][t.Month()-1], t.Year())
+	}
+	return t.Format("2 January 2006")
 }
 
 // Span is a validity: From is the first day, To the last; NoDay is open.

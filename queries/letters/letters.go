@@ -92,12 +92,6 @@ var words = map[string]map[string]string{
 	"days":  {"uz": "{n} kun", "ru": "{n} дн.", "en": "{n} days"},
 }
 
-var months = map[string][]string{
-	"uz": {"yanvar", "fevral", "mart", "aprel", "may", "iyun", "iyul", "avgust", "sentabr", "oktabr", "noyabr", "dekabr"},
-	"ru": {"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
-	"en": {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
-}
-
 // say fills the places of words, given as name, value, name, value. One full stop ends both a sentence
 // and the abbreviation before it.
 func say(language, key string, places ...string) string {
@@ -105,19 +99,6 @@ func say(language, key string, places ...string) string {
 		places[i] = "{" + places[i] + "}"
 	}
 	return strings.ReplaceAll(strings.NewReplacer(places...).Replace(words[key][language]), "..", ".")
-}
-
-// dated is a day as people write it.
-func dated(language string, d reference.Day) string {
-	year, month, day := d.Time().Date()
-	name := months[language][month-1]
-	switch language {
-	case "uz":
-		return fmt.Sprintf("%d-yil %d-%s", year, day, name)
-	case "ru":
-		return fmt.Sprintf("%d %s %d г.", day, name, year)
-	}
-	return fmt.Sprintf("%d %s %d", day, name, year)
 }
 
 var isoDays = regexp.MustCompile(`\d{4}-\d{2}-\d{2}(/\d{4}-\d{2}-\d{2})?`)
@@ -131,7 +112,7 @@ func inWords(language, found string) string {
 			if err != nil {
 				return text
 			}
-			days = append(days, dated(language, d))
+			days = append(days, d.In(language))
 		}
 		return strings.Join(days, " – ")
 	}), "..", ".")
@@ -166,14 +147,14 @@ func Draft(language string, c Case) (*Letter, error) {
 		source = c.Source
 	}
 	l := &Letter{Source: c.Source, Language: language, To: owner, Subject: say(language, "subject", "source", source), Missing: len(c.Findings)}
-	today := dated(language, c.Today)
+	today := c.Today.In(language)
 	begin := say(language, "never", "source", source, "today", today)
 	if c.LastEvent != reference.NoDay {
 		key := "current"
 		if c.Late {
 			key = "silent"
 		}
-		begin = say(language, key, "source", source, "last", dated(language, c.LastEvent), "days", fmt.Sprint(max(0, int(c.Today-c.LastEvent))))
+		begin = say(language, key, "source", source, "last", c.LastEvent.In(language), "days", fmt.Sprint(max(0, int(c.Today-c.LastEvent))))
 	}
 	if c.Promise > 0 {
 		begin += " " + say(language, "promise", "promise", lasting(language, c.Promise))
@@ -189,7 +170,7 @@ func Draft(language string, c Case) (*Letter, error) {
 		}
 		parts = append(parts, strings.Join(lines, "\n"))
 	}
-	parts = append(parts, say(language, "ask", "until", dated(language, c.Today+answerDays)), say(language, "reply"), say(language, "sign", "today", today))
+	parts = append(parts, say(language, "ask", "until", (c.Today+answerDays).In(language)), say(language, "reply"), say(language, "sign", "today", today))
 	l.Text = strings.Join(parts, "\n\n") + "\n"
 	return l, nil
 }
