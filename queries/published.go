@@ -316,25 +316,19 @@ func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx cont
 	var failed []error
 	var events [][]byte // of whole years: a mask holds for what is published together
 	common := &shared{}
-	for _, k := range q.catalogue.All() {
-		for i := range k.Versions {
-			v := &k.Versions[i]
-			if !publishes(v) || len(q.publishedGrains(v)) == 0 {
-				continue
-			}
-			found, err := q.publishVersion(ctx, prefix, k, v, common)
-			if err != nil && ctx.Err() != nil {
+	for _, group := range q.publishedTogether() {
+		found, err := q.publishGroup(ctx, prefix, group, common)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if events = append(events, found...); len(events) >= publishedAtOnce {
+			if err := send(ctx, events); err != nil {
 				return err
-			} else if err != nil { // the others have figures all the same
-				failed = append(failed, fmt.Errorf("%s: %w", k.ID, err))
-				continue
 			}
-			if events = append(events, found...); len(events) >= publishedAtOnce {
-				if err := send(ctx, events); err != nil {
-					return err
-				}
-				events = nil
-			}
+			events = nil
 		}
 	}
 	if len(events) > 0 {
@@ -348,7 +342,109 @@ func (q *Queries) Publish(ctx context.Context, prefix string, send func(ctx cont
 // publishedAtOnce is how many events are sent together: each sending is a batch of its own.
 const publishedAtOnce = 4000
 
-func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI, v *kpi.Version, common *shared) ([][]byte, error) {
+// publishing is a version of which figures are published.
+type publishing struct {
+	kpi     *kpi.KPI
+	version *kpi.Version
+}
+
+// publishedTogether are the versions that are published, those that count events of the same
+// contracts in one group: what one of them hides, another's figure of the same place could tell.
+func (q *Queries) publishedTogether() [][]publishing {
+	counts := func(group []publishing, c *contract.Contract) bool {
+		return slices.ContainsFunc(group, func(p publishing) bool {
+			return p.version.Basis == kpi.Events && slices.ContainsFunc(p.version.Sides(), func(s kpi.Side) bool { return q.warehouse.Contract(s.From) == c })
+		})
+	}
+	var groups [][]publishing
+	for _, k := range q.catalogue.All() {
+		for i := range k.Versions {
+			v := &k.Versions[i]
+			if !publishes(v) || len(q.publishedGrains(v)) == 0 {
+				continue
+			}
+			joined := []publishing{{k, v}}
+			if v.Basis == kpi.Events {
+				groups = slices.DeleteFunc(groups, func(group []publishing) bool {
+					same := slices.ContainsFunc(v.Sides(), func(s kpi.Side) bool { return counts(group, q.warehouse.Contract(s.From)) })
+					if same {
+						joined = append(joined, group...)
+					}
+					return same
+				})
+			}
+			groups = append(groups, joined)
+		}
+	}
+	return groups
+}
+
+// publishGroup gives the events of what is new or changed in the closed periods of the versions of a group. The error
+// names those that could not be worked out; the events of the others hold all the same.
+func (q *Queries) publishGroup(ctx context.Context, prefix string, group []publishing, common *shared) ([][]byte, error) {
+	var failed []error
+	fail := func(p publishing, err error) {
+		failed = append(failed, fmt.Errorf("%s: %w", p.kpi.ID, err))
+	}
+	years := map[reference.Day][]*publishedYear{}
+	for _, p := range group {
+		found, err := q.publishedYears(ctx, p, common)
+		if err != nil {
+			fail(p, err)
+			continue
+		}
+		for _, y := range found {
+			years[y.year] = append(years[y.year], y)
+		}
+	}
+	var events [][]byte
+	for _, year := range slices.Sorted(maps.Keys(years)) {
+		list := years[year]
+		if !slices.ContainsFunc(list, func(y *publishedYear) bool { return q.looked[y.id] != y.state }) {
+			continue
+		}
+		guarded := slices.ContainsFunc(list, func(y *publishedYear) bool { return y.version.Persons != "" })
+		var lattices []*lattice
+		for _, y := range list {
+			var err error
+			if y.lattice, err = q.publishYear(ctx, y, guarded); err != nil {
+				fail(y.publishing, err)
+				continue
+			}
+			lattices = append(lattices, y.lattice)
+		}
+		maskTogether(lattices, q.k)
+		for _, y := range list {
+			if y.lattice == nil {
+				continue
+			}
+			for _, p := range y.lattice.fresh {
+				event, err := p.event(prefix, y.kpi, y.version)
+				if err != nil {
+					return nil, problem.Wrap(err, problem.Internal, "queries: publish "+y.kpi.ID, "a figure cannot be written")
+				}
+				events = append(events, event)
+			}
+			q.looked[y.id] = y.state
+		}
+	}
+	return events, errors.Join(failed...)
+}
+
+// publishedYear is a year of a version that has closed periods.
+type publishedYear struct {
+	publishing
+	question  *question
+	year      reference.Day // its first day
+	periods   []publishedPeriod
+	through   uint64 // newest batch behind its figures
+	id, state string // for Queries.looked: the same while nothing of it has changed
+	lattice   *lattice
+}
+
+// publishedYears are those of a version.
+func (q *Queries) publishedYears(ctx context.Context, p publishing, common *shared) ([]*publishedYear, error) {
+	k, v := p.kpi, p.version
 	qn, err := q.question(ctx, Request{KPI: k.ID, Variant: v.Variant, Version: v.Version})
 	if err != nil {
 		return nil, err
@@ -362,7 +458,7 @@ func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI,
 	if err != nil {
 		return nil, err
 	}
-	var all [][]byte
+	var all []*publishedYear
 	first, last := src.first, qn.ended()
 	if valid := v.Valid; valid.From != reference.NoDay {
 		first = max(first, valid.From)
@@ -372,33 +468,23 @@ func (q *Queries) publishVersion(ctx context.Context, prefix string, k *kpi.KPI,
 	}
 	first = max(first, last-50*366) // an event of a wrong century opens no table
 	for year := q.calendar.start(Year, first); year <= last; year = q.calendar.after(Year, year) {
-		mark, err := q.fingerprint(ctx, qn, year)
-		if err != nil {
+		y := &publishedYear{publishing: p, question: qn, year: year, id: fmt.Sprint(k.ID, "/", v.Variant, "/", v.Version, "/", year)}
+		if y.through, err = q.fingerprint(ctx, qn, year); err != nil {
 			return nil, err
 		}
-		closed := 0
-		var periods []publishedPeriod
 		for _, g := range q.publishedGrains(v) {
-			for _, p := range q.calendar.periods(g, year, q.calendar.after(Year, year)-1, 12) {
-				c := Cell{From: p.from, To: p.to}
-				if q.settle(qn, src, said, &c); c.Open() || p.to < first || v.Valid.From != reference.NoDay && p.from < v.Valid.From {
+			for _, period := range q.calendar.periods(g, year, q.calendar.after(Year, year)-1, 12) {
+				c := Cell{From: period.from, To: period.to}
+				if q.settle(qn, src, said, &c); c.Open() || period.to < first || v.Valid.From != reference.NoDay && period.from < v.Valid.From {
 					continue
 				}
-				closed++
-				periods = append(periods, publishedPeriod{g, p})
+				y.periods = append(y.periods, publishedPeriod{g, period})
 			}
 		}
-		state := fmt.Sprint(mark, " ", closed)
-		id := fmt.Sprint(k.ID, "/", v.Variant, "/", v.Version, "/", year)
-		if closed == 0 || q.looked[id] == state {
-			continue
+		if len(y.periods) > 0 {
+			y.state = fmt.Sprint(y.through, " ", len(y.periods))
+			all = append(all, y)
 		}
-		events, err := q.publishYear(ctx, prefix, k, v, qn, year, periods, mark)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, events...)
-		q.looked[id] = state
 	}
 	return all, nil
 }
@@ -444,9 +530,11 @@ func (q *Queries) fingerprint(ctx context.Context, qn *question, year reference.
 	return newest, nil
 }
 
-// publishYear gives the events of what is new or changed in a year's closed periods.
-func (q *Queries) publishYear(ctx context.Context, prefix string, k *kpi.KPI, v *kpi.Version, qn *question, year reference.Day, periods []publishedPeriod, through uint64) ([][]byte, error) {
-	before, err := q.publications(ctx, k, v, year, q.calendar.after(Year, year)-1, reference.NoDay, "", nil)
+// publishYear is what is published of a year, with what is new or changed in its closed periods. guarded says that there
+// are persons to be protected behind figures of the same events.
+func (q *Queries) publishYear(ctx context.Context, y *publishedYear, guarded bool) (*lattice, error) {
+	v := y.version
+	before, err := q.publications(ctx, y.kpi, v, y.year, q.calendar.after(Year, y.year)-1, reference.NoDay, "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -456,36 +544,26 @@ func (q *Queries) publishYear(ctx context.Context, prefix string, k *kpi.KPI, v 
 	}
 	current := map[place]*publication{}
 	for _, by := range v.Published {
-		cells, persons, _, err := q.unhidden(ctx, qn, by, periods)
+		cells, persons, _, err := q.unhidden(ctx, y.question, by, y.periods)
 		if err != nil {
 			return nil, err
 		}
 		for i, c := range cells {
-			g := periods[i*len(periods)/max(len(cells), 1)].grain
+			g := y.periods[i*len(y.periods)/max(len(cells), 1)].grain
 			var values []string
 			for _, d := range c.Dims {
 				values = append(values, d.Value)
 			}
 			p := &publication{place: place{g, c.From, strings.Join(by, ","), join(values)}, to: c.To, number: 1, state: c.State, reason: c.Reason,
 				numerator: c.Numerator, denominator: c.Denominator, value: c.Value, quantiles: c.Quantiles, cases: c.Cases,
-				persons: persons[i], simulated: c.Simulated, through: through, at: now}
+				persons: persons[i], simulated: c.Simulated, through: y.through, at: now}
 			if v.Distinct != nil {
 				p.cases = nil // beside the number of persons it would tell how often they come
 			}
 			current[p.place] = p
 		}
 	}
-	l := newLattice(q, v, before, current)
-	l.mask(q.k)
-	var events [][]byte
-	for _, p := range l.fresh {
-		event, err := p.event(prefix, k, v)
-		if err != nil {
-			return nil, problem.Wrap(err, problem.Internal, "queries: publish "+k.ID, "a figure cannot be written")
-		}
-		events = append(events, event)
-	}
-	return events, nil
+	return newLattice(q, v, before, current, guarded), nil
 }
 
 // unhidden are the figures of one table for the periods, period by period, with the number
@@ -549,7 +627,7 @@ type lattice struct {
 	levels   map[place]int
 }
 
-func newLattice(q *Queries, v *kpi.Version, before map[place][]*publication, current map[place]*publication) *lattice {
+func newLattice(q *Queries, v *kpi.Version, before map[place][]*publication, current map[place]*publication, guarded bool) *lattice {
 	l := &lattice{version: v, of: map[*publication]int{}, levels: map[place]int{}}
 	history := map[place][]*publication{}
 	for at, list := range before {
@@ -567,7 +645,7 @@ func newLattice(q *Queries, v *kpi.Version, before map[place][]*publication, cur
 		l.fresh = append(l.fresh, p)
 		history[at] = append(history[at], p)
 	}
-	if v.Persons == "" {
+	if !guarded {
 		return l // nobody to protect
 	}
 	l.measure(history)
@@ -781,11 +859,54 @@ func project(at place, set []string) string {
 
 // mask settles which of the fresh figures are hidden.
 func (l *lattice) mask(k int) {
-	if l.measures == nil {
+	if len(l.figures) == 0 {
 		return
 	}
 	hidden := disclosure.Lattice(l.figures, l.totals, l.measures, k)
 	for _, p := range l.fresh {
 		p.hidden = hidden[l.of[p]]
+	}
+}
+
+// maskTogether settles which of the fresh figures are hidden, for versions that count the same events: where one of them
+// has few persons all are guarded as it is, and where one is hidden all are. So the tables that each of them could as
+// well have come from differ in hidden figures of all of them alone, and who knows all knows no more of one.
+func maskTogether(list []*lattice, k int) {
+	few := map[place]int{} // the fewest persons, where they are few
+	for _, l := range list {
+		for p, i := range l.of {
+			if n := l.figures[i].Persons; n > 0 && n < k && (few[p.place] == 0 || n < few[p.place]) {
+				few[p.place] = n
+			}
+		}
+	}
+	for _, l := range list {
+		for p, i := range l.of {
+			if n := few[p.place]; n > 0 {
+				l.figures[i].Persons = n
+			}
+		}
+		l.mask(k)
+	}
+	for again := true; again; {
+		again = false
+		hidden := map[place]bool{}
+		for _, l := range list {
+			for p := range l.of {
+				hidden[p.place] = hidden[p.place] || p.hidden
+			}
+		}
+		for _, l := range list {
+			changed := false
+			for _, p := range l.fresh {
+				if i, ok := l.of[p]; ok && hidden[p.place] && !p.hidden {
+					l.figures[i].Hidden, changed = true, true
+				}
+			}
+			if changed {
+				l.mask(k)
+				again = true
+			}
+		}
 	}
 }

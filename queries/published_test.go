@@ -334,7 +334,7 @@ func TestOutsideScorecard(t *testing.T) {
 func TestOutside(t *testing.T) {
 	regions, kinds := []string{"north", "south", "west"}, []string{"a", "b"}
 	const k = 5
-	checked, shown := 0, 0
+	checked, shown, fewGranted := 0, 0, 0
 	for seed := range uint64(2) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		n := newTown(t)
@@ -362,6 +362,35 @@ func TestOutside(t *testing.T) {
 			}
 			n.send(t, 1, closed("desk", "request", month, next-1, 0))
 			n.publish(t)
+
+			// What one figure hides no other of the same events tells: of what is published first, all of a place is hidden, or nothing.
+			together := map[string]int{}
+			ids := []string{"granted-share", "grants", "time-granted", "time-taken", "people"}
+			for _, id := range ids {
+				for _, by := range [][]string{nil, {"region"}} {
+					for _, c := range values(t, n.q, queries.Request{KPI: id, From: month, To: next - 1, Grain: queries.Month, By: by, Audience: queries.Outside}).Cells {
+						persons, place := map[int]bool{}, fmt.Sprint(c.Period, c.Dims)
+						for _, x := range all {
+							if x.granted && x.day >= c.From && x.day <= c.To && (by == nil || x.region == c.Dims[0].Value) {
+								persons[x.person] = true
+							}
+						}
+						if few := len(persons) > 0 && len(persons) < k; few && c.State != queries.Suppressed {
+							t.Errorf("seed %d: %s of %s is shown, where %d were granted something", seed, id, place, len(persons))
+						} else if few && id == "granted-share" {
+							fewGranted++
+						}
+						if c.State == queries.Suppressed {
+							together[place]++
+						}
+					}
+				}
+			}
+			for place, hidden := range together {
+				if hidden != len(ids) {
+					t.Errorf("seed %d: %s is hidden in %d of %d figures", seed, place, hidden, len(ids))
+				}
+			}
 
 			// What everybody can ask: each table by each period.
 			var figures []disclosure.Figure
@@ -511,9 +540,9 @@ func TestOutside(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d hidden figures were attacked; %d were shown", checked, shown)
-	if checked < 20 || shown < 100 {
-		t.Errorf("%d hidden figures were attacked, %d shown: this proves little", checked, shown)
+	t.Logf("%d hidden figures were attacked; %d were shown; in %d places few were granted something", checked, shown, fewGranted)
+	if checked < 20 || shown < 100 || fewGranted < 10 {
+		t.Errorf("%d hidden figures were attacked, %d shown, %d places of few grants: this proves little", checked, shown, fewGranted)
 	}
 }
 

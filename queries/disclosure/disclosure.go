@@ -47,6 +47,12 @@
 // that do not hang together in a circle every solution of the equations is some table of all
 // persons. A bound that is reached in fractions only is not counted.
 //
+// The rule is of one KPI. Several that count the same rows are masked alike by their caller: where one has few persons all
+// are taken to have, and what one hides all hide. Then the two tables may differ in hidden figures alone for all of them at
+// once: let rows of the few persons' kind stand in one hidden place instead of another, all others staying where they are.
+// That needs every one of them to have the same tables and periods; where one has finer ones, its own rule, for the few
+// that it takes over, is all there is.
+//
 // Not in the rule: what somebody knows from elsewhere, a person's own row for one; and what
 // may be guessed from how masks are chosen.
 package disclosure
