@@ -21,10 +21,11 @@ export function disputeOf(replies: Replies | undefined, kpi: string, days: Days,
 
 export const replierOf = (reply: Reply, { agencies }: Replies, { language }: Pick<Voice, 'language'>) => (reply.agency ? nameIn(agencies[reply.agency], language, reply.agency) : wordsOf(language).theCenter)
 
+export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+
 // disputeText says who disputes a figure since when.
 export function disputeText(reply: Reply, replies: Replies, voice: Voice): string {
-  const text = fill(wordsOf(voice.language).disputedBy, { who: replierOf(reply, replies, voice), day: dayOfMoment(reply.at, voice.zone, voice.language) })
-  return text.charAt(0).toUpperCase() + text.slice(1)
+  return capital(fill(wordsOf(voice.language).disputedBy, { who: replierOf(reply, replies, voice), day: dayOfMoment(reply.at, voice.zone, voice.language) }))
 }
 
 // useDisputes asks once for what is said of all figures.

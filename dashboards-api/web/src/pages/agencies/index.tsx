@@ -105,7 +105,7 @@ function Sides({ id, table }: { id: string; table: Table }) {
           {portfolio.data && portfolio.data.total.projects > 0 && (
             <li><Link to="/projects" search={({ lang }) => ({ lang, agency: id })}>{said.itsProjects}</Link><span>{fill(said.itsProjectsN, { n: number(portfolio.data.total.projects, language), attention: number(portfolio.data.total.needing_attention, language), day: day(portfolio.data.on, language) })}</span></li>
           )}
-          {below.map((r) => <li key={r.code}><span className="under">{said.below}</span><AgencyLink code={r.code} name={nameIn(r.names, language, r.code)} /></li>)}
+          {below.length > 0 && <li><span className="under">{said.below}</span><span className="below">{below.map((r) => <AgencyLink key={r.code} code={r.code} name={nameIn(r.names, language, r.code)} />)}</span></li>}
         </ul>
       </section>
       <section className="card" aria-labelledby="owns">

@@ -20,6 +20,7 @@ export const GapList = memo(function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap 
   const ranking = useKpi(gap.ranked_by || kpi.id).data
   if (!gap.entries.length) return null
   const owner = (code: string) => (code === '' ? words.notTold : nameIn(gap.owners[code], language, code))
+  const nameOf = (code: string) => nameIn(gap.names[code], language, voice.labels[`value.${gap.by}.${code}`] ?? code)
   const count = (v: number | null) => (v === null ? '' : number(v, language))
   const owners = new Map<string, number>()
   for (const e of gap.entries) owners.set(e.owner, (owners.get(e.owner) ?? 0) + (e.missing ?? 1))
@@ -37,7 +38,7 @@ export const GapList = memo(function GapList({ kpi, gap }: { kpi: Kpi; gap: Gap 
       <p className="meta">{said.gapOwners}: {most.map(([code, n]) => `${owner(code)} ${number(n, language)}`).join(' · ')}</p>
       <DataTable caption={said.gap} rows={gap.entries} keyOf={(e) => e.code} most={shownAtFirst} more={(n) => fill(said.more, { n })}
         columns={[
-          { key: 'name', title: nameIn(dimension?.title, language, voice.labels[`dimension.${gap.by}`] ?? words.by), wide: true, cell: (e) => <>{nameIn(gap.names[e.code], language, e.code)}{!e.told && <small> · {said.notTold}</small>}<small className={style.under}>{owner(e.owner)}</small></>, order: (e) => nameIn(gap.names[e.code], language, e.code) },
+          { key: 'name', title: nameIn(dimension?.title, language, voice.labels[`dimension.${gap.by}`] ?? words.by), wide: true, cell: (e) => <>{nameOf(e.code)}{!e.told && <small> · {said.notTold}</small>}<small className={style.under}>{owner(e.owner)}</small></>, order: (e) => nameOf(e.code) },
           { key: 'owner', title: words.owner, minor: true, cell: (e) => owner(e.owner), order: (e) => owner(e.owner) },
           ...(byCases ? [{ key: 'missing', title: said.missing, number: true, cell: (e: Gap['entries'][number]) => count(e.missing), order: (e: Gap['entries'][number]) => e.missing }] : []),
           ...(gap.ranked_by ? [{ key: 'weight', title: fill(said.weight, { name: nameIn(ranking?.title, language, gap.ranked_by) }), number: true, cell: (e: Gap['entries'][number]) => count(e.weight), order: (e: Gap['entries'][number]) => e.weight }] : []),

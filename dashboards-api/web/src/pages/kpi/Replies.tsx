@@ -6,7 +6,7 @@ import type { components } from '../../api/schema'
 import { wasText } from '../../charts/was'
 import type { Voice } from '../../finding'
 import { cellText, day, dayOfMoment, period } from '../../format'
-import { type Days, disputeOf, disputeText, type Replies, replierOf, type Reply } from '../../parts/Disputed'
+import { capital, type Days, disputeOf, disputeText, type Replies, replierOf, type Reply } from '../../parts/Disputed'
 import { Fault } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, personName, useWordsOf, wordsOf } from '../../words'
@@ -86,7 +86,7 @@ export function Replies({ kpi, values, answer }: { kpi: Kpi; values: Values | un
           return (
             <li key={r.id} className={r.state === 'withdrawn' ? style.withdrawn : undefined}>
               <p className={`status ${r.state === 'dispute' ? 'off_course' : 'open'}`}>
-                <span aria-hidden="true">{r.state === 'dispute' ? '■' : '○'}</span> {fill(said.replyHead, { who, state: said.replyStates[r.state], day: dayOfMoment(r.at, voice.zone, voice.language) })}
+                <span aria-hidden="true">{r.state === 'dispute' ? '■' : '○'}</span> {fill(said.replyHead, { who: capital(who), state: said.replyStates[r.state], day: dayOfMoment(r.at, voice.zone, voice.language) })}
               </p>
               <blockquote lang={r.language}>{r.text}</blockquote>
               <p className="meta">

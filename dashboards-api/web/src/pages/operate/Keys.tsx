@@ -7,7 +7,8 @@ import { DataTable } from '../../parts/DataTable'
 import { Dialog } from '../../parts/Dialog'
 import { Empty, Failure, Fault, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
-import { fill, useWords, useWordsOf } from '../../words'
+import { fill, nameIn, useWords, useWordsOf } from '../../words'
+import { useTable } from '../places/data'
 import css from './style.module.css'
 import { words } from './words'
 
@@ -23,6 +24,9 @@ export function Keys() {
   const shared = useWords()
   const { language, zone } = useVoice()
   const client = useQueryClient()
+  const agencies = useTable('organisations').data?.rows
+  const regions = useTable('regions').data?.rows
+  const nameOf = (rows: typeof agencies, code: string | undefined) => code && nameIn(rows?.find((row) => row.code === code)?.names, language, code)
   const keys = useQuery({ queryKey: ['keys'], queryFn: ({ signal }) => get<{ keys: Key[] }>('/v1/keys', signal) })
   const [making, setMaking] = useState(false)
   const [ending, setEnding] = useState<Key>()
@@ -39,7 +43,7 @@ export function Keys() {
         <DataTable caption={said.keysCaption} rows={keys.data.keys} keyOf={(k) => k.id} columns={[
           { key: 'name', title: said.name, cell: (k) => k.name, order: (k) => k.name },
           { key: 'roles', title: said.roles, cell: (k) => k.roles.map((r) => shared.roles[r]).join(', ') },
-          { key: 'scope', title: said.scope, cell: (k) => [k.agency, k.region, ...(k.sources ?? []), ...(k.contracts ?? [])].filter(Boolean).join(', ') },
+          { key: 'scope', title: said.scope, cell: (k) => [nameOf(agencies, k.agency), nameOf(regions, k.region), ...(k.sources ?? []), ...(k.contracts ?? [])].filter(Boolean).join(', ') },
           { key: 'created', title: said.created, cell: (k) => on(k.created), order: (k) => k.created },
           { key: 'expires', title: said.expires, cell: (k) => (k.expires ? on(k.expires) : said.never), order: (k) => k.expires },
           { key: 'state', title: said.state, cell: (k) => state(k), order: state },

@@ -6,6 +6,7 @@ import { type Column, DataTable } from '../../parts/DataTable'
 import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWordsOf } from '../../words'
+import { useKpis, useTable } from '../places/data'
 import type { Asked, Duplicate } from './data'
 import { words } from './words'
 
@@ -13,7 +14,11 @@ import { words } from './words'
 export function useWhys(): (d: Duplicate) => string {
   const said = useWordsOf(words)
   const { language } = useVoice()
-  return (d) => [fill(said.whys.name, { n: number(100 * d.name_score, language) }), d.same_agency && said.whys.agency, d.close_budget && said.whys.budget, d.shared.length > 0 && fill(said.whys.shared, { names: d.shared.join(', ') })].filter(Boolean).join(' · ')
+  const kpis = useKpis().data?.kpis
+  const services = useTable('services').data?.rows
+  // What two projects share are figures and services, each by its code.
+  const nameOf = (code: string) => nameIn(kpis?.find((k) => k.id === code)?.title ?? services?.find((s) => s.code === code)?.names, language, code)
+  return (d) => [fill(said.whys.name, { n: number(100 * d.name_score, language) }), d.same_agency && said.whys.agency, d.close_budget && said.whys.budget, d.shared.length > 0 && fill(said.whys.shared, { names: d.shared.map(nameOf).join(', ') })].filter(Boolean).join(' · ')
 }
 
 // Duplicates are pairs of projects that may be one.
