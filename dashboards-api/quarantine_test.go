@@ -70,6 +70,10 @@ func TestQuarantineAndQuality(t *testing.T) {
 		t.Errorf("asked for %+v", span)
 	}
 	for target, says := range map[string]string{
+		"/v1/quarantine?code=nonsense":                   `"field":"code"`,
+		"/v1/quarantine?source=nonsense":                 `"allowed":[`,
+		"/v1/quarantine?type=a":                          "a.v1",
+		"/v1/quarantine?zzz=1":                           `"allowed":["code","source","type"`,
 		"/v1/quarantine?state=new":                       "open, replayed, dismissed",
 		"/v1/quarantine?limit=1001":                      "1 to 1000",
 		"/v1/quarantine?since=yesterday":                 "2024-12-31",

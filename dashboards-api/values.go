@@ -30,7 +30,15 @@ func (s *server) getValues(ctx context.Context, q *query) (*answer, error) {
 	s.nameFilters(result)
 	return &answer{body: result, name: result.KPI, table: func() (*table, error) {
 		t := s.cellTable(result, s.language(q))
-		t.about = s.aboutCells(result, s.language(q))
+		dimensions := map[string]reference.Names{}
+		for _, k := range s.config.Pack.KPIs {
+			if k.ID == result.KPI {
+				for _, d := range s.describe(k).Dimensions {
+					dimensions[d.Name] = d.Title
+				}
+			}
+		}
+		t.about = append(s.aboutCells(result, s.language(q)), aboutColumns(t, dimensions, s.language(q))...)
 		return t, nil
 	}}, nil
 }

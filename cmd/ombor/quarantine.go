@@ -84,7 +84,9 @@ func (p *program) quarantineAPI() *dashboards.Quarantine {
 			if f.Cursor != "" {
 				var ok bool
 				if before, ok = journal.ParseNumber(f.Cursor); !ok {
-					return nil, "", problem.New(problem.BadInput, "cursor: %q was not given by this server", f.Cursor).In("cursor")
+					return nil, "", problem.New(problem.BadInput, "cursor: %q was not given by this server", f.Cursor).In("cursor").
+						Also("uz", "“%s” belgisini bu server bermagan: boshidan boshlang.", f.Cursor).
+						Also("ru", "Метку «%s» этот сервер не выдавал: начните сначала.", f.Cursor)
 				}
 			}
 			entries, more, err := p.journal.Quarantine().List(ctx, filter, before, f.Limit)
