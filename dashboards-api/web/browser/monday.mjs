@@ -20,6 +20,7 @@ export default async function ({ api, test, url, headers, visit, everywhere }) {
       await page.locator('button', { hasText: 'Copy as text' }).click()
       const text = await page.evaluate(() => navigator.clipboard.readText())
       must(text.split('\n').filter((line) => line.includes('Owner:')).length === names.length, text)
+      must(!/\.\.|:[^\n.]*: first value|[^.\n] Owner:/.test(text) && text.includes('ata through'), text)
     }))
 
   await test('a disputed figure is marked on the Monday sheet, in its text and in the picture of why it changed', async () => {
@@ -53,6 +54,26 @@ export default async function ({ api, test, url, headers, visit, everywhere }) {
       must(sheets === 1, `${sheets} sheets`)
       await page.emulateMedia({ media: 'print' })
       must(!(await page.locator('main button').first().isVisible()), 'a button is printed')
+    }))
+
+  await test('on paper projects and promises are without what only a hand can use', async () => {
+    for (const path of ['/projects?lang=ru', '/promises?lang=uz']) {
+      await visit(path, {}, async (page) => {
+        await page.emulateMedia({ media: 'print' })
+        const printed = await page.locator('main :is(button, select, input)').evaluateAll((all) => all.filter((e) => e.checkVisibility() && e.dataset.state !== 'active').map((e) => e.textContent))
+        must(printed.length === 0, `${path} prints ${printed.slice(0, 5)}`)
+      })
+    }
+  })
+
+  await test('settings and the Monday sheet agree on when the reader looked', () =>
+    visit('/monday?lang=en', {}, async (page) => {
+      const first = await page.locator('.summary').innerText()
+      await page.goto(`${url}/settings?lang=en`)
+      await settled(page)
+      const said = await page.locator('main').innerText()
+      const [, day] = /looked last on ([^.]+)\./.exec(first) ?? []
+      must(said.includes(day ?? 'not looked before today'), `Monday: ${first}; settings: ${said}`)
     }))
 
   await test('who looks a second day is told what has changed since the first', () =>

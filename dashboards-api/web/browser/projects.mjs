@@ -75,7 +75,7 @@ export default async function ({ api, languages, test, visit, everywhere, tabs }
       await settled(page)
       await page.locator('.page-head button', { hasText: 'Views' }).click()
       await kept.click()
-      await page.waitForFunction(() => location.search.includes('tab=stages'))
+      await page.waitForFunction(() => location.search.includes('tab=stages') && location.search.includes('lang=en'))
       if (!(await kept.count())) await page.locator('.page-head button', { hasText: 'Views' }).click()
       await page.locator('.view-list li', { hasText: title }).locator('button').click()
       await kept.waitFor({ state: 'detached' })

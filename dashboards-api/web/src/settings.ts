@@ -63,11 +63,13 @@ function drawTheme(theme: Settings['theme']) {
   dispatchEvent(new Event('ombor:theme'))
 }
 
-// look notes that the figures were looked at on a day, and returns the day of the look before:
-// undefined when there was none.
+// lookedBefore is the last day before today on which the figures were looked at: undefined when
+// there was none.
+export const lookedBefore = (today: string): string | undefined => settings().looked?.find((day) => day < today)
+
+// look notes that the figures were looked at today, and returns lookedBefore.
 export function look(today: string): string | undefined {
-  const [last, before] = settings().looked ?? []
-  if (last === today) return before
-  change({ looked: last ? [today, last] : [today] })
-  return last
+  const before = lookedBefore(today)
+  change({ looked: before ? [today, before] : [today] })
+  return before
 }

@@ -10,7 +10,7 @@ import { useVoice } from '../voice'
 import { fill, useWordsOf, type Words, wordsOf } from '../words'
 import { axis } from './scale'
 import './charts.css'
-import { type Flag, flags, gaps, parts, steps } from './line'
+import { type Flag, flags, folded, gaps, parts, steps } from './line'
 import { type Palette, usePalette } from './palette'
 import { type Drawn, family, margin, width } from './picture'
 import { measured } from './states'
@@ -89,9 +89,10 @@ export default function Line({ shown, label }: { shown: Shown; label: string }) 
     chart?.dispatchAction({ type: 'hideTip' })
   }
   const here = cells[at]
+  const more = room ? taller(shown, voice, room.narrow) * 1.5 * room.size : 0
   return (
     <div className="line-chart" role="group" aria-roledescription={said.chart} aria-label={label} tabIndex={0} onKeyDown={onKey} onBlur={leave}>
-      <div className="chart" ref={box} aria-hidden="true" />
+      <div className="chart" ref={box} aria-hidden="true" style={more > 0 ? { height: `calc(var(--chart) + ${more}px)` } : undefined} />
       <span className="spoken" aria-live="polite">{here && tips(here, shown.values.unit, voice, said).join(', ')}</span>
     </div>
   )
@@ -99,7 +100,7 @@ export default function Line({ shown, label }: { shown: Shown; label: string }) 
 
 // drawLine is the same line for a file.
 export function drawLine(shown: Shown, voice: Voice, colours: Palette): Drawn {
-  const height = 520
+  const height = 520 + taller(shown, voice, false) * 1.5 * 16
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: width - 2 * margin, height })
   chart.setOption(optionOf(shown, voice, chartWords(voice.language), colours, { narrow: false, size: 16 }))
   const svg = chart.renderToSVGString()
@@ -134,13 +135,14 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   const valueLabel = { show: true, position: place, align: lastAt > 0 ? 'right' : 'center', formatter: (p: { value: number }) => say(p.value), color: c.ink, fontFamily: family, fontSize: size + 1, fontWeight: 650 }
   const point = (value: number | null, i: number) => (i === lastAt ? { value, label: valueLabel } : value)
   const flagList = flags(cells, targets, versions, variant, voice.language)
+  const flagRows = rowsOf(flagList, said, voice.language, narrow)
   const silent = gaps(cells)
   const series: object[] = [
     {
       type: 'line', data: settled.map(point), connectNulls: false, showSymbol: true, symbol: 'circle', symbolSize: many ? 0.1 : 5, z: 4,
       lineStyle: { color: c.accent, width: 2 }, itemStyle: { color: c.accent },
       ...(silent.length && { markArea: { silent: true, itemStyle: { color: hatch(c.muted) }, data: silent.map(([first, last]) => [{ xAxis: Math.max(first - 1, 0) }, { xAxis: Math.min(last + 1, cells.length - 1) }]) } }),
-      ...(flagList.length && { markLine: flagMarks(flagList, cells.length, said, c, voice.language, narrow, size) }),
+      ...(flagList.length && { markLine: flagMarks(flagRows, cells.length, c, size) }),
     },
     {
       type: 'line', connectNulls: false, showSymbol: true, symbol: 'emptyCircle', symbolSize: many ? 0.1 : 6, z: 3,
@@ -174,7 +176,7 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
       formatter: (p: { dataIndex: number }) => wasText(corrected[p.dataIndex]!, values.unit, voice, said.was),
     },
   })
-  const room = flagList.length ? Math.min(new Set(flagList.map((f) => f.at)).size, 3) : 0
+  const room = linesOf(flagRows)
   const ticks = Array.from({ length: Math.round((scale.high - scale.low) / scale.step) + 1 }, (_, i) => axisText(scale.low + i * scale.step, scale.step, values.unit, voice))
   return {
     animation: false,
@@ -202,30 +204,35 @@ function optionOf({ values, targets, versions }: Shown, voice: Voice, said: Char
   }
 }
 
-// flagMarks are thin lines with a small flag; flags of different periods stand one below
-// the other, so that their words never meet.
-function flagMarks(list: Flag[], cells: number, said: ChartWords, c: Palette, language: string, narrow: boolean, size: number): object {
-  const rows = [...new Set(list.map((f) => f.at))].slice(0, 3)
-  return {
-    silent: true, symbol: ['none', 'none'], lineStyle: { color: c.muted, width: 1, type: [2, 2] }, z: 1,
-    data: rows.map((at, row) => {
-      const words = list.filter((f) => f.at === at).map((f) => flagText(f, said, language, narrow))
-      return {
-        xAxis: at,
-        label: {
-          show: true, position: 'end', distance: 5 + (rows.length - 1 - row) * 1.5 * size, color: c.muted, fontFamily: family, fontSize: size - 0.5,
-          align: at < cells / 3 ? 'left' : at > (cells * 2) / 3 ? 'right' : 'center', formatter: `⚑ ${words.join(' · ')}`,
-        },
-      }
-    }),
-  }
+interface FlagRow { at: number; lines: string[] }
+
+// rowsOf are the words of flags by their period, in lines that have room: none is cut.
+function rowsOf(list: Flag[], said: ChartWords, language: string, narrow: boolean): FlagRow[] {
+  return [...new Set(list.map((f) => f.at))].slice(0, 3).map((at) => ({
+    at, lines: folded(`⚑ ${list.filter((f) => f.at === at).map((f) => fill(said.flags[f.kind], { act: f.act, day: shortDay(f.day, language) })).join(' · ')}`, narrow ? 34 : 72),
+  }))
 }
 
-function flagText(flag: Flag, said: ChartWords, language: string, narrow: boolean): string {
-  const text = fill(said.flags[flag.kind], { act: flag.act, day: shortDay(flag.day, language) })
-  const most = narrow ? 34 : 72
-  if (text.length <= most) return text
-  return fill(said.flags[flag.kind], { act: `${flag.act.slice(0, Math.max(8, most - (text.length - flag.act.length) - 1)).trimEnd()}…`, day: shortDay(flag.day, language) })
+const linesOf = (rows: FlagRow[]) => rows.reduce((n, row) => n + row.lines.length, 0)
+
+// taller is by how many lines of small text a chart is higher than others, for its flags.
+function taller({ values, targets, versions }: Shown, voice: Voice, narrow: boolean): number {
+  return Math.max(0, linesOf(rowsOf(flags(values.cells, targets, versions, values.variant ?? '', voice.language), chartWords(voice.language), voice.language, narrow)) - 3)
+}
+
+// flagMarks are thin lines with a small flag; flags of different periods stand one below
+// the other, so that their words never meet.
+function flagMarks(rows: FlagRow[], cells: number, c: Palette, size: number): object {
+  return {
+    silent: true, symbol: ['none', 'none'], lineStyle: { color: c.muted, width: 1, type: [2, 2] }, z: 1,
+    data: rows.map(({ at, lines }, row) => ({
+      xAxis: at,
+      label: {
+        show: true, position: 'end', distance: 5 + linesOf(rows.slice(row + 1)) * 1.5 * size, color: c.muted, fontFamily: family, fontSize: size - 0.5, lineHeight: 1.5 * size,
+        align: at < cells / 3 ? 'left' : at > (cells * 2) / 3 ? 'right' : 'center', formatter: lines.join('\n'),
+      },
+    })),
+  }
 }
 
 const comparedWith = (compare: string | undefined, said: ChartWords) => (compare === 'national' ? said.comparedWhole : compare === 'year' ? said.comparedYear : said.comparedBefore)

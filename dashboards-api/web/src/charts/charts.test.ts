@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { Cell, Table, Target, Version } from '../api/client'
 import { mapOf, read } from './drawing'
-import { flags, gaps, parts, steps } from './line'
+import { flags, folded, gaps, parts, steps } from './line'
 import { lines, picture } from './picture'
 import { axis, classes } from './scale'
 import { measured, ranked, runsOf } from './states'
@@ -69,6 +69,13 @@ describe('a map', () => {
 })
 
 describe('the line', () => {
+  it('folds the words of a flag between words and cuts none', () => {
+    const text = '⚑ План по Единому порталу интерактивных государственных услуг; срок 31 дек. 2024'
+    const lines = folded(text, 34)
+    expect(lines.join(' ')).toBe(text)
+    expect(Math.max(...lines.map((l) => l.length))).toBeLessThanOrEqual(34)
+  })
+
   it('is dotted where figures still arrive, and never crosses a gap', () => {
     const cells = [month(1), month(2), month(3, { state: 'not_provided', value: null }), month(4), month(5, { open: true })]
     expect(parts(cells)).toEqual({ settled: [50, 50, null, 50, null], arriving: [null, null, null, 50, 50] })

@@ -58,3 +58,14 @@ export function parts(cells: Cell[]): { settled: (number | null)[]; arriving: (n
 // steps is the target at each cell: nothing before its act was in force.
 export const steps = (cells: Cell[], target: Target): (number | null)[] =>
   cells.map((c) => (!target.in_force || (c.to ?? '') >= target.in_force ? target.value : null))
+
+// folded is a text in lines of at most so many letters, parted between words.
+export function folded(text: string, most: number): string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= most) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}

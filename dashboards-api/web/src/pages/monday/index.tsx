@@ -13,7 +13,7 @@ import { printWhole } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
-import { fill, nameIn, useWords, useWordsOf, wordsOf } from '../../words'
+import { fill, nameIn, useWordsOf, wordsOf } from '../../words'
 import { askedOf, inOrder } from './order'
 import css from './style.module.css'
 import { words } from './words'
@@ -26,7 +26,6 @@ const few = 20 // so many stand beside the five; more stand below them
 // MondayPage is one sheet: what has changed since the reader looked, the five that matter most
 // told in full, each with its owner.
 export default function MondayPage() {
-  const shared = useWords()
   const said = useWordsOf(words)
   const voice = useVoice()
   const asked = useSearch({ from: '__root__' }).since
@@ -47,7 +46,6 @@ export default function MondayPage() {
   const changed = changes?.changes.length ?? 0
   const all = changed + (changes?.unchanged ?? 0)
   const title = !changes ? said.waiting : fill(changed ? said.title : said.nothing, { n: changed, all, day: from })
-  const through = changes?.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData
   if (!may) return <Page title={said.waiting} tab={said.tab}><Failure error={new ApiError(403, '')} again={() => undefined} /></Page>
   return (
     <Page title={title} tab={said.tab} query={{ ...query, isPending: query.isPending || card.isLoading, refetch: query.refetch }} simulated={changes?.simulated}
@@ -81,11 +79,18 @@ export default function MondayPage() {
               </ul>
             </section>
           )}
-          <p className="caption">{changes.from || changes.to ? fill(said.sheet, { period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language), through }) : `${through}.`} {said.rule}</p>
+          <p className="caption">{ofWhat(changes, said, voice)} {said.rule}</p>
         </div>
       ))}
     </Page>
   )
+}
+
+// ofWhat says which days the figures are of, and how far the data reach.
+function ofWhat(changes: Changes, said: Said, voice: Voice): string {
+  const shared = wordsOf(voice.language)
+  const through = changes.data_through ? fill(shared.through, { day: dayOfMoment(changes.data_through, voice.zone, voice.language) }) : shared.noData
+  return changes.from || changes.to ? fill(said.sheet, { period: period(`${changes.from ?? ''}/${changes.to ?? ''}`, voice.language), through }) : `${through}.`
 }
 
 const patience = 3000 // ms: what takes no longer needs no word
@@ -174,12 +179,12 @@ function sheetText(title: string, told: Change[], rowOf: Map<string, ScorecardRo
   }
   const asked = (c: Change) => {
     const target = askedOf(rowOf.get(c.kpi))
-    return target ? [`${standing(target, c.unit, voice)}: ${status[target.status]}.`] : []
+    return target ? [`${standing(target, c.unit, voice)} · ${status[target.status]}.`] : []
   }
   const lines = told.slice(0, most).map((c, i) =>
-    [`${i + 1}. ${nameIn(c.title, voice.language, c.kpi)}: ${step(c, said, voice)}.`, ...disputed(c), ...asked(c), ...reasons(c, said, voice), `${said.owner}: ${nameIn(changes.owners[c.owner], voice.language, c.owner)}.`].join(' '))
+    [`${i + 1}. ${nameIn(c.title, voice.language, c.kpi)} — ${step(c, said, voice)}.`, ...disputed(c), ...asked(c), ...reasons(c, said, voice), `${said.owner}: ${nameIn(changes.owners[c.owner], voice.language, c.owner)}.`].join(' '))
   const simulated = changes.simulated ? [wordsOf(voice.language).simulated] : []
-  return [title + '.', ...lines, ...simulated].join('\n')
+  return [title + '.', ofWhat(changes, said, voice), ...lines, ...simulated].join('\n')
 }
 
 function Nothing({ all }: { all: number }) {

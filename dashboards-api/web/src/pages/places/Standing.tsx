@@ -72,7 +72,7 @@ export function Standing({ table, code }: { table: string; code: string }) {
                       <td className="number">{a.nation && <><Figure cell={{ ...a.nation, open: false }} unit={a.row.unit} /><Disputed kpi={a.row.kpi} cell={a.nation} /></>}</td>
                       <td className="versus"><Versus one={a} /></td>
                       <td className="trend"><Spark cells={a.row.months} unit={a.row.unit} /></td>
-                      <td className="number minor">{a.row.cell?.cases == null ? '' : number(a.row.cell.cases, voice.language)}</td>
+                      <td className="number minor">{a.row.cell?.cases == null || a.row.cell.state === 'not_applicable' ? '' : number(a.row.cell.cases, voice.language)}</td>
                     </tr>
                   ))}
                 </tbody>
@@ -113,7 +113,7 @@ function Extremes({ title, list, words: text, kind, where, days }: { title: stri
   )
 }
 
-const shapes = { better: '▲', worse: '▼', same: '=' }
+const shapes = { better: '✓', worse: '✗', same: '=' } // none of those that say how a target stands
 
 // Versus draws a difference from a middle line, or a part of the nation from zero, with the
 // words beside it. Points reach to ±50 on the drawing, other units to ±100 % of the nation's.

@@ -1,4 +1,4 @@
-import { Link, useRouter, useSearch } from '@tanstack/react-router'
+import { Link, useSearch } from '@tanstack/react-router'
 import { useDeferredValue, useId, useMemo, useState } from 'react'
 import { address, ApiError } from '../../api/client'
 import { amount, day, number } from '../../format'
@@ -8,7 +8,7 @@ import { Popover } from '../../parts/Popover'
 import { Empty, NotOffered } from '../../parts/States'
 import { Tabs } from '../../parts/Tabs'
 import { isDay } from '../../period'
-import { type Search, writeSearch } from '../../search'
+import { readSearch, type Search, writeSearch } from '../../search'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { finder } from '../places/fold'
@@ -170,20 +170,20 @@ function Narrow({ values, search, narrowed }: { values: Offered; search: Search;
 // Views are ready-made and the reader's own.
 function Views({ search }: { search: Search }) {
   const said = useWordsOf(words)
-  const router = useRouter()
   const { views, account, keep, drop } = useViews()
   const [name, setName] = useState('')
   const id = useId()
   const { lang, ...rest } = search
   const ready: [string, Search][] = [[said.ready.silent, { rule: 'report-missing' }], [said.ready.late, { rule: 'milestone-overdue' }], [said.ready.money, { rule: 'overspent' }], [said.ready.unserved, { kind: 'unserved', status: 'active', tab: 'table' }]]
-  const go = (address: string) => void router.navigate({ to: address as '/projects' })
+  // A view has no language of its own: it opens in the reader's.
+  const searchOf = (address: string): Search => ({ ...readSearch(address.slice('/projects'.length)), lang })
   return (
     <Popover label={said.views} className="button" button={said.views}>
       <ul className="view-list">
         {ready.map(([title, to]) => <li key={title}><Link to="/projects" search={{ lang, ...to } as never}>{title}</Link></li>)}
         {views.map((v) => (
           <li key={v.name}>
-            <a href={v.address} onClick={(event) => { event.preventDefault(); go(v.address) }}>{v.name}</a>
+            <Link to="/projects" search={searchOf(v.address) as never}>{v.name}</Link>
             <button type="button" className="quiet" aria-label={fill(said.removeView, { name: v.name })} onClick={() => drop(v.name)}>×</button>
           </li>
         ))}

@@ -3,10 +3,10 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { get, type Labels } from '../../api/client'
 import { useKept } from '../../api/kept'
 import { useMay, useMe } from '../../api/me'
-import { day } from '../../format'
+import { day, isoDayOfMoment } from '../../format'
 import { Page } from '../../parts/Page'
 import type { Search } from '../../search'
-import { change, type Settings, useSettings } from '../../settings'
+import { change, lookedBefore, type Settings, useSettings } from '../../settings'
 import { offered, useVoice } from '../../voice'
 import { dictionaries, fill, personName, useWords, useWordsOf } from '../../words'
 import css from './style.module.css'
@@ -18,14 +18,14 @@ const starts = { scorecard: undefined, monday: '/monday', promises: '/promises',
 export default function SettingsPage() {
   const said = useWordsOf(words)
   const shared = useWords()
-  const { language } = useVoice()
+  const { language, zone } = useVoice()
   const may = useMay()
   const me = useMe()
   const navigate = useNavigate()
   const chosen = useSettings()
   useKept()
   const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
-  const looked = chosen.looked?.[1] ?? chosen.looked?.[0]
+  const looked = lookedBefore(isoDayOfMoment(new Date().toISOString(), zone)) // as the Monday page has it
   const person = me.data?.principal
   return (
     <Page title={said.title} query={me} summary={may('PUT /v1/me/settings') ? said.account : said.here}>
