@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ombor/internal/access"
+	"ombor/internal/contract"
 	"ombor/internal/problem"
 	"ombor/queries"
 )
@@ -36,9 +37,10 @@ func (c *findingCounts) count(severity string) {
 	}
 }
 
-// answers says whether a source is of the agency that a scope names.
+// answers says whether a source, or a simulation in its place, is of the agency that a scope names.
 func (s *server) answers(scope access.Scope, source string) bool {
-	return scope == (access.Scope{}) || scope.Dimension == "agency" && scope.Value != "" && s.config.Pack.Sources[source].Owner == scope.Value
+	owner := s.config.Pack.Sources[strings.TrimPrefix(source, contract.StandIn(""))].Owner
+	return scope == (access.Scope{}) || scope.Dimension == "agency" && scope.Value != "" && owner == scope.Value
 }
 
 // getFindings lists what is wrong with the data, each with who can mend it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ombor/internal/audit"
+	"ombor/internal/contract"
 	"ombor/internal/reference"
 	"ombor/queries"
 )
@@ -155,19 +156,19 @@ func TestAgencyQuality(t *testing.T) {
 	o := open(t, func(c *Config) {
 		c.Pack.Sources = map[string]queries.Sender{"desk": {Owner: "city-hall"}, "road": {Owner: "roads"}}
 		c.Quality = func(context.Context, QualitySpan) ([]Quality, error) {
-			return []Quality{{Source: "desk", Type: "a", Accepted: 5, Open: 1}, {Source: "road", Type: "b", Accepted: 7, Conflict: 2}}, nil
+			return []Quality{{Source: "desk", Type: "a", Accepted: 5, Open: 1}, {Source: contract.StandIn("road"), Type: "b", Accepted: 7, Conflict: 2}}, nil
 		}
 		c.Findings = func(context.Context, queries.FindingsRequest) ([]queries.Finding, error) {
-			return []queries.Finding{{Source: "desk", Severity: queries.Wrong, Owner: "city-hall", Words: reference.Names{}, Examples: []string{}}, {Source: "road", Severity: queries.Doubtful, Owner: "roads", Words: reference.Names{}, Examples: []string{}},
+			return []queries.Finding{{Source: "desk", Severity: queries.Wrong, Owner: "city-hall", Words: reference.Names{}, Examples: []string{}}, {Source: contract.StandIn("road"), Severity: queries.Doubtful, Words: reference.Names{}, Examples: []string{}},
 				{Source: "road", Severity: queries.Notable, Owner: "city-hall", Words: reference.Names{}, Examples: []string{}}}, nil
 		}
 	})
 	for _, c := range []struct{ who, path, want string }{
 		{"hall", "/v1/quality", `1 desk {"accepted":12,"duplicate":0,"conflict":2,"rejected":0,"damaged":0,"quarantine_open":1}`},
-		{"roads", "/v1/quality", `1 road {"accepted":12,"duplicate":0,"conflict":2,"rejected":0,"damaged":0,"quarantine_open":1}`},
+		{"roads", "/v1/quality", `1 simulation/road {"accepted":12,"duplicate":0,"conflict":2,"rejected":0,"damaged":0,"quarantine_open":1}`},
 		{"leader", "/v1/quality", `2 desk null`},
 		{"hall", "/v1/quality/findings", `2 desk {"error":1,"warning":1,"notice":1}`},
-		{"roads", "/v1/quality/findings", `2 road {"error":1,"warning":1,"notice":1}`},
+		{"roads", "/v1/quality/findings", `2 simulation/road {"error":1,"warning":1,"notice":1}`},
 		{"center", "/v1/quality/findings", `3 desk null`},
 	} {
 		var got struct {

@@ -79,6 +79,7 @@ func TestNational(t *testing.T) {
 		{"/v1/kpis/cases/values?from=2023-04-01&to=2023-04-30&by=department&compare=national", []float64{4, 8, 4, 8}},
 		{"/v1/kpis/cases/values?from=2023-04-01&to=2023-05-31&grain=month&compare=national&where=" + url.QueryEscape("department=PWDx"), []float64{4, 8, 4, 8}},
 		{"/v1/kpis/cases/values?from=2023-04-01&to=2023-04-30&by=channel&compare=national&where=" + url.QueryEscape("department=PWDx"), []float64{2, 3, 2, 5}},
+		{"/v1/kpis/cases/values?from=2023-04-01&to=2023-04-30&by=department&compare=national&where=" + url.QueryEscape("department=PWDx"), []float64{4, 8}},
 	} {
 		_, body := answerOf(t, h, c.target)
 		var answer struct {

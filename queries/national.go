@@ -2,13 +2,14 @@ package queries
 
 import (
 	"context"
+	"slices"
 
 	"ombor/internal/kpi"
 	"ombor/internal/reference"
 )
 
-// National holds every cell against the whole beside it, in the same period: the
-// same cell without the filters, or, where there are none, without the dimensions.
+// National holds every cell against the whole beside it, in the same period: the same cell without
+// the filters and the dimensions that they name, or, where there are none, without the dimensions.
 const National Compare = "national"
 
 // beside gives every cell its comparison with the whole. The whole is a table of its
@@ -16,9 +17,9 @@ const National Compare = "national"
 func (q *Queries) beside(ctx context.Context, qn *question, src *sources, a *answer) error {
 	whole := *qn
 	whole.compare = NoComparison
-	if len(qn.where) == 0 {
-		whole.by = nil
-	}
+	whole.by = slices.DeleteFunc(slices.Clone(qn.by), func(dimension string) bool {
+		return len(qn.where) == 0 || qn.filtered(dimension) != nil // beside the one part that a filter leaves stands the whole, not that part
+	})
 	whole.where = nil
 	if qn.version.Basis == kpi.Reported && qn.grain == Whole && qn.from == reference.NoDay && qn.to == reference.NoDay {
 		whole.grain, whole.from, whole.to = Window, a.cells[0].From, a.cells[0].To // the latest window of the part may not be that of the whole
@@ -29,12 +30,11 @@ func (q *Queries) beside(ctx context.Context, qn *question, src *sources, a *ans
 	}
 	type spot struct{ period, by string }
 	spotOf := func(c *Cell) spot {
-		if whole.by == nil {
-			return spot{c.Period, ""}
-		}
-		values := make([]string, len(c.Dims))
-		for i, d := range c.Dims {
-			values[i] = d.Value
+		var values []string
+		for _, d := range c.Dims {
+			if slices.Contains(whole.by, d.Name) {
+				values = append(values, d.Value)
+			}
 		}
 		return spot{c.Period, join(values)}
 	}

@@ -101,6 +101,20 @@ export default async function ({ url, headers, api, test, visit, everywhere, lab
           await accessible(page)
         })
       }
+      const own = (await api('/v1/status')).sources.filter((s) => s.owner === service.values.agency && !s.source.startsWith('simulation/'))
+      await visit('/quality?lang=en', { as }, async (page) => {
+        const rows = await page.locator('main table').first().locator('tbody tr').count()
+        must(rows === own.length, `${rows} sources, and ${own.length} are of the agency`)
+      })
+      await visit('/agencies?lang=en', { as }, async (page) => {
+        await page.locator('.ranking').waitFor()
+        const others = await page.locator('.ranking a').evaluateAll((links, mine) => links.map((a) => decodeURIComponent(new URL(a.href).pathname.split('/').pop())).filter((code) => code !== mine), service.values.agency)
+        must(others.length === 0, `something is said of ${others.slice(0, 3)}`)
+        const kpi = new URL(await page.locator('section[aria-labelledby=ranked] .caption a').last().getAttribute('href'), url)
+        const [cell] = (await api(`/v1${kpi.pathname}/values?${new URLSearchParams([...kpi.searchParams].filter(([name]) => name === 'from' || name === 'to'))}`)).cells
+        const whole = page.locator('.bars tr', { hasText: 'whole' }).locator('td').first()
+        if (cell.value !== null && (await whole.count())) must((await whole.innerText()).startsWith(cell.value.toFixed(1)), `the whole is ${await whole.innerText()}, the nation's figure ${cell.value}`)
+      })
       const { may } = await (await ask('/v1/me', as)).json()
       await visit('/workbench?lang=en', { as }, async (page) => {
         must((await page.getByRole('button', { name: 'Estimate' }).count()) === (may.includes('POST /v1/workbench/estimates') ? 1 : 0), 'a button that its role may not use')

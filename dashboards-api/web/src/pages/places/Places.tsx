@@ -59,15 +59,20 @@ export function Places({ table: name, title, count, home, list }: Props) {
   const disputes = useDisputes()
   const figures = new Map((values?.cells ?? []).map((cell) => [dimensionValue(cell, by ?? ''), cell]))
   const ranked = useMemo(() => rankedParts(values, by, rows, language, disputes), [values, by, rows, language, disputes])
-  const average = kpi?.unit === 'percent' ? values?.cells.find((c) => c.comparison)?.comparison?.value ?? undefined : undefined
+  // A reader who sees one agency's rows meets that agency here, and of regions what it has there.
+  const mine = scope?.dimension === by ? scope?.value : undefined
+  const average = kpi?.unit === 'percent' && (!scope || mine !== undefined) ? values?.cells.find((c) => c.comparison)?.comparison?.value ?? undefined : undefined
   const counted = fill(count, { n: number(table.data?.rows.length ?? 0, language) })
   const codes = new Set(table.data?.rows.map((row) => row.code))
   const held = (values?.cells ?? []).filter((cell) => measured(cell) && cell.comparison?.difference != null && codes.has(dimensionValue(cell, by ?? '')))
-  const finding = average === undefined || held.length < 2 ? '' : fill(said.above[name], {
+  const own = held.find((cell) => mine !== undefined && dimensionValue(cell, by ?? '') === mine)
+  const finding = own ? fill(said.ownAgainst, {
+    title: kpiTitle, name: nameIn(table.data?.rows.find((row) => row.code === mine)?.names, language, mine), value: amount(own.value!, kpi!.unit, language, voice.labels), nation: amount(own.comparison!.value!, kpi!.unit, language, voice.labels),
+  }) : average === undefined || held.length < 2 ? '' : fill(said.above[name], {
     title: kpiTitle, value: amount(average, 'percent', language, voice.labels), n: number(held.filter((cell) => cell.comparison!.difference! >= 0.05).length, language), all: number(held.length, language),
   })
   return (
-    <Page title={finding || counted} tab={title} summary={counted} query={table} simulated={values?.simulated}
+    <Page title={finding || counted} tab={title} summary={finding ? counted : undefined} query={table} simulated={values?.simulated}
       filters={<PeriodFilter from={search.from} to={search.to} through={through} open={search.from || search.to ? all.latest : shown || all.latest} />}
       actions={<Exports path={kpi && by ? address(`/v1/kpis/${kpi.id}/values`, { ...days, by, compare: 'national' }) : `/v1/${name}`} />}>
       <div className="filters place-filters">
@@ -81,7 +86,7 @@ export function Places({ table: name, title, count, home, list }: Props) {
           <h2 id="ranked">{[kpiTitle, shown].filter(Boolean).join(', ')}</h2>
           {parts.isError ? <Failure error={parts.error} again={() => void parts.refetch()} /> : !values ? <Skeleton rows={1} kind="chart" /> : (
             <>
-              <Ranking table={table.data} rows={rows} parts={ranked} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} home={home} />
+              <Ranking table={table.data} rows={rows} parts={ranked} seen={mine} unit={values.unit} label={`${kpiTitle}, ${shown}`} average={average} home={home} />
               <p className="caption">
                 {values.data_through ? fill(all.through, { day: dayOfMoment(values.data_through, voice.zone, language) }) : all.noData}
                 {values.coverage && coverageText(values.coverage, voice) && <> · {coverageText(values.coverage, voice)}</>}
@@ -115,7 +120,7 @@ function rankedParts(values: Values | undefined, by: string | undefined, rows: T
     .map((cell) => ({ code: dimensionValue(cell, by), name: nameIn(names.get(dimensionValue(cell, by)), language), cell: { ...cell, open: false, comparison: cell.comparison }, search: undefined, disputed: disputeOf(disputes, values.kpi, cell, [`${by}=${dimensionValue(cell, by)}`]) !== undefined }) as Part)
 }
 
-function Ranking({ table, rows, parts, unit, label, average, home }: { table: Table | undefined; rows: Table['rows']; parts: Part[]; unit: string; label: string; average: number | undefined; home: '/agencies' | '/regions' }) {
+function Ranking({ table, rows, parts, seen, unit, label, average, home }: { table: Table | undefined; rows: Table['rows']; parts: Part[]; seen: string | undefined; unit: string; label: string; average: number | undefined; home: '/agencies' | '/regions' }) {
   const search = useSearch({ from: '__root__' })
   const [hot, setHot] = useState<string>()
   const map = table && mapOf(table)
@@ -124,9 +129,10 @@ function Ranking({ table, rows, parts, unit, label, average, home }: { table: Ta
   const { language } = useVoice()
   const names = useMemo(() => new Map(table?.rows.map((row) => [row.code, nameIn(row.names, language, row.code)])), [table, language])
   const leading = parts.map((p) => ({ ...p, to: `${home}/${encodeURIComponent(p.code)}`, search: { lang: search.lang } }))
-  // What has no cases is named below the bars: it is no zero, and not forgotten either.
+  // What has no cases is named below the bars: it is no zero, and not forgotten either. What the reader
+  // may not see is absent.
   const drawn = leading.filter((p) => p.cell.state !== 'not_applicable')
-  const without = rows.filter((row) => !drawn.some((p) => p.code === row.code))
+  const without = rows.filter((row) => (seen === undefined || row.code === seen) && !drawn.some((p) => p.code === row.code))
   return (
     <div className="ranking">
       {map && drawing.data && <RegionMap drawing={drawing.data} places={map.places} parts={leading} names={names} unit={unit} label={label} hot={hot} onHot={setHot} />}

@@ -1,6 +1,6 @@
 import { dayOfMoment, isoDayOfMoment, number, shortDay } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
-import { Failure, Skeleton } from '../../parts/States'
+import { Empty, Failure, Skeleton } from '../../parts/States'
 import { useVoice } from '../../voice'
 import { fill, nameIn, useWords, useWordsOf } from '../../words'
 import { useTable } from '../places/data'
@@ -27,6 +27,7 @@ export function Sources({ senders, query, onAsk }: { senders: Sender[] | undefin
   const owner = useOwner()
   if (query.isError) return <Failure error={query.error} again={() => void query.refetch()} />
   if (!senders) return <Skeleton rows={8} kind="row" />
+  if (senders.length === 0) return <Empty title={said.sourcesNone} />
   const now = Date.now()
   const span = (seconds: number) => {
     const { unit, n } = age(seconds)

@@ -15,6 +15,10 @@ describe('sendersOf', () => {
     expect([played.accepted, played.simulated, played.closings, played.newest]).toEqual([0, 42, 2, '2024-12-31T10:00:00+05:00'])
     expect(found[3]!.closings).toBe(3)
   })
+  it('says nothing of what others send to whom their rows are not shown', () => {
+    const mine = sendersOf([source('own', { owner: 'customs' }), source('other', {})], [row('simulation/own', 'x.case.opened.v1', 40)], 'customs')
+    expect(mine.map((s) => [s.source.source, s.state])).toEqual([['own', 'simulated']])
+  })
 })
 
 describe('gapsOf', () => {

@@ -6,6 +6,7 @@ import { fill } from '../../words'
 type Schemas = components['schemas']
 export type Status = Schemas['Status']
 export type Source = Status['sources'][number]
+export type Quality = Schemas['Quality']
 export type QualityRow = Schemas['QualityRow']
 export type Finding = Schemas['Finding']
 export type HeldEvents = Schemas['HeldEvents']
@@ -25,9 +26,10 @@ export interface Sender {
   simulated: number // events of the simulation in its place
 }
 
-// sendersOf are the expected sources, those that need somebody first. What a simulation
-// sent stands under the system in whose place it did, and never makes it keep its promise.
-export function sendersOf(sources: Source[], rows: QualityRow[]): Sender[] {
+// sendersOf are the expected sources, those that need somebody first; of a reader who sees the rows of
+// one owner, that owner's. What a simulation sent stands under the system in whose place it did, and
+// never makes it keep its promise.
+export function sendersOf(sources: Source[], rows: QualityRow[], owner?: string): Sender[] {
   const of = (id: string) => rows.filter((r) => r.source === id)
   const accepted = (list: QualityRow[]) => list.reduce((n, r) => n + r.accepted, 0)
   const newest = (list: QualityRow[]) => list.map((r) => r.last_event).filter((d): d is string => d !== null).sort((a, b) => Date.parse(b) - Date.parse(a))[0] ?? null
@@ -35,6 +37,7 @@ export function sendersOf(sources: Source[], rows: QualityRow[]): Sender[] {
   const expected = new Set(sources.map((s) => s.source))
   return sources
     .filter((s) => !s.source.startsWith(simulation) || !expected.has(expectedOf(s.source)))
+    .filter((s) => owner === undefined || s.owner === owner)
     .map((source): Sender => {
       const own = of(source.source)
       const twin = of(simulation + source.source)
