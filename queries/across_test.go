@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ombor/internal/contract"
+	"ombor/internal/kpi"
 	"ombor/internal/reference"
 	"ombor/queries"
 	"ombor/warehouse/warehousetest"
@@ -121,5 +122,46 @@ func TestAcross(t *testing.T) {
 	}
 	if got := short(ask(queries.FindingsRequest{}, nil)); !slices.Equal(got, want[3:]) {
 		t.Errorf("without a portfolio: %v", got)
+	}
+}
+
+// TestClosedWithNone: who closes a month and says that nothing happened in it has reported: the month is a zero. Who says that
+// there were events, and did not send them, has not; nor has one who said nothing. A closing of what nobody sends is a finding.
+func TestClosedWithNone(t *testing.T) {
+	seen := &contract.Contract{Type: "t.seen.v1", Name: "seen", Major: 1, Title: reference.Names{"en": "Seen"}, About: "A test.", Source: "gate", Fields: []contract.Field{{Name: "kind", Type: contract.Code}}}
+	set, err := contract.NewSet("t.", zone, append(contract.BuiltIn("t."), seen), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kpi.KPI{ID: "seen", Title: reference.Names{"en": "Seen"}, About: reference.Names{"en": "Seen"}, Owner: "guards", Unit: kpi.Count, Direction: kpi.Up,
+		Versions: []kpi.Version{{Version: 1, Valid: always, Source: reference.Names{"en": "the tests"}, Basis: kpi.Events, From: []string{"seen"}, Numerator: formula(t, "count()"), Rollups: [][]string{{"kind"}}}}}
+	w := warehousetest.Open(t, set, []*kpi.KPI{k})
+	warehousetest.Insert(t, w, seen, []warehousetest.Row{{ID: 1, Time: noonOf("2024-05-02"), Source: "gate", Cut: day("2024-12-01"), Batch: 1, Data: map[string]any{"kind": "a"}}})
+	closed := func(id uint64, source, of, from, to string, count int) warehousetest.Row {
+		data := map[string]any{"source": source, "contract": of, "from": day(from), "to": day(to)}
+		if count >= 0 {
+			data["count"] = count
+		}
+		return warehousetest.Row{ID: id, Seq: 1<<20 + id, Time: now, Source: "gate", Cut: day("2024-12-01"), Batch: 1, Data: data}
+	}
+	warehousetest.Insert(t, w, set.ByName(contract.PeriodClosed, 1), []warehousetest.Row{
+		closed(1, "gate", "seen", "2024-05-01", "2024-05-31", 1), closed(2, "gate", "seen", "2024-06-01", "2024-06-30", 0), closed(3, "gate", "seen", "2024-07-01", "2024-07-31", 7),
+		closed(4, "gate", "seen", "2024-09-01", "2024-09-30", -1), closed(5, "gate", "sen", "2024-09-01", "2024-09-30", 3), closed(6, "nobody", "seen", "2024-09-01", "2024-09-30", 3)})
+	q := queries.New(w, []*kpi.KPI{k}, nil, queries.Options{K: 5, Now: func() time.Time { return now }})
+	var got []string
+	for _, c := range values(t, q, queries.Request{KPI: "seen", Grain: queries.Month, From: day("2024-05-01"), To: day("2024-09-30")}).Cells {
+		got = append(got, fmt.Sprintf("%s %s %d of %d", c.Period, c.State, c.Coverage.Covered, c.Coverage.Expected))
+	}
+	want := []string{"2024-05 value 1 of 1", "2024-06 zero 1 of 1", "2024-07 not_provided 0 of 1", "2024-08 not_provided 0 of 1", "2024-09 zero 1 of 1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	y := queries.NewQuality(w, set, nil, map[string]queries.Sender{"gate": {Owner: "guards"}}, func() time.Time { return now })
+	found, err := y.Findings(context.Background(), queries.FindingsRequest{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := short(found), []string{"period.closed.v1 closed-unknown 2024-09 1", "period.closed.v1 closed-unknown 2024-09 1", "seen.v1 closed-count 2024-07 0"}; !slices.Equal(got, want) {
+		t.Errorf("found %v, want %v", got, want)
 	}
 }

@@ -18,6 +18,7 @@ type closing struct {
 	sender, contract string
 	from, to         reference.Day
 	on               reference.Day // when it was received
+	count            *int64        // how many events of these days were sent; nil: it did not say
 	scale            float64       // of a simulation: what part of the real numbers its events have; 1: all of them
 }
 
@@ -34,7 +35,7 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 		}
 	}
 	params := bind{}
-	sql := "SELECT source, contract, toDate(`from`), toDate(`to`), min(_cut), argMax(ifNull(scale, 1), _seq)\nFROM " + q.warehouse.Facts(c) +
+	sql := "SELECT source, contract, toDate(`from`), toDate(`to`), min(_cut), argMax(ifNull(scale, 1), _seq), argMax(tuple(count), _seq).1\nFROM " + q.warehouse.Facts(c) +
 		whereSQL(append([]string{q.live(c, qn, params)}, qn.known(params)...)) +
 		"\nGROUP BY 1, 2, 3, 4 ORDER BY 3, 4"
 	// Those of all contracts are few, and are read once for all questions.
@@ -43,7 +44,7 @@ func (q *Queries) closings(ctx context.Context, qn *question) ([]closing, error)
 		err := q.warehouse.Each(ctx, sql, params, func(scan warehouse.Scan) error {
 			var x closing
 			var from, to, on time.Time
-			if err := scan(&x.sender, &x.contract, &from, &to, &on, &x.scale); err != nil {
+			if err := scan(&x.sender, &x.contract, &from, &to, &on, &x.scale, &x.count); err != nil {
 				return err
 			}
 			x.from, x.to, x.on = reference.DayOf(from), reference.DayOf(to), reference.DayOf(on)

@@ -27,6 +27,7 @@ import (
 //	missing-period   days or months without rows, where the contract's rhythm expects some (below)
 //	volume           a day with far more or far fewer rows than its neighbours (below)
 //	closed-count     a sender's period.closed tells another number of events than stand here
+//	closed-unknown   a period.closed names a contract that there is not, or that its source does not send
 //	conflict         events came with other content under a known id
 //	quarantine       events are kept aside until somebody settles them
 //	rejected         events were refused at the door
@@ -196,7 +197,7 @@ func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Ar
 }
 
 // rulesOfData are the rules besides those of contracts.
-var rulesOfData = []string{aboveAll, baselineDiffers, "closed-count", "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", sentAgain, "silence", unknownProject, "volume"}
+var rulesOfData = []string{aboveAll, baselineDiffers, "closed-count", closedUnknown, "conflict", "damaged", "freshness", "missing-period", "quarantine", "rejected", sentAgain, "silence", unknownProject, "volume"}
 
 // check refuses what the pack does not have.
 func (y *Quality) check(r FindingsRequest, counted []map[string]map[reference.Day]int64) error {
@@ -485,6 +486,9 @@ func (y *Quality) examples(ctx context.Context, c *contract.Contract, condition 
 	})
 }
 
+// closedUnknown is the rule about a closing of what nobody sends.
+const closedUnknown = "closed-unknown"
+
 // closed holds senders' manifests against what stands.
 func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[string]map[reference.Day]int64) ([]Finding, error) {
 	manifest := y.warehouse.Contract(contract.PeriodClosed)
@@ -493,8 +497,8 @@ func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[
 	}
 	var found []Finding
 	facts := y.warehouse.Facts(manifest)
-	sql := "SELECT source, contract, `from`, `to`, argMax(count, tuple(time, _seq)) AS Told\nFROM " + facts +
-		"\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + facts + " WHERE _sign < 0)\nGROUP BY source, contract, `from`, `to`\nHAVING isNotNull(Told)"
+	sql := "SELECT source, contract, `from`, `to`, argMax(tuple(count), tuple(time, _seq)).1 AS Told\nFROM " + facts +
+		"\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + facts + " WHERE _sign < 0)\nGROUP BY source, contract, `from`, `to`"
 	err := y.warehouse.Each(ctx, sql, nil, func(scan warehouse.Scan) error {
 		var source, name string
 		var begin, end time.Time
@@ -503,10 +507,22 @@ func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[
 			return err
 		}
 		c := y.warehouse.Contract(name)
-		if c == nil || told == nil {
+		a, b := reference.DayOf(begin), reference.DayOf(end)
+		if c == nil || len(counts[c][source]) == 0 && source != c.Source && source != standIn(c.Source) {
+			f := Finding{Source: source, Contract: manifest.Type, Rule: closedUnknown, Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b), Field: "source,contract", Count: 1,
+				Since: dateOf(a), Owner: y.owner(source, manifest), Words: y.wordsOf(source,
+					"%s “%s” kontrakti davrini yopgan, ammo bunday kontraktni yubormaydi; yuboruvchi manba va kontrakt nomini tuzatishi kerak.",
+					"%s: закрыт период контракта «%s», которого этот источник не присылает; отправителю нужно исправить имя источника или контракта.",
+					"%s: a period of the contract “%s” is closed, of which this source sends nothing; the sender corrects the name of the source or of the contract.", name)}
+			if f.Owner == "" && c != nil {
+				f.Owner = y.owner(source, c)
+			}
+			found = append(found, f)
 			return nil
 		}
-		a, b := reference.DayOf(begin), reference.DayOf(end)
+		if told == nil {
+			return nil
+		}
 		var stored int64
 		for day, n := range counts[c][source] {
 			if day >= a && day <= b {

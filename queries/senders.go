@@ -172,7 +172,7 @@ func (q *Queries) bySource(s side) *warehouse.Rollup {
 	return best
 }
 
-// reporting says which senders have rows in which period of the question: by the
+// reporting says which senders have reported in which period of the question, by rows or by their word that there are none: by the
 // period's first whole day (0 for the whole), or by the span's place.
 func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[string]bool, error) {
 	grain := qn.grain
@@ -180,10 +180,39 @@ func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[stri
 		grain = Day
 	}
 	all := map[key]map[string]bool{}
+	report := func(k key, sender string) {
+		if all[k] == nil {
+			all[k] = map[string]bool{}
+		}
+		all[k][sender] = true
+	}
+	said, err := q.closings(ctx, qn)
+	if err != nil {
+		return nil, err
+	}
 	for _, side := range qn.sides {
 		senders, err := q.sent(ctx, qn, side)
 		if err != nil {
 			return nil, err
+		}
+		for _, x := range said {
+			if x.contract != side.contract.Name || side.At != contract.ColumnTime && side.At != "" || !x.kept(senders) {
+				continue
+			}
+			for d := max(x.from, qn.from); d <= x.to && (qn.to == reference.NoDay && d <= qn.today || d <= qn.to); d++ {
+				k := key{}
+				if grain != Whole {
+					k.from = q.calendar.start(grain, d)
+				}
+				if qn.spans == nil {
+					report(k, x.sender)
+				}
+				for _, p := range qn.spans {
+					if k.span = p.span; d >= p.from && d <= p.to {
+						report(k, x.sender)
+					}
+				}
+			}
 		}
 		for _, s := range senders {
 			rows := map[key]int64{}
@@ -205,17 +234,26 @@ func (q *Queries) reporting(ctx context.Context, qn *question) (map[key]map[stri
 				}
 			}
 			for k, n := range rows {
-				if n <= 0 {
-					continue
+				if n > 0 {
+					report(k, s.name)
 				}
-				if all[k] == nil {
-					all[k] = map[string]bool{}
-				}
-				all[k][s.name] = true
 			}
 		}
 	}
 	return all, nil
+}
+
+// kept says whether as many rows stand as the sender told of, or more; it may have told of none.
+func (x closing) kept(senders []sender) bool {
+	rows := int64(0)
+	for _, s := range senders {
+		for _, d := range s.days {
+			if s.name == x.sender && d.day >= x.from && d.day <= x.to {
+				rows += d.rows
+			}
+		}
+	}
+	return x.count == nil || rows >= *x.count
 }
 
 // shared keeps what several questions would each ask alike. What it gives is not changed

@@ -118,7 +118,7 @@ func (p *program) quality(ctx context.Context, span dashboards.QualitySpan) ([]d
 
 // findings is what is wrong with the data, for /v1/quality/findings.
 func (p *program) findings(ctx context.Context, r queries.FindingsRequest) ([]queries.Finding, error) {
-	rows, err := p.quality(ctx, dashboards.QualitySpan{All: true})
+	rows, err := p.quality(ctx, dashboards.QualitySpan{All: true, Until: reference.DayOf(time.Now().In(p.pack.Zone))})
 	if err != nil {
 		return nil, err
 	}

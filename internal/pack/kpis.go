@@ -31,6 +31,13 @@ func (r *reader) readKPIs(p *Pack) {
 			r.bad(places[k.ID], "ranked_by", "there is no KPI %q", k.Ranked)
 		}
 	}
+	for i, set := range r.declared.Published {
+		if !r.lost["kpis"] && len(p.KPIs) > 0 && !slices.ContainsFunc(p.KPIs, func(k *kpi.KPI) bool {
+			return slices.ContainsFunc(k.Versions, func(v kpi.Version) bool { return v.Declares(set) })
+		}) {
+			r.bad(r.head, index("published", i), "no rollup of any KPI has %s, so nothing would be published by it", strings.Join(set, ", "))
+		}
+	}
 }
 
 func (r *reader) kpi(p *Pack, at place, d *kpiDeclaration) *kpi.KPI {
@@ -140,6 +147,9 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	parts := func(field string, parts formulaDeclaration) *kpi.Formula {
 		var all kpi.Formula
 		for i, part := range parts {
+			if part.Is == "" && part.From == "" {
+				bad(field, "is empty; write a formula, or leave it out")
+			}
 			f := formula(field, part.Is)
 			if f == nil {
 				return nil
@@ -691,6 +701,25 @@ func (r *reader) target(p *Pack, at place, i int, d *targetDeclaration) *kpi.Tar
 		bad("", "tells %d of at_least, at_most, about and up_to; a target needs exactly one, and only results and claims that say yes or no have none", given)
 	}
 	r.owner(p, at, join(index("", i), "owner"), d.Owner)
+	told := func(day reference.Day) bool { return day != 0 && day != reference.NoDay }
+	if told(t.Due) && told(t.Act.InForce) && t.Due < t.Act.InForce {
+		bad("due", "is %s, and the act is in force from %s only", t.Due, t.Act.InForce)
+	}
+	if t.Baseline != nil && told(t.Due) && told(t.Baseline.On) && t.Baseline.On >= t.Due {
+		bad("baseline.on", "is %s, and progress is counted from there to %s", t.Baseline.On, t.Due)
+	}
+	if told(t.Period.From) && told(t.Period.To) && t.Period.To < t.Period.From {
+		bad("period.to", "%s is before from %s", t.Period.To, t.Period.From)
+	}
+	if t.Kind == kpi.Asked && (told(t.Period.From) || told(t.Period.To)) {
+		bad("period", "is for results and claims; a target is held against the day on which it is due")
+	}
+	for j, other := range p.Targets {
+		if other.KPI == t.KPI && other.Variant == t.Variant && other.Kind == t.Kind && other.Comparator == t.Comparator && other.Value == t.Value && other.Due == t.Due &&
+			other.Period == t.Period && other.Act.Title == t.Act.Title && other.Wording == t.Wording && maps.Equal(other.Where, t.Where) {
+			bad("", "is [%d] once more", j)
+		}
+	}
 	k := p.KPI(d.KPI)
 	if k == nil {
 		if d.KPI != "" && !r.lost["kpis"] {
