@@ -77,15 +77,6 @@ func (s *server) getReplies(ctx context.Context, q *query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
-	for _, k := range s.config.Pack.KPIs {
-		ids = append(ids, k.ID)
-	}
-	if id := q.get("kpi"); id != "" {
-		if err := among("kpi", id, ids); err != nil {
-			return nil, err
-		}
-	}
 	list, err := book.Of(ctx, q.get("kpi"))
 	if err != nil {
 		return nil, err
@@ -110,15 +101,16 @@ func (s *server) getReplies(ctx context.Context, q *query) (*answer, error) {
 	}}, nil
 }
 
+// kpi is the KPI that a parameter or a body names.
 func (s *server) kpi(id string) (*kpi.KPI, error) {
+	var ids []string
 	for _, k := range s.config.Pack.KPIs {
 		if k.ID == id {
 			return k, nil
 		}
+		ids = append(ids, k.ID)
 	}
-	return nil, problem.New(problem.NotFound, "there is no KPI %q; /v1/kpis lists those that there are", id).
-		Also("uz", "“%s” degan koʻrsatkich yoʻq.", id).
-		Also("ru", "Показателя «%s» нет.", id)
+	return nil, among("kpi", id, ids)
 }
 
 // replyBody is a reply as its owner sends it.

@@ -49,7 +49,7 @@ func TestReplies(t *testing.T) {
 	for from, to := range map[string]string{`"dispute"`: `"withdrawn"`, "The application was closed in May.": "No.", `"en"`: `"de"`, `"2023-12-31"`: `"2022-12-31"`, `"2023-01-01"`: `"January"`, `"digital-share"`: `"digital-share","colour":"red"`} {
 		o.want("center", "POST", "/v1/replies", strings.Replace(reply(""), from, to, 1), 400, "Problem")
 	}
-	o.want("center", "POST", "/v1/replies", strings.Replace(reply(""), "digital-share", "nothing", 1), 404, "Problem")
+	o.want("center", "POST", "/v1/replies", strings.Replace(reply(""), "digital-share", "nothing", 1), 400, "Problem")
 	o.want("center", "POST", "/v1/replies", strings.Replace(reply(""), "May.", strings.Repeat("x", replyBytes), 1), 413, "Problem")
 	count := func(who, query string) int {
 		t.Helper()
