@@ -818,13 +818,13 @@ func (d *described) replies() {
 	d.reply = read[struct{ ID string }](t, post(reply, 201)).ID
 	post(strings.Replace(reply, "dispute", "applaud", 1), 400)
 	post(strings.Replace(reply, "2024-12-31", "2023-12-31", 1), 400)
-	post(strings.Replace(reply, "online-processing-share", "nothing", 1), 404)
+	post(strings.Replace(reply, "online-processing-share", "nothing", 1), 400)
 	d.ask(asked{path: "/v1/replies/{id}/withdraw", id: d.reply, method: http.MethodPost, status: 200})
 	d.ask(asked{path: "/v1/replies/{id}/withdraw", id: "nothing", method: http.MethodPost, status: 404})
 	if list := read[struct{ Replies []struct{ State, Was string } }](t, d.ask(asked{path: "/v1/replies", query: "kpi=online-processing-share&from=2024-06-01", status: 200})); len(list.Replies) != 1 || list.Replies[0].State != "withdrawn" || list.Replies[0].Was != "dispute" {
 		t.Errorf("replies: %+v", list)
 	}
-	d.ask(asked{path: "/v1/replies", query: "kpi=nothing", status: 404})
+	d.ask(asked{path: "/v1/replies", query: "kpi=nothing", status: 400})
 	for _, language := range []string{"uz", "ru", "en"} {
 		if letter := read[struct{ Text string }](t, d.ask(asked{path: "/v1/letters/{source}", id: "customs", query: "language=" + language, status: 200})); len(letter.Text) < 300 {
 			t.Errorf("a letter: %s", letter.Text)
