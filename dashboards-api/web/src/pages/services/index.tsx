@@ -1,9 +1,9 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
-import { address, ApiError, get, type Table } from '../../api/client'
+import { address, ApiError, get, type Labels, type Table } from '../../api/client'
 import type { components } from '../../api/schema'
-import { day, number, shortDay } from '../../format'
+import { amount, day, number, shortDay } from '../../format'
 import { type Column, DataTable } from '../../parts/DataTable'
 import { useChange } from '../../parts/Filters'
 import { Page } from '../../parts/Page'
@@ -33,7 +33,7 @@ function useColumns(table: Table | undefined) {
     const known: Record<string, string> = said.columns
     const title = (column: string) => nameIn((fields.get(column) as { title?: Record<string, string> } | undefined)?.title, language) || known[column] || labels[`dimension.${column}`] || column
     const agency = [...fields.values()].find((f: { to: string }) => f.to === 'organisations') as { name: string } | undefined
-    return { title, agency: agency?.name ?? 'agency', value: (column: string, v: string) => labels[`value.${column}.${v}`] ?? v }
+    return { title, agency: agency?.name ?? 'agency', value: (column: string, v: string) => labels[`value.${column}.${v}`] ?? v, unit: (column: string) => (fields.get(column) as { unit?: string } | undefined)?.unit, named: (column: string, v: string) => `value.${column}.${v}` in labels }
   }, [table, contracts.data, language, labels, said])
 }
 
@@ -165,6 +165,8 @@ interface Columns {
   title: (column: string) => string
   agency: string
   value: (column: string, v: string) => string
+  unit: (column: string) => string | undefined
+  named: (column: string, v: string) => boolean // whether the pack has words for a value
 }
 
 function ServiceTable({ rows, caption, columns, names, flags, atFirst }: { rows: Row[]; caption: string; columns: Columns; names: Map<string, Record<string, string>>; flags: string[]; atFirst: number }) {
@@ -235,7 +237,11 @@ function Facts({ service, columns }: { service: Service; columns: Columns }) {
   const said = useWordsOf(words)
   const { language } = useVoice()
   const last = service.states[service.states.length - 1]!
-  const say = (column: string, v: string) => (/^\d+(\.\d+)?$/.test(v) ? number(Number(v), language, v.split('.')[1]?.length ?? 0) : isDay(v) ? day(v, language) : columns.value(column, v))
+  const isNumber = (v: string) => /^\d+(\.\d+)?$/.test(v)
+  const say = (column: string, v: string) => (isNumber(v) ? (columns.unit(column) === 'minute' ? amount(Number(v), 'minutes', language) : number(Number(v), language, v.split('.')[1]?.length ?? 0)) : isDay(v) ? day(v, language) : columns.value(column, v))
+  // Text that the pack has no words for stands as its source has it, in the pack's first language.
+  const written = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) }).data?.languages[0]
+  const asWritten = (column: string, v: string) => written !== undefined && written !== language && /\p{Lu}|\s/u.test(v) && !columns.named(column, v)
   const rest = service.columns.filter((c) => c !== 'active' && c !== columns.agency)
   const flags = rest.filter((c) => service.states.some((s) => ['true', 'false'].includes(s.values[c] ?? '')))
   return (
@@ -243,7 +249,7 @@ function Facts({ service, columns }: { service: Service; columns: Columns }) {
       <h2 id="facts">{said.facts}</h2>
       <dl className="facts">
         {flags.map((c) => <div key={c}><dt>{columns.title(c)}</dt><dd><Answer value={last.values[c]} /></dd></div>)}
-        {rest.filter((c) => !flags.includes(c) && last.values[c]).map((c) => <div key={c}><dt>{columns.title(c)}</dt><dd>{say(c, last.values[c]!)}</dd></div>)}
+        {rest.filter((c) => !flags.includes(c) && last.values[c]).map((c) => <div key={c}><dt>{columns.title(c)}</dt><dd>{asWritten(c, last.values[c]!) ? <><span lang={written}>{last.values[c]}</span> <small className="meta">({said.asWritten})</small></> : say(c, last.values[c]!)}</dd></div>)}
       </dl>
     </section>
   )

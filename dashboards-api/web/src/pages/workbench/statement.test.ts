@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { drawing, lineOf, numberOf, parameters, textOf, unfilled } from './statement'
+import { drawing, lineOf, linesOf, numberOf, parameters, textOf, unfilled } from './statement'
 
 test('places of a statement are found once, and not in comments and quotes', () => {
   expect(parameters(`SELECT {day:Date}, '{no:String}' -- {nor:Int8}
@@ -37,4 +37,10 @@ test('cells as numbers and as text', () => {
 test('the line that an error names', () => {
   expect(lineOf('Syntax error: failed at position 20 (wher) (line 3, col 4): …')).toBe(3)
   expect(lineOf('Unknown table')).toBeUndefined()
+})
+
+test('several rows of one day are a line each', () => {
+  const rows = [['2024-01', 'a', 1], ['2024-01', 'b', 2], ['2024-02', 'b', 3]] as const
+  expect(linesOf(rows.map(([x, of, y]) => ({ x, of, y })))).toEqual({ at: ['2024-01', '2024-02'], lines: [{ of: 'a', values: [1, null] }, { of: 'b', values: [2, 3] }], clash: false })
+  expect(linesOf(rows.map(([x, , y]) => ({ x, of: '', y }))).clash).toBe(true)
 })

@@ -54,6 +54,24 @@ export function drawing(columns: { type: string }[]): Drawing | undefined {
   return x < 0 ? undefined : { kind: 'bars', x, y }
 }
 
+export interface Point { x: string; of: string; y: number | undefined }
+
+// linesOf are the points as lines, one for each of what they are of, over places that all have in
+// common; clash is whether some line has several points at one place.
+export function linesOf(points: Point[]): { at: string[]; lines: { of: string; values: (number | null)[] }[]; clash: boolean } {
+  const at = [...new Set(points.map((p) => p.x))]
+  const place = new Map(at.map((x, i) => [x, i]))
+  const lines = new Map<string, (number | null)[]>()
+  const seen = new Set<string>()
+  for (const { x, of, y } of points) {
+    const values = lines.get(of) ?? at.map(() => null)
+    values[place.get(x)!] = y ?? null
+    lines.set(of, values)
+    seen.add(JSON.stringify([x, of]))
+  }
+  return { at, lines: [...lines].map(([of, values]) => ({ of, values })), clash: seen.size < points.length }
+}
+
 // place in a text of the words after "line L, column C" of an error, 1-based; undefined when it
 // names none. The engine counts bytes, which is the same for what statements are made of.
 export function lineOf(message: string): number | undefined {
