@@ -192,3 +192,14 @@ func TestAgencyQuality(t *testing.T) {
 	}
 	o.want("hall", "GET", "/v1/quality?source="+url.QueryEscape("road"), "", 200, "Quality")
 }
+
+// TestSourceNames names the systems whose rows an agency is shown, also where a simulation stands in.
+func TestSourceNames(t *testing.T) {
+	s := &server{}
+	s.config.Pack.Sources = map[string]queries.Sender{"desk": {Title: reference.Names{"en": "Front desk"}}}
+	r := &queries.Result{Where: map[string][]string{contract.ColumnSource: {"desk", contract.StandIn("desk"), "other"}}}
+	s.nameFilters(r)
+	if got := r.Names[contract.ColumnSource]; len(got) != 2 || got["desk"]["en"] != "Front desk" || got["simulation/desk"]["en"] != "Front desk" {
+		t.Errorf("%v", got)
+	}
+}

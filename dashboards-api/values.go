@@ -108,8 +108,23 @@ func (s *server) aboutCells(r *queries.Result, language string) [][2]string {
 	return about
 }
 
-// nameFilters adds the names of the codes that the answer is narrowed to.
+// nameFilters adds the names of the codes that the answer is narrowed to; a simulation has that of the
+// system in whose place it stands.
 func (s *server) nameFilters(r *queries.Result) {
+	name := func(dimension, code string, named reference.Names) {
+		if r.Names == nil {
+			r.Names = map[string]map[string]reference.Names{}
+		}
+		if r.Names[dimension] == nil {
+			r.Names[dimension] = map[string]reference.Names{}
+		}
+		r.Names[dimension][code] = names(named)
+	}
+	for _, code := range r.Where[contract.ColumnSource] {
+		if sender, ok := s.config.Pack.Sources[strings.TrimPrefix(code, contract.StandIn(""))]; ok {
+			name(contract.ColumnSource, code, sender.Title)
+		}
+	}
 	i := slices.IndexFunc(s.config.Pack.KPIs, func(k *kpi.KPI) bool { return k.ID == r.KPI })
 	if i < 0 || len(r.Where) == 0 {
 		return
@@ -120,17 +135,9 @@ func (s *server) nameFilters(r *queries.Result) {
 			continue
 		}
 		for _, code := range r.Where[d.Name] {
-			row, ok := t.Get(code)
-			if !ok {
-				continue
+			if row, ok := t.Get(code); ok {
+				name(d.Name, code, row.Names)
 			}
-			if r.Names == nil {
-				r.Names = map[string]map[string]reference.Names{}
-			}
-			if r.Names[d.Name] == nil {
-				r.Names[d.Name] = map[string]reference.Names{}
-			}
-			r.Names[d.Name][code] = names(row.Names)
 		}
 	}
 }

@@ -134,8 +134,8 @@ func (q *Queries) Gap(ctx context.Context, r GapRequest) (*Gap, error) {
 	if target == nil {
 		gap.Said = append(gap.Said, Note{Key: "no-target"})
 	} else {
-		status := describeTarget(target)
-		if err := q.judge(ctx, &status, target, qn, gap.Cell, on); err != nil {
+		status, err := q.heldAgainst(ctx, target, qn, gap.Cell, on)
+		if err != nil {
 			return nil, err
 		}
 		gap.Target = &status

@@ -292,23 +292,30 @@ func (q *Queries) held(ctx context.Context, qn *question, c *Cell) ([]TargetStat
 		if t.Variant != qn.version.Variant || !qn.isFor(t.Where) {
 			continue
 		}
-		status, own := describeTarget(t), c
-		switch {
-		case dated(t) && on > t.Due && (c == nil || c.To != t.Due): // the verdict is that of the day
-			_, cell, err := q.measure(ctx, t, on, qn)
-			if err != nil {
-				return nil, err
-			}
-			own = cell
-		case t.Kind != kpi.Asked && !speaksOf(t, qn, c):
-			own = nil
-		}
-		if err := q.judge(ctx, &status, t, qn, own, on); err != nil {
+		status, err := q.heldAgainst(ctx, t, qn, c, on)
+		if err != nil {
 			return nil, err
 		}
 		list = append(list, status)
 	}
 	return list, nil
+}
+
+// heldAgainst holds a cell against a published figure as of a day. After the day that an act states the
+// verdict is that of the day, whatever the cell is of: Measured is not the cell's value then.
+func (q *Queries) heldAgainst(ctx context.Context, t *kpi.Target, qn *question, c *Cell, on reference.Day) (TargetStatus, error) {
+	status, own := describeTarget(t), c
+	switch {
+	case dated(t) && on > t.Due && (c == nil || c.To != t.Due):
+		_, cell, err := q.measure(ctx, t, on, qn)
+		if err != nil {
+			return status, err
+		}
+		own = cell
+	case t.Kind != kpi.Asked && !speaksOf(t, qn, c):
+		own = nil
+	}
+	return status, q.judge(ctx, &status, t, qn, own, on)
 }
 
 // aim gives the one cell of an answer the target that an act asks of it, and how it stands to that, as on

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -484,6 +485,21 @@ func TestGap(t *testing.T) {
 	}
 	if gap, got = list(queries.GapRequest{KPI: "mobile-services"}); got != "s5 land 1 –, s6 land 1 –, s7 land 1 –, s8 health 1 –" || gap.Target != nil || len(gap.Notes) != 1 {
 		t.Errorf("without a target: %s, %v", got, gap.Notes)
+	}
+	// After its day a target is what it was then, on the scorecard and here, whatever the figure is now.
+	q = openOffice(t, mobileTarget("2024-07-31"))
+	card, err := q.Scorecard(context.Background(), queries.ScorecardRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap, got = list(queries.GapRequest{KPI: "mobile-availability"})
+	for _, row := range card.Rows {
+		if row.KPI == "mobile-availability" && (len(row.Targets) != 1 || !reflect.DeepEqual(*gap.Target, row.Targets[0])) {
+			t.Errorf("%+v, on the scorecard %+v", gap.Target, row.Targets)
+		}
+	}
+	if gap.Target.Status != kpi.Missed || math.Abs(*gap.Target.Measured-100*3.0/7) > 1e-9 || *gap.Cell.Value == *gap.Target.Measured || got == "" {
+		t.Errorf("missed at 3 of 7: %+v, and now %v, missing %s", gap.Target, *gap.Cell.Value, got)
 	}
 	for _, r := range []queries.GapRequest{{KPI: "open-request-age"}, {KPI: "requests"}, {KPI: "requests-per-1000"}, {KPI: "on-time-share", By: "colour"}, {KPI: "on-time-share", Limit: -1}} {
 		if _, err := q.Gap(context.Background(), r); problem.KindOf(err) != problem.BadInput {

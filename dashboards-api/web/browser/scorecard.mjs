@@ -44,5 +44,17 @@ export default async function ({ api, test, visit, everywhere }) {
       must(await first.isVisible(), 'what was opened is folded again on the way back')
     }))
 
+  const regions = await api('/v1/regions').catch(() => null)
+  if (regions?.rows.length)
+    await test('the scorecard of one region names it, on a phone and on paper', async () => {
+      const [region] = regions.rows
+      await visit(`/?lang=en&where=${encodeURIComponent(`region=${region.code}`)}`, { width: 360, height: 780, screen: 'scorecard-region' }, async (page) => {
+        const named = async (where) => must((await page.locator('h1').innerText()).includes(region.names.en), `${where}: the heading is ${await page.locator('h1').innerText()}`)
+        await named('a phone')
+        await page.emulateMedia({ media: 'print' })
+        await named('paper')
+      })
+    })
+
   await test('a period without data teaches', () => visit('/?lang=en&from=1970-01-01&to=1970-12-31', {}, accessible))
 }

@@ -15,7 +15,7 @@ export interface Voice {
 // for the whole.
 export function scopedTitle(values: Values, voice: Voice): string {
   const title = nameIn(values.title, voice.language, values.kpi)
-  const scope = Object.entries(values.where ?? {}).map(([by, codes]) => codes.map((code) => partName(values, by, code, voice)).join(', '))
+  const scope = Object.entries(values.where ?? {}).map(([by, codes]) => [...new Set(codes.map((code) => partName(values, by, code, voice)))].join(', ')) // a system and its simulation have one name
   return scope.length ? `${title} (${scope.join('; ')})` : title
 }
 

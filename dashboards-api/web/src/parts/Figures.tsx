@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from 'react'
 import type { Cell, HeldTarget } from '../api/client'
 import { justNow } from '../api/live'
-import { amount, cellText, difference, period } from '../format'
+import type { Voice } from '../finding'
+import { amount, cellText, difference, period, shortDay } from '../format'
 import { useVoice } from '../voice'
-import { fill, useWords } from '../words'
+import { fill, useWords, wordsOf } from '../words'
 
 const measured = (cell: Cell) => (cell.state === 'value' || cell.state === 'zero') && cell.value !== null
 
@@ -52,6 +53,16 @@ export function gapText(target: HeldTarget, unit: string, language: string, word
   if (target.gap <= 0) return words.gapMet
   const value = difference(target.gap, unit, language)
   return fill(target.status === 'missed' ? words.gapShort : words.gap, { value })
+}
+
+// verdictText tells of a target whose day has passed with which figure it was reached or missed, and
+// how it stands now, where the figure beside it is of a later day and another; else empty.
+export function verdictText(target: HeldTarget, cell: Cell, unit: string, voice: Voice): string {
+  const words = wordsOf(voice.language)
+  if ((target.status !== 'reached' && target.status !== 'missed') || !target.due || !cell.to || cell.to <= target.due || target.measured === null || target.value === null || !measured(cell) || cell.value === target.measured) return ''
+  const now = target.comparator === 'at_least' ? cell.value! >= target.value : target.comparator === 'at_most' ? cell.value! <= target.value : undefined
+  const since = now === undefined ? '' : target.status === 'missed' ? (now ? words.reachedSince : words.missedStill) : now ? '' : words.reachedNoLonger
+  return [fill(words.verdictOn, { day: shortDay(target.due, voice.language), value: amount(target.measured, unit, voice.language, voice.labels) }), since].filter(Boolean).join('; ')
 }
 
 // TargetBar shows the value against the target on an axis from zero.

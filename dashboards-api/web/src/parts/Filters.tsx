@@ -70,18 +70,33 @@ export function PeriodFilter({ from, to, through, open }: { from: string | undef
   )
 }
 
+function useRegions() {
+  const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
+  return useQuery({
+    queryKey: ['regions'],
+    queryFn: ({ signal }) => get<Table>('/v1/regions', signal),
+    enabled: labels.data?.tables.includes('regions') ?? false,
+  })
+}
+
+// useParts names the parts that filters leave, so that none is taken for the whole; empty: the whole.
+export function useParts(where: string[] | undefined): string {
+  const { language, labels } = useVoice()
+  const regions = useRegions()
+  return (where ?? []).map((text) => {
+    const [dimension, code] = [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]
+    const region = dimension === 'region' ? regions.data?.rows.find((row) => row.code === code) : undefined
+    return region ? nameIn(region.names, language, code) : (labels[`value.${dimension}.${code}`] ?? code)
+  }).join(', ')
+}
+
 // RegionFilter narrows the scorecard to one region; a pack without regions has none.
 export function RegionFilter({ where }: { where: string[] | undefined }) {
   const words = useWords()
   const { language } = useVoice()
   const change = useChange()
   const id = useId()
-  const labels = useQuery({ queryKey: ['labels'], queryFn: ({ signal }) => get<Labels>('/v1/labels', signal) })
-  const regions = useQuery({
-    queryKey: ['regions'],
-    queryFn: ({ signal }) => get<Table>('/v1/regions', signal),
-    enabled: labels.data?.tables.includes('regions') ?? false,
-  })
+  const regions = useRegions()
   if (!regions.data) return null
   const chosen = where?.find((w) => w.startsWith('region='))?.slice('region='.length) ?? ''
   const rows = regions.data.rows

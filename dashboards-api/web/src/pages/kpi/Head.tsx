@@ -3,7 +3,7 @@ import type { HeldTarget, Kpi, Values } from '../../api/client'
 import { boundText, changeText, sentence } from '../../finding'
 import { cellText, day, isoDayOfMoment, isOver, number, period } from '../../format'
 import { printWhole } from '../../parts/Later'
-import { Figure, gapText, Status, TargetBar } from '../../parts/Figures'
+import { Figure, gapText, Status, TargetBar, verdictText } from '../../parts/Figures'
 import { writeSearch } from '../../search'
 import { useVoice } from '../../voice'
 import { dictionaries, fill, languages, nameIn, shortNames, useWords, useWordsOf } from '../../words'
@@ -58,7 +58,7 @@ export function Head({ kpi, asked, whole, held, taking, replies }: { kpi: Kpi; a
           <div className={style.target}>
             <TargetBar cell={cell} target={held} />
             <p className="meta"><Status target={held} /> · {words.target}: {boundText(held, whole.unit, voice)}{held.due_stated && held.due && <> · {fill(words.due, { day: day(held.due, voice.language) })}</>}</p>
-            <p className="meta">{[gapText(held, whole.unit, voice.language, words), !held.due_stated && words.dueNotStated, nameIn(held.act_names, voice.language, held.act)].filter(Boolean).join(' · ')}</p>
+            <p className="meta">{[verdictText(held, cell, whole.unit, voice) || gapText(held, whole.unit, voice.language, words), !held.due_stated && words.dueNotStated, nameIn(held.act_names, voice.language, held.act)].filter(Boolean).join(' · ')}</p>
           </div>
         ) : <p className="meta">{asks ? `${words.target}: ${boundText(asks, whole.unit, voice)} · ${nameIn(asks.act_names, voice.language, asks.act)}` : words.noTarget}</p>}
       </div>

@@ -6,8 +6,8 @@ import { useSince } from '../../api/since'
 import { boundText, changeText, coverageText } from '../../finding'
 import { day, dayOfMoment, difference, isoDayOfMoment, period, shortDay } from '../../format'
 import { Disputed } from '../../parts/Disputed'
-import { Figure, gapText, Spark, Status, TargetBar } from '../../parts/Figures'
-import { Filters, PeriodFilter, RegionFilter, useChange } from '../../parts/Filters'
+import { Figure, gapText, Spark, Status, TargetBar, verdictText } from '../../parts/Figures'
+import { Filters, PeriodFilter, RegionFilter, useChange, useParts } from '../../parts/Filters'
 import { Later } from '../../parts/Later'
 import { Page } from '../../parts/Page'
 import { Empty, Skeleton } from '../../parts/States'
@@ -35,11 +35,12 @@ export default function ScorecardPage() {
   const shown = data && (data.from || data.to) ? period(`${data.from ?? ''}/${data.to ?? ''}`, voice.language) : shared.latest
   const held = (data?.rows ?? []).flatMap((row) => askedOf(row) ?? [])
   const judged = held.some((t) => t.status !== 'unmeasured')
+  const part = useParts(where)
   const title = judged ? fill(said.finding, { n: held.filter((t) => t.status === 'reached').length, all: held.length }) : held.length ? shared.emptyTitle : data ? said.noTargets : said.title
   return (
-    <Page title={title} tab={said.title} query={card} simulated={data?.simulated} summary={data && <Summary card={data} held={held} shown={shown} />}
+    <Page title={part ? `${part}: ${title}` : title} tab={said.title} query={card} simulated={data?.simulated} summary={data && <Summary card={data} held={held} shown={shown} part={part} />}
       filters={
-        <Filters shown={shown}>
+        <Filters shown={part ? `${shown} · ${part}` : shown}>
           <PeriodFilter from={from} to={to} through={through ? isoDayOfMoment(through, voice.zone) : new Date().toISOString().slice(0, 10)} open={from || to ? shared.latest : shown} />
           <RegionFilter where={where} />
         </Filters>
@@ -68,7 +69,7 @@ const order: HeldTarget['status'][] = ['missed', 'off_course', 'at_risk', 'on_co
 
 // Summary says how the targets stand that are not reached, how much has changed since the
 // reader looked, and how far the data reach.
-function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; shown: string }) {
+function Summary({ card, held, shown, part }: { card: Scorecard; held: HeldTarget[]; shown: string; part: string }) {
   const said = useWordsOf(words)
   const voice = useVoice()
   const { since, changes } = useSince()
@@ -79,7 +80,7 @@ function Summary({ card, held, shown }: { card: Scorecard; held: HeldTarget[]; s
       <li>{shown}</li>
       {parts.map((p) => <li key={p.status}>{fill(said.counted[p.status], { n: p.n })}</li>)}
       {through && <li>{fill(said.through, { day: dayOfMoment(through, voice.zone, voice.language) })}</li>}
-      {since && (
+      {since && !part && (
         <li className={css.since}><Link to="/monday" search={({ lang }) => ({ lang })} preload="intent">{fill(changes ? said.moved : said.whatMoved, { day: day(since, voice.language), n: changes?.changes.length ?? 0 })}</Link></li>
       )}
     </ul>
@@ -251,7 +252,7 @@ function TargetCard({ row, card }: { row: ScorecardRow; card: Scorecard }) {
           <div className={css.under}>
             <Spark cells={row.months} unit={row.unit} bound={target.value ?? undefined} />
             <p>
-              {target.words || gapText(target, row.unit, voice.language, shared)}
+              {verdictText(target, row.cell, row.unit, voice) || target.words || gapText(target, row.unit, voice.language, shared)}
               <span>{target.due && target.due_stated ? fill(shared.due, { day: shortDay(target.due, voice.language) }) : shared.dueNotStated}</span>
             </p>
           </div>
@@ -289,7 +290,7 @@ function Asked({ row }: { row: ScorecardRow }) {
   return (
     <span className={css.published} title={`${nameIn(one.act_names, voice.language, one.act)}: ${nameIn(one.wording_names, voice.language, one.wording)}`}>
       {one.value === null ? <span className={css.wording}>{shared.kinds[one.kind]}: {nameIn(one.wording_names, voice.language, one.wording)}</span> : <span>{shared.kinds[one.kind]}: {boundText(one, row.unit, voice)}</span>}
-      {one.kind === 'target' ? <Status target={one} /> : one.holds !== null && <span className={css.before}><span aria-hidden="true">{one.holds ? '✓' : '≠'}</span> {one.holds ? said.holds : said.fails}</span>}
+      {one.kind === 'target' ? <><Status target={one} />{row.cell && <span className={css.before}>{verdictText(one, row.cell, row.unit, voice)}</span>}</> : one.holds !== null && <span className={css.before}><span aria-hidden="true">{one.holds ? '✓' : '≠'}</span> {one.holds ? said.holds : said.fails}</span>}
     </span>
   )
 }
