@@ -28,7 +28,7 @@
 // may be nonsense for a moment.
 //
 // Periods without rows are there. When no source sent anything for a period its state
-// is not_provided; when some did, a count is zero and a ratio not_applicable (no_cases).
+// is not_provided; when some did, or closed it as one without events, a count is zero and a ratio not_applicable (no_cases).
 //
 // # Who was to report
 //
