@@ -19,8 +19,8 @@ import (
 //
 // Two sets wait on a day. What has never left is found on the days of entry on which as
 // many have left as have entered, and the same ones, on all others: counts and sums of hashes
-// tell, so that keys are looked up on the few days that are left over. That tally is a statement of its own, from rollups
-// where it is of all rows ([warehouse.Warehouse.Backlog]), and remembered with what else the question shares. What has left since the day asked for tells
+// tell, so that keys are looked up on the few days that are left over. That tally is a statement of its own,
+// remembered with what else the question shares. What has left since the day asked for tells
 // itself when it had entered; that it had is not asked.
 func (q *Queries) backlog(ctx context.Context, qn *question, days []reference.Day) (*statement, error) {
 	b := qn.version.Backlog
@@ -70,27 +70,12 @@ func (q *Queries) backlog(ctx context.Context, qn *question, days []reference.Da
 			"\nGROUP BY " + group + "\nHAVING sum(toInt64(_sign)) > 0"
 	}
 	tally := bind{}
-	total := func(c *contract.Contract, at, entered, sign string) (string, error) {
+	total := func(c *contract.Contract, entered, sign string) string {
 		conditions := append(qn.filters(tally, func(d string) string { return warehouse.DimensionOf(c, d) }), qn.known(tally)...)
-		count, hash, table := "sum(toInt64(_sign))", warehouse.BacklogHash(b), q.warehouse.Facts(c)
-		if r, column := q.warehouse.Backlog(b, c, at); r != nil && len(qn.where) == 0 {
-			if lacks, err := q.warehouse.Lacks(ctx, r, []string{column}); err != nil {
-				return "", err
-			} else if len(lacks) == 0 {
-				entered, count, hash, table = "_day", "sum(_n)", "sum("+column+")", q.warehouse.Table(r)
-			}
-		}
-		return "SELECT " + entered + " AS Entered, " + sign + count + " AS Count, " + sign + hash + " AS Hash FROM " + table + whereSQL(conditions) + " GROUP BY Entered", nil
+		return "SELECT " + entered + " AS Entered, " + sign + "sum(toInt64(_sign)) AS Count, " + sign + "sum(_sign * toInt64(" + key + ")) AS Hash FROM " +
+			q.warehouse.Facts(c) + whereSQL(conditions) + " GROUP BY Entered"
 	}
-	in, err := total(enters, contract.ColumnTime, came, "")
-	if err != nil {
-		return nil, err
-	}
-	out, err := total(leaves, b.Entered, left, "-")
-	if err != nil {
-		return nil, err
-	}
-	tallied := "SELECT Entered FROM (" + in + "\nUNION ALL\n" + out + ") GROUP BY Entered HAVING sum(Count) != 0 OR sum(Hash) != 0 ORDER BY Entered"
+	tallied := "SELECT Entered FROM (" + total(enters, came, "") + "\nUNION ALL\n" + total(leaves, left, "-") + ") GROUP BY Entered HAVING sum(Count) != 0 OR sum(Hash) != 0 ORDER BY Entered"
 	leftOver, err := q.daysOf(ctx, qn, tallied, tally)
 	if err != nil {
 		return nil, err

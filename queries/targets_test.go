@@ -259,30 +259,6 @@ func TestBacklog(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
 		}
 	}
-	// The tally of days comes from rollups, which have what the facts have, corrections too.
-	backlog := office.kpis[slices.IndexFunc(office.kpis, func(k *kpi.KPI) bool { return k.ID == "open-request-age" })].Versions[0].Backlog
-	for contract, at := range map[string]string{backlog.Enters: "time", backlog.Leaves: backlog.Entered} {
-		c := office.w.Contract(contract)
-		rollup, column := office.w.Backlog(backlog, c, at)
-		if rollup == nil {
-			t.Errorf("no rollup adds up %s by %s", contract, at)
-			continue
-		}
-		statement := "SELECT groupArray((Day, Cut, Count, Hash)) FROM (SELECT %s AS Day, _cut AS Cut, toInt64(%s) AS Count, toInt64(%s) AS Hash FROM %s GROUP BY Day, Cut ORDER BY Day, Cut)"
-		kept := one(t, fmt.Sprintf(statement, "_day", "sum(_n)", "sum("+column+")", office.w.Table(rollup)))
-		if facts := one(t, fmt.Sprintf(statement, office.w.DayOf(c, at), "sum(_sign)", warehouse.BacklogHash(backlog), office.w.Facts(c))); kept != facts || !strings.Contains(kept, ",0,0)") {
-			t.Errorf("%s by %s:\n%s\nfacts have\n%s", contract, at, kept, facts)
-		}
-	}
-}
-
-// one is the single value that a statement on the office gives, as text.
-func one(t *testing.T, sql string) (text string) {
-	t.Helper()
-	if err := office.w.Each(context.Background(), "SELECT toString(("+sql+"))", nil, func(scan warehouse.Scan) error { return scan(&text) }); err != nil {
-		t.Fatal(err)
-	}
-	return text
 }
 
 func TestPerInhabitants(t *testing.T) {

@@ -150,13 +150,12 @@ func (w *Warehouse) forgetRetired() {
 	w.retired.months = nil
 }
 
-// dated are the fields of a contract that date its rows in some KPI or rollup, "time" first.
+// dated are the fields of a contract that date its rows in some KPI, "time" first.
 func (w *Warehouse) dated(c *contract.Contract) []string {
 	fields := []string{"time"}
 	for _, k := range w.kpis {
 		for i := range k.Versions {
-			v := &k.Versions[i]
-			for _, side := range append(v.Sides(), backlogSides(v)...) {
+			for _, side := range k.Versions[i].Sides() {
 				if w.Contract(side.From) == c && side.At != "" && !slices.Contains(fields, side.At) && w.DayOf(c, side.At) != "" {
 					fields = append(fields, side.At)
 				}

@@ -184,44 +184,6 @@ func (w *Warehouse) PersonsColumn(r *Rollup, v *kpi.Version, side kpi.Side) (str
 // PersonsLimit is k: a count of persons from a rollup above it is only "more than k".
 func (w *Warehouse) PersonsLimit() int { return w.persons }
 
-// BacklogHash is the aggregate over facts that tells which ones have entered, or left, beside how many: Σ of signed
-// hashes, modulo 2⁶⁴.
-func BacklogHash(b *kpi.Backlog) string {
-	return "sum(_sign * toInt64(cityHash64(" + name(b.On) + ")))"
-}
-
-func backlogHash(b *kpi.Backlog) measure {
-	expr := BacklogHash(b)
-	return measure{column: columnName("h", expr), expr: expr, inputs: []string{b.On}, about: "hashes of " + b.On + ", added up", summed: true}
-}
-
-// backlogSides are what enters, by the day on which it does, and what leaves, by the day on which it had entered; none
-// when the version is no backlog.
-func backlogSides(v *kpi.Version) []kpi.Side {
-	if v.Backlog == nil {
-		return nil
-	}
-	return []kpi.Side{{From: v.Backlog.Enters}, {From: v.Backlog.Leaves, At: v.Backlog.Entered}}
-}
-
-// Backlog is the rollup that adds up what a backlog's events of a contract, dated by a field, are about, and the column with
-// their hashes ([BacklogHash]); nil when there is none that offers it.
-func (w *Warehouse) Backlog(b *kpi.Backlog, c *contract.Contract, at string) (*Rollup, string) {
-	for _, r := range w.Rollups(c) {
-		if column, ok := r.offers(backlogHash(b).column); ok && r.At == at {
-			return r, column
-		}
-	}
-	return nil, ""
-}
-
-// measure adds one that the rollup does not have yet.
-func (r *Rollup) measure(m measure) {
-	if _, ok := r.has(m.column); !ok {
-		r.measures = append(r.measures, m)
-	}
-}
-
 func (r *Rollup) has(column string) (string, bool) {
 	return column, slices.ContainsFunc(r.measures, func(m measure) bool { return m.column == column })
 }
@@ -246,7 +208,7 @@ func (w *Warehouse) Table(r *Rollup) string { return name(w.databases.rollups) +
 
 // derive lists the rollups that contracts and KPIs ask for: for each contract its
 // rows by source and day; for each version that can be summed, its sets of dimensions
-// and the implied set by source; for each backlog what entered and left, by source and day of entry.
+// and the implied set by source.
 func (w *Warehouse) derive() error {
 	w.declared = map[string][]*Rollup{}
 	find := func(c *contract.Contract, at string, dims []string, hourly bool) *Rollup {
@@ -272,11 +234,6 @@ func (w *Warehouse) derive() error {
 	for _, k := range w.kpis {
 		for i := range k.Versions {
 			v := &k.Versions[i]
-			for _, side := range backlogSides(v) {
-				if c := w.Contract(side.From); c != nil { // else derive's caller has said so
-					find(c, cmpOr(side.At, "time"), []string{contract.ColumnSource}, false).measure(backlogHash(v.Backlog))
-				}
-			}
 			if v.Basis != kpi.Events || v.Distinct != nil || v.Match != nil || !linear(v.Numerator) || !linear(v.Denominator) {
 				continue
 			}
@@ -295,7 +252,9 @@ func (w *Warehouse) derive() error {
 					}
 					r := find(c, cmpOr(side.At, "time"), dims, v.Grain == "hour")
 					for _, m := range needs {
-						r.measure(m)
+						if _, ok := r.has(m.column); !ok {
+							r.measures = append(r.measures, m)
+						}
 					}
 				}
 			}
