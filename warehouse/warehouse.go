@@ -176,7 +176,7 @@ func Open(ctx context.Context, config Config, contracts Contracts, kpis []*kpi.K
 		zone:    contracts.Zone(),
 		persons: config.Persons,
 		from:    config.Months,
-		// An aggregate that is asked for the third time would be compiled first: 30 ms and more, for a statement of 20 that is as fast without.
+		// An aggregate that is met for the third time would be compiled first, which one answer waits for; what is read here is as fast without.
 		reads:     settings{"readonly": 2, "compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0},
 		contracts: contracts.All(),
 		kpis:      kpis,
