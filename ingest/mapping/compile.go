@@ -374,17 +374,17 @@ func (c *compiler) value(name string, d *contract.Value, f *contract.Field) valu
 		keys := slices.Sorted(maps.Keys(d.Values))
 		v.listed = quoteAll(keys)
 		for _, key := range keys {
-			c.enum(f, d.Values[key], line, at+".values")
+			c.known(f, d.Values[key], line, at+".values."+key)
 		}
 		if v.others != othersRefuse && v.others != othersPass {
-			c.enum(f, v.others, line, at+".others")
+			c.known(f, v.others, line, at+".others")
 		}
 	} else if d.Others != "" {
 		c.add(line, at+".others", "says what a cell outside values is, and there are no values")
 	}
-	c.enum(f, d.Default, line, at+".default")
+	c.known(f, d.Default, line, at+".default")
 	if d.Constant != "" && d.Values == nil {
-		c.enum(f, d.Constant, line, at+".constant")
+		c.known(f, d.Constant, line, at+".constant")
 	}
 
 	stamp := f.Type == contract.Timestamp || f.Type == contract.Date
@@ -443,14 +443,23 @@ func (c *compiler) value(name string, d *contract.Value, f *contract.Field) valu
 	return v
 }
 
-// enum holds a value of the mapping against the field's type where it has few values.
-func (c *compiler) enum(f *contract.Field, text string, line int, at string) {
+// known holds a value of the mapping against the field's type where that has values of its own.
+func (c *compiler) known(f *contract.Field, text string, line int, at string) {
 	switch {
 	case text == "":
 	case f.Type == contract.Enum && !slices.Contains(f.Values, text):
 		c.add(line, at, "%q is none of the field's values %s", text, quoteAll(f.Values))
 	case f.Type == contract.Boolean && text != "true" && text != "false":
 		c.add(line, at, "%q is neither true nor false", text)
+	case f.Type == contract.Ref && c.refs.Table(f.To) != nil:
+		table := c.refs.Table(f.To)
+		if _, ok := table.Resolve(text); !ok {
+			var codes []string
+			for _, row := range table.Rows() {
+				codes = append(codes, row.Code)
+			}
+			c.add(line, at, "%q is no code, name or alias of the reference table %s%s", text, f.To, suggest(text, codes))
+		}
 	}
 }
 

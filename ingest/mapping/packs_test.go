@@ -3,13 +3,17 @@ package mapping_test
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"ombor/ingest/mapping"
 	"ombor/internal/contract"
 	"ombor/internal/pack"
+	"ombor/internal/problem"
 )
 
 // shared is a file of the shared test data.
@@ -204,5 +208,66 @@ func TestEPA(t *testing.T) {
 	}
 	if events[0].Time != "1995-08-29T23:53:25-04:00" {
 		t.Errorf("the first request is %+v", events[0])
+	}
+}
+
+// TestFaultsAreToldOnceWhereTheyStand reads a pack with a mapping of many faults: each is told on the line
+// of its key and once, also where the pack's reader or its decoder had told it before the compiler.
+func TestFaultsAreToldOnceWhereTheyStand(t *testing.T) {
+	files := fstest.MapFS{}
+	if err := fs.WalkDir(os.DirFS("../../internal/pack/testdata/whole"), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join("../../internal/pack/testdata/whole", name))
+		files[name] = &fstest.MapFile{Data: text}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	files["mappings/desk.yaml"] = &fstest.MapFile{Data: []byte(`for: town.request.v1
+read:
+  format: xls
+  time_zone: Mars
+id: number
+time: opened
+fields:
+  agency:
+    column: office
+    values:
+      A: hall
+      B: Roads
+      C: harbour
+    others: port
+    default: pier
+  chanel: how
+  channel: {column: how, values: {01: web, 02: fly}}
+  score: {column: points, format: "2006"}
+skip: row.state ==
+`)}
+	_, err := pack.Read(files, pack.Checks{Mapping: mapping.Check})
+	if err == nil {
+		t.Fatal("a mapping of many faults was read")
+	}
+	want := []string{
+		`mappings/desk.yaml:3: read.format: "xls" is not allowed`,
+		`mappings/desk.yaml:4: read.time_zone: "Mars" is not an IANA time zone`,
+		`mappings/desk.yaml:7: fields.service: is missing`,
+		`mappings/desk.yaml:13: fields.agency.values.C: "harbour" is no code, name or alias of the reference table organisations; the nearest is`,
+		`mappings/desk.yaml:14: fields.agency.others: "port" is no code`,
+		`mappings/desk.yaml:15: fields.agency.default: "pier" is no code`,
+		`mappings/desk.yaml:16: fields.chanel: request has no such field`,
+		`mappings/desk.yaml:17: fields.channel.values.02: "fly" is none of the field's values "web", "desk"`,
+		`mappings/desk.yaml:18: fields.score.format: is for timestamps and dates`,
+		`mappings/desk.yaml:19: skip: Syntax error`,
+	}
+	told := problem.IssuesOf(err)
+	for i, issue := range told {
+		if i >= len(want) || !strings.HasPrefix(issue.String(), want[i]) {
+			t.Errorf("fault %d: %s", i+1, issue)
+		}
+	}
+	if len(told) != len(want) {
+		t.Errorf("%d faults are told, and there are %d:\n%v", len(told), len(want), err)
 	}
 }

@@ -196,8 +196,23 @@ func (r *reader) mapping(p *Pack, at place, m *contract.Mapping) {
 			r.bad(at, "fields."+name, "%s has no such field%s; it has %s", c.Name, nearest(name, names), strings.Join(names, ", "))
 		}
 	}
-	if r.checks.Mapping != nil {
-		r.issues = append(r.issues, r.checks.Mapping(m, c, p.Reference)...)
+	if r.checks.Mapping == nil {
+		return
+	}
+	told := map[string]bool{} // fields with a problem that was noted here or by the decoder
+	for _, issue := range r.issues {
+		if issue.File == at.file && issue.Line >= at.begin {
+			told[issue.Field] = true
+		}
+	}
+	for _, issue := range r.checks.Mapping(m, c, p.Reference) {
+		rest, _ := strings.CutPrefix(issue.Field, "fields.")
+		name, _, _ := strings.Cut(rest, ".")
+		if f := c.Field(name); told[issue.Field] || f != nil && r.damaged[f.To] {
+			continue
+		}
+		issue.Line = at.line(issue.Field) // the compiler knows a declaration, not where its keys stand
+		r.issues = append(r.issues, issue)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/text/language"
 
 	"ombor/internal/contract"
 	"ombor/internal/problem"
@@ -309,6 +310,7 @@ func (r *reader) readReference(p *Pack) {
 			r.issues = append(r.issues, found...)
 		}
 		r.damaged[t.Name] = !ok || len(found) > 0
+		r.named(p, name, table)
 		tables = append(tables, table)
 	}
 	calendar := &reference.Calendar{Zone: p.Zone, FiscalMonth: time.January}
@@ -338,6 +340,23 @@ func (r *reader) readReference(p *Pack) {
 		p.Sources[s.ID] = Source{ID: s.ID, Title: s.Title, Owner: s.Owner, Freshness: s.Freshness, Closing: s.Closing, Contact: s.Contact}
 		if s.Closing%(24*time.Hour) != 0 {
 			r.bad(r.head, at+".closing", "is %s; periods are closed by whole days, as in 10d", s.Closing)
+		}
+	}
+}
+
+// named notes rows without a name in a language of the pack. A table without the column of a language
+// is one that nobody has translated: its names are shown in another.
+func (r *reader) named(p *Pack, file string, t *reference.Table) {
+	for _, column := range t.Columns {
+		rest, ok := strings.CutPrefix(column, "name_")
+		tag, err := language.Parse(rest)
+		if !ok || err != nil || !slices.Contains(p.Languages, tag.String()) {
+			continue
+		}
+		for _, row := range t.Rows() {
+			if row.Names[tag.String()] == "" {
+				r.issues.Add(file, row.Line, column, "%s has no name in %s", row.Code, tag)
+			}
 		}
 	}
 }
