@@ -99,18 +99,26 @@ func (r *Refusals) Add(list []*contract.Refusal) {
 }
 
 // Between adds up the days from since to until, both inclusive, by source and type. The
-// day of a sum is since.
+// day of a sum is the first of them on which one was refused.
 func (r *Refusals) Between(since, until reference.Day) []RefusalCount {
-	sums := map[refusalKey]uint64{}
+	sums := map[refusalKey]*RefusalCount{}
 	r.mu.Lock()
 	for key, n := range r.counts {
-		if key.day >= since && key.day <= until {
-			key.day = since
-			sums[key] += n
+		if key.day < since || key.day > until {
+			continue
 		}
+		of := refusalKey{source: key.source, typeName: key.typeName}
+		if sums[of] == nil {
+			sums[of] = &RefusalCount{Day: key.day, Source: key.source, Type: key.typeName}
+		}
+		sums[of].Day, sums[of].Events = min(sums[of].Day, key.day), sums[of].Events+n
 	}
 	r.mu.Unlock()
-	return refusalList(sums)
+	list := []RefusalCount{}
+	for _, sum := range sums {
+		list = append(list, *sum)
+	}
+	return sorted(list)
 }
 
 func refusalList(counts map[refusalKey]uint64) []RefusalCount {
@@ -118,6 +126,10 @@ func refusalList(counts map[refusalKey]uint64) []RefusalCount {
 	for key, n := range counts {
 		list = append(list, RefusalCount{key.day, key.source, key.typeName, n})
 	}
+	return sorted(list)
+}
+
+func sorted(list []RefusalCount) []RefusalCount {
 	slices.SortFunc(list, func(a, b RefusalCount) int {
 		return cmp.Or(cmp.Compare(a.Day, b.Day), strings.Compare(a.Source, b.Source), strings.Compare(a.Type, b.Type))
 	})

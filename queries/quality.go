@@ -97,7 +97,8 @@ func NewQuality(w *warehouse.Warehouse, set *contract.Set, refs *reference.Set, 
 type Arrival struct {
 	Source, Type                      string
 	Conflict, Rejected, Damaged, Held uint64
-	LastEvent                         time.Time // of the source; zero: silent so far
+	LastEvent                         time.Time                // of the source; zero: silent so far
+	Since                             map[string]reference.Day // by rule (conflict, quarantine, rejected, damaged): the first day of what is counted
 }
 
 // FindingsRequest narrows what is looked at. From and To bound the days on which events
@@ -128,7 +129,7 @@ type Finding struct {
 	Expected *float64        `json:"expected"` // rows that a day or a period should have; null when none is known
 	Words    reference.Names `json:"words"`    // the finding in one sentence, in uz, ru and en
 	Owner    string          `json:"owner"`    // code of the organisation that can mend it
-	Since    Date            `json:"since"`    // the day from which it is so
+	Since    Date            `json:"since"`    // the day from which it is so: of what the door kept aside or refused, that of the oldest
 	Examples []string        `json:"examples"` // rows, by their open fields; five at the most, none of contracts with persons
 }
 
@@ -332,7 +333,11 @@ func (y *Quality) arrived(arrivals []Arrival) []Finding {
 		c := y.contracts.ByType(a.Type)
 		add := func(rule, severity string, n uint64, uz, ru, en string) {
 			if n > 0 {
-				found = append(found, Finding{Source: a.Source, Contract: a.Type, Rule: rule, Severity: severity, Count: int64(n),
+				var since Date
+				if day, ok := a.Since[rule]; ok {
+					since = dateOf(day)
+				}
+				found = append(found, Finding{Source: a.Source, Contract: a.Type, Rule: rule, Severity: severity, Count: int64(n), Since: since,
 					Owner: y.owner(a.Source, c), Words: y.wordsOf(a.Source, uz, ru, en, n)})
 			}
 		}

@@ -315,7 +315,9 @@ func TestRhythm(t *testing.T) {
 		return warehousetest.Row{Time: now, Source: "gate", Data: map[string]any{"source": "gate", "contract": "seen", "from": day(from), "to": day(to), "count": count}}
 	}
 	rows["period.closed"] = []warehousetest.Row{closed("2024-07-01", "2024-07-31", total("2024-07-01", "2024-07-31")+1), closed("2024-08-01", "2024-08-31", total("2024-08-01", "2024-08-31"))}
-	arrivals := []queries.Arrival{{Source: "gate", Type: "t.seen.v1", Conflict: 2, Rejected: 3, Held: 4, LastEvent: now.Add(-25 * time.Hour)}, {Source: "gate", Type: "t.rare.v1", Damaged: 1, LastEvent: now.Add(-25 * time.Hour)}}
+	arrivals := []queries.Arrival{{Source: "gate", Type: "t.seen.v1", Conflict: 2, Rejected: 3, Held: 4, LastEvent: now.Add(-25 * time.Hour),
+		Since: map[string]reference.Day{"conflict": day("2024-12-02"), "rejected": day("2024-12-03"), "quarantine": day("2024-12-04")}},
+		{Source: "gate", Type: "t.rare.v1", Damaged: 1, LastEvent: now.Add(-25 * time.Hour), Since: map[string]reference.Day{"damaged": day("2024-12-05")}}}
 	found := observed(t, rows, arrivals, calendar, now)
 	want := []string{
 		fmt.Sprintf("seen.v1 closed-count 2024-07 %d", total("2024-07-01", "2024-07-31")),
@@ -333,6 +335,9 @@ func TestRhythm(t *testing.T) {
 	for i, f := range found {
 		if i > 0 && rank[f.Severity] < rank[found[i-1].Severity] || rank[f.Severity] == 0 {
 			t.Errorf("finding %d, %s, stands behind %s", i, f.Severity, found[i-1].Severity)
+		}
+		if since, told := map[string]string{"conflict": "2024-12-02", "rejected": "2024-12-03", "quarantine": "2024-12-04", "damaged": "2024-12-05"}[f.Rule]; !f.Since.Set || told && f.Since.String() != since {
+			t.Errorf("%s %s is so since %q, want %s", f.Rule, f.Period, f.Since, since)
 		}
 		if f.Owner != "guards" {
 			t.Errorf("%s %s is to be mended by %q", f.Rule, f.Period, f.Owner)

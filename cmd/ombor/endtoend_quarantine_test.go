@@ -251,7 +251,24 @@ func TestQuarantine(t *testing.T) {
 	if len(found) != 1 {
 		t.Fatalf("%+v", found)
 	}
+
+	// A page goes on behind an entry that has left the list meanwhile; a cursor that no server gave is refused.
+	var page, rest struct {
+		Entries []aside
+		Next    *string
+	}
+	if err := s.getJSON("/v1/quarantine?state=open&limit=1", &page); err != nil || len(page.Entries) != 1 || page.Entries[0].ID != found[0].ID || page.Next == nil {
+		t.Fatalf("%v %+v", err, page)
+	}
 	s.quarantine(0, "replay", found[0].ID, "--as-correction")
+	if err := s.getJSON("/v1/quarantine?state=open&cursor="+*page.Next, &rest); err != nil || len(rest.Entries) != 1 || rest.Next != nil {
+		t.Errorf("%v %+v", err, rest)
+	}
+	for _, other := range []string{"x", "zzzzz", *page.Next + "0", "1" + *page.Next} {
+		if refused := s.quarantine(2, "list", "--cursor", other); !strings.Contains(refused.stderr, "was not given by this server") {
+			t.Errorf("the cursor %q: %s", other, refused.stderr)
+		}
+	}
 	figures("a stale replay that is wanted", "bread 87 of 3, tea 2 of 1")
 
 	// What is said of all this.

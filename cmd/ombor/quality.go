@@ -118,23 +118,44 @@ func (p *program) quality(ctx context.Context, span dashboards.QualitySpan) ([]d
 
 // findings is what is wrong with the data, for /v1/quality/findings.
 func (p *program) findings(ctx context.Context, r queries.FindingsRequest) ([]queries.Finding, error) {
-	rows, err := p.quality(ctx, dashboards.QualitySpan{All: true, Until: reference.DayOf(time.Now().In(p.pack.Zone))})
+	today := reference.DayOf(time.Now().In(p.pack.Zone))
+	rows, err := p.quality(ctx, dashboards.QualitySpan{All: true, Until: today})
+	if err != nil {
+		return nil, err
+	}
+	damaged, err := p.days.Damaged(ctx)
 	if err != nil {
 		return nil, err
 	}
 	arrivals := make([]queries.Arrival, len(rows))
 	at := map[[2]string]*queries.Arrival{}
 	for i, q := range rows {
-		arrivals[i] = queries.Arrival{Source: q.Source, Type: q.Type, Rejected: q.Rejected, Damaged: q.Damaged, LastEvent: q.LastEvent}
+		arrivals[i] = queries.Arrival{Source: q.Source, Type: q.Type, Rejected: q.Rejected, Damaged: q.Damaged, LastEvent: q.LastEvent, Since: map[string]reference.Day{}}
+		if day, ok := damaged[[2]string{q.Type, q.Source}]; ok {
+			arrivals[i].Since["damaged"] = day
+		}
 		at[[2]string{q.Source, q.Type}] = &arrivals[i]
+	}
+	begun := func(a *queries.Arrival, rule string, since time.Time) {
+		day := reference.DayOf(since.In(p.pack.Zone))
+		if known, ok := a.Since[rule]; !since.IsZero() && (!ok || day < known) {
+			a.Since[rule] = day
+		}
 	}
 	for _, held := range p.journal.Quarantine().Tally(time.Time{}, time.Time{}) {
 		switch a := at[[2]string{held.Source, held.Type}]; {
 		case a == nil: // kept aside since the rows were made: in the next answer
 		case held.Code == contract.Conflict:
 			a.Conflict += held.Open
+			begun(a, "conflict", held.Since)
 		default:
 			a.Held += held.Open
+			begun(a, "quarantine", held.Since)
+		}
+	}
+	for _, refused := range p.refusals.Between(0, today) {
+		if a := at[[2]string{refused.Source, refused.Type}]; a != nil {
+			a.Since["rejected"] = refused.Day
 		}
 	}
 	return p.examiner.Findings(ctx, r, arrivals)

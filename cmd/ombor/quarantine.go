@@ -83,7 +83,7 @@ func (p *program) quarantineAPI() *dashboards.Quarantine {
 			before := uint64(0)
 			if f.Cursor != "" {
 				var ok bool
-				if before, ok = journal.ParseNumber(f.Cursor); !ok {
+				if before, ok = journal.ParseCursor(f.Cursor); !ok {
 					return nil, "", problem.New(problem.BadInput, "cursor: %q was not given by this server", f.Cursor).In("cursor").
 						Also("uz", "“%s” belgisini bu server bermagan: boshidan boshlang.", f.Cursor).
 						Also("ru", "Метку «%s» этот сервер не выдавал: начните сначала.", f.Cursor)
@@ -94,7 +94,7 @@ func (p *program) quarantineAPI() *dashboards.Quarantine {
 				list = append(list, dashboards.HeldEvent(ingest.Describe(&entries[i])))
 			}
 			if more && len(entries) > 0 {
-				next = journal.FormatNumber(entries[len(entries)-1].Number)
+				next = journal.FormatCursor(entries[len(entries)-1].Number)
 			}
 			return list, next, err
 		},

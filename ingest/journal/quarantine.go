@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math"
 	"slices"
@@ -142,7 +143,8 @@ type Filter struct {
 // Tally counts the entries of one code, source and type.
 type Tally struct {
 	Code, Source, Type        string
-	Open, Replayed, Dismissed uint64 // Open includes those being replayed
+	Open, Replayed, Dismissed uint64    // Open includes those being replayed
+	Since                     time.Time // when the oldest open one was kept aside; zero when none is open
 }
 
 // ErrFull is the cause of the error when the quarantine takes no more.
@@ -833,9 +835,22 @@ func (q *Quarantine) Tally(since, until time.Time) []Tally {
 		}
 	}
 	var list []Tally
+	waiting := map[uint32]int{} // places in the list of those whose oldest open entry is looked for
 	for i, k := range q.kinds {
 		if s := counts[i].states; s != [4]uint64{} {
-			list = append(list, Tally{k.Code, k.Source, k.Type, s[StateOpen] + s[StateReplaying], s[StateReplayed], s[StateDismissed]})
+			t := Tally{Code: k.Code, Source: k.Source, Type: k.Type, Open: s[StateOpen] + s[StateReplaying], Replayed: s[StateReplayed], Dismissed: s[StateDismissed]}
+			if t.Open > 0 {
+				waiting[uint32(i)] = len(list)
+			}
+			list = append(list, t)
+		}
+	}
+	f := Filter{States: []EntryState{StateOpen, StateReplaying}, Since: since, Until: until}
+	for i := 0; i < len(q.items) && len(waiting) > 0; i++ { // the oldest stand first
+		x := &q.items[i]
+		if at, ok := waiting[x.kind]; ok && q.matches(&f, x) {
+			list[at].Since = time.UnixMilli(x.at).UTC()
+			delete(waiting, x.kind)
 		}
 	}
 	slices.SortFunc(list, func(a, b Tally) int {
@@ -1160,14 +1175,19 @@ func (j *Journal) Held(ctx context.Context, fn func(Entry) error) error {
 // Quarantine is where events are kept aside.
 func (j *Journal) Quarantine() *Quarantine { return j.quarantine }
 
-// ParseNumber reads a number of an entry as a page's cursor has it.
-func ParseNumber(text string) (uint64, bool) {
-	n, err := strconv.ParseUint(text, 36, 64)
-	return n, err == nil && n > 0
+// FormatCursor is the number of a page's last entry as a cursor: with a checksum behind it, so
+// that a text which no server gave is known as such, while the cursor of an entry that has gone
+// since goes on being one.
+func FormatCursor(n uint64) string {
+	text := strconv.FormatUint(n, 36)
+	return fmt.Sprintf("%s%04s", text, strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(text))%(36*36*36*36)), 36))
 }
 
-// FormatNumber writes what [ParseNumber] reads.
-func FormatNumber(n uint64) string { return strconv.FormatUint(n, 36) }
+// ParseCursor reads what [FormatCursor] writes, and nothing else.
+func ParseCursor(text string) (uint64, bool) {
+	n, err := strconv.ParseUint(text[:max(len(text)-4, 0)], 36, 64)
+	return n, err == nil && n > 0 && FormatCursor(n) == text
+}
 
 // Entries are the entries with those ids, the oldest first; those that there are not
 // are left out.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func told(t *testing.T, q *journal.Quarantine, f journal.Filter) string {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			fmt.Fprintf(&b, "%s %s %s %s fixed %d by %q note %q into %q row %d\n", journal.FormatNumber(e.Number), e.Held.ID, e.State, e.Held.Event, e.Fixed, e.By, e.Note, e.Into, e.Row)
+			fmt.Fprintf(&b, "%s %s %s %s fixed %d by %q note %q into %q row %d\n", strconv.FormatUint(e.Number, 36), e.Held.ID, e.State, e.Held.Event, e.Fixed, e.By, e.Note, e.Into, e.Row)
 			before = e.Number
 		}
 		if !more {
@@ -100,12 +101,37 @@ func TestHoldingTwiceIsOnce(t *testing.T) {
 	}
 }
 
+// A cursor is one that a server gave: any other text is none.
+func TestCursors(t *testing.T) {
+	for _, n := range []uint64{1, 2, 1 << 20, 7<<20 | 3, 1<<60 - 1} {
+		cursor := journal.FormatCursor(n)
+		if got, ok := journal.ParseCursor(cursor); !ok || got != n {
+			t.Errorf("%d is written %q and read %d %v", n, cursor, got, ok)
+		}
+		for _, other := range []string{cursor + "0", "0" + cursor, cursor[1:], cursor[:len(cursor)-1], strings.ToUpper(cursor) + "A", "1" + cursor} {
+			if got, ok := journal.ParseCursor(other); ok {
+				t.Errorf("%q is read as %d", other, got)
+			}
+		}
+	}
+	for _, text := range []string{"", "x", "1", "zzzz", "zzzzz", "10000", "-1abcd", "00000", strings.Repeat("z", 40), "x' OR 1"} {
+		if got, ok := journal.ParseCursor(text); ok {
+			t.Errorf("%q is read as %d", text, got)
+		}
+	}
+}
+
 // An entry goes from state to state once, and whoever comes second learns it.
 func TestEntryStates(t *testing.T) {
 	j, _ := open(t, t.TempDir(), newDoor(t), journal.Options{})
 	q, ctx := j.Quarantine(), t.Context()
 	must(t, j.Hold(ctx, several(1, 5, contract.RuleBroken)))
 	all := ids(t, q, journal.Filter{})
+	oldest, err := q.Entry(ctx, all[0])
+	must(t, err)
+	if tally := q.Tally(time.Time{}, time.Time{}); len(tally) != 1 || tally[0].Open != 5 || !tally[0].Since.Equal(oldest.At) {
+		t.Errorf("%v, the oldest open one is of %s", tally, oldest.At)
+	}
 	fixed := heldOf(1, contract.UnknownReference)
 	fixed.Event = []byte(`{"fixed":true}`)
 	e, err := q.Fix(ctx, all[0], fixed, "ali", "typo")
@@ -150,8 +176,8 @@ func TestEntryStates(t *testing.T) {
 			t.Errorf("%q is not in\n%s", rest, got)
 		}
 	}
-	tally := q.Tally(time.Time{}, time.Time{})
-	if fmt.Sprint(tally) != "[{rule_broken portal test.request.decided.v1 0 1 3} {unknown_reference portal test.request.decided.v1 0 1 0}]" {
+	tally, none := q.Tally(time.Time{}, time.Time{}), fmt.Sprint(time.Time{}) // none is open
+	if want := "[{rule_broken portal test.request.decided.v1 0 1 3 " + none + "} {unknown_reference portal test.request.decided.v1 0 1 0 " + none + "}]"; fmt.Sprint(tally) != want {
 		t.Error(tally)
 	}
 	if since := q.Tally(time.Now().Add(-time.Hour), time.Now().Add(time.Hour)); fmt.Sprint(since) != fmt.Sprint(tally) {

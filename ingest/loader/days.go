@@ -136,6 +136,26 @@ func (d *Days) Between(ctx context.Context, since, until reference.Day) ([]Count
 	return listOf(sums), nil
 }
 
+// Damaged is the first day on which the journal received what it has damaged, by contract
+// and source; both are "" where they are not known.
+func (d *Days) Damaged(ctx context.Context) (map[[2]string]reference.Day, error) {
+	if err := d.Advance(ctx); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := map[[2]string]reference.Day{}
+	for day, counts := range d.counts {
+		for key, o := range counts {
+			of := [2]string{key.contract, key.source}
+			if known, ok := first[of]; o.Damaged > 0 && (!ok || day < known) {
+				first[of] = day
+			}
+		}
+	}
+	return first, nil
+}
+
 func listOf(counts map[countKey]*Outcome) []Count {
 	var list []Count
 	for key, o := range counts {

@@ -51,4 +51,12 @@ func TestDays(t *testing.T) {
 	}
 	check("of another ledger", w.loader.Days(file))
 	check("without a file", w.loader.Days(""))
+
+	// Of what is damaged the first day is told, whatever the order of the days.
+	for day, damaged := range map[reference.Day]uint64{today - 3: 0, today - 2: 1, today - 1: 2} {
+		first.add(day, []Count{{Source: "", Contract: "t", Outcome: Outcome{Accepted: 1, Damaged: damaged}}})
+	}
+	if got, err := first.Damaged(t.Context()); err != nil || len(got) != 1 || got[[2]string{"t", ""}] != today-2 {
+		t.Errorf("damaged since %v %v", got, err)
+	}
 }
