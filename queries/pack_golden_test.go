@@ -196,6 +196,9 @@ func scaled(t *testing.T, n *half, q *queries.Queries) {
 		if p.KPI == "registered-users" && p.Holds != nil {
 			t.Errorf("%g registered users of a simulation at another scale are held against %g: %t", *p.Measured, *p.Value, *p.Holds)
 		}
+		if p.Comparator == kpi.UpTo && (p.Measured == nil || p.Holds != nil && !*p.Holds) { // among fewer the largest is smaller
+			t.Errorf("%s: the largest of a simulation at another scale refutes a maximum, or is not told: %+v", p.KPI, p.TargetStatus)
+		}
 	}
 }
 

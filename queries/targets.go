@@ -360,13 +360,13 @@ func (q *Queries) judge(ctx context.Context, s *TargetStatus, t *kpi.Target, qn 
 	s.Gap = &gap
 	if t.Kind != kpi.Asked {
 		holds := t.Holds(value.Number)
-		if v := qn.version; c.Simulated && v.Denominator == nil && v.Per == nil && v.Quantiles() == nil {
+		if v := qn.version; c.Simulated && v.Denominator == nil && v.Per == nil && (v.Quantiles() == nil || t.Comparator == kpi.UpTo) {
 			scale, known, err := q.scaled(ctx, qn)
 			if err != nil {
 				return err
 			}
-			if !known || scale != 1 && (!holds || t.Comparator != kpi.AtLeast || scale > 1) {
-				return nil // a number of a simulation at another scale refutes nothing, and bears out only what even fewer reach
+			if !known || scale != 1 && (!holds || t.Comparator != kpi.AtLeast && t.Comparator != kpi.UpTo || scale > 1) {
+				return nil // a number or a maximum of a simulation at another scale refutes nothing, and bears out only what even fewer reach
 			}
 		}
 		s.Holds = &holds
