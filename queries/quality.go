@@ -23,7 +23,7 @@ import (
 // What it finds, by the id of the rule:
 //
 //	freshness        the source's newest event is older than it promised
-//	silence          the source sent nothing of any contract for more working days than it promised, and went on
+//	silence          the source sent nothing of any contract for more working days than it promised, and went on (below)
 //	missing-period   days or months without rows, where the contract's rhythm expects some (below)
 //	volume           a day with far more or far fewer rows than its neighbours (below)
 //	closed-count     a sender's period.closed tells another number of events than stand here
@@ -60,7 +60,16 @@ import (
 //
 // Judged are whole days up to the source's newest event, and not the day of it; and not the
 // days of the earliest hundredth of the rows, which may be dated long before their source
-// was connected.
+// was connected; and not those before the first that the source closed, which are a register's past.
+//
+// # Silence
+//
+// Closing a period tells zero from silence. Days that a source has closed for every contract
+// of which it sends anything are not silent, where as many events stand as it counted; nor,
+// where nearly all of its rows are in the school quarters, are the days outside of them.
+//
+// A simulation in a source's place promised nothing, and is not judged by its freshness: it
+// is over when it is over.
 //
 // Rules are counted over the rows that stand, corrections and withdrawals settled, by the
 // source and month in which the events happened (of figures: by window).
@@ -166,12 +175,11 @@ func (y *Quality) Findings(ctx context.Context, r FindingsRequest, arrivals []Ar
 		}
 		found = append(found, broken[i]...)
 	}
-	found = append(found, y.rhythm(counts)...)
-	closed, err := y.closed(ctx, counts)
+	closed, said, err := y.closed(ctx, counts)
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, closed...)
+	found = append(append(found, y.rhythm(counts, said)...), closed...)
 	found = append(found, y.arrived(arrivals)...)
 	if r.Rule == "" || r.Rule == aboveAll {
 		above, err := y.above(ctx)
@@ -357,7 +365,7 @@ func (y *Quality) arrived(arrivals []Arrival) []Finding {
 			"%s: jurnalda %d ta hodisa buzilgan.",
 			"%s: событий, повреждённых в журнале: %d.",
 			"%s: %d events are damaged in the journal.")
-		promise := y.sender(a.Source).Freshness
+		promise := y.sources[a.Source].Freshness
 		if promise == 0 || told[a.Source] || a.LastEvent.IsZero() {
 			continue
 		}
@@ -494,13 +502,21 @@ func (y *Quality) examples(ctx context.Context, c *contract.Contract, condition 
 // closedUnknown is the rule about a closing of what nobody sends.
 const closedUnknown = "closed-unknown"
 
-// closed holds senders' manifests against what stands.
-func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[string]map[reference.Day]int64) ([]Finding, error) {
+// sentAll is what a source said: all events of a contract on these days are sent.
+type sentAll struct {
+	contract *contract.Contract
+	from, to reference.Day
+	stand    bool // as many as it counted, or it counted none
+}
+
+// closed holds senders' manifests against what stands, and gives them by source.
+func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[string]map[reference.Day]int64) ([]Finding, map[string][]sentAll, error) {
 	manifest := y.warehouse.Contract(contract.PeriodClosed)
 	if manifest == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var found []Finding
+	all := map[string][]sentAll{}
 	facts := y.warehouse.Facts(manifest)
 	sql := "SELECT source, contract, `from`, `to`, argMax(tuple(count), tuple(time, _seq)).1 AS Told\nFROM " + facts +
 		"\nWHERE _sign > 0 AND (_id, _rev) NOT IN (SELECT _id, _rev FROM " + facts + " WHERE _sign < 0)\nGROUP BY source, contract, `from`, `to`"
@@ -526,6 +542,7 @@ func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[
 			return nil
 		}
 		if told == nil {
+			all[source] = append(all[source], sentAll{c, a, b, true})
 			return nil
 		}
 		var stored int64
@@ -534,7 +551,7 @@ func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[
 				stored += n
 			}
 		}
-		if stored == *told {
+		if all[source] = append(all[source], sentAll{c, a, b, stored == *told}); stored == *told {
 			return nil
 		}
 		expected := float64(*told)
@@ -545,7 +562,7 @@ func (y *Quality) closed(ctx context.Context, counts map[*contract.Contract]map[
 				"%s, “%s”: the sender told of %[4]d events, %[3]d stand here.", c, stored, *told)})
 		return nil
 	})
-	return found, err
+	return found, all, err
 }
 
 // spanLabel names whole months and days by themselves.
@@ -560,14 +577,22 @@ func spanLabel(a, b reference.Day) string {
 }
 
 // rhythm finds silence, missing periods and odd volumes.
-func (y *Quality) rhythm(counts map[*contract.Contract]map[string]map[reference.Day]int64) []Finding {
+func (y *Quality) rhythm(counts map[*contract.Contract]map[string]map[reference.Day]int64, said map[string][]sentAll) []Finding {
 	var found []Finding
 	sent := map[string]map[reference.Day]int64{} // by source, of any contract
-	for _, bySource := range counts {
+	of := map[string][]*contract.Contract{}
+	recent := map[*contract.Contract]map[string]map[reference.Day]int64{}
+	for c, bySource := range counts {
+		recent[c] = map[string]map[reference.Day]int64{}
 		for source, days := range bySource {
+			if days = since(days, said[source]); len(days) == 0 {
+				continue
+			}
+			recent[c][source] = days
 			if sent[source] == nil {
 				sent[source] = map[reference.Day]int64{}
 			}
+			of[source] = append(of[source], c)
 			for d, n := range days {
 				sent[source][d] += n
 			}
@@ -577,9 +602,9 @@ func (y *Quality) rhythm(counts map[*contract.Contract]map[string]map[reference.
 	for source, days := range sent {
 		_, newest := extent(days)
 		last[source] = min(newest, y.calendar.Today(y.now()))
-		found = append(found, y.silence(source, days)...)
+		found = append(found, y.silence(source, days, of[source], said[source])...)
 	}
-	for c, bySource := range counts {
+	for c, bySource := range recent {
 		for source, days := range bySource {
 			if c.Kind == contract.Event && y.dailyRhythm(days) {
 				found = append(found, y.days(c, source, days, last[source])...)
@@ -591,22 +616,55 @@ func (y *Quality) rhythm(counts map[*contract.Contract]map[string]map[reference.
 	return found
 }
 
-// silence finds the gaps of a source that are longer than its promise.
-func (y *Quality) silence(source string, counts map[reference.Day]int64) []Finding {
+// since are the counts from the first day on that their source closed; all, where it closed none.
+func since(days map[reference.Day]int64, said []sentAll) map[reference.Day]int64 {
+	if len(said) == 0 {
+		return days
+	}
+	begun := slices.MinFunc(said, func(a, b sentAll) int { return int(a.from) - int(b.from) }).from
+	days = maps.Clone(days)
+	maps.DeleteFunc(days, func(d reference.Day, _ int64) bool { return d < begun })
+	return days
+}
+
+// silence finds the gaps of a source that are longer than its promise, but for days of which
+// it said that all was sent. It sends those contracts.
+func (y *Quality) silence(source string, counts map[reference.Day]int64, contracts []*contract.Contract, said []sentAll) []Finding {
 	promise := y.sender(source).Freshness
 	if promise == 0 {
 		return nil
 	}
 	var found []Finding
 	first, last := extent(counts)
+	school := y.school(counts)
+	silent := func(d reference.Day) bool {
+		if _, in := y.calendar.Quarter(d); !y.calendar.Works(d) || school && !in {
+			return false
+		}
+		return slices.ContainsFunc(contracts, func(c *contract.Contract) bool {
+			return !slices.ContainsFunc(said, func(s sentAll) bool { return s.stand && s.contract == c && s.from <= d && d <= s.to })
+		})
+	}
 	before := first
 	for d := first + 1; d <= last; d++ {
 		if counts[d] == 0 {
 			continue
 		}
 		// Between the end of one day and the beginning of another lie whole days.
-		if a, b := before+1, d-1; a <= b {
-			if working := y.calendar.WorkingDays(a, b); time.Duration(working)*24*time.Hour > promise {
+		a, b, working := before+1, d-1, 0
+		for a <= b && !silent(a) {
+			a++
+		}
+		for a <= b && !silent(b) {
+			b--
+		}
+		for at := a; at <= b; at++ {
+			if silent(at) {
+				working++
+			}
+		}
+		if a <= b {
+			if time.Duration(working)*24*time.Hour > promise {
 				found = append(found, Finding{Source: source, Rule: "silence", Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b), Count: int64(working),
 					Since: dateOf(a), Owner: y.owner(source, nil), Words: y.wordsOf(source,
 						"%s: %s dan %s gacha hech narsa kelmagan; vaʼda — %s.",
@@ -641,9 +699,8 @@ func (y *Quality) dailyRhythm(days map[reference.Day]int64) bool {
 	return last-first >= 27 && 2*len(days) >= int(last-first+1)
 }
 
-// ordinary are the days of a contract that can be compared: those that follow the week's
-// rule, in school quarters when nearly nothing happens outside of them.
-func (y *Quality) ordinary(days map[reference.Day]int64) func(reference.Day) bool {
+// school says whether nearly nothing happens outside of the school quarters.
+func (y *Quality) school(days map[reference.Day]int64) bool {
 	var outside, total int64
 	for d, n := range days {
 		if _, in := y.calendar.Quarter(d); !in {
@@ -651,7 +708,13 @@ func (y *Quality) ordinary(days map[reference.Day]int64) func(reference.Day) boo
 		}
 		total += n
 	}
-	school := len(y.calendar.Quarters) > 0 && 100*outside < total
+	return len(y.calendar.Quarters) > 0 && 100*outside < total
+}
+
+// ordinary are the days of a contract that can be compared: those that follow the week's
+// rule, in school quarters when nearly nothing happens outside of them.
+func (y *Quality) ordinary(days map[reference.Day]int64) func(reference.Day) bool {
+	school := y.school(days)
 	return func(d reference.Day) bool {
 		_, in := y.calendar.Quarter(d)
 		return y.calendar.Days[d] == 0 && (in || !school)
@@ -694,7 +757,7 @@ func (y *Quality) days(c *contract.Contract, source string, counts map[reference
 		switch {
 		case len(around) < leastNeighbours:
 			flush()
-		case n == 0 && m >= enough && (around[0] > 0 || odd(0, m, around)):
+		case n == 0 && m >= enough && (3*float64(around[0]) >= m || odd(0, m, around)): // rows that come in clumps have empty days by chance
 			missing, expected = append(missing, d), max(expected, m)
 		case odd(float64(n), m, around):
 			flush()
@@ -785,12 +848,20 @@ func (y *Quality) months(c *contract.Contract, source string, counts map[referen
 		}
 	}
 	var found []Finding
+	ordinary := y.ordinary(counts)
 	for i := 1; i < len(list); i++ {
 		left := (list[i]-list[i-1])/usual - 1
 		if left < 1 {
 			continue
 		}
 		a, b := month(list[i-1]+usual), month(list[i])-1
+		d := a
+		for d <= b && !ordinary(d) {
+			d++
+		}
+		if d > b && c.Kind == contract.Event {
+			continue // the summer of a school
+		}
 		found = append(found, Finding{Source: source, Contract: c.Type, Rule: "missing-period", Severity: Doubtful, Period: spanLabel(a, b), From: dateOf(a), To: dateOf(b),
 			Count: int64(left), Since: dateOf(a), Owner: y.owner(source, c), Words: y.wordsOf(source,
 				"%s, “%s”: %s: %d ta davr uchun yozuv yoʻq, odatda har %d oyda keladi.",

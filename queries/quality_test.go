@@ -265,6 +265,44 @@ func short(found []queries.Finding) []string {
 	return list
 }
 
+// TestSilence: what a source has closed for all that it sends is not silent, what it counted
+// otherwise is; nor is the past of a register, and a simulation is not late.
+func TestSilence(t *testing.T) {
+	calendar := &reference.Calendar{Zone: zone, Week: []time.Weekday{1, 2, 3, 4, 5}}
+	every := func(days ...string) (rows []warehousetest.Row) {
+		for _, d := range days {
+			rows = append(rows, warehousetest.Row{Time: day(d).Time().Add(6 * time.Hour), Source: "gate", Data: map[string]any{}})
+		}
+		return rows
+	}
+	closed := func(name, month string, count any) warehousetest.Row {
+		from := day(month + "-01")
+		data := map[string]any{"source": "gate", "contract": name, "from": from, "to": reference.DayOf(from.Time().AddDate(0, 1, -1))}
+		if count != nil {
+			data["count"] = count
+		}
+		return warehousetest.Row{Time: now, Source: "gate", Data: data}
+	}
+	rows := map[string][]warehousetest.Row{
+		"seen": every("2024-01-02", "2024-01-02", "2024-02-05", "2024-02-20", "2024-03-05", "2024-03-25", "2024-04-10", "2024-04-25", "2024-05-10", "2024-05-24"),
+		"rare": every("2024-02-06"),
+		"period.closed": {closed("seen", "2024-02", 2), closed("rare", "2024-02", 1), closed("seen", "2024-03", 3), closed("rare", "2024-03", 0),
+			closed("seen", "2024-04", nil), closed("rare", "2024-04", nil), closed("seen", "2024-05", 2)},
+	}
+	arrivals := []queries.Arrival{{Source: "simulation/gate", Type: "t.seen.v1", LastEvent: now.AddDate(-1, 0, 0)}}
+	var got []string
+	for _, one := range short(observed(t, rows, arrivals, calendar, now)) {
+		if strings.Contains(one, "silence") || strings.Contains(one, "freshness") {
+			got = append(got, one)
+		}
+	}
+	want := []string{" silence 2024-03-01/2024-03-04 2", " silence 2024-03-06/2024-03-22 13", " silence 2024-03-26/2024-03-29 4", // counted otherwise
+		" silence 2024-05-01/2024-05-09 7", " silence 2024-05-13/2024-05-23 9"} // closed for one of the two
+	if !slices.Equal(got, want) {
+		t.Errorf("found\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // TestRhythm plants an outage, a day of half the volume, a flood and a silence in a year of
 // noise, and finds these and nothing else; in years of noise alone it finds nothing.
 func TestRhythm(t *testing.T) {
@@ -314,7 +352,7 @@ func TestRhythm(t *testing.T) {
 	closed := func(from, to string, count int) warehousetest.Row {
 		return warehousetest.Row{Time: now, Source: "gate", Data: map[string]any{"source": "gate", "contract": "seen", "from": day(from), "to": day(to), "count": count}}
 	}
-	rows["period.closed"] = []warehousetest.Row{closed("2024-07-01", "2024-07-31", total("2024-07-01", "2024-07-31")+1), closed("2024-08-01", "2024-08-31", total("2024-08-01", "2024-08-31"))}
+	rows["period.closed"] = []warehousetest.Row{closed("2024-01-01", "2024-01-31", total("2024-01-01", "2024-01-31")), closed("2024-07-01", "2024-07-31", total("2024-07-01", "2024-07-31")+1), closed("2024-08-01", "2024-08-31", total("2024-08-01", "2024-08-31"))}
 	arrivals := []queries.Arrival{{Source: "gate", Type: "t.seen.v1", Conflict: 2, Rejected: 3, Held: 4, LastEvent: now.Add(-25 * time.Hour),
 		Since: map[string]reference.Day{"conflict": day("2024-12-02"), "rejected": day("2024-12-03"), "quarantine": day("2024-12-04")}},
 		{Source: "gate", Type: "t.rare.v1", Damaged: 1, LastEvent: now.Add(-25 * time.Hour), Since: map[string]reference.Day{"damaged": day("2024-12-05")}}}

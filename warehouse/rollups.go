@@ -709,7 +709,7 @@ func (w *Warehouse) Freshness(ctx context.Context, c *contract.Contract) (Freshn
 type Sender struct {
 	Source   string
 	Rows     int64     // corrections settled
-	Last     time.Time // time of its newest event
+	Last     time.Time // time of its newest event; what closes a period is none: zero when nothing else came
 	Received time.Time // when its newest rows came in: when they were loaded, at most the end of the day on which the journal received them
 }
 
@@ -717,7 +717,11 @@ type Sender struct {
 func (w *Warehouse) Senders(ctx context.Context) ([]Sender, error) {
 	var parts []string
 	for _, c := range w.contracts {
-		parts = append(parts, fmt.Sprintf("SELECT %s AS source, _n AS n, _last AS last, least(toInt64(toUnixTimestamp(_loaded)), toInt64(toUnixTimestamp(toDateTime(_cut + 1, %s))) - 1) AS received FROM %s",
+		last := "_last"
+		if c.Name == contract.PeriodClosed {
+			last = "NULL" // what is said about events is none of them
+		}
+		parts = append(parts, fmt.Sprintf("SELECT %s AS source, _n AS n, "+last+" AS last, least(toInt64(toUnixTimestamp(_loaded)), toInt64(toUnixTimestamp(toDateTime(_cut + 1, %s))) - 1) AS received FROM %s",
 			contract.ColumnSource, literal(w.zone.String()), w.Table(w.Rollups(c)[0])))
 	}
 	if len(parts) == 0 {
@@ -727,7 +731,11 @@ func (w *Warehouse) Senders(ctx context.Context) ([]Sender, error) {
 	err := w.each(ctx, "warehouse: senders", "SELECT source, sum(n), max(last), max(received) FROM (\n"+strings.Join(parts, "\nUNION ALL\n")+"\n) GROUP BY source ORDER BY source", nil, func(scan Scan) error {
 		var s Sender
 		var received int64
-		err := scan(&s.Source, &s.Rows, &s.Last, &received)
+		var last *time.Time
+		err := scan(&s.Source, &s.Rows, &last, &received)
+		if last != nil {
+			s.Last = *last
+		}
 		s.Received = time.Unix(received, 0)
 		list = append(list, s)
 		return err

@@ -205,6 +205,30 @@ func TestInsertApplyAndCorrect(t *testing.T) {
 	}
 }
 
+// TestSendersOfData: a source is as fresh as its data, whatever it has closed since.
+func TestSendersOfData(t *testing.T) {
+	c := request()
+	set := setOf(t, append(contract.BuiltIn("t."), c)...)
+	w := warehousetest.Open(t, set, nil)
+	list := rows(6, 7, time.Date(2024, 1, 31, 20, 0, 0, 0, time.UTC))
+	warehousetest.Insert(t, w, c, list)
+	said := func(source string) warehousetest.Row {
+		return warehousetest.Row{ID: uint64(len(source)), Time: list[5].Time.AddDate(0, 1, 0), Source: source, Cut: list[5].Cut, Batch: 7, Seq: 7<<20 + 100 + uint64(len(source)),
+			Data: map[string]any{"source": source, "contract": c.Name, "from": list[0].Day(tashkent), "to": list[0].Day(tashkent)}}
+	}
+	warehousetest.Insert(t, w, set.ByName(contract.PeriodClosed, 0), []warehousetest.Row{said("test"), said("empty")})
+	senders, err := w.Senders(context.Background())
+	if err != nil || len(senders) != 2 {
+		t.Fatal(senders, err)
+	}
+	if empty := senders[0]; empty.Source != "empty" || empty.Rows != 1 || !empty.Last.IsZero() || empty.Received.IsZero() {
+		t.Errorf("who only closed a period has %+v", empty)
+	}
+	if test := senders[1]; test.Source != "test" || test.Rows != 7 || !test.Last.Equal(list[5].Time) {
+		t.Errorf("its newest data are of %s, not %+v", list[5].Time, test)
+	}
+}
+
 // checkFactRows wants one row: that of r.
 // TestStanding: what stood before a sequence, of a source and its days.
 func TestStanding(t *testing.T) {
