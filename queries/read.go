@@ -28,6 +28,20 @@ func split(by string, n int) []string {
 	return strings.Split(by, separator)
 }
 
+// splitAll is [split] of each, as parts of one piece.
+func splitAll(tuples []string, n int) [][]string {
+	list, values := make([][]string, len(tuples)), make([]string, 0, len(tuples)*n)
+	for i, by := range tuples {
+		from := len(values)
+		for range n {
+			value, rest, _ := strings.Cut(by, separator)
+			values, by = append(values, value), rest
+		}
+		list[i] = values[from:len(values):len(values)]
+	}
+	return list
+}
+
 // sums is what a statement gave for one cell, before division.
 type sums struct {
 	row                         int // of the statement's answer
@@ -150,7 +164,14 @@ func into(cells []sums, keys []key, by *[][]string, is columnOf, c warehouse.Col
 
 // joinAll is [join] for each row of columns, as parts of one string.
 func joinAll(columns [][]string, rows int) []string {
+	size := rows * max(0, len(columns)-1) // of separators
+	for _, column := range columns {
+		for _, text := range column {
+			size += len(text)
+		}
+	}
 	var all strings.Builder
+	all.Grow(size)
 	ends := make([]int, rows)
 	for row := range rows {
 		for i, column := range columns {

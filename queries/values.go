@@ -375,6 +375,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	}
 	var rows []*sums // of each period by each tuple
 	var tuples []string
+	var values [][]string // of each tuple
 	var persons []disclosure.Cell
 	var hidden func() []bool
 	var reporting map[key]map[string]bool
@@ -412,7 +413,8 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 				persons = append(persons, disclosure.Cell{Persons: q.enough(sum.persons), Size: sum.cases})
 			}
 		}
-		placed(persons, periods, tuples, len(qn.by))
+		values = splitAll(tuples, len(qn.by))
+		placed(persons, periods, values)
 		if qn.spans == nil {
 			hidden = q.hidden(qn, persons)
 		}
@@ -431,7 +433,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 	}
 	fill := q.filling(qn)
 	a.cells = make([]Cell, len(rows))
-	dims := dimsOf(qn.by, tuples)
+	dims := dimsOf(qn.by, values)
 	anySeen := map[string]bool{}
 	for i, p := range periods {
 		seenKey := key{span: p.span}
@@ -458,30 +460,26 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 }
 
 // placed gives the cells of all periods their places in the table.
-func placed(cells []disclosure.Cell, periods []period, tuples []string, dimensions int) {
-	keys := make([]string, 0, len(cells)*(1+dimensions)) // of one piece
-	values := make([][]string, len(tuples))
-	for j, by := range tuples {
-		values[j] = split(by, dimensions)
+func placed(cells []disclosure.Cell, periods []period, tuples [][]string) {
+	if len(cells) == 0 {
+		return
 	}
+	keys := make([]string, 0, len(cells)*(1+len(tuples[0]))) // of one piece
 	for i, p := range periods {
-		for j := range tuples {
+		for j, values := range tuples {
 			from := len(keys)
-			keys = append(append(keys, p.label), values[j]...)
+			keys = append(append(keys, p.label), values...)
 			cells[i*len(tuples)+j].Key = keys[from:len(keys):len(keys)]
 		}
 	}
 }
 
 // dimsOf are the dimensions of the cells of each tuple.
-func dimsOf(by, tuples []string) [][]Dim {
+func dimsOf(by []string, tuples [][]string) [][]Dim {
 	list, dims := make([][]Dim, len(tuples)), make([]Dim, 0, len(tuples)*len(by))
-	if len(by) == 0 {
-		return list
-	}
-	for j, tuple := range tuples {
+	for j, values := range tuples {
 		from := len(dims)
-		for i, value := range split(tuple, len(by)) {
+		for i, value := range values {
 			dims = append(dims, Dim{by[i], value})
 		}
 		list[j] = dims[from:len(dims):len(dims)]
@@ -536,7 +534,7 @@ func (c *Cell) suppress() {
 }
 
 func (q *Queries) cell(qn *question, p period, by string) Cell {
-	return Cell{Period: p.label, From: p.from, To: p.to, Dims: dimsOf(qn.by, []string{by})[0]}
+	return Cell{Period: p.label, From: p.from, To: p.to, Dims: dimsOf(qn.by, splitAll([]string{by}, len(qn.by)))[0]}
 }
 
 // rowsTold says how many rows a figure is made of; nil: that is not told.

@@ -140,7 +140,7 @@ func margins(cells []Cell) []*table {
 		}
 	}
 	nothing := &table{at: make([]int, len(cells))}
-	nothing.add(cells)
+	nothing.add(cells, min(1, len(cells)))
 	tables := []*table{nothing}
 	for set := 1; set < 1<<len(axes); set++ {
 		last := bits.Len(uint(set)) - 1
@@ -173,15 +173,16 @@ func (t *table) along(a axis, set int, cells []Cell) *table {
 		}
 		by.at[i] = at
 	}
-	by.add(cells)
+	by.add(cells, n)
 	return by
 }
 
-// add adds up the cells, once it is known which of the table's each is in.
-func (t *table) add(cells []Cell) {
+// add adds up the cells, once it is known which of the table's n each is in.
+func (t *table) add(cells []Cell, n int) {
+	t.first, t.persons, t.sizes = make([]int, 0, n), make([]int, n), make([]int64, n)
 	for i, n := range t.at {
 		if n == len(t.first) {
-			t.first, t.persons, t.sizes = append(t.first, i), append(t.persons, 0), append(t.sizes, 0)
+			t.first = append(t.first, i)
 		}
 		t.persons[n] += cells[i].Persons
 		t.sizes[n] += cells[i].Size
