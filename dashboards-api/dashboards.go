@@ -289,7 +289,7 @@ func (s *server) engine(page gin.HandlerFunc) *gin.Engine {
 		engine.GET(path, h)
 		engine.HEAD(path, h)
 	}
-	engine.POST("/v1/events", s.door(s.config.Events))
+	engine.POST("/v1/events", s.door(s.config.Events, "type", "source", "dry_run"))
 	engine.POST("/v1/deliveries", s.door(s.config.Deliveries))
 	get("/v1/receipts/:id", s.door(s.config.Receipts))
 	held := s.config.Quarantine

@@ -106,8 +106,8 @@ func stamp(t *time.Time) any {
 	return t.Format(time.RFC3339)
 }
 
-// door passes a request to another room's handler with its {id} in place.
-func (s *server) door(h http.Handler) gin.HandlerFunc {
+// door passes a request to another room's handler, which takes these parameters, with its {id} in place.
+func (s *server) door(h http.Handler, parameters ...string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if h == nil {
 			s.fail(c.Writer, c.Request, problem.New(problem.NotFound, "this process does not serve %s; its roles do not include the door", c.Request.URL.Path).
@@ -115,7 +115,7 @@ func (s *server) door(h http.Handler) gin.HandlerFunc {
 				Also("ru", "%s на этом сервере нет: спросите сервер с ролью door.", c.Request.URL.Path))
 			return
 		}
-		if _, err := readParams(c.Request, nil); err != nil {
+		if _, err := readParams(c.Request, parameters); err != nil {
 			s.fail(c.Writer, c.Request, err)
 			return
 		}

@@ -16,9 +16,12 @@ func (d *Door) columns(r *http.Request, form form, body *body) (func() (event []
 	o := columnar.Options{Set: d.config.Checker.Set(), Rows: d.limits.Events, Event: d.config.Checker.Limits().Event,
 		Text: d.limits.Text, Unpacked: d.limits.Text, Page: d.limits.Text, Charge: body.charge}
 	for name, values := range r.URL.Query() {
+		if name == "dry_run" {
+			continue // read by take
+		}
 		into := map[string]*string{"type": &o.Type, "source": &o.Source}[name]
 		if into == nil || len(values) != 1 || values[0] == "" {
-			return nil, problem.New(problem.BadInput, "a request of columns has no parameter %q, or not twice or empty; it may have type and source", name).In(name)
+			return nil, problem.New(problem.BadInput, "a request of columns has no parameter %q, or not twice or empty; it may have type, source and dry_run", name).In(name)
 		}
 		*into = values[0]
 	}

@@ -229,13 +229,14 @@ type Answer struct {
 	Warnings  []contract.Warning `json:"warnings,omitempty"`
 	// Quarantined says why each held event is held, and under which entry.
 	Quarantined []Quarantined `json:"quarantined,omitempty"`
-	Receipt     string        `json:"receipt"` // empty when nothing was accepted
+	Receipt     string        `json:"receipt"`           // empty when nothing was accepted
+	DryRun      bool          `json:"dry_run,omitempty"` // the events were judged, and nothing was stored
 }
 
 // Quarantined is one event of a request that is held.
 type Quarantined struct {
 	contract.Refusal
-	Entry string `json:"entry"` // of the quarantine
+	Entry string `json:"entry"` // of the quarantine; in a dry run the one that it would be
 }
 
 // Events serves POST /v1/events.
@@ -248,10 +249,12 @@ func (d *Door) Events() http.Handler {
 			d.refuse(w, r, err)
 			return
 		}
-		d.counts.accepted.Add(uint64(answer.Accepted))
-		d.counts.held.Add(uint64(answer.Held))
-		d.counts.rejected.Add(uint64(len(answer.Rejected)))
-		d.config.Refusals.Add(answer.Rejected)
+		if !answer.DryRun {
+			d.counts.accepted.Add(uint64(answer.Accepted))
+			d.counts.held.Add(uint64(answer.Held))
+			d.counts.rejected.Add(uint64(len(answer.Rejected)))
+			d.config.Refusals.Add(answer.Rejected)
+		}
 		write(w, answer)
 	})
 }
@@ -342,6 +345,9 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 		batch.Only(p.Sends)
 	}
 	answer := &Answer{Rejected: []*contract.Refusal{}}
+	if answer.DryRun, err = dryRun(r); err != nil {
+		return nil, err
+	}
 	next := func() ([]byte, bool, error) { return split.next(form) }
 	if form == arrowStream || form == parquetFile {
 		if next, err = d.columns(r, form, body); err != nil {
@@ -387,12 +393,23 @@ func (d *Door) read(r *http.Request, form form, next func() ([]byte, bool, error
 	}
 }
 
-// commit makes the batch durable: first what is accepted, then what is held, so that
+// dryRun says whether a request only asks what would become of its events.
+func dryRun(r *http.Request) (bool, error) {
+	switch told := r.URL.Query()["dry_run"]; {
+	case len(told) == 0:
+		return false, nil
+	case len(told) == 1 && told[0] == "true":
+		return true, nil
+	}
+	return false, problem.New(problem.BadInput, "dry_run is true, or is left away").In("dry_run").Of("true")
+}
+
+// commit makes the batch durable, unless it is a dry run: first what is accepted, then what is held, so that
 // a request that is sent again after a failure between the two holds nothing twice.
 func (d *Door) commit(ctx context.Context, batch *contract.Batch, answer *Answer) error {
 	answer.Accepted, answer.Warnings = batch.Len(), batch.Warnings()
 	parts, held := batch.Parts(), batch.Held()
-	if len(parts) > 0 {
+	if len(parts) > 0 && !answer.DryRun {
 		where, err := d.config.Journal.AppendRange(ctx, parts)
 		if err != nil {
 			return err
@@ -411,7 +428,10 @@ func (d *Door) commit(ctx context.Context, batch *contract.Batch, answer *Answer
 		}
 	}
 	held = kept
-	err := d.config.Journal.Hold(ctx, held)
+	var err error
+	if !answer.DryRun {
+		err = d.config.Journal.Hold(ctx, held)
+	}
 	full := errors.Is(err, journal.ErrFull)
 	if err != nil && !full {
 		return err

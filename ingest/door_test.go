@@ -431,6 +431,38 @@ func TestHeldAndWarned(t *testing.T) {
 	}
 }
 
+// TestDryRun judges events as ever and keeps none of them.
+func TestDryRun(t *testing.T) {
+	g := newRig(t, ingest.Limits{})
+	body := event("a", `{"request":"r","region":"9999"}`) + "\n" + event("b", `{"request":"r","fee":5000}`) + "\n{}\n"
+	ask := func(query string) answer {
+		response, err := http.Post(g.url+"/v1/events?"+query, typeLines, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read(t, response)
+	}
+	a := ask("dry_run=true")
+	if a.Status != 200 || a.Accepted != 1 || a.Held != 1 || len(a.Rejected) != 1 || len(a.Warnings) != 1 || a.Receipt != "" || !strings.Contains(a.Text, `"dry_run":true`) {
+		t.Errorf("%s", a.Text)
+	}
+	held := 0
+	if err := g.journal.Held(t.Context(), func(journal.Entry) error { held++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if c := g.Counts(); held != 0 || g.rows(t) != 0 || c.Accepted+c.Held+c.Rejected != 0 {
+		t.Errorf("%d held, %d rows, %+v", held, g.rows(t), c)
+	}
+	for _, query := range []string{"dry_run=yes", "dry_run=true&dry_run=true"} {
+		if a := ask(query); a.Status != 400 || !strings.Contains(a.Text, "dry_run") {
+			t.Errorf("%s: %s", query, a.Text)
+		}
+	}
+	if a := ask(""); a.Accepted != 1 || a.Held != 1 || g.rows(t) != 1 {
+		t.Errorf("afterwards: %s", a.Text)
+	}
+}
+
 func TestReceipts(t *testing.T) {
 	g := newRig(t, ingest.Limits{})
 	a := post(t, g.url, typeLines, strings.NewReader(ndjson(10)))

@@ -102,9 +102,9 @@ func fillDemo(c *cobra.Command, p *program) error {
 		err = makeErr
 	}
 	if err == nil {
-		err = s.settle([]*lane{sending}, c.ErrOrStderr())
+		err = s.settle([]*lane{sending}, "en", c.ErrOrStderr())
 	}
-	refused.print(c.ErrOrStderr())
+	refused.print(c.ErrOrStderr(), "en")
 	if err != nil {
 		return err
 	}

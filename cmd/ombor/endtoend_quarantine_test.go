@@ -141,6 +141,55 @@ func (s *server) quarantine(code int, arguments ...string) result {
 	return r
 }
 
+// TestLoadSaysWhatIsHeld tries a file, loads it, and finds each row that is refused or held with its field,
+// its reason and what to do next; the dry run has stored nothing of it.
+func TestLoadSaysWhatIsHeld(t *testing.T) {
+	s := serve(t, t.TempDir(), "--pack", files(t, stall("bread")))
+	file := filepath.Join(t.TempDir(), "sales.ndjson")
+	text := strings.Join([]string{sale("a", "bread", 1), "", sale("b", "honey", 2), sale("c", "bread", 500), `{"id":"d"}`, sale("e", "bread", 3)}, "\n")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	faults := filepath.Join(t.TempDir(), "faults.ndjson")
+	dry := ombor(t, "load", "--data", s.data, "--dry-run", "--refusals", faults, file)
+	if dry.code != 3 || dry.stdout != "dry run: accepted 2, rejected 1, held 2; nothing was stored\n" {
+		t.Errorf("exit %d: %s%s", dry.code, dry.stdout, dry.stderr)
+	}
+	for _, want := range []string{"sales.ndjson:3: good: ", "(unknown_reference), would be held", "sales.ndjson:4: ", "not-so-many", "(rule_broken), would be held", "sales.ndjson:5: ", "some of it would be refused or kept aside"} {
+		if !strings.Contains(dry.stderr, want) {
+			t.Errorf("the dry run does not say %q:\n%s", want, dry.stderr)
+		}
+	}
+	if told := strings.Count(contentsOf(t, faults), "\n"); told != 3 || strings.Contains(dry.stderr, "ombor quarantine") {
+		t.Errorf("%d faults are kept, want 3\n%s", told, dry.stderr)
+	}
+	response, err := http.Post(s.url+"/v1/events?type=shop.sale.v1&source=till", "application/vnd.apache.arrow.stream", strings.NewReader("no columns"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if told, _ := io.ReadAll(response.Body); strings.Contains(string(told), "parameter") { // what docs/contracts.md promises to columns
+		t.Errorf("type and source of columns: %s", told)
+	}
+	if held := s.aside(); len(held) != 0 {
+		t.Fatalf("a dry run kept aside %+v", held)
+	}
+	r := ombor(t, "load", "--data", s.data, "--language", "ru", file)
+	held := s.aside()
+	if r.code != 3 || len(held) != 2 || r.stdout != "принято 2, повторов 0, отвергнуто 1, в противоречии 0, отложено 2, отозвано 0\n" {
+		t.Fatalf("exit %d, held %+v: %s%s", r.code, held, r.stdout, r.stderr)
+	}
+	for _, want := range []string{"sales.ndjson:3: good: В таблице этого нет: ни как кода, ни как названия, ни в другом написании. is in no row of table goods", "(unknown_reference), отложено: " + held[1].ID, "отложено: " + held[0].ID,
+		"ombor quarantine list --data " + s.data, "--set ПОЛЕ=ЗНАЧЕНИЕ", "принято не всё: отвергнуто 1, в противоречии 0, отложено из-за кода или правила 2"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("the load does not say %q:\n%s", want, r.stderr)
+		}
+	}
+	if q := ombor(t, "quality", "--data", s.data, "--language", "ru"); q.code != 0 || !strings.Contains(q.stdout, "в карантине") {
+		t.Errorf("exit %d: %s%s", q.code, q.stdout, q.stderr)
+	}
+}
+
 // TestQuarantine keeps events aside for every reason, puts them right through the command
 // line, and kills the server in between: figures change as they should, and once.
 func TestQuarantine(t *testing.T) {

@@ -55,7 +55,11 @@ when it is started again: what the server has acknowledged stands in a small fil
 (load.state in the server's data folder, or --state), until the load comes to its end.
 
 What is refused is printed at the end with its row, field and reason; the rest is loaded.
-A file that cannot be read does not stop the others.
+So is what is held: kept aside for an unknown code or a rule, and in no figure until it is
+put right (ombor quarantine). A file that cannot be read does not stop the others.
+
+--dry-run stores nothing: it says of every row what the door would do with it. Whether
+an event is known already, and with other content, is found only behind the door.
 
 A mapping with replaces stands for whole days: when everything was taken, what was known
 of its source and days and is gone from the files is withdrawn. Files of one day belong
@@ -71,6 +75,7 @@ Exit codes: 0 everything taken, 1 failed (also when a file could not be read), 2
   ombor load --mapping cases july.csv august.csv
   ombor load exports/ 'archive/2023-*.ndjson.zst'
   ombor load --type uz.gov.request.decided.v1 --source portal decisions.parquet
+  ombor load --dry-run --refusals faults.ndjson cases.csv
   ombor simulate --events 100000 | ombor load -`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, names []string) error {
@@ -88,6 +93,8 @@ Exit codes: 0 everything taken, 1 failed (also when a file could not be read), 2
 		},
 	}
 	loadFlags(c)
+	c.Flags().Bool("dry-run", false, "say what would be accepted, refused and held, and store nothing")
+	c.Flags().String("language", "en", "uz, ru or en")
 	return c
 }
 
@@ -102,7 +109,7 @@ func loadFlags(c *cobra.Command) {
 	f.Int("parallel", 4, "requests under way at once")
 	f.String("state", "", "file that remembers what was acknowledged, to go on after a break; by default load.state in the data folder of a server on this machine")
 	f.Bool("wait", true, "wait until the events can be seen in KPIs and lie in the lake")
-	f.String("refusals", "", "file that takes every refusal, one JSON object a line")
+	f.String("refusals", "", "file that takes every refusal and every held event (entry names it), one JSON object a line")
 	f.String("format", "table", "last line as words (table) or json")
 }
 
@@ -159,17 +166,21 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 			total += info.Size()
 		}
 	}
+	in := tongue(languageOf(c))
+	dry, _ := c.Flags().GetBool("dry-run")
 	refused, err := newRefusals(c)
 	if err != nil {
 		return err
 	}
 	defer refused.close()
-	state, err := loadStateOf(c)
-	if err != nil {
-		return err
+	var state *loadState
+	if !dry {
+		if state, err = loadStateOf(c); err != nil {
+			return err
+		}
 	}
 
-	bar := newProgress(c.ErrOrStderr(), "loading", "events")
+	bar := newProgress(c.ErrOrStderr(), in.say("loading"), in.say("events"))
 	var done reading
 	report := func() {
 		share := -1.0
@@ -184,8 +195,9 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 		parallel, atOnce = 1, 1
 	}
 	s := newSender(ctx, server, parallel, refused.add, func(n int64) { done.events.Add(n); report() })
-	s.wait = func(reason string, pause time.Duration) {
-		bar.note(fmt.Sprintf("%s (waiting %s)", reason, pause.Round(100*time.Millisecond)))
+	s.dry = dry
+	s.wait = func(reason *problem.Error, pause time.Duration) {
+		bar.note(in.say("%s (waiting %s)", or(reason.Words[string(in)], reason.Message), pause.Round(100*time.Millisecond)))
 	}
 	deliveries := newDeliveries(sources)
 	var identities []string
@@ -200,7 +212,7 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 			return err
 		}
 		if resumed {
-			bar.note(from.file + ": goes on where an earlier load was broken off")
+			bar.note(in.say("%s: goes on where an earlier load was broken off", from.file))
 		}
 		from.lane.resume(state, identity)
 		identities = append(identities, identity)
@@ -238,24 +250,24 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 	if ctx.Err() != nil {
 		state.close()
 		failed = ctx.Err()
-	} else {
+	} else if !dry {
 		state.end(identities)
-		if err := deliveries.close(s, c.ErrOrStderr()); err != nil && failed == nil {
+		if err := deliveries.close(s, in, c.ErrOrStderr()); err != nil && failed == nil {
 			failed = err
 		}
 		if wait, _ := c.Flags().GetBool("wait"); wait {
-			if err := s.settle(lanesOf(sources), c.ErrOrStderr()); err != nil && failed == nil {
+			if err := s.settle(lanesOf(sources), in, c.ErrOrStderr()); err != nil && failed == nil {
 				failed = err
 			}
 		}
 	}
-	refused.print(c.ErrOrStderr())
+	refused.print(c.ErrOrStderr(), in)
 	whole := outcome{Withdrawn: s.withdrawn}
 	for _, from := range sources {
 		whole.add(from.lane.outcome)
 		if len(sources) > 1 {
 			if from.err != nil {
-				what := explain(from.err, "")
+				what := explain(from.err, string(in))
 				if !strings.Contains(what, filepath.Base(from.file)) {
 					what = from.file + ": " + what
 				}
@@ -267,6 +279,9 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 		}
 	}
 	printOutcome(c, "", whole, nil)
+	if !dry {
+		sayNext(c, whole)
+	}
 	switch {
 	case failed != nil && len(sources) > 1 && ctx.Err() == nil:
 		n := 0
@@ -276,18 +291,38 @@ func loadSources(c *cobra.Command, server *client, sources []*source) error {
 			}
 		}
 		if n > 0 {
-			return &notLoaded{fmt.Errorf("%d of %d files were not loaded to their end", n, len(sources))}
+			return &notLoaded{errors.New(in.say("%d of %d files were not loaded to their end", n, len(sources)))}
 		}
 		return &notLoaded{failed}
 	case failed != nil && ctx.Err() == nil:
 		return &notLoaded{failed}
 	case failed != nil:
 		return failed
+	case dry && whole.Rejected+whole.Held > 0:
+		return &partlyRefused{in.say("some of it would be refused or kept aside")}
 	case whole.Rejected+whole.Conflict+whole.Held+whole.Damaged > 0:
-		return &partlyRefused{fmt.Sprintf("partly refused: %s rejected, %s in conflict, %s held for a reference or a rule",
+		return &partlyRefused{in.say("partly refused: %s rejected, %s in conflict, %s held for a reference or a rule",
 			grouped(whole.Rejected), grouped(whole.Conflict), grouped(whole.Held))}
 	}
 	return nil
+}
+
+// sayNext says what to do with what the server keeps aside.
+func sayNext(c *cobra.Command, o outcome) {
+	in, where := tongue(languageOf(c)), ""
+	for _, name := range []string{"url", "data"} {
+		if f := c.Flags().Lookup(name); f.Changed {
+			where += " --" + name + " " + f.Value.String()
+		}
+	}
+	if o.Held > 0 {
+		fmt.Fprintln(c.ErrOrStderr(), in.say("%s held: kept aside, in no figure. All of them: 'ombor quarantine list%[2]s'. Put one right: 'ombor quarantine fix ID --set FIELD=VALUE%[2]s', then send it on: 'ombor quarantine replay ID%[2]s'. What was held for an unknown code goes on by itself when the server is started with a table that has it.",
+			grouped(o.Held), where))
+	}
+	if o.Conflict > 0 {
+		fmt.Fprintln(c.ErrOrStderr(), in.say("%s in conflict: known ids with other content; the first one counts. All of them: 'ombor quarantine list --code conflict%[2]s'. One that is right is sent on with 'ombor quarantine replay ID --as-correction%[2]s'.",
+			grouped(o.Conflict), where))
+	}
 }
 
 // notLoaded ends a load of which a file failed: whatever was wrong with it, the command
@@ -333,22 +368,29 @@ func printOutcome(c *cobra.Command, file string, o outcome, failed error) {
 		line := struct {
 			File string `json:"file,omitempty"`
 			outcome
-			Error string `json:"error,omitempty"`
+			DryRun bool   `json:"dry_run,omitempty"`
+			Error  string `json:"error,omitempty"`
 		}{File: file, outcome: o}
+		line.DryRun, _ = c.Flags().GetBool("dry-run")
 		if failed != nil {
 			line.Error = explain(failed, "")
 		}
 		_ = json.NewEncoder(c.OutOrStdout()).Encode(line) // stdout has gone: nobody is left to tell
 		return
 	}
+	in := tongue(languageOf(c))
 	if file != "" {
 		file += ": "
 	}
 	if failed != nil {
-		file += "broken off, "
+		file += in.say("broken off, ")
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%saccepted %s, duplicate %s, rejected %s, conflict %s, held %s, withdrawn %s\n", file,
-		grouped(o.Accepted), grouped(o.Duplicate), grouped(o.Rejected), grouped(o.Conflict), grouped(o.Held), grouped(o.Withdrawn))
+	if dry, _ := c.Flags().GetBool("dry-run"); dry {
+		fmt.Fprintln(c.OutOrStdout(), file+in.say("dry run: accepted %s, rejected %s, held %s; nothing was stored", grouped(o.Accepted), grouped(o.Rejected), grouped(o.Held)))
+		return
+	}
+	fmt.Fprintln(c.OutOrStdout(), file+in.say("accepted %s, duplicate %s, rejected %s, conflict %s, held %s, withdrawn %s",
+		grouped(o.Accepted), grouped(o.Duplicate), grouped(o.Rejected), grouped(o.Conflict), grouped(o.Held), grouped(o.Withdrawn)))
 }
 
 // mappingPack is the pack whose mappings read the files: the one named, or the
@@ -609,14 +651,14 @@ func (d *deliveries) lacks(s *source) {
 
 // close closes every delivery of which all was taken, and says of the others that
 // nothing is withdrawn.
-func (d *deliveries) close(s *sender, out io.Writer) error {
+func (d *deliveries) close(s *sender, in tongue, out io.Writer) error {
 	for _, one := range d.all {
 		if one.missing > 0 || one.broken || d.unknown {
-			what := grouped(one.missing) + " rows"
+			what := in.say("%s rows", grouped(one.missing))
 			if one.broken || d.unknown {
-				what = "files"
+				what = in.say("files")
 			}
-			fmt.Fprintf(out, "%s of %s from %s were not taken, so what is gone from its days is not withdrawn; mend them and load the files again\n", what, one.eventType, one.source)
+			fmt.Fprintln(out, in.say("%s of %s from %s were not taken, so what is gone from its days is not withdrawn; mend them and load the files again", what, one.eventType, one.source))
 			continue
 		}
 		if len(one.days) == 0 {
@@ -724,12 +766,15 @@ func rowOf(at mapping.Place) int64 {
 	return at.Row
 }
 
-// refusals keeps the first refusals for the terminal and all of them in a file.
-// Safe for concurrent use.
+// refusals keeps the first refusals, and the first held events, for the terminal and all of them in
+// a file. Safe for concurrent use.
 type refusals struct {
 	mu    sync.Mutex
 	first []refusal
-	count int64
+	count int64 // of refusals
+	held  []refusal
+	aside int64 // of held events
+	dry   bool  // nothing is held: it would be
 	file  *os.File
 	out   *bufio.Writer
 	name  string
@@ -737,6 +782,7 @@ type refusals struct {
 
 func newRefusals(c *cobra.Command) (*refusals, error) {
 	r := &refusals{}
+	r.dry, _ = c.Flags().GetBool("dry-run")
 	if r.name, _ = c.Flags().GetString("refusals"); r.name != "" {
 		file, err := os.Create(r.name)
 		if err != nil {
@@ -750,9 +796,13 @@ func newRefusals(c *cobra.Command) (*refusals, error) {
 func (r *refusals) add(f refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.count++
-	if len(r.first) < shownRefusals {
-		r.first = append(r.first, f)
+	first, count := &r.first, &r.count
+	if f.Entry != "" {
+		first, count = &r.held, &r.aside
+	}
+	*count++
+	if len(*first) < shownRefusals {
+		*first = append(*first, f)
 	}
 	if r.out != nil {
 		if line, err := json.Marshal(f); err == nil {
@@ -761,23 +811,44 @@ func (r *refusals) add(f refusal) {
 	}
 }
 
-func (r *refusals) print(out io.Writer) {
+func (r *refusals) print(out io.Writer, in tongue) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, f := range r.first {
-		fmt.Fprintf(out, "%s:%d: ", f.File, f.Row)
-		if f.Field != "" {
-			fmt.Fprintf(out, "%s: ", f.Field)
+	for _, one := range []struct {
+		first []refusal
+		count int64
+	}{{r.first, r.count}, {r.held, r.aside}} {
+		for _, f := range one.first {
+			line := f.in(in)
+			switch {
+			case f.Entry != "" && r.dry:
+				line += in.say(", would be held")
+			case f.Entry != "":
+				line += in.say(", held as %s", f.Entry)
+			}
+			fmt.Fprintln(out, line)
 		}
-		fmt.Fprintf(out, "%s (%s)\n", f.Reason, f.Code)
-	}
-	if left := r.count - int64(len(r.first)); left > 0 {
-		where := "; --refusals FILE keeps them all"
-		if r.name != "" {
-			where = "; all are in " + r.name
+		if left := one.count - int64(len(one.first)); left > 0 {
+			if r.name != "" {
+				fmt.Fprintln(out, in.say("and %s more; all are in %s", grouped(left), r.name))
+			} else {
+				fmt.Fprintln(out, in.say("and %s more; --refusals FILE keeps them all", grouped(left)))
+			}
 		}
-		fmt.Fprintf(out, "and %s more%s\n", grouped(left), where)
 	}
+}
+
+// in is a refusal as a person reads it: the code's sentence in the language before the door's own, which
+// has all.
+func (f refusal) in(language tongue) string {
+	told := fmt.Sprintf("%s:%d: ", f.File, f.Row)
+	if f.Field != "" {
+		told += f.Field + ": "
+	}
+	if words := language.say(f.Code); words != f.Code {
+		told += words + " "
+	}
+	return told + f.Reason + " (" + f.Code + ")"
 }
 
 func (r *refusals) close() {

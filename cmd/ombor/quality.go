@@ -214,7 +214,8 @@ is counted since the journal began.`,
 			if err := server.get(c.Context(), "/v1/quality", query, &answer); err != nil {
 				return err
 			}
-			rows := [][]string{{"source", "type", "accepted", "duplicate", "conflict", "rejected", "damaged", "open", "replayed", "dismissed", "last event", ""}}
+			in := tongue(languageOf(c))
+			rows := [][]string{in.row("source", "type", "accepted", "duplicate", "conflict", "rejected", "damaged", "in quarantine", "replayed", "dismissed", "last event", "")}
 			right := map[int]bool{}
 			for i := 2; i < 10; i++ {
 				right[i] = true
@@ -226,16 +227,16 @@ is counted since the journal began.`,
 					silent++
 					continue
 				}
-				line := []string{or(r.Source, "(not known)"), or(r.Type, "(not known)")}
+				line := []string{or(r.Source, in.say("(not known)")), or(r.Type, in.say("(not known)"))}
 				for _, n := range numbers {
 					line = append(line, grouped(n))
 				}
-				last, late := "none", ""
+				last, late := in.say("none"), ""
 				if r.LastEvent != nil {
 					last = r.LastEvent.Format("2006-01-02 15:04")
 				}
 				if r.Late {
-					late = "late"
+					late = in.say("late")
 				}
 				rows = append(rows, append(line, last, late))
 			}
@@ -244,7 +245,7 @@ is counted since the journal began.`,
 				printTable(out, rows, right)
 			}
 			if silent > 0 {
-				fmt.Fprintf(out, "Nothing came of %d other expected event types.\n", silent)
+				fmt.Fprintln(out, in.say("Nothing came of %d other expected event types.", silent))
 			}
 			return nil
 		},
@@ -255,6 +256,7 @@ is counted since the journal began.`,
 	f.String("until", "", "last day of receipt, YYYY-MM-DD")
 	f.String("source", "", "only this source")
 	f.String("type", "", "only this event type")
+	f.String("language", "en", "uz, ru or en")
 	f.String("format", "table", "table, json, csv, xlsx, parquet or arrow")
 	c.AddCommand(newFindings(), newLetter())
 	return c

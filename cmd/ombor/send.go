@@ -32,6 +32,7 @@ type refusal struct {
 	Field  string `json:"field,omitempty"`
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
+	Entry  string `json:"entry,omitempty"` // of the quarantine: it is held; empty: it is stored nowhere
 }
 
 // outcome is what became of a load.
@@ -73,7 +74,8 @@ type sender struct {
 	server *client
 	refuse func(refusal)
 	sent   func(events int64)
-	wait   func(reason string, pause time.Duration) // told before it waits; nil: nobody
+	wait   func(reason *problem.Error, pause time.Duration) // told before it waits; nil: nobody
+	dry    bool                                             // the door only says what it would do
 
 	slots   chan struct{}
 	buffers sync.Pool // of *[]byte, requestBytes large
@@ -334,11 +336,12 @@ func skipLine(text io.Reader, size int) (n int64, rest []byte, err error) {
 }
 
 type doorAnswer struct {
-	Accepted  int64          `json:"accepted"`
-	Held      int64          `json:"held"`
-	Duplicate int64          `json:"duplicate"` // held before and replayed since
-	Rejected  []doorRefusals `json:"rejected"`
-	Receipt   string         `json:"receipt"`
+	Accepted    int64          `json:"accepted"`
+	Held        int64          `json:"held"`
+	Duplicate   int64          `json:"duplicate"` // held before and replayed since
+	Rejected    []doorRefusals `json:"rejected"`
+	Quarantined []doorRefusals `json:"quarantined"`
+	Receipt     string         `json:"receipt"`
 }
 
 type doorRefusals struct {
@@ -347,13 +350,18 @@ type doorRefusals struct {
 	Field  string `json:"field"`
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
+	Entry  string `json:"entry"` // of what is held
 }
 
 // post sends one block until it is answered. A block of so many short lines that the door
 // will not take it is sent in halves.
 func (l *lane) post(b block) error {
 	var answer doorAnswer
-	err := l.s.patiently("/v1/events", "application/x-ndjson", b.content, &answer)
+	path := "/v1/events"
+	if l.s.dry {
+		path += "?dry_run=true"
+	}
+	err := l.s.patiently(path, "application/x-ndjson", b.content, &answer)
 	if problem.KindOf(err) == problem.TooLarge {
 		if failed := b.read(); failed != nil {
 			return failed
@@ -376,11 +384,12 @@ func (l *lane) post(b block) error {
 	if err != nil {
 		return err
 	}
-	if len(answer.Rejected) > 0 {
+	if len(answer.Rejected)+len(answer.Quarantined) > 0 {
 		if err := b.read(); err != nil {
 			return err
 		}
-	} else if l.delivery == nil {
+	}
+	if len(answer.Rejected) == 0 && l.delivery == nil {
 		// A block of which something was refused is sent again, so that it is told again.
 		l.state.acknowledge(l.identity, b, answer)
 	}
@@ -422,7 +431,7 @@ func (s *sender) patiently(path, contentType string, content func() (io.Reader, 
 		pause := max(p.RetryAfter, wait)
 		wait = min(2*wait, 10*time.Second)
 		if s.wait != nil {
-			s.wait(p.Message, pause)
+			s.wait(p, pause)
 		}
 		select {
 		case <-time.After(pause):
@@ -449,17 +458,17 @@ func (l *lane) took(answer doorAnswer, b *block) {
 		}
 		l.s.mu.Unlock()
 	}
-	if rejected > 0 && b != nil {
+	if told := slices.Concat(answer.Rejected, answer.Quarantined); len(told) > 0 && b != nil {
 		rows := b.rows
 		if rows == nil {
 			rows = rowsOf(b.body, b.line)
 		}
-		for _, r := range answer.Rejected {
+		for _, r := range told {
 			var row int64
 			if r.Index >= 0 && r.Index < len(rows) {
 				row = rows[r.Index]
 			}
-			l.s.refuse(refusal{File: l.file, Row: row, ID: r.ID, Field: r.Field, Code: r.Code, Reason: r.Reason})
+			l.s.refuse(refusal{File: l.file, Row: row, ID: r.ID, Field: r.Field, Code: r.Code, Reason: r.Reason, Entry: r.Entry})
 		}
 	}
 	l.s.sent(answer.Accepted + answer.Duplicate + answer.Held + rejected)
@@ -524,7 +533,7 @@ func (s *sender) closeDelivery(d *delivery) error {
 
 // settle waits until everything that was accepted can be seen in KPIs and lies in
 // the lake, and adds up how many were duplicates and conflicts.
-func (s *sender) settle(lanes []*lane, out io.Writer) error {
+func (s *sender) settle(lanes []*lane, in tongue, out io.Writer) error {
 	var all, settled int
 	var sent int64
 	for _, l := range lanes {
@@ -534,7 +543,7 @@ func (s *sender) settle(lanes []*lane, out io.Writer) error {
 	if all+len(s.withdrawals) == 0 {
 		return nil
 	}
-	bar := newProgress(out, "into warehouse and lake", "events")
+	bar := newProgress(out, in.say("into warehouse and lake"), in.say("events"))
 	defer bar.end()
 	for _, l := range lanes {
 		for _, id := range l.receipts {

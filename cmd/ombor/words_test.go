@@ -6,11 +6,14 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
+	"ombor/internal/contract"
 	"ombor/internal/kpi"
 )
 
@@ -57,7 +60,22 @@ func TestTerminalHasWords(t *testing.T) {
 	for _, holds := range []bool{true, false} {
 		said[heldTarget{Holds: &holds}.verdict()] = true
 	}
-	if len(said) < 80 {
+	for _, code := range contract.Codes() {
+		said[code.Code] = true
+	}
+	documented, err := os.ReadFile("../../docs/mappings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(documented), "| code | what was wrong |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, code := range regexp.MustCompile("(?m)^\\| `([a-z_0-9]+)` \\|").FindAllStringSubmatch(table, -1) {
+		said[code[1]] = true
+	}
+	if !said["ragged"] {
+		t.Error("the refusal codes of mappings are not found in docs/mappings.md")
+	}
+	if len(said) < 140 {
 		t.Fatalf("only %d texts were found: this test no longer sees them", len(said))
 	}
 	for text := range said {
