@@ -178,6 +178,39 @@ func TestKeysForNothing(t *testing.T) {
 	}
 }
 
+// TestKeysAreToldWhatIsSent: a refusal names the field as it is sent, and offers none that the server alone sets.
+func TestKeysAreToldWhatIsSent(t *testing.T) {
+	o := guarded(t)
+	for body, want := range map[string]string{
+		`{"name":"x","roles":["source"],"sources":["desc"]}`:                                          "sources [desk]",
+		`{"name":"x","roles":["source"],"sources":["desk"],"contracts":["city.figure.published.v1"]}`: "contracts [city.case.opened.v1]",
+		`{"name":"x","roles":["leader"],"created":"2020-01-01T00:00:00Z"}`:                            "created [name roles expires]",
+		`{"name":"x","roles":["leader"],"id":"k"}`:                                                    "id [name roles expires]",
+	} {
+		var p struct {
+			Field   string
+			Allowed []string
+		}
+		if err := json.Unmarshal(o.want("operator", "POST", "/v1/keys", body, 400, "Problem"), &p); err != nil {
+			t.Fatal(err)
+		}
+		field, offered, _ := strings.Cut(want, " ")
+		for _, name := range strings.Fields(strings.Trim(offered, "[]")) {
+			if !slices.Contains(p.Allowed, name) {
+				t.Errorf("%s: %v does not offer %s", body, p.Allowed, name)
+			}
+		}
+		for _, own := range []string{"id", "created", "by", "revoked", "city.figure.published.v1"} {
+			if slices.Contains(p.Allowed, own) {
+				t.Errorf("%s: %v offers %s, which the server alone sets", body, p.Allowed, own)
+			}
+		}
+		if p.Field != field {
+			t.Errorf("%s: the field is %q", body, p.Field)
+		}
+	}
+}
+
 // TestKeyEndsWithItsDay in the zone of the pack, wherever it was asked for.
 func TestKeyEndsWithItsDay(t *testing.T) {
 	o := guarded(t)

@@ -92,3 +92,39 @@ func TestSecurityHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestHeads: what cannot be read as a request is answered in plain text, as docs/http-api.md says, and the
+// connection ends; a head within the limit reaches the handler.
+func TestHeads(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := Server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	go func() { _ = server.Serve(listener) }() // until Close
+	defer server.Close()
+	for head, want := range map[string]string{
+		"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 60<<10): "204 ",
+		"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 72<<10): "431 text/plain; charset=utf-8 true",
+		"GET /" + strings.Repeat("a", 72<<10) + " HTTP/1.1\r\nHost: x":        "431 text/plain; charset=utf-8 true",
+		"GET / HTTP/1.1": "400 text/plain; charset=utf-8 true",
+	} {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "%s\r\n\r\n", head)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(answer.StatusCode, " ", answer.Header.Get("Content-Type"))
+		if answer.StatusCode >= 400 {
+			got += fmt.Sprint(" ", answer.Close)
+		}
+		if got != want {
+			t.Errorf("%.30s… of %d bytes: %s, want %s", head, len(head), got, want)
+		}
+		conn.Close()
+	}
+}

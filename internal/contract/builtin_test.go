@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,9 @@ func TestOwnContracts(t *testing.T) {
 		refusal := batch.Add(1, published)
 		if own && refusal != nil || !own && (refusal == nil || refusal.Code != UnknownType) {
 			t.Errorf("own %t: figure.published: %+v", own, refusal)
+		}
+		if refusal != nil && strings.Count(refusal.Reason, FigurePublished) > 1 {
+			t.Errorf("what nobody may send is offered: %s", refusal.Reason)
 		}
 		batch.Reset()
 	}

@@ -47,17 +47,22 @@ type Checker struct {
 	set    *Set
 	keys   *Keys
 	limits Limits
-	types  []string // known event types, for reasons
+	types  []string // event types that a sender may send, for reasons
 }
 
 // NewChecker makes a checker; zero limits have defaults.
 func NewChecker(set *Set, keys *Keys, limits Limits) *Checker {
 	c := &Checker{set: set, keys: keys, limits: limits.withDefaults()}
 	for _, k := range set.all {
-		c.types = append(c.types, k.Type)
+		if c.takes(k) {
+			c.types = append(c.types, k.Type)
+		}
 	}
 	return c
 }
+
+// takes says whether events of a contract may come from whoever sends here.
+func (c *Checker) takes(k *Contract) bool { return k.Name != FigurePublished || c.limits.Own }
 
 // Limits are the limits in force.
 func (c *Checker) Limits() Limits { return c.limits }

@@ -334,7 +334,7 @@ func (b *Batch) tableOf(typ []byte) *table {
 	if b.last != nil && b.last.contract.Type == string(typ) {
 		return b.last
 	}
-	if c := b.checker.set.byType[string(typ)]; c != nil && (c.Name != FigurePublished || b.checker.limits.Own) {
+	if c := b.checker.set.byType[string(typ)]; c != nil && b.checker.takes(c) {
 		return b.table(c.compiled)
 	}
 	return nil
