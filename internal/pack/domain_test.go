@@ -1,6 +1,11 @@
 package pack_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,5 +116,59 @@ func TestLedger(t *testing.T) {
 		if published[id] == "" {
 			t.Errorf("of %s nothing was published", id)
 		}
+	}
+}
+
+// TestSimulatedCodesHaveNames: programmes and customs posts are codes without a table, and people choose by
+// them: each that the simulation draws has words in every language.
+func TestSimulatedCodesHaveNames(t *testing.T) {
+	files, err := pack.Embedded("uz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pack.Read(files, pack.Checks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := fs.ReadFile(files, "simulation/systems.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flows []struct {
+		Draw []struct {
+			Name, Code string
+			Of         int
+			Pick       map[string]int
+			Const      any
+		}
+	}
+	if err := json.Unmarshal(text, &flows); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, flow := range flows {
+		for _, d := range flow.Draw {
+			if d.Name != "programme" && d.Name != "post" {
+				continue
+			}
+			codes := slices.Collect(maps.Keys(d.Pick))
+			if code, ok := d.Const.(string); ok {
+				codes = append(codes, code)
+			}
+			for n := range d.Of {
+				codes = append(codes, fmt.Sprintf("%s%d", d.Code, n+1))
+			}
+			for _, code := range codes {
+				found++
+				for _, language := range p.Languages {
+					if p.Labels[language]["value."+d.Name+"."+code] == "" {
+						t.Errorf("the %s %s has no words in %s", d.Name, code, language)
+					}
+				}
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d codes were found", found)
 	}
 }
