@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -321,7 +322,22 @@ type event struct {
 	Data map[string]any `json:"data"`
 }
 
+// halfYear is that warehouse. All tests of a run share one: nobody writes to it.
 func halfYear(t *testing.T) *half {
+	t.Helper()
+	sharedHalf.Do(func() { sharedHalf.half = newHalfYear(t) })
+	if sharedHalf.half == nil {
+		t.Fatal("the half of a year could not be loaded; an earlier test says why")
+	}
+	return sharedHalf.half
+}
+
+var sharedHalf struct {
+	sync.Once
+	half *half
+}
+
+func newHalfYear(t *testing.T) *half {
 	t.Helper()
 	files, err := pack.Embedded("uz")
 	if err != nil {
@@ -343,7 +359,15 @@ func halfYear(t *testing.T) *half {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.w = warehousetest.Open(t, n.pack.Set, n.pack.KPIs)
+	if n.w, err = warehouse.Open(context.Background(), warehousetest.Config(t, warehousetest.Prefix()), n.pack.Set, n.pack.KPIs); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.w.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.w.MigrateViews(context.Background(), n.pack.Reference); err != nil {
+		t.Fatal(err)
+	}
 	batch := contract.NewChecker(n.pack.Set, keys, contract.Limits{}).NewBatch()
 	sent := map[string][][]byte{} // type → lines
 	for i, line := range bytes.Split(bytes.TrimSpace(lines.Bytes()), []byte{'\n'}) {

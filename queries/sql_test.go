@@ -28,9 +28,6 @@ import (
 // year by month and main dimension, and for one value of that as it was known earlier.
 func TestSQLGivesTheSameFigures(t *testing.T) {
 	n := halfYear(t)
-	if err := n.w.MigrateViews(context.Background(), n.pack.Reference); err != nil {
-		t.Fatal(err)
-	}
 	q := queries.New(n.w, n.pack.KPIs, n.pack.Reference, queries.Options{Targets: n.pack.Targets, K: 5, Now: func() time.Time { return askedOn.Time().Add(12 * time.Hour) }})
 	cells, refused := 0, 0
 	for _, k := range n.pack.KPIs {
@@ -272,9 +269,6 @@ func TestQuestions(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := halfYear(t)
-	if err := n.w.MigrateViews(context.Background(), n.pack.Reference); err != nil {
-		t.Fatal(err)
-	}
 	view, _ := n.w.View(n.w.Contract("request.decided"))
 	database, _, _ := strings.Cut(view, ".")
 	_, questions, _ := strings.Cut(string(text), "## Ten questions")

@@ -250,6 +250,7 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 		return err
 	}
 	wanted := map[string]bool{}
+	months := map[*contract.Contract][]monthBatch{}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, r := range w.rollups {
@@ -259,7 +260,14 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 			if err := w.keepFigures(ctx, r.Contract); err != nil {
 				return err
 			}
-			group.Go(func() error { return w.makeRollup(inner, r, hash, replaces) })
+			of, asked := months[r.Contract]
+			if !asked {
+				if of, err = w.months(ctx, r.Contract); err != nil {
+					return err
+				}
+				months[r.Contract] = of
+			}
+			group.Go(func() error { return w.makeRollup(inner, r, hash, replaces, of) })
 		}
 	}
 	for _, d := range w.distincts {
@@ -293,13 +301,13 @@ func (w *Warehouse) migrateRollups(ctx context.Context) error {
 // atOnce is how many tables are made or checked side by side: most of it is waiting.
 const atOnce = 4
 
-// makeRollup fills the rollup under another name and then puts it in its place.
-func (w *Warehouse) makeRollup(ctx context.Context, r *Rollup, hash string, replaces bool) error {
-	next := name(w.databases.rollups) + "." + name(r.Name+"__next")
-	months, err := w.months(ctx, r.Contract)
-	if err != nil {
-		return err
+// makeRollup fills the rollup under another name from the facts of the months and then puts it in
+// its place; where there is nothing yet it is made in its place at once.
+func (w *Warehouse) makeRollup(ctx context.Context, r *Rollup, hash string, replaces bool, months []monthBatch) error {
+	if len(months) == 0 && !replaces {
+		return w.exec(ctx, "warehouse: make "+r.Name, nil, w.create(r, r.Name, w.definition(r, hash)))
 	}
+	next := name(w.databases.rollups) + "." + name(r.Name+"__next")
 	if len(months) > 0 {
 		slog.Info("warehouse: filling a rollup from facts", "rollup", r.Name)
 	}

@@ -70,7 +70,11 @@ func (w *Warehouse) migrateMonths(ctx context.Context, there map[string]string, 
 		if wanted[table] = true; there[table] == hash {
 			continue
 		}
-		for _, statement := range []string{"DROP TABLE IF EXISTS " + w.MonthsTable(r) + " SYNC", w.createMonths(r, hash)} {
+		statements := []string{w.createMonths(r, hash)}
+		if _, earlier := there[table]; earlier {
+			statements = slices.Insert(statements, 0, "DROP TABLE "+w.MonthsTable(r)+" SYNC")
+		}
+		for _, statement := range statements {
 			if err := w.exec(ctx, "warehouse: make "+table, nil, statement); err != nil {
 				return err
 			}
