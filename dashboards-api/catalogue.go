@@ -77,9 +77,6 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 	seen := map[string]bool{}
 	for _, v := range k.Versions {
 		version := describeVersion(&v)
-		for _, grain := range queries.Grains(&v, s.config.Pack.Reference.Calendar()) {
-			version.Periods = append(version.Periods, string(grain))
-		}
 		version.PublishedOnly = slices.ContainsFunc(v.Sides(), func(side kpi.Side) bool {
 			c := s.contractOf(side.From)
 			return c != nil && c.Special()
@@ -91,11 +88,21 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 		for _, grain := range periods {
 			version.PublishedPeriods = append(version.PublishedPeriods, string(grain))
 		}
+		if version.Periods = version.PublishedPeriods; !version.PublishedOnly {
+			version.Periods = nil
+			for _, grain := range queries.Grains(&v, s.config.Pack.Reference.Calendar()) {
+				version.Periods = append(version.Periods, string(grain))
+			}
+		}
 		body.Versions = append(body.Versions, version)
 		if v.Variant != k.Versions[0].Variant {
 			continue // a rival definition has its own, under its version
 		}
-		for _, dimensions := range v.Rollups {
+		asked := v.Rollups
+		if version.PublishedOnly {
+			asked = tables // nobody is told any other
+		}
+		for _, dimensions := range asked {
 			for _, name := range dimensions {
 				if !seen[name] {
 					seen[name] = true

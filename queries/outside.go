@@ -82,7 +82,15 @@ func (q *Queries) table(qn *question) ([]string, error) {
 	}) {
 		field = "where" // without it the question is that of a table
 	}
-	return nil, bad(field, "%s is published by these dimensions: %s", qn.kpi.ID, strings.Join(tables, "; ")).
+	refusal := bad(field, "%s is published by these dimensions: %s", qn.kpi.ID, strings.Join(tables, "; "))
+	if field == "by" {
+		for _, set := range qn.version.Published {
+			if len(set) > 0 {
+				refusal.Allowed = append(refusal.Allowed, strings.Join(set, ","))
+			}
+		}
+	}
+	return nil, refusal.
 		Also("uz", "Bu koʻrsatkich soʻralgan kesimda eʼlon qilinmaydi.").
 		Also("ru", "В запрошенном разрезе этот показатель не публикуется.")
 }
