@@ -228,7 +228,7 @@ func TestClosing(t *testing.T) {
 		t.Errorf("%d figures were published again", again)
 	}
 	// A process that begins looks at everything, and publishes nothing twice.
-	n.q = queries.New(n.w, n.pack.KPIs, n.pack.Reference, queries.Options{K: 5, Closing: map[string]time.Duration{"desk": 240 * time.Hour}, Now: func() time.Time { return n.today.Time().Add(8 * time.Hour) }})
+	n.q = queries.New(n.w, n.pack.KPIs, n.pack.Reference, queries.Options{K: 5, Closing: map[string]time.Duration{"desk": 240 * time.Hour}, Titles: map[string]reference.Names{"desk": {"en": "Desk", "ru": "Стол"}}, Now: func() time.Time { return n.today.Time().Add(8 * time.Hour) }})
 	if again := n.publish(t); again != 0 {
 		t.Errorf("%d figures were published again after a restart", again)
 	}
@@ -265,10 +265,10 @@ func TestClosing(t *testing.T) {
 	if c := february.Cells[0]; c.Open() || c.Closed.Day != day("2024-03-11") || !slices.Equal(c.Unclosed, []string{"desk"}) || c.State != queries.NotProvided {
 		t.Errorf("February: %+v", c)
 	}
-	if w := february.Coverage; w.Words != "0 из 1 источников; нет данных: desk (100 % записей за 2024-01)" || w.Weights["desk"] != 100 {
+	if w := february.Coverage; w.Words != "0 из 1 источников; нет данных: Стол (100 % записей за 2024-01)" || w.Weights["desk"] != 100 {
 		t.Errorf("February's coverage: %+v", w)
 	}
-	if !slices.Contains(february.Notes, "Период закрыт по сроку, без подтверждения от: desk.") {
+	if !slices.Contains(february.Notes, "Период закрыт по сроку, без подтверждения от: Стол.") {
 		t.Errorf("February's notes: %q", february.Notes)
 	}
 }

@@ -206,9 +206,16 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	if r.Plan {
 		result.Plan = a.plan
 	}
+	words, err := language(r.Language)
+	if err != nil {
+		return nil, err
+	}
+	speaker := q.speaker(words)
 	var unclosed []string
 	for _, c := range a.cells {
-		unclosed = append(unclosed, c.Unclosed...)
+		for _, source := range c.Unclosed {
+			unclosed = append(unclosed, speaker.title(source))
+		}
 	}
 	if slices.Sort(unclosed); len(unclosed) > 0 {
 		result.Said = append(result.Said, Note{"not-closed-by-source", map[string]string{"names": shorten(slices.Compact(unclosed))}})
@@ -216,11 +223,7 @@ func (q *Queries) result(ctx context.Context, qn *question, r Request, src *sour
 	if err := q.weighMissing(ctx, qn, a.cells, Cell{From: result.From.Day, To: result.To.Day, Coverage: result.Coverage}); err != nil {
 		return nil, err
 	}
-	words, err := language(r.Language)
-	if err != nil {
-		return nil, err
-	}
-	q.speaker(words).result(result)
+	speaker.result(result)
 	return result, nil
 }
 

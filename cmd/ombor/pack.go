@@ -44,8 +44,9 @@ reports everything that is wrong at once. Nothing is changed. Exit code 0 when t
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %s is whole: %d contracts, %d mappings, %d KPIs, %d targets\n",
-				names[0], p.Title.In("en"), len(p.Contracts), len(p.Mappings), len(p.KPIs), len(p.Targets))
+			own := len(p.Contracts) - len(contract.BuiltIn(p.Prefix))
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s is whole (contracts %d, mappings %d, KPIs %d, targets %d)\n",
+				names[0], p.Title.In("en"), own, len(p.Mappings), len(p.KPIs), len(p.Targets))
 			return nil
 		},
 	}

@@ -169,7 +169,11 @@ func (s scorecard) print(out io.Writer, language string) {
 	rows := [][]string{in.row("id", "title", "value", "trend", "target", "status", "missing", "owner")}
 	counted := map[string]int{}
 	for _, r := range s.Rows {
-		row := []string{r.KPI, r.Title.in(language), in.figure(r.Cell, r.Unit), in.say(r.Trend), "", "", "", nameOr(s.Owners[r.Owner].in(language), r.Owner)}
+		value := in.figure(r.Cell, r.Unit)
+		if from := text(r.Cell["from"]); from != "" && from != s.From && from != text(r.Cell["to"]) { // a month of distinct persons, a window that was reported
+			value += " (" + text(r.Cell["period"]) + ")"
+		}
+		row := []string{r.KPI, r.Title.in(language), value, in.say(r.Trend), "", "", "", nameOr(s.Owners[r.Owner].in(language), r.Owner)}
 		if r.Problem != "" {
 			row[2] = r.Problem
 		}

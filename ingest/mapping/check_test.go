@@ -33,6 +33,7 @@ func TestCheck(t *testing.T) {
 		{func(m *m) { m.Fields["place"] = &v{Column: "a", Times: 2} }, `fields.place.times: is for numbers`},
 		{func(m *m) { m.Fields["place"] = &v{Column: "a", Others: "x"} }, `fields.place.others: says what a cell outside values is, and there are no values`},
 		{func(m *m) { m.Fields["kind"] = &v{Column: "a", Values: map[string]string{"A": "fly"}} }, `fields.kind.values.A: "fly" is none of the field's values "walk", "ride"`},
+		{func(m *m) { m.Fields["kind"] = &v{Column: "a", Values: map[string]string{"": "walk"}} }, `fields.kind.values.: is never asked: the cell "" means no value, for which default stands`},
 		{func(m *m) { m.Fields["kind"] = &v{Constant: "fly"} }, `fields.kind.constant: "fly" is none of the field's values "walk", "ride"`},
 		{func(m *m) { m.Fields["kind"] = &v{Column: "a", Default: "fly"} }, `fields.kind.default: "fly" is none of the field's values "walk", "ride"`},
 		{func(m *m) { m.Fields["good"] = &v{Column: "a", Values: map[string]string{"A": "yes"}} }, `fields.good.values.A: "yes" is neither true nor false`},

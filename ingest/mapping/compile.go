@@ -375,6 +375,9 @@ func (c *compiler) value(name string, d *contract.Value, f *contract.Field) valu
 		v.listed = quoteAll(keys)
 		for _, key := range keys {
 			c.known(f, d.Values[key], line, at+".values."+key)
+			if v.empty[key] {
+				c.add(line, at+".values."+key, "is never asked: the cell %q means no value, for which default stands", key)
+			}
 		}
 		if v.others != othersRefuse && v.others != othersPass {
 			c.known(f, v.others, line, at+".others")

@@ -90,18 +90,18 @@ function Coverage({ kpi, asked, whole, senders }: { kpi: Kpi; asked: Asked; whol
   const status = useQuery({ queryKey: ['status'], queryFn: ({ signal }) => get<Status>('/v1/status', signal), enabled: senders })
   const cell = whole?.cells[0]
   const coverage = cell?.coverage ?? whole?.coverage
-  const facts = [
-    coverage ? coverage.words.charAt(0).toUpperCase() + coverage.words.slice(1) + '.' : '',
-    cell?.unclosed?.length ? fill(said.unclosed, { names: cell.unclosed.join(', ') }) : '',
-    cell?.open ? said.stillOpen : cell?.closed ? fill(said.closedOn, { day: day(cell.closed, voice.language) }) : '',
-    cell?.corrected ? fill(said.correctedOn, { day: day(cell.corrected, voice.language), value: wasText(cell, kpi.unit, voice, '{value}') }) : '',
-  ].filter(Boolean)
-  const rows = quality.data?.rows.filter((r) => ofKpi(asked.version, r.type) && (r.accepted > 0 || r.last_event || r.quarantine_open > 0)) ?? []
   const titleOf = (source: string) => {
     const played = source.startsWith('simulation/') // in place of the source that is named behind it
     const named = nameIn(status.data?.sources.find((s) => s.source === (played ? source.slice('simulation/'.length) : source))?.title, voice.language, source)
     return played ? `${named} · ${words.simulatedShort}` : named
   }
+  const facts = [
+    coverage ? coverage.words.charAt(0).toUpperCase() + coverage.words.slice(1) + '.' : '',
+    cell?.unclosed?.length ? fill(said.unclosed, { names: cell.unclosed.map(titleOf).join(', ') }) : '',
+    cell?.open ? said.stillOpen : cell?.closed ? fill(said.closedOn, { day: day(cell.closed, voice.language) }) : '',
+    cell?.corrected ? fill(said.correctedOn, { day: day(cell.corrected, voice.language), value: wasText(cell, kpi.unit, voice, '{value}') }) : '',
+  ].filter(Boolean)
+  const rows = quality.data?.rows.filter((r) => ofKpi(asked.version, r.type) && (r.accepted > 0 || r.last_event || r.quarantine_open > 0)) ?? []
   return (
     <div>
       <h3>{said.coverage}</h3>
