@@ -419,7 +419,7 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 		values = splitAll(tuples, len(qn.by))
 		placed(persons, periods, values)
 		if qn.spans == nil {
-			hidden = q.hidden(qn, persons)
+			hidden = q.hidden(qn, persons, periods)
 		}
 		return nil
 	})
@@ -497,17 +497,17 @@ func (q *Queries) enough(persons int) int { return min(persons, q.k+1) }
 // hide suppresses the cells of one table that tell of too few persons, and those that
 // would give them away.
 func (q *Queries) hide(qn *question, cells []Cell, persons []disclosure.Cell) {
-	suppress(cells, q.hidden(qn, persons)())
+	suppress(cells, q.hidden(qn, persons, nil)())
 }
 
 // hidden works out beside the caller which cells of one table are to be suppressed; what it returns waits for
 // that. It is nil for figures without persons.
-func (q *Queries) hidden(qn *question, persons []disclosure.Cell) (wait func() []bool) {
+func (q *Queries) hidden(qn *question, persons []disclosure.Cell, periods []period) (wait func() []bool) {
 	if qn.version.Persons == "" {
 		return func() []bool { return nil }
 	}
 	done := make(chan []bool, 1)
-	go func() { done <- disclosure.Inside(persons, q.k) }()
+	go func() { done <- disclosure.Inside(persons, q.k, q.inTable(qn, persons, periods)...) }()
 	return func() []bool { return <-done }
 }
 

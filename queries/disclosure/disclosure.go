@@ -14,6 +14,13 @@
 // where the same person stands in several cells, a total may be hidden that is here taken
 // as shown, never the other way round.
 //
+// An axis may determine another, as a service its agency: the agencies' totals are then totals of
+// the services, whoever's services the question was about, and no agency's single hidden service
+// can be had from its agency's figure. A caller who knows of such an axis gives it to the cells that were not asked by it.
+//
+// What follows from the totals even when the whole table is hidden cannot be protected by it: such a cell
+// is hidden, and its line beside it, and no more.
+//
 // That holds for one table with its totals. Nothing is said about the difference of two
 // questions: with other filters, other days, or tomorrow. For those who must not know, there
 // is the lattice.
@@ -70,15 +77,27 @@ type Cell struct {
 	Size    int64    // rows behind it, which order cells of many persons
 }
 
-// Inside answers, for each cell, whether it is hidden. k below 2 hides nothing.
-func Inside(cells []Cell, k int) []bool { return masked(cells, k).hidden }
+// Determines says that of two axes, by their places in the keys, the first has for each coordinate only one of the second.
+type Determines struct{ Axis, Other int }
 
-func masked(cells []Cell, k int) *table {
-	tables := margins(cells)
-	for _, t := range tables {
-		t.mask(tables, k)
+// Inside answers, for each cell, whether it is hidden. k below 2 hides nothing. Of what is said of axes that holds which
+// the cells do not contradict.
+func Inside(cells []Cell, k int, said ...Determines) []bool { return masked(cells, k, said...).hidden }
+
+func masked(cells []Cell, k int, said ...Determines) *table {
+	c := margins(cells, said)
+	for _, t := range c.tables {
+		if t != nil {
+			t.mask(c, k)
+		}
 	}
-	return tables[len(tables)-1]
+	return c.tables[len(c.tables)-1]
+}
+
+// cube is a table and what it adds up to.
+type cube struct {
+	axes   []axis   // those that are determined first
+	tables []*table // by their axes, a bit each; nil: an axis of it determines one that is not there, so that it is another table written differently
 }
 
 // table is the cells, or what they add up to over some of the axes.
@@ -95,6 +114,7 @@ type table struct {
 	all    *total     // every cell; nil of a table without axes
 	masked []int      // the hidden cells, as they came
 	solved int        // so many of them are in the equations
+	plain  []bool     // what follows from the totals although all is hidden; nil: not asked yet
 	equations
 }
 
@@ -113,16 +133,18 @@ type total struct {
 
 // axis is one coordinate of all cells.
 type axis struct {
-	at   []int // cell → coordinate
-	size int   // coordinates
+	at         []int // cell → coordinate
+	size       int   // coordinates
+	place      int   // in the keys
+	determines int   // other axes, a bit each
 }
 
 // margins are a table and what it adds up to, those with fewer axes first: the sets of axes in
 // the order of their bits. An axis with one coordinate is none.
-func margins(cells []Cell) []*table {
+func margins(cells []Cell, said []Determines) *cube {
 	var axes []axis
 	for i := 0; len(cells) > 0 && i < len(cells[0].Key); i++ {
-		numbers, a := map[string]int{}, axis{at: make([]int, len(cells))}
+		numbers, a := map[string]int{}, axis{at: make([]int, len(cells)), place: i}
 		for j, c := range cells {
 			if j > 0 && c.Key[i] == cells[j-1].Key[i] { // as most often: cells are sorted
 				a.at[j] = a.at[j-1]
@@ -139,14 +161,84 @@ func margins(cells []Cell) []*table {
 			axes = append(axes, a)
 		}
 	}
-	nothing := &table{at: make([]int, len(cells))}
-	nothing.add(cells, min(1, len(cells)))
-	tables := []*table{nothing}
-	for set := 1; set < 1<<len(axes); set++ {
+	c := &cube{axes: determined(axes, said), tables: make([]*table, 1<<len(axes))}
+	c.tables[0] = &table{at: make([]int, len(cells))}
+	c.tables[0].add(cells, min(1, len(cells)))
+	for set := 1; set < len(c.tables); set++ {
 		last := bits.Len(uint(set)) - 1
-		tables = append(tables, tables[set&^(1<<last)].along(axes[last], set, cells))
+		if c.closed(set) { // and without its last axis it still is
+			c.tables[set] = c.tables[set&^(1<<last)].along(c.axes[last], set, cells)
+		}
 	}
-	return tables
+	return c
+}
+
+// closed says whether the axes are together with all that they determine.
+func (c *cube) closed(set int) bool {
+	for i, a := range c.axes {
+		if set>>i&1 == 1 && a.determines&^set != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// runs is the axis along which cells that differ in these axes lie in a line: it is one of them, and determines the
+// others; −1 when there is none.
+func (c *cube) runs(along int) int {
+	for i, a := range c.axes {
+		if along>>i&1 == 1 && along&^(1<<i)&^a.determines == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// determined puts axes that others determine before those.
+func determined(axes []axis, said []Determines) []axis {
+	if len(said) == 0 {
+		return axes
+	}
+	from := make([]int, len(axes)) // those that it determines, and what those do
+	for _, d := range said {
+		i := slices.IndexFunc(axes, func(a axis) bool { return a.place == d.Axis })
+		j := slices.IndexFunc(axes, func(a axis) bool { return a.place == d.Other })
+		if i < 0 || j < 0 || i == j || from[j]>>i&1 == 1 || !axes[i].has(axes[j]) {
+			continue
+		}
+		for x := range from {
+			if x == i || from[x]>>i&1 == 1 {
+				from[x] |= 1<<j | from[j]
+			}
+		}
+	}
+	order := make([]int, len(axes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return bits.OnesCount(uint(from[a])) - bits.OnesCount(uint(from[b])) })
+	sorted := make([]axis, len(axes))
+	for to, i := range order {
+		sorted[to] = axes[i]
+		for at, j := range order {
+			sorted[to].determines |= from[i] >> j & 1 << at
+		}
+	}
+	return sorted
+}
+
+// has says whether each coordinate goes with one of the other axis only.
+func (a axis) has(other axis) bool {
+	one := make([]int, a.size)
+	for i, at := range a.at {
+		if one[at] == 0 {
+			one[at] = other.at[i] + 1
+		}
+		if one[at] != other.at[i]+1 {
+			return false
+		}
+	}
+	return true
 }
 
 // along is the table with one more axis.
@@ -190,13 +282,13 @@ func (t *table) add(cells []Cell, n int) {
 }
 
 // mask works out what is hidden, once the tables with fewer axes have their masks.
-func (t *table) mask(tables []*table, k int) {
+func (t *table) mask(c *cube, k int) {
 	t.hidden = make([]bool, len(t.first))
 	few := func(i int) bool { return t.persons[i] > 0 && t.persons[i] < k }
 	if !slices.ContainsFunc(t.persons, func(n int) bool { return n > 0 && n < k }) {
 		return // nobody to be hidden
 	}
-	t.addTotals(tables)
+	t.addTotals(c)
 	for i := range t.hidden {
 		if few(i) {
 			t.hide(i)
@@ -237,15 +329,15 @@ func (t *table) smallestFirst() []int {
 }
 
 // addTotals lists the totals that are shown and the lines.
-func (t *table) addTotals(tables []*table) {
+func (t *table) addTotals(c *cube) {
 	order := t.smallestFirst()
-	lines := make([][]*total, bits.Len(uint(t.axes))) // by the axis that they run along
+	lines := make([][]*total, len(c.axes)) // by the axis that they run along
 	var totals []*total
 	for set := range t.axes {
-		if set&^t.axes != 0 {
+		over := c.tables[set]
+		if set&^t.axes != 0 || over == nil {
 			continue
 		}
-		over := tables[set]
 		sums := make([]total, len(over.first))
 		sizes := make([]int, len(sums))
 		for _, i := range t.first {
@@ -259,18 +351,20 @@ func (t *table) addTotals(tables []*table) {
 			sum := &sums[over.at[t.first[i]]]
 			sum.cells = append(sum.cells, i)
 		}
-		along := t.axes &^ set
+		axis := c.runs(t.axes &^ set)
+		var alike []*total // lines
 		for n := range sums {
 			sum := &sums[n]
 			sum.shown = !over.hidden[n]
-			line := bits.OnesCount(uint(along)) == 1
-			if line {
-				axis := bits.TrailingZeros(uint(along))
-				lines[axis] = append(lines[axis], sum)
+			if axis >= 0 {
+				alike = append(alike, sum)
 			}
-			if line || sum.shown {
+			if axis >= 0 || sum.shown {
 				totals = append(totals, sum)
 			}
+		}
+		if axis >= 0 { // an agency's line before the country's: what it hides may do for both
+			lines[axis] = slices.Concat(alike, lines[axis])
 		}
 		if set == 0 {
 			t.all = &sums[0]
@@ -347,12 +441,15 @@ func (t *table) closeCycle(i, k int) bool {
 		if !sum.shown || !t.known[i] && sum.open >= 2 && sum.openPersons >= k {
 			continue
 		}
+		if t.follows(i) {
+			return false
+		}
 		if next, ok := t.smallest(sum); ok {
 			t.hide(next)
 			return true
 		}
 	}
-	if !t.known[i] || t.all == nil {
+	if !t.known[i] || t.all == nil || t.follows(i) {
 		return false
 	}
 	// Everything beside it is hidden and it still follows: from elsewhere in the
@@ -368,17 +465,33 @@ func (t *table) closeCycle(i, k int) bool {
 	return true
 }
 
+// follows says whether a cell follows from the totals that are shown although the whole table is hidden.
+func (t *table) follows(i int) bool {
+	if t.plain == nil {
+		e := newEquations(len(t.row), len(t.first))
+		for j := range t.first {
+			e.hideIn(j, t.shownOver(j))
+		}
+		t.plain = e.known
+	}
+	return t.plain[i]
+}
+
+// shownOver are the numbers of the totals that are shown and have a cell, ascending.
+func (t *table) shownOver(i int) (in []int) {
+	for _, sum := range t.under[i] {
+		if sum.shown {
+			in = append(in, sum.number)
+		}
+	}
+	return in
+}
+
 // solve brings what is known up to what is hidden.
 func (t *table) solve() {
 	for ; t.solved < len(t.masked); t.solved++ {
 		i := t.masked[t.solved]
-		var in []int
-		for _, sum := range t.under[i] {
-			if sum.shown {
-				in = append(in, sum.number)
-			}
-		}
-		told, untold := t.hideIn(i, in)
+		told, untold := t.hideIn(i, t.shownOver(i))
 		if told {
 			t.count(i, -1)
 		}
