@@ -183,7 +183,7 @@ func listed(list []string) []string {
 func (s *server) getKPIs(_ context.Context, q *query) (*answer, error) {
 	list := s.catalogue()
 	return &answer{body: map[string]any{"kpis": list}, name: "kpis", table: func() (*table, error) {
-		t := newTable(text("kpi"), text("title"), text("about"), text("group"), text("owner"), text("unit"), text("direction"), text("dimensions"), number("version"), text("numerator"), text("denominator"), text("source"))
+		t := newTable(text("kpi"), text("title"), text("about"), text("group"), text("owner"), text("unit"), text("direction"), text("dimensions"), count("version"), text("numerator"), text("denominator"), text("source"))
 		for _, k := range list {
 			var dimensions []string
 			for _, d := range k.Dimensions {

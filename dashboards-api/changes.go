@@ -66,7 +66,7 @@ func (s *server) since(given string) (reference.Day, error) {
 
 func changesTable(body changesBody, language string) *table {
 	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("was"), text("was_state"), number("now"), text("now_state"), number("difference"), text("unit"),
-		text("trend"), text("settled"), number("corrected"), number("late"), text("targets"), text("problem"))
+		text("trend"), text("settled"), count("corrected"), count("late"), text("targets"), text("problem"))
 	for _, c := range body.Changes.Changes {
 		row := []any{c.KPI, c.Title.In(language), c.Group, c.Owner}
 		period := ""

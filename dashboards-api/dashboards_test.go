@@ -229,8 +229,13 @@ func TestFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if file.NumRows() != 2 || len(file.Schema().Fields()) != len(records[0]) {
-		t.Errorf("parquet: %d rows, %v", file.NumRows(), file.Schema())
+	if file.NumRows() != 2 || len(file.Schema().Columns()) != len(records[0]) {
+		t.Fatalf("parquet: %d rows, %v", file.NumRows(), file.Schema())
+	}
+	for i, path := range file.Schema().Columns() {
+		if path[0] != records[0][i] {
+			t.Errorf("parquet: column %d is %s, want %s", i+1, path[0], records[0][i])
+		}
 	}
 
 	_, body = answerOf(t, h, target+"arrow")

@@ -150,7 +150,7 @@ func (s *server) getDictionary(_ context.Context, q *query) (*answer, error) {
 			columns = append(columns, text("title_"+language), text("values_"+language))
 		}
 		columns = append(columns, text("about"), text("field_type"), text("unit"), flag("required"), text("class"), text("reference"), text("identifier"), text("default"),
-			number("warehouse_months"), number("lake_months"), text("source"), text("owner"), text("kpis"))
+			count("warehouse_months"), count("lake_months"), text("source"), text("owner"), text("kpis"))
 		t := newTable(columns...)
 		for _, e := range list {
 			cells := []any{e.Type, e.Table, e.Field}

@@ -231,7 +231,7 @@ func (s *server) getAudit(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	return &answer{body: map[string]any{"entries": entries, "head": s.config.Audit.Head()}, name: "audit", table: func() (*table, error) {
-		t := newTable(number("number"), text("time"), text("who"), text("name"), text("role"), text("address"), text("action"), text("object"), flag("allowed"), text("why"))
+		t := newTable(count("number"), text("time"), text("who"), text("name"), text("role"), text("address"), text("action"), text("object"), flag("allowed"), text("why"))
 		for _, e := range entries {
 			t.add(float64(e.Number), e.Time.Format(time.RFC3339Nano), e.Who, e.Name, e.Role, e.Address, e.Action, e.Object, e.Allowed, e.Why)
 		}

@@ -74,8 +74,8 @@ func (s *server) getFindings(ctx context.Context, q *query) (*answer, error) {
 	}
 	list = body.Findings
 	return &answer{body: body, name: "findings", table: func() (*table, error) {
-		t := newTable(text("severity"), text("source"), text("type"), text("rule"), text("period"), text("from"), text("to"), text("field"), number("count"), number("expected"),
-			text("words_uz"), text("words_ru"), text("words_en"), text("owner"), text("since"), text("examples"))
+		t := newTable(text("severity"), text("source"), text("type"), text("rule"), text("period"), date("from"), date("to"), text("field"), count("count"), number("expected"),
+			text("words_uz"), text("words_ru"), text("words_en"), text("owner"), date("since"), text("examples"))
 		for _, f := range list {
 			t.add(f.Severity, f.Source, f.Contract, f.Rule, f.Period, f.From.String(), f.To.String(), f.Field, float64(f.Count), pointed(f.Expected),
 				f.Words["uz"], f.Words["ru"], f.Words["en"], f.Owner, f.Since.String(), strings.Join(f.Examples, "; "))

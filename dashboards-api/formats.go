@@ -10,20 +10,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/ipc"
-	"github.com/apache/arrow/go/v15/arrow/memory"
-	"github.com/parquet-go/parquet-go"
 	"github.com/xuri/excelize/v2"
 
 	"ombor/internal/problem"
+	"ombor/queries"
 )
 
 // table is an answer as rows: what the formats other than JSON are made from.
 type table struct {
 	columns []column
-	rows    [][]any     // string, float64, bool or nil; as many as columns
+	rows    [][]any     // as many as columns, each of what its kind holds, or nil
 	about   [][2]string // heading and text of what a workbook says of the rows, on a sheet of its own; may be empty
 }
 
@@ -35,14 +31,20 @@ type column struct {
 type columnKind uint8
 
 const (
-	textColumn columnKind = iota
-	numberColumn
-	flagColumn
+	textColumn   columnKind = iota // string
+	numberColumn                   // float64
+	flagColumn                     // bool
+	countColumn                    // int64, or a whole float64
+	dateColumn                     // string, YYYY-MM-DD; "" is none
+	exactColumn                    // queries.Number
 )
 
 func text(name string) column   { return column{name, textColumn} }
 func number(name string) column { return column{name, numberColumn} }
 func flag(name string) column   { return column{name, flagColumn} }
+func count(name string) column  { return column{name, countColumn} }
+func date(name string) column   { return column{name, dateColumn} }
+func exact(name string) column  { return column{name, exactColumn} }
 
 func newTable(columns ...column) *table { return &table{columns: columns} }
 
@@ -159,6 +161,10 @@ func plain(cell any) string {
 		return harmless(v)
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case queries.Number:
+		return string(v)
 	case bool:
 		return strconv.FormatBool(v)
 	}
@@ -212,13 +218,24 @@ func encodeXLSX(w io.Writer, t *table) (err error) {
 	if err := out.SetRow("A1", header); err != nil {
 		return err
 	}
+	cells := make([]any, len(t.columns))
 	for i, row := range t.rows {
 		at, err := excelize.CoordinatesToCellName(1, i+2)
 		if err != nil {
 			return err // more rows than a sheet holds: 1,048,576
 		}
+		for j, cell := range row {
+			cells[j] = cell
+			if n, ok := cell.(queries.Number); ok { // a sheet has no other numbers than float64
+				if f, ok := n.Float(); ok {
+					cells[j] = f
+				} else {
+					cells[j] = nil
+				}
+			}
+		}
 		// Strings are stored as strings, never as formulae: no escape is needed.
-		if err := out.SetRow(at, row); err != nil {
+		if err := out.SetRow(at, cells); err != nil {
 			return err
 		}
 	}
@@ -246,76 +263,4 @@ func writeAbout(file *excelize.File, about [][2]string, heading int) error {
 		}
 	}
 	return errors.Join(file.SetCellStyle(sheet, "A1", fmt.Sprint("A", len(about)), heading), file.SetColWidth(sheet, "A", "A", 28), file.SetColWidth(sheet, "B", "B", 110))
-}
-
-func encodeParquet(w io.Writer, t *table) error {
-	group := parquet.Group{}
-	for _, c := range t.columns {
-		var node parquet.Node
-		switch c.kind {
-		case numberColumn:
-			node = parquet.Leaf(parquet.DoubleType)
-		case flagColumn:
-			node = parquet.Leaf(parquet.BooleanType)
-		default:
-			node = parquet.String()
-		}
-		group[c.name] = parquet.Compressed(parquet.Optional(node), &parquet.Zstd)
-	}
-	schema := parquet.NewSchema("answer", group)
-	// A group's columns lie in the order of their names.
-	position := map[string]int{}
-	for i, path := range schema.Columns() {
-		position[path[0]] = i
-	}
-	out := parquet.NewGenericWriter[any](w, schema)
-	row := make(parquet.Row, len(t.columns))
-	for _, cells := range t.rows {
-		for i, cell := range cells {
-			at := position[t.columns[i].name]
-			if cell == nil {
-				row[at] = parquet.NullValue().Level(0, 0, at)
-			} else {
-				row[at] = parquet.ValueOf(cell).Level(0, 1, at)
-			}
-		}
-		if _, err := out.WriteRows([]parquet.Row{row}); err != nil {
-			return err
-		}
-	}
-	return out.Close()
-}
-
-func encodeArrow(w io.Writer, t *table) error {
-	fields := make([]arrow.Field, len(t.columns))
-	for i, c := range t.columns {
-		fields[i] = arrow.Field{Name: c.name, Nullable: true, Type: map[columnKind]arrow.DataType{
-			textColumn: arrow.BinaryTypes.String, numberColumn: arrow.PrimitiveTypes.Float64, flagColumn: arrow.FixedWidthTypes.Boolean}[c.kind]}
-	}
-	schema := arrow.NewSchema(fields, nil)
-	build := array.NewRecordBuilder(memory.DefaultAllocator, schema)
-	defer build.Release()
-	for _, row := range t.rows {
-		for i, cell := range row {
-			if cell == nil {
-				build.Field(i).AppendNull()
-				continue
-			}
-			switch b := build.Field(i).(type) {
-			case *array.StringBuilder:
-				b.Append(cell.(string))
-			case *array.Float64Builder:
-				b.Append(cell.(float64))
-			case *array.BooleanBuilder:
-				b.Append(cell.(bool))
-			}
-		}
-	}
-	record := build.NewRecord()
-	defer record.Release()
-	out := ipc.NewWriter(w, ipc.WithSchema(schema))
-	if err := out.Write(record); err != nil {
-		return err
-	}
-	return out.Close()
 }

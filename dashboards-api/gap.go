@@ -55,7 +55,7 @@ func (s *server) getGap(ctx context.Context, q *query) (*answer, error) {
 }
 
 func gapTable(body gapBody, language string) *table {
-	t := newTable(text("kpi"), number("rank"), text(body.By), text("name"), text("owner"), text("owner_name"), number("missing"), number("weight"), text("ranked_by"), flag("told"))
+	t := newTable(text("kpi"), count("rank"), text(body.By), text("name"), text("owner"), text("owner_name"), number("missing"), number("weight"), text("ranked_by"), flag("told"))
 	for i, e := range body.Entries {
 		t.add(body.KPI, float64(i+1), e.Code, body.Names[e.Code].In(language), e.Owner, body.Owners[e.Owner].In(language), pointed(e.Missing), pointed(e.Weight), body.RankedBy, e.Told)
 	}

@@ -91,7 +91,7 @@ func (s *server) moment(t time.Time) *time.Time {
 func (s *server) getStatus(context.Context, *query) (*answer, error) {
 	body := s.status()
 	return &answer{body: body, name: "sources", table: func() (*table, error) {
-		t := newTable(text("source"), text("owner"), number("promise_seconds"), text("last_event"), text("received"), number("events"), flag("late"))
+		t := newTable(text("source"), text("owner"), number("promise_seconds"), text("last_event"), text("received"), count("events"), flag("late"))
 		for _, source := range body.Sources {
 			t.add(source.Source, source.Owner, source.PromiseSeconds, stamp(source.LastEvent), stamp(source.Received), float64(source.Events), source.Late)
 		}

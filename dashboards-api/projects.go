@@ -145,11 +145,11 @@ func (s *server) nameAgency(into map[string]reference.Names, code string) {
 }
 
 func projectTable(projects []portfolio.Project) *table {
-	t := newTable(text("project"), text("register_number"), text("name"), text("agency"), text("programme"), text("priority"), text("status"), text("stage"), text("stage_since"),
-		text("registered_on"), number("percent"), text("reported_on"), text("report_due"), flag("stale"), number("milestones"), number("milestones_due"), number("milestones_on_time"),
-		number("milestones_overdue"), number("days_late"), number("replanned"), text("next_due"), number("budgeted"), number("contracted"), number("spent"), number("cost_points"),
-		number("schedule_points"), number("expert_points"), number("rating"), flag("overridden"), number("spi"), number("cpi"), number("promises"), number("promises_due"), number("promises_met"),
-		number("risks_open"), text("serves"), text("services"), text("waits_for"), text("attention"), flag("simulated"))
+	t := newTable(text("project"), text("register_number"), text("name"), text("agency"), text("programme"), text("priority"), text("status"), text("stage"), date("stage_since"),
+		date("registered_on"), count("percent"), date("reported_on"), date("report_due"), flag("stale"), count("milestones"), count("milestones_due"), count("milestones_on_time"),
+		count("milestones_overdue"), number("days_late"), count("replanned"), date("next_due"), count("budgeted"), count("contracted"), count("spent"), count("cost_points"),
+		count("schedule_points"), count("expert_points"), number("rating"), flag("overridden"), number("spi"), number("cpi"), count("promises"), count("promises_due"), count("promises_met"),
+		count("risks_open"), text("serves"), text("services"), text("waits_for"), text("attention"), flag("simulated"))
 	for _, p := range projects {
 		t.add(p.ID, p.RegisterNumber, p.Name, p.Agency, p.Programme, p.Priority, string(p.Status), p.Stage, dated(p.StageSince),
 			dated(p.Registered), whole(p.Report.Percent), dated(p.Report.On), dated(p.Report.Due), p.Report.Stale, float64(p.Milestones.Planned), float64(p.Milestones.Due), float64(p.Milestones.OnTime),
@@ -173,7 +173,7 @@ func whole(n *int64) any {
 	if n == nil {
 		return nil
 	}
-	return float64(*n)
+	return *n
 }
 
 func (s *server) getProject(ctx context.Context, q *query) (*answer, error) {
@@ -231,9 +231,9 @@ func figuresTable(summary *portfolio.Summary) *table {
 	} else {
 		rows = []portfolio.Figures{summary.Total}
 	}
-	t := newTable(text(key), number("projects"), number("active"), number("milestones_due"), number("milestones_on_time"), number("on_time_share"), number("days_late"), number("overdue"),
-		number("stale"), number("stale_share"), number("promises_due"), number("promises_met"), number("promises_met_share"), number("rated"), number("rating"), number("overridden"),
-		number("expert_rated"), number("expert_rating"), number("budgeted"), number("contracted"), number("spent"), number("serving_nothing"), number("needing_attention"), number("simulated"))
+	t := newTable(text(key), count("projects"), count("active"), count("milestones_due"), count("milestones_on_time"), number("on_time_share"), number("days_late"), count("overdue"),
+		count("stale"), number("stale_share"), count("promises_due"), count("promises_met"), number("promises_met_share"), count("rated"), number("rating"), count("overridden"),
+		count("expert_rated"), number("expert_rating"), count("budgeted"), count("contracted"), count("spent"), count("serving_nothing"), count("needing_attention"), count("simulated"))
 	for _, f := range rows {
 		t.add(f.Key, float64(f.Projects), float64(f.Active), float64(f.MilestonesDue), float64(f.MilestonesOn), pointed(f.OnTimeShare), pointed(f.DaysLate), float64(f.Overdue),
 			float64(f.Stale), pointed(f.StaleShare), float64(f.PromisesDue), float64(f.PromisesMet), pointed(f.PromisesShare), float64(f.Rated), pointed(f.Rating), float64(f.Overridden),
@@ -252,7 +252,7 @@ func (s *server) getAttention(ctx context.Context, q *query) (*answer, error) {
 		return nil, err
 	}
 	return &answer{body: found, name: "attention", table: func() (*table, error) {
-		t := newTable(text("project"), text("name"), text("agency"), text("rule"), number("severity"), text("since"), text("words"))
+		t := newTable(text("project"), text("name"), text("agency"), text("rule"), count("severity"), date("since"), text("words"))
 		for _, f := range found.Findings {
 			t.add(f.Project, f.Name, f.Agency, f.Rule, float64(f.Severity), dated(f.Since), f.Words)
 		}

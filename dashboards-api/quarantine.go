@@ -133,7 +133,7 @@ func (s *server) getQuarantine(ctx context.Context, q *query) (*answer, error) {
 	}
 	return &answer{body: body, name: "quarantine", table: func() (*table, error) {
 		t := newTable(text("id"), text("state"), text("held_at"), text("code"), text("field"), text("reason"), text("type"), text("source"),
-			text("event"), text("key"), text("time"), text("place"), number("fixed"), text("closed_at"), text("by"), text("note"), text("into"))
+			text("event"), text("key"), text("time"), text("place"), count("fixed"), text("closed_at"), text("by"), text("note"), text("into"))
 		for _, e := range body.Entries {
 			t.add(e.ID, e.State, e.HeldAt.Format(time.RFC3339), e.Code, e.Field, e.Reason, e.Type, e.Source, e.Event, e.Key,
 				e.Time.Format(time.RFC3339), e.Place, float64(e.Fixed), stamp(e.Closed), e.By, e.Note, e.Into)
@@ -297,8 +297,8 @@ func (s *server) getQuality(ctx context.Context, q *query) (*answer, error) {
 			x.Open, x.Replayed, x.Dismissed, s.moment(x.LastEvent), s.moment(x.Received), x.Promise.Seconds(), x.Late})
 	}
 	return &answer{body: body, name: "quality", table: func() (*table, error) {
-		t := newTable(text("source"), text("type"), number("accepted"), number("duplicate"), number("conflict"), number("rejected"), number("damaged"),
-			number("quarantine_open"), number("quarantine_replayed"), number("quarantine_dismissed"), text("last_event"), text("received"), number("promise_seconds"), flag("late"))
+		t := newTable(text("source"), text("type"), count("accepted"), count("duplicate"), count("conflict"), count("rejected"), count("damaged"),
+			count("quarantine_open"), count("quarantine_replayed"), count("quarantine_dismissed"), text("last_event"), text("received"), number("promise_seconds"), flag("late"))
 		for _, r := range body.Rows {
 			t.add(r.Source, r.Type, float64(r.Accepted), float64(r.Duplicate), float64(r.Conflict), float64(r.Rejected), float64(r.Damaged),
 				float64(r.Open), float64(r.Replayed), float64(r.Dismissed), stamp(r.LastEvent), stamp(r.Received), r.PromiseSeconds, r.Late)

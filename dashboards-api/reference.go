@@ -174,7 +174,7 @@ func attributes(t *reference.Table) []string {
 }
 
 func (s *server) referenceTable(body referenceBody) *table {
-	columns := []column{text("code"), text("parent"), text("valid_from"), text("valid_to")}
+	columns := []column{text("code"), text("parent"), date("valid_from"), date("valid_to")}
 	for _, language := range s.config.Pack.Languages {
 		columns = append(columns, text("name_"+language))
 	}

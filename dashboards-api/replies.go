@@ -89,7 +89,7 @@ func (s *server) getReplies(ctx context.Context, q *query) (*answer, error) {
 		s.nameAgency(body.Agencies, r.Agency)
 	}
 	return &answer{body: body, name: "replies", table: func() (*table, error) {
-		t := newTable(text("id"), text("kpi"), text("from"), text("to"), text("where"), text("state"), text("was"), text("text"), text("language"), number("value"), text("value_state"), text("agency"), text("name"), text("at"), text("withdrawn_at"))
+		t := newTable(text("id"), text("kpi"), date("from"), date("to"), text("where"), text("state"), text("was"), text("text"), text("language"), number("value"), text("value_state"), text("agency"), text("name"), text("at"), text("withdrawn_at"))
 		for _, r := range body.Replies {
 			var where []string
 			for _, dimension := range slices.Sorted(maps.Keys(r.Where)) {

@@ -47,8 +47,8 @@ func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 }
 
 func (s *server) scorecardTable(body scorecardBody, language string) *table {
-	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), number("numerator"), number("denominator"), number("value"),
-		text("quantile"), text("unit"), text("state"), number("cases"), flag("open"), text("closed"), text("corrected"), number("target"), text("comparator"), text("due"), text("status"), number("gap"), number("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("coverage"), text("data_through"), flag("simulated"), text("problem"))
+	t := newTable(text("kpi"), text("title"), text("group"), text("owner"), text("period"), exact("numerator"), exact("denominator"), number("value"),
+		text("quantile"), text("unit"), text("state"), count("cases"), flag("open"), date("closed"), date("corrected"), number("target"), text("comparator"), date("due"), text("status"), number("gap"), count("units"), text("words"), number("expected"), number("projected"), text("trend"), number("change"), number("coverage_percent"), text("coverage"), text("data_through"), flag("simulated"), text("problem"))
 	for _, row := range body.Rows {
 		cell := row.Cell
 		if cell == nil {

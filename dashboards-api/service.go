@@ -95,7 +95,7 @@ func (s *server) getService(ctx context.Context, q *query) (*answer, error) {
 }
 
 func serviceTable(body serviceBody) *table {
-	columns := []column{text("code"), text("valid_from"), text("valid_to"), flag("in_force")}
+	columns := []column{text("code"), date("valid_from"), date("valid_to"), flag("in_force")}
 	for _, c := range body.Columns {
 		columns = append(columns, text(c))
 	}

@@ -144,8 +144,8 @@ func (s *server) getTargets(ctx context.Context, q *query) (*answer, error) {
 
 func promiseTable(body promisesBody, language string) *table {
 	t := newTable(text("kpi"), text("variant"), text("title"), text("kind"), text("comparator"), number("value"), text("unit"), text("where"), text("period"), number("measured"), text("quantile"), text("state"),
-		number("gap"), number("units"), text("status"), flag("holds"), text("words"), text("due"), flag("due_stated"), number("expected"), number("projected"), text("wording"), text("act"),
-		text("in_force"), text("url"), text("check"), text("owner"), number("projects"), text("problem"))
+		number("gap"), count("units"), text("status"), flag("holds"), text("words"), date("due"), flag("due_stated"), number("expected"), number("projected"), text("wording"), text("act"),
+		date("in_force"), text("url"), text("check"), text("owner"), count("projects"), text("problem"))
 	for _, p := range body.Targets {
 		row := []any{p.KPI, p.Variant, p.Title.In(language), string(p.Kind), string(p.Comparator), pointed(p.Value), p.Unit, whereText(p.Where)}
 		if p.Cell != nil {

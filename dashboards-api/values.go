@@ -240,13 +240,13 @@ func quantileName(q float64) string {
 // cellTable is one row for each cell. Every state has its own text; a value that
 // is not there is an empty cell beside it. A dimension named like another column is written by.name.
 func (s *server) cellTable(r *queries.Result, language string) *table {
-	place := []column{text("kpi"), text("period"), text("from"), text("to")}
-	told := []column{number("numerator"), number("denominator"), number("value")}
+	place := []column{text("kpi"), text("period"), date("from"), date("to")}
+	told := []column{exact("numerator"), exact("denominator"), number("value")}
 	for _, q := range r.Definition.Quantiles {
 		told = append(told, number(quantileName(q)))
 	}
-	told = append(told, text("unit"), text("state"), text("reason"), number("cases"), flag("open"), text("closed"), text("unclosed"), text("corrected"), number("was"), text("was_state"), flag("simulated"),
-		number("covered"), number("expected"), number("coverage_percent"), text("coverage"), text("data_through"), text("variant"), number("version"), text("basis"), text("known_on"), number("target"), text("status"))
+	told = append(told, text("unit"), text("state"), text("reason"), count("cases"), flag("open"), date("closed"), text("unclosed"), date("corrected"), number("was"), text("was_state"), flag("simulated"),
+		count("covered"), count("expected"), number("coverage_percent"), text("coverage"), text("data_through"), text("variant"), count("version"), text("basis"), date("known_on"), number("target"), text("status"))
 	compared := r.Compare != queries.NoComparison
 	if compared {
 		told = append(told, text("compared_with"), number("compared_value"), text("compared_state"), number("difference"))
@@ -284,12 +284,7 @@ func (s *server) cellTable(r *queries.Result, language string) *table {
 			}
 		}
 		row = append(row, r.Unit, string(c.State), c.Reason)
-		if c.Cases != nil {
-			row = append(row, float64(*c.Cases))
-		} else {
-			row = append(row, nil)
-		}
-		row = append(row, c.Open(), c.Closed.String(), strings.Join(c.Unclosed, " "), c.Corrected.String(), pointed(c.Was), string(c.WasState), c.Simulated)
+		row = append(row, whole(c.Cases), c.Open(), c.Closed.String(), strings.Join(c.Unclosed, " "), c.Corrected.String(), pointed(c.Was), string(c.WasState), c.Simulated)
 		coverage := c.Coverage
 		if coverage == nil {
 			coverage = r.Coverage
@@ -325,10 +320,10 @@ func (s *server) language(q *query) string {
 }
 
 func decimal(n queries.Number) any {
-	if f, ok := n.Float(); ok {
-		return f
+	if n == "" {
+		return nil
 	}
-	return nil
+	return n
 }
 
 func pointed(f *float64) any {

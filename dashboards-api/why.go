@@ -97,7 +97,7 @@ func contributionColumns(by []string, known map[string]map[string]reference.Name
 			columns = append(columns, text(dimension+"_name"))
 		}
 	}
-	return append(columns, text("kind"), number("change"), number("before"), number("now"))
+	return append(columns, text("kind"), exact("change"), exact("before"), exact("now"))
 }
 
 // contributionRow is one of its rows; without a contribution it is about several units.

@@ -128,7 +128,7 @@ func (s *server) getRuns(ctx context.Context, _ *query) (*answer, error) {
 		return nil, err
 	}
 	return &answer{body: map[string]any{"runs": list}, name: "runs", table: func() (*table, error) {
-		t := newTable(text("id"), text("began"), text("state"), number("seconds"), number("rows"), number("bytes"), number("read_rows"), number("read_bytes"), text("format"), text("sql"), text("problem"))
+		t := newTable(text("id"), text("began"), text("state"), number("seconds"), count("rows"), count("bytes"), count("read_rows"), count("read_bytes"), text("format"), text("sql"), text("problem"))
 		for _, r := range list {
 			t.add(r.ID, r.Began.Format(time.RFC3339), string(r.State), r.Seconds, float64(r.Rows), float64(r.Bytes), float64(r.ReadRows), float64(r.ReadBytes), r.Format, r.SQL, r.Problem)
 		}
