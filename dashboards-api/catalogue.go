@@ -128,7 +128,7 @@ func describeVersion(v *kpi.Version) versionBody {
 		body.Of, body.If, body.Quantiles = cmp.Or(d.Text, d.Of), d.If, d.Quantiles
 	}
 	if d := v.Distinct; d != nil {
-		body.Of, body.Grains = d.Of, listed(d.Grains)
+		body.Of, body.If, body.Grains = d.Of, d.If, listed(d.Grains)
 	}
 	if v.Per != nil {
 		body.Denominator = v.Per.String()

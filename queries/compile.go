@@ -490,8 +490,11 @@ func (q *Queries) overFacts(qn *question, i int, params bind, more ...string) ([
 	if v.Distinct != nil {
 		// A value counts while its signs add up to more than nothing.
 		inner := q.grouping(qn, day, hour, dimension)
-		value := quote(v.Distinct.Of)
+		value, counted := quote(v.Distinct.Of), ""
 		conditions = append(conditions, present(c, v.Distinct.Of))
+		if v.Distinct.If != "" { // a NULL is no value
+			value, counted = "if("+v.Distinct.If+", "+value+", NULL)", " AND isNotNull(Value)"
+		}
 		inner = append(inner, part{colBy, "Value", value, ""}, counts[0], counts[1], counts[2])
 		parts := append(q.grouping(qn, day, hour, dimension),
 			part{colNumerator, "Numerator", "toString(count())", "sum"})
@@ -512,7 +515,7 @@ func (q *Queries) overFacts(qn *question, i int, params bind, more ...string) ([
 				parts[i].inner = strings.Replace(parts[i].inner, "(", "(counted.", 1)
 			}
 		}
-		return parts, "(\n" + selectSQL(inner, q.rows(qn, c, params, conditions, expressions)) + "\nHAVING Cases > 0\n) AS counted"
+		return parts, "(\n" + selectSQL(inner, q.rows(qn, c, params, conditions, expressions)) + "\nHAVING Cases > 0" + counted + "\n) AS counted"
 	}
 	parts := q.grouping(qn, day, hour, dimension)
 	if !retractable(v) {
@@ -559,6 +562,9 @@ func (q *Queries) persons(qn *question) *statement {
 		person := warehouse.Persons(v, side.Side)
 		if v.Distinct != nil && v.Distinct.Of == v.Persons {
 			person = "toNullable(" + quote(v.Persons) + ")"
+			if v.Distinct.If != "" {
+				person = "if(" + v.Distinct.If + ", " + quote(v.Persons) + ", NULL)"
+			}
 		}
 		dimension := func(d string) string { return warehouse.DimensionOf(c, d) }
 		day := q.warehouse.DayOf(c, side.At)

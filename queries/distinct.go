@@ -23,7 +23,7 @@ func (q *Queries) counted(ctx context.Context, qn *question) (*statement, error)
 		v.Persons != "" && !countsPersons(v) {
 		return nil, nil
 	}
-	d := q.warehouse.Distinct(qn.sides[0].contract, v.Distinct.Of)
+	d := q.warehouse.Distinct(qn.sides[0].contract, v.Distinct)
 	if d == nil {
 		return nil, nil
 	}

@@ -13,12 +13,27 @@ import (
 
 // TestDistinct holds kept counts against a plain reading of the ledger: before anything was
 // counted, after it, while new rows, corrections and withdrawals have touched some periods,
-// and after those were counted anew.
+// and after those were counted anew. Under a condition only rows that meet it count.
 func TestDistinct(t *testing.T) {
+	for name, c := range map[string]struct {
+		condition string
+		meets     func(warehousetest.Row) bool
+	}{
+		"all": {"", func(warehousetest.Row) bool { return true }},
+		"condition": {"processing != 'automatic' AND toHour(time) >= 12", func(r warehousetest.Row) bool {
+			return text(r, "processing") != "automatic" && r.Time.In(zone).Hour() >= 12
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { distinct(t, c.condition, c.meets) })
+	}
+}
+
+func distinct(t *testing.T, condition string, meets func(warehousetest.Row) bool) {
 	f := country(t)
 	for _, k := range f.kpis {
 		if k.ID == "applicants" {
 			k.Versions[0].Rollups, k.Versions[0].Persons = [][]string{{"region"}, {"processing"}}, "applicant"
+			k.Versions[0].Distinct.If = condition
 		}
 	}
 	prefix := warehousetest.Prefix()
@@ -46,7 +61,7 @@ func TestDistinct(t *testing.T) {
 		for _, c := range result.Cells {
 			var in []warehousetest.Row
 			for _, row := range live {
-				keep := row.Day(zone) >= c.From && row.Day(zone) <= c.To
+				keep := meets(row) && row.Day(zone) >= c.From && row.Day(zone) <= c.To
 				for _, d := range c.Dims {
 					keep = keep && text(row, d.Name) == d.Value
 				}

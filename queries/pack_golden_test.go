@@ -570,7 +570,7 @@ func (n *half) plainPeriod(t *testing.T, v *kpi.Version, by []string, from, to r
 			}
 		}
 		if d := v.Distinct; d != nil {
-			columns[1] = fmt.Sprintf("toString(uniqExactIf(%s, ifNull(toString(%[1]s), '') != ''))", d.Of)
+			columns[1] = fmt.Sprintf("toString(uniqExactIf(%s, ifNull(toString(%[1]s), '') != '' AND (%s)))", d.Of, cond(d.If))
 		}
 		if d := v.Distribution; d != nil {
 			for _, p := range d.Quantiles {
@@ -762,10 +762,10 @@ func (n *half) byHand(t *testing.T, r queries.Request, result *queries.Result) {
 		}
 		return at
 	}
-	distinct := func(name, field string) float64 {
+	distinct := func(name, field string, ok func(event) bool) float64 {
 		set := map[any]bool{}
 		for _, e := range standing(name) {
-			if v := e.Data[field]; v != nil && v != "" && in(e.Time) {
+			if v := e.Data[field]; v != nil && v != "" && in(e.Time) && ok(e) {
 				set[v] = true
 			}
 		}
@@ -811,9 +811,11 @@ func (n *half) byHand(t *testing.T, r queries.Request, result *queries.Result) {
 		limited := both(settled, func(e event) bool { return !moment(e, "deadline").IsZero() })
 		want = percent(count("request.decided", both(limited, func(e event) bool { return !e.Time.After(moment(e, "deadline")) })), count("request.decided", limited))
 	case "active-users":
-		want = distinct("request.submitted", "applicant")
+		want = distinct("request.submitted", "applicant", all)
 	case "active-identities":
-		want = distinct("identity.authenticated", "person")
+		want = distinct("identity.authenticated", "person", is("ok", true))
+	case "relying-parties":
+		want = distinct("identity.authenticated", "relying_party", is("ok", true))
 	case "registered-users":
 		r.From = reference.NoDay // how many there are
 		want = add("user.balance", "count") + count("user.registered", all) - count("user.closed", all)

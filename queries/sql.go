@@ -470,10 +470,14 @@ func (w *writer) measures(i int, term func(kpi.Term) string) []selection {
 		})...)
 		list = append(list, selection{"Cases", "countIf(" + condition + ")", "sum"})
 	} else {
+		cases := "count()"
 		if v.Distinct != nil {
-			list = append(list, selection{"Numerator", "uniqExact(" + v.Distinct.Of + ")", "sum"})
+			list = append(list, selection{"Numerator", v.Distinct.Formula(), "sum"})
+			if v.Distinct.If != "" {
+				cases = "countIf(" + v.Distinct.If + ")"
+			}
 		}
-		list = append(list, selection{"Cases", "count()", "sum"})
+		list = append(list, selection{"Cases", cases, "sum"})
 	}
 	if countsUnits(v) {
 		formula("Covered", v.Covered)
@@ -617,7 +621,7 @@ func (w *writer) head() string {
 	case v.Per != nil:
 		say("Value = %s ÷ (%s).", bracketed(v.Numerator), v.Per)
 	case v.Distinct != nil:
-		say("Distinct values of %s, which cannot be added over periods.", v.Distinct.Of)
+		say("Value = %s: different values, which cannot be added over periods.", v.Distinct.Formula())
 	case v.Denominator != nil:
 		say("Value = %s ÷ %s, divided last.", bracketed(v.Numerator), bracketed(v.Denominator))
 	default:

@@ -14,7 +14,7 @@ import (
 	"ombor/internal/reference"
 )
 
-// Distinct is a table of exact distinct counts: of one field of a contract, for each
+// Distinct is a table of exact distinct counts: of one field of a contract under one condition, for each
 // calendar month, quarter and year, as a whole and by one dimension. Counting persons anew
 // takes seconds where there are millions, so a count is kept with what it was made from:
 // the highest batch and the number of rows in its period. While the rollup by source tells
@@ -24,6 +24,7 @@ import (
 type Distinct struct {
 	Contract *contract.Contract
 	Of       string   // the field; rows without a value are not counted
+	If       string   // SQL condition of the rows that count; empty: all
 	Grains   []string // month, quarter, year: those that definitions ask for
 	Dims     []string // a count by each of them alone, and one without any
 
@@ -43,9 +44,9 @@ func (w *Warehouse) deriveDistinct() {
 			if c == nil {
 				continue // derive says so
 			}
-			d := w.Distinct(c, v.Distinct.Of)
+			d := w.Distinct(c, v.Distinct)
 			if d == nil {
-				d = &Distinct{Contract: c, Of: v.Distinct.Of}
+				d = &Distinct{Contract: c, Of: v.Distinct.Of, If: v.Distinct.If}
 				w.distincts = append(w.distincts, d)
 			}
 			for _, g := range v.Distinct.Grains {
@@ -68,10 +69,10 @@ func (w *Warehouse) deriveDistinct() {
 	}
 }
 
-// Distinct are the kept counts of a contract's field; nil when there are none.
-func (w *Warehouse) Distinct(c *contract.Contract, of string) *Distinct {
+// Distinct are the kept counts of a contract's field under a definition's condition; nil when there are none.
+func (w *Warehouse) Distinct(c *contract.Contract, of *kpi.Distinct) *Distinct {
 	for _, d := range w.distincts {
-		if d.Contract == c && d.Of == of {
+		if d.Contract == c && d.Of == of.Of && d.If == of.If {
 			return d
 		}
 	}
@@ -110,10 +111,16 @@ COMMENT %s`, w.DistinctTable(d), strings.Join(columns, ", "), literal("exact dis
 
 // count computes a period's counts by a dimension, or as a whole, from facts.
 func (w *Warehouse) count(d *Distinct, grain string, from, to reference.Day, dimension string, made fingerprint) string {
-	of, value := name(d.Of), "''"
+	of, value, counts := name(d.Of), "''", "Cases > 0"
 	present := "isNotNull(" + of + ")"
 	if f := d.Contract.Field(d.Of); f != nil && f.EmptyIsAbsent() {
 		present = "notEmpty(" + of + ")"
+	}
+	within := "_day BETWEEN " + literal(from.String()) + " AND " + literal(to.String()) + " AND " + present
+	rows := w.Facts(d.Contract) + " WHERE " + within
+	counted, by := of, of
+	if d.If != "" { // a NULL is no value
+		counted, by, counts, rows = "if("+d.If+", "+of+", NULL) AS Counted", "Counted", counts+" AND isNotNull(Counted)", w.From(d.Contract, within, d.If)
 	}
 	group := ""
 	if dimension != "" {
@@ -123,9 +130,9 @@ func (w *Warehouse) count(d *Distinct, grain string, from, to reference.Day, dim
 	return fmt.Sprintf(`SELECT %s AS grain, toDate(%s) AS period, %s AS dimension, %s, count(), sum(Cases), sum(Retracted), sum(Simulated), %d, %d
 FROM (
 SELECT %s AS Value, %s, sum(toInt64(_sign)) AS Cases, toInt64(countIf(_sign < 0)) AS Retracted, sumIf(toInt64(_sign), _simulated) AS Simulated
-FROM %s WHERE _day BETWEEN %s AND %s AND %s GROUP BY Value, %s HAVING Cases > 0
+FROM %s GROUP BY Value, %s HAVING %s
 )%s`, literal(grain), literal(from.String()), literal(dimension), map[bool]string{true: "''", false: "Value"}[dimension == ""], made.through, made.rows,
-		value, of, w.Facts(d.Contract), literal(from.String()), literal(to.String()), present, of, group)
+		value, counted, rows, by, counts, group)
 }
 
 // fingerprint is what a count was made from: while both stay, no row of the period has come

@@ -107,7 +107,7 @@ func Persons(v *kpi.Version, side kpi.Side) string {
 		all = !add(v.Distribution.If) || all
 	}
 	if v.Distinct != nil {
-		all = true
+		all = !add(v.Distinct.If) || all
 	}
 	if all || len(conditions) == 0 {
 		return "toNullable(" + person + ")"

@@ -79,7 +79,7 @@ func (w *world) told() string {
 			}
 			fmt.Fprintln(&all, r.Name, persons, "\n"+w.query("SELECT "+columns+" FROM "+w.wh.Table(r)+" FINAL ORDER BY ALL"))
 		}
-		if d := w.wh.Distinct(c, "applicant"); d != nil {
+		if d := w.wh.Distinct(c, &kpi.Distinct{Of: "applicant"}); d != nil {
 			fmt.Fprintln(&all, "distinct\n"+w.query("SELECT * FROM "+w.wh.DistinctTable(d)+" FINAL ORDER BY ALL"))
 		}
 	}

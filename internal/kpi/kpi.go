@@ -138,7 +138,7 @@ func (v *Version) Formula() string {
 		d := v.Distribution
 		text = quantile(cmp.Or(d.Text, d.Of), d.If, d.Quantiles)
 	case v.Distinct != nil:
-		text = "uniqExact(" + v.Distinct.Of + ")"
+		text = v.Distinct.Formula()
 	case v.Backlog != nil:
 		text = quantile("age("+v.Backlog.String()+")", "", v.Backlog.Quantiles)
 	}
@@ -345,6 +345,9 @@ func (v *Version) ExpressionsOf(side Side) []string {
 			all = append(all, v.Distribution.If)
 		}
 	}
+	if v.Distinct != nil && v.Distinct.If != "" {
+		all = append(all, v.Distinct.If)
+	}
 	return append(append(all, v.Covered.expressions(side)...), v.Expected.expressions(side)...)
 }
 
@@ -395,5 +398,14 @@ type Distribution struct {
 // Distinct counts a Person or key field exactly, at calendar grains.
 type Distinct struct {
 	Of     string
+	If     string   // SQL condition; empty: all rows
 	Grains []string // "month", "quarter", "year"
+}
+
+// Formula is the count as the engine writes it: "uniqExactIf(person, ok)".
+func (d *Distinct) Formula() string {
+	if d.If == "" {
+		return "uniqExact(" + d.Of + ")"
+	}
+	return "uniqExactIf(" + d.Of + ", " + d.If + ")"
 }

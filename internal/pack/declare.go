@@ -212,6 +212,7 @@ type distributionDeclaration struct {
 
 type distinctDeclaration struct {
 	Of     string   `yaml:"of" need:"yes" like:"field" doc:"The field."`
+	If     string   `yaml:"if" doc:"ClickHouse condition; all rows when not told."`
 	Grains []string `yaml:"grains" need:"yes" one:"month quarter year" doc:"Calendar periods for which it is counted."`
 }
 

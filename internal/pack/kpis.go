@@ -193,7 +193,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		quantiles("distribution.quantiles", q.Quantiles)
 	}
 	if q := d.Distinct; q != nil {
-		v.Distinct = &kpi.Distinct{Of: q.Of, Grains: q.Grains}
+		v.Distinct = &kpi.Distinct{Of: q.Of, If: expand("distinct.if", q.If), Grains: q.Grains}
 	}
 	if q := d.Backlog; q != nil {
 		v.Backlog = &kpi.Backlog{Enters: q.Enters, Leaves: q.Leaves, On: q.On, Entered: q.Entered, Quantiles: q.Quantiles}
@@ -594,6 +594,9 @@ func (r *reader) expressions(p *Pack, v *kpi.Version, side kpi.Side, c *contract
 		if v.Distribution.If != "" {
 			check("distribution.if", v.Distribution.If)
 		}
+	}
+	if v.Distinct != nil && v.Distinct.If != "" {
+		check("distinct.if", v.Distinct.If)
 	}
 }
 
