@@ -46,7 +46,7 @@ type sourceDeclaration struct {
 	ID        string          `yaml:",key" like:"id"`
 	Title     reference.Names `yaml:"title" need:"yes" doc:"What people call the system."`
 	Owner     string          `yaml:"owner" doc:"Code of the organisation that answers for it, from the table organisations."`
-	Freshness time.Duration   `yaml:"freshness" doc:"How old its newest event may be before it counts as late: 15m, 2h, 1d, 40d."`
+	Freshness time.Duration   `yaml:"freshness" doc:"How old its newest event may be before it counts as late: 15m, 2h, 1d, 40d. Closing a period is no event of the source: a register that changes seldom promises as long as it may stay unchanged."`
 	Closing   time.Duration   `yaml:"closing" doc:"How long after its end a period waits for this source to close it, in days: 10d. Then it counts as closed, and figures say that the source did not. Not told: it closes once events from after its end have come."`
 	Contact   string          `yaml:"contact" doc:"Where to ask: an address or a web page."`
 	Line      int             `yaml:",line"`

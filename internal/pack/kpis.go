@@ -648,7 +648,7 @@ func (r *reader) translated(p *Pack, at place, field, language, text string, oth
 	for tag, other := range others {
 		all[tag] = other
 	}
-	if len(others) > 0 {
+	if len(others) > 0 && slices.Contains(p.Languages, language) { // else that is the fault, told where it stands
 		r.titled(p, at, field, all)
 	}
 	return all
