@@ -343,9 +343,11 @@ func (q *Queries) rowEvents(ctx context.Context, qn *question, src *sources, row
 		return err
 	}
 	// Each of the three is a table of its own: months are hidden for each other's sake.
-	for _, table := range [][2]int{{0, 1}, {1, 2}, {2, len(a.cells)}} {
-		q.hide(qn, a.cells[table[0]:table[1]], a.persons[table[0]:table[1]])
-	}
+	q.hide(qn, a.cells[:1], a.persons[:1], nil)
+	q.hide(qn, a.cells[1:2], a.persons[1:2], nil)
+	months := *qn
+	months.grain = Month
+	q.hide(&months, a.cells[2:], a.persons[2:], all.spans[2:])
 	row.Cell, row.Months = &a.cells[0], a.cells[2:]
 	row.Cell.Comparison = comparison(row.Cell, before.label, &a.cells[1])
 	return nil

@@ -496,8 +496,8 @@ func (q *Queries) enough(persons int) int { return min(persons, q.k+1) }
 
 // hide suppresses the cells of one table that tell of too few persons, and those that
 // would give them away.
-func (q *Queries) hide(qn *question, cells []Cell, persons []disclosure.Cell) {
-	suppress(cells, q.hidden(qn, persons, nil)())
+func (q *Queries) hide(qn *question, cells []Cell, persons []disclosure.Cell, periods []period) {
+	suppress(cells, q.hidden(qn, persons, periods)())
 }
 
 // hidden works out beside the caller which cells of one table are to be suppressed; what it returns waits for
@@ -925,7 +925,7 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 		}
 		a.coverage = coverage
 		if qn.version.Backlog != nil { // each day is a table of its own: days of a stock are not added up
-			q.hide(qn, a.cells[len(a.cells)-len(persons):], persons)
+			q.hide(qn, a.cells[len(a.cells)-len(persons):], persons, nil)
 		}
 	}
 	if err := q.withhold(ctx, qn, s, a); err != nil {
