@@ -109,7 +109,7 @@ func serveIn(t *testing.T, dir string, arguments ...string) *server {
 			note = filepath.Join(dir, arguments[i+1], "running.json")
 		}
 	}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute) // much, on a machine that others share
 	for {
 		if _, err := os.Stat(note); err == nil {
 			return s
