@@ -77,7 +77,7 @@ func (q *Queries) SQL(ctx context.Context, r Request) (*SQL, error) {
 	}
 	slices.Sort(w.answer.Reads)
 	w.answer.Reads = slices.Compact(w.answer.Reads)
-	w.answer.SQL = w.head() + text + "\n"
+	w.answer.SQL = w.head(text) + text + "\n"
 	return w.answer, nil
 }
 
@@ -203,9 +203,9 @@ func (w *writer) events() (string, error) {
 		}
 		columns = append(w.periods(day, s.At), w.dimensions(s.contract)...)
 		if len(qn.sides) == 1 {
-			columns = append(columns, w.measures(i, unsigned)...)
+			columns = append(columns, w.measures(i, standing)...)
 		} else {
-			columns = append(columns, w.measures(i, w.signed)...)
+			columns = append(columns, w.measures(i, signed)...)
 			for j := range columns {
 				if columns[j].merge != "" {
 					columns[j].alias += "Part"
@@ -297,7 +297,7 @@ func (w *writer) stock(ctx context.Context) (string, error) {
 		from += "\nWHERE " + strings.Join(filters, "\n  AND ")
 	}
 	columns := append([]selection{{"Period", kpi.AsOf, ""}}, w.dimensions(s.contract)...)
-	return w.finished(append(columns, w.measures(0, unsigned)...), from), nil
+	return w.finished(append(columns, w.measures(0, standing)...), from), nil
 }
 
 // backlog is the query on what has entered by each day and not left: what has never left,
@@ -499,12 +499,15 @@ func (w *writer) finished(columns []selection, from string, having ...string) st
 	qn := w.question
 	v := qn.version
 	divided := v.Denominator != nil || v.Per != nil
-	value := "Numerator"
-	if minor := w.queries.minorUnits(qn); minor > 1 {
-		value = fmt.Sprintf("Numerator / %d", minor)
+	value, minor := "Numerator", w.queries.minorUnits(qn)
+	if divided || minor > 1 { // a division of decimals would keep their few digits
+		value = "toFloat64(Numerator)"
 	}
-	if divided { // a division of decimals would keep their few digits
-		value = strings.Replace(value, "Numerator", "toFloat64(Numerator)", 1) + " / nullIf(toFloat64(Denominator), 0)"
+	if minor > 1 {
+		value += fmt.Sprintf(" / %d", minor)
+	}
+	if divided {
+		value += " / nullIf(toFloat64(Denominator), 0)"
 		if qn.kpi.Unit == kpi.Percent {
 			value = "100 * " + value
 		}
@@ -590,8 +593,6 @@ func (w *writer) note(sentence string) {
 	}
 }
 
-// head is the comment before the query. It begins with a slash: a command line would take
-// what begins with -- for a flag.
 // bracketed is the text of a formula as one operand.
 func bracketed(f *kpi.Formula) string {
 	if len(f.Terms) == 1 && f.Terms[0].Coefficient == 1 {
@@ -600,7 +601,9 @@ func bracketed(f *kpi.Formula) string {
 	return "(" + f.Text + ")"
 }
 
-func (w *writer) head() string {
+// head is the comment before the query. It begins with a slash: a command line would take
+// what begins with -- for a flag.
+func (w *writer) head(text string) string {
 	qn := w.question
 	k, v := qn.kpi, qn.version
 	var b strings.Builder
@@ -643,6 +646,9 @@ func (w *writer) head() string {
 		}
 		w.note("Periods without a row are not there; the API tells them, as zero, no cases or not provided.")
 	}
+	if strings.Contains(text, wide("")[2:]) {
+		say("materialize(toDecimal128(1, 0)) makes sums of 38 digits: whole numbers would be added in 64 bits, and could wrap without a word.")
+	}
 	if qn.knownOn != reference.NoDay {
 		say("As it was known at the end of %s.", qn.knownOn)
 	}
@@ -653,30 +659,11 @@ func (w *writer) head() string {
 }
 
 // signed is a term as a signed number, so that the parts of several contracts are of one type.
-func (w *writer) signed(t kpi.Term) string {
-	decimal := strings.Contains(strings.ToLower(t.Of), "decimal")
-	for _, column := range kpi.Columns(t.Of) {
-		for _, s := range w.question.sides {
-			f := s.contract.Field(column)
-			decimal = decimal || f != nil && f.Type == contract.Decimal
-		}
+func signed(t kpi.Term) string {
+	if t.Func == kpi.CountRows {
+		return "toInt64(" + unsigned(t) + ")"
 	}
-	if decimal {
-		return unsigned(t)
-	}
-	return "toInt64(" + unsigned(t) + ")"
-}
-
-// reportedTerm is a term over reported figures: of nothing but absent values a sum is
-// null, not 0.
-func reportedTerm(t kpi.Term) string {
-	switch {
-	case t.Func != kpi.Sum:
-		return unsigned(t)
-	case t.If == "":
-		return "sumOrNull(" + t.Of + ")"
-	}
-	return "sumOrNullIf(" + t.Of + ", " + t.If + ")"
+	return standing(t)
 }
 
 // among is the condition to be one of the values.

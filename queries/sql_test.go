@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"ombor/internal/reference"
 	"ombor/queries"
 	"ombor/warehouse"
+	"ombor/warehouse/warehousetest"
 )
 
 // TestSQLGivesTheSameFigures runs, for every KPI and variant of the embedded pack, the query
@@ -211,6 +213,43 @@ func ask(w *warehouse.Warehouse, sql string) (rows []map[string]any, err error) 
 			return nil, err
 		}
 		rows = append(rows, row)
+	}
+}
+
+// TestSQLDoesNotWrap: sums of the largest fees that the door takes are those of the API, in 38 digits.
+func TestSQLDoesNotWrap(t *testing.T) {
+	f := country(t)
+	w := warehousetest.Open(t, f.set, f.kpis)
+	rows := pooled(decidedRows(1500, 3))
+	for _, r := range rows {
+		r.Data["fee"], r.Data["numerator"] = 1<<53-1, 1<<53-1
+	}
+	warehousetest.Insert(t, w, f.decided, rows)
+	figures := figureRows()[:1]
+	for i := range uint64(1500) {
+		one := figures[0]
+		one.ID, one.Seq, one.Data = one.ID+i, one.Seq+i, maps.Clone(one.Data)
+		one.Data["volume"] = 1<<53 - 1
+		figures = append(figures, one)
+	}
+	warehousetest.Insert(t, w, f.figure, figures[1:])
+	if err := w.MigrateViews(context.Background(), f.refs); err != nil {
+		t.Fatal(err)
+	}
+	q := queries.New(w, f.kpis, f.refs, queries.Options{Targets: f.targets, Now: func() time.Time { return now }})
+	for _, id := range []string{"fees", "odd", "transactions"} {
+		r := queries.Request{KPI: id, From: day("2023-01-01"), To: day("2024-12-31")}
+		result := values(t, q, r)
+		if n, ok := result.Cells[0].Numerator.Float(); !ok || n <= math.MaxInt64 {
+			t.Fatalf("%s is %s, which does not wrap", id, result.Cells[0].Numerator)
+		}
+		answer, err := q.SQL(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := sameFigures(t, w, r, reference.DayOf(now), answer, result); same != 1 {
+			t.Errorf("%d cells of %s are the same", same, id)
+		}
 	}
 }
 

@@ -92,12 +92,28 @@ func (q *Queries) stock(_ context.Context, qn *question, days []reference.Day) (
 	return s, nil
 }
 
-// standing is [unsigned], added up in as many digits as rows with a sign are ([warehouse.Signed]).
+// wide is what is summed, in as many digits as rows with a sign are added up ([warehouse.Signed]). Materialized, because the
+// engine takes a constant factor out of a sum, which would then be added in 64 bits all the same.
+func wide(of string) string { return "(" + of + ") * materialize(toDecimal128(1, 0))" }
+
+// standing is [unsigned], added up in so many digits.
 func standing(t kpi.Term) string {
 	if t.Func == kpi.Sum {
-		t.Of = "(" + t.Of + ") * toDecimal128(1, 0)"
+		t.Of = wide(t.Of)
 	}
 	return unsigned(t)
+}
+
+// reportedTerm is a term over reported figures: of nothing but absent values a sum is
+// null, not 0.
+func reportedTerm(t kpi.Term) string {
+	switch {
+	case t.Func != kpi.Sum:
+		return unsigned(t)
+	case t.If == "":
+		return "sumOrNull(" + wide(t.Of) + ")"
+	}
+	return "sumOrNullIf(" + wide(t.Of) + ", " + t.If + ")"
 }
 
 // unsigned is a term over rows that stand.
@@ -137,19 +153,7 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 	for i, d := range qn.by {
 		parts = append(parts, part{colBy, fmt.Sprintf("By%d", i+1), "toString(" + dimension(d) + ")", ""})
 	}
-	parts = append(parts, formulaParts(v, qn.sides, 0, func(f *kpi.Formula) string {
-		return linearSQL(f, func(t kpi.Term) string {
-			if t.Func != kpi.Sum {
-				return unsigned(t)
-			}
-			t.Of = "(" + t.Of + ") * toDecimal128(1, 0)"
-			// Of nothing but absent values the sum is null, not 0.
-			if t.If == "" {
-				return "sumOrNull(" + t.Of + ")"
-			}
-			return "sumOrNullIf(" + t.Of + ", " + t.If + ")"
-		})
-	})...)
+	parts = append(parts, formulaParts(v, qn.sides, 0, func(f *kpi.Formula) string { return linearSQL(f, reportedTerm) })...)
 	parts = append(parts, part{colN, "Cases", "toInt64(count())", "sum"}, part{colSimulated, "Simulated", "toInt64(countIf(_simulated))", "sum"})
 	parts = append(parts, unitParts(v)...)
 	if f := c.Field("state"); f != nil && f.Type == contract.Enum {

@@ -15,7 +15,7 @@ import (
 
 // WhyRequest asks what moved a figure between two periods.
 type WhyRequest struct {
-	Request                            // Grain is not used; By are the units, by default the finest; Compare by default Previous
+	Request                            // Grain is not used; By are the units, by default the finest; Compare by default Previous; without From and To events are asked of the newest month that is whole
 	BeforeFrom, BeforeTo reference.Day // the earlier period, in place of Compare; both or none
 	Largest              int           // how many units are named in each part; 0 is 5
 }
@@ -279,6 +279,15 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	if err := sumsUp(qn); err != nil {
 		return nil, err
 	}
+	if v.Basis == kpi.Events && qn.from == reference.NoDay && qn.to == reference.NoDay {
+		src, err := q.sources(ctx, qn)
+		if err != nil {
+			return nil, err
+		}
+		if last := q.lastMonth(qn, src); last != reference.NoDay {
+			ask.From, ask.To = q.calendar.start(Month, last), last
+		}
+	}
 	by := r.By
 	if len(by) == 0 {
 		if by = q.finest(qn); by == nil {
@@ -367,6 +376,19 @@ func (q *Queries) change(ctx context.Context, r WhyRequest) (*change, error) {
 	qn.by = by
 	c.why.Names = q.names(qn, append(nowBy.Cells, thenBy.Cells...))
 	return c, nil
+}
+
+// lastMonth is the last day of the newest calendar month that is over and whose last day
+// the received events reach; NoDay when nothing was received.
+func (q *Queries) lastMonth(qn *question, src *sources) reference.Day {
+	if src.through.IsZero() {
+		return reference.NoDay
+	}
+	last := min(q.calendar.Today(src.through), qn.ended())
+	if qn.matured != reference.NoDay {
+		last = min(last, qn.matured)
+	}
+	return q.calendar.start(Month, last+1) - 1
 }
 
 // sumsUp refuses a figure that is not made of sums over units.

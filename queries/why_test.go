@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"ombor/internal/contract"
 	"ombor/internal/pack"
 	"ombor/internal/problem"
+	"ombor/internal/reference"
 	"ombor/queries"
 	"ombor/warehouse/warehousetest"
 )
@@ -315,6 +317,35 @@ func TestWhyOfTheUK(t *testing.T) {
 			}
 			t.Log(w.Sentence.Text["en"])
 		})
+	}
+}
+
+// TestWhyWithoutDays: without days the newest whole month is held against the one before, as if it had been asked for.
+func TestWhyWithoutDays(t *testing.T) {
+	_, _, q, rows := loaded(t)
+	newest := reference.NoDay
+	for _, r := range rows {
+		newest = max(newest, r.Day(zone))
+	}
+	next := newest + 1
+	to := next - reference.Day(next.Time().Day()) // the end of the month before, or of this one when it is whole
+	from := to - reference.Day(to.Time().Day()-1)
+	for _, compare := range []queries.Compare{queries.NoComparison, queries.YearBefore} {
+		for _, id := range []string{"requests", "fees"} {
+			r := queries.Request{KPI: id, By: []string{"region"}, Compare: compare}
+			got, err := q.Why(context.Background(), queries.WhyRequest{Request: r})
+			if err != nil {
+				t.Errorf("%s, %s: %v", id, compare, err)
+				continue
+			}
+			if r.From, r.To = from, to; got.Now.From.Day != from || got.Now.To.Day != to || got.Before.To.Day >= from {
+				t.Errorf("%s: %s against %s, want %s to %s", id, got.Now.Period, got.Before.Period, from, to)
+			}
+			want, err := q.Why(context.Background(), queries.WhyRequest{Request: r})
+			if err != nil || fmt.Sprintf("%+v", got.Parts) != fmt.Sprintf("%+v", want.Parts) || got.Change != want.Change {
+				t.Errorf("%s: %+v, asked with its days %+v %v", id, got, want, err)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 SELECT toDate(assumeNotNull(`window_from`)) AS WindowFrom,
     toDate(assumeNotNull(`window_to`)) AS WindowTo,
     toString(`service`) AS By1,
-    toString(sumOrNull((volume) * toDecimal128(1, 0))) AS Numerator,
+    toString(sumOrNull((volume) * materialize(toDecimal128(1, 0)))) AS Numerator,
     toInt64(count()) AS Cases,
     toInt64(countIf(_simulated)) AS Simulated,
     toInt64(ifNull(sum(isNotNull(volume)), 0)) AS Covered,
