@@ -19,7 +19,7 @@ type scorecardBody struct {
 }
 
 // getScorecard answers with every KPI. Without a period it speaks of the calendar
-// year in which the newest event lies.
+// year that the events of half of the contracts reach.
 func (s *server) getScorecard(ctx context.Context, q *query) (*answer, error) {
 	r := queries.ScorecardRequest{Audience: queries.Audience(q.get("audience")), Language: q.get("lang")}
 	var err error

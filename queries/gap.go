@@ -17,7 +17,7 @@ type GapRequest struct {
 	KPI     string
 	Variant string
 	From    reference.Day       // of what is counted over a period; open: the calendar year of To
-	To      reference.Day       // open: as on the scorecard, the end of the year in which the newest event lies, today at the latest
+	To      reference.Day       // open: as on the scorecard, the end of the year that the events of half of the contracts reach, today at the latest
 	Where   map[string][]string // a target for exactly this part is the one that is meant
 	By      string              // the dimension whose codes are listed; empty: the key of a stock, else the first dimension of the definition
 	KnownOn reference.Day

@@ -206,6 +206,7 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 	order := func(key string) string { return project(place{by: name, key: key}, qn.by) }
 	sort.Slice(sorted, func(a, b int) bool { return order(sorted[a]) < order(sorted[b]) })
 	a := &answer{plan: plan}
+	var waiting []string
 	anySeen := map[string]bool{}
 	for i, p := range periods {
 		seen := reporting[key{from: p.period.from}]
@@ -214,7 +215,10 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 		for _, values := range sorted {
 			c := q.cell(qn, p.period, order(values))
 			c.Coverage = coverage
-			list := all[place{p.grain, p.period.from, name, values}]
+			list, waits := lastTold(all[place{p.grain, p.period.from, name, values}])
+			if waits && !slices.Contains(waiting, c.Period) {
+				waiting = append(waiting, c.Period)
+			}
 			switch {
 			case len(list) > 0:
 				list[len(list)-1].tell(&c)
@@ -235,8 +239,23 @@ func (q *Queries) answerPublished(ctx context.Context, qn *question, src *source
 			a.cells = append(a.cells, c)
 		}
 	}
+	if len(waiting) > 0 {
+		a.notes = append(a.notes, Note{"correction-waits", map[string]string{"periods": shorten(waiting)}})
+	}
 	a.coverage = src.coverage(anySeen, qn.to)
 	return a, nil
+}
+
+// lastTold are the publications of a place up to the one that is told: the newest that is shown, since what everybody has
+// seen is not taken back. A newer one that is hidden waits until it can be told beside that one; waits says so.
+// Where none was shown it is the newest.
+func lastTold(list []*publication) (_ []*publication, waits bool) {
+	for i, p := range slices.Backward(list) {
+		if !p.hidden {
+			return list[:i+1], i+1 < len(list)
+		}
+	}
+	return list, false
 }
 
 // passes says whether a key of a table has the values that a question asks for.

@@ -348,35 +348,80 @@ type publishing struct {
 	version *kpi.Version
 }
 
-// publishedTogether are the versions that are published, those that count events of the same
-// contracts in one group: what one of them hides, another's figure of the same place could tell.
+// publishedTogether are the versions that are published, those of which one could tell what another hides in one group: both
+// tell numbers of rows of one contract, or both tell amounts of them, and no condition keeps their rows apart.
 func (q *Queries) publishedTogether() [][]publishing {
-	counts := func(group []publishing, c *contract.Contract) bool {
-		return slices.ContainsFunc(group, func(p publishing) bool {
-			return p.version.Basis == kpi.Events && slices.ContainsFunc(p.version.Sides(), func(s kpi.Side) bool { return q.warehouse.Contract(s.From) == c })
-		})
-	}
 	var groups [][]publishing
+	tells := map[*kpi.Version][]tellsOf{}
 	for _, k := range q.catalogue.All() {
 		for i := range k.Versions {
 			v := &k.Versions[i]
 			if !publishes(v) || len(q.publishedGrains(v)) == 0 {
 				continue
 			}
+			tells[v] = q.tells(v)
 			joined := []publishing{{k, v}}
-			if v.Basis == kpi.Events {
-				groups = slices.DeleteFunc(groups, func(group []publishing) bool {
-					same := slices.ContainsFunc(v.Sides(), func(s kpi.Side) bool { return counts(group, q.warehouse.Contract(s.From)) })
-					if same {
-						joined = append(joined, group...)
-					}
-					return same
+			groups = slices.DeleteFunc(groups, func(group []publishing) bool {
+				same := slices.ContainsFunc(group, func(p publishing) bool {
+					return slices.ContainsFunc(tells[v], func(a tellsOf) bool {
+						return slices.ContainsFunc(tells[p.version], func(b tellsOf) bool { return a.meets(b) })
+					})
 				})
-			}
+				if same {
+					joined = append(joined, group...)
+				}
+				return same
+			})
 			groups = append(groups, joined)
 		}
 	}
 	return groups
+}
+
+// tellsOf is one number that a figure tells: how many rows of a contract there are under a condition, or an
+// amount of theirs.
+type tellsOf struct {
+	contract  *contract.Contract
+	amount    bool
+	condition string
+}
+
+// tells are the numbers that the figures of a version tell of rows.
+func (q *Queries) tells(v *kpi.Version) (list []tellsOf) {
+	if v.Basis != kpi.Events {
+		return nil
+	}
+	add := func(from string, amount bool, condition string) {
+		list = append(list, tellsOf{q.warehouse.Contract(from), amount, condition})
+	}
+	one := int64(1)
+	for _, s := range v.Sides() {
+		for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
+			if f == nil {
+				continue
+			}
+			for _, t := range f.Terms {
+				if s.Counts(t) {
+					add(s.From, t.Func != kpi.CountRows, t.If)
+				}
+			}
+		}
+		switch {
+		case v.Distinct != nil:
+			add(s.From, false, v.Distinct.If)
+		case v.Distribution != nil:
+			add(s.From, false, v.Distribution.If)
+			add(s.From, true, v.Distribution.If)
+		case rowsToldBy(v)("", "", &one) != nil: // all rows
+			add(s.From, false, "")
+		}
+	}
+	return list
+}
+
+// meets says whether both may tell of the same rows in the same way.
+func (t tellsOf) meets(o tellsOf) bool {
+	return t.contract == o.contract && t.amount == o.amount && !kpi.Apart(t.condition, o.condition)
 }
 
 // publishGroup gives the events of what is new or changed in the closed periods of the versions of a group. The error
@@ -641,6 +686,9 @@ func newLattice(q *Queries, v *kpi.Version, before map[place][]*publication, cur
 				continue
 			}
 			p.number = last.number + 1
+			if _, waits := lastTold(list); waits { // it may be told again, if the mask allows
+				p.hidden = false
+			}
 		}
 		l.fresh = append(l.fresh, p)
 		history[at] = append(history[at], p)

@@ -10,7 +10,7 @@ type Request struct {
 	// From and To are the first and the last day, both inclusive, in the pack's
 	// time zone. 0 and reference.NoDay leave an end open: events answer with
 	// everything known, reported figures with their latest window, stocks with today, or
-	// with the last day of the calendar year of the newest event where that is over. A first day after today is BadInput; periods of a grain that begin after today
+	// with the last day of the calendar year that the events of half of the contracts reach, where that is over. A first day after today is BadInput; periods of a grain that begin after today
 	// are left out.
 	From reference.Day `json:"from,omitempty"`
 	To   reference.Day `json:"to,omitempty"`

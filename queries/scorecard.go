@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ombor/internal/contract"
 	"ombor/internal/kpi"
 	"ombor/internal/problem"
 	"ombor/internal/reference"
@@ -19,7 +20,7 @@ import (
 
 // ScorecardRequest asks for every KPI at once.
 type ScorecardRequest struct {
-	From, To reference.Day       // as in Request; both open: the calendar year in which the newest event of any KPI lies
+	From, To reference.Day       // as in Request; both open: the calendar year that the events of half of the contracts behind KPIs reach
 	Where    map[string][]string // KPIs without one of the dimensions are left out
 	KnownOn  reference.Day
 	Audience Audience // outside: KPIs that are published, by what was published
@@ -199,7 +200,7 @@ const scorecardAtOnce = 3
 const trendMonths = 13
 
 // lastDay is the day up to which figures are told when none is asked for: today, or the last day of the
-// calendar year in which the newest event of any KPI that counts events lies, where that year is over.
+// calendar year that the events of half of the contracts behind KPIs reach, where that year is over.
 func (q *Queries) lastDay(ctx context.Context, knownOn reference.Day, common *shared) (reference.Day, error) {
 	return once(common, fmt.Sprint("last day ", knownOn), func() (reference.Day, error) {
 		today := q.calendar.Today(q.now())
@@ -226,17 +227,17 @@ func (q *Queries) asked(ctx context.Context, r Request) (*question, error) {
 	return q.question(ctx, r)
 }
 
-// newest is the day of the newest event behind any KPI that counts events, today at the
-// latest; NoDay when there is none.
+// newest is the day that the events of half of the contracts behind KPIs reach, today at the latest: one event with a
+// wrong day takes nobody to another year. NoDay when there are none.
 func (q *Queries) newest(ctx context.Context, kpis []*kpi.KPI, r ScorecardRequest, common *shared) (reference.Day, error) {
-	newest := reference.NoDay
 	if err := q.sentOfAll(ctx, common, open(r.KnownOn)); err != nil {
-		return newest, err
+		return reference.NoDay, err
 	}
+	reach := map[*contract.Contract]reference.Day{}
 	for _, k := range kpis {
 		qn, err := q.question(ctx, Request{KPI: k.ID, KnownOn: r.KnownOn})
 		if err != nil {
-			return newest, err
+			return reference.NoDay, err
 		}
 		if qn.version.Basis != kpi.Events {
 			continue
@@ -244,13 +245,17 @@ func (q *Queries) newest(ctx context.Context, kpis []*kpi.KPI, r ScorecardReques
 		qn.shared = common
 		src, err := q.sources(ctx, qn)
 		if err != nil {
-			return newest, err
+			return reference.NoDay, err
 		}
-		if !src.through.IsZero() {
-			newest = max(newest, min(q.calendar.Today(src.through), qn.today))
+		if c := qn.sides[0].contract; !src.through.IsZero() {
+			reach[c] = max(reach[c], min(q.calendar.Today(src.through), qn.today))
 		}
 	}
-	return newest, nil
+	days := slices.Sorted(maps.Values(reach))
+	if len(days) == 0 {
+		return reference.NoDay, nil
+	}
+	return days[len(days)/2], nil
 }
 
 // row answers for one KPI with one statement, run together with those of other KPIs; what

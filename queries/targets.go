@@ -51,7 +51,7 @@ type RunRate struct {
 
 // TargetsRequest asks how the published figures stand.
 type TargetsRequest struct {
-	On       reference.Day // as of which day; open: the end of the calendar year in which the newest event of any KPI lies, today at the latest
+	On       reference.Day // as of which day; open: the end of the calendar year that the events of half of the contracts behind KPIs reach, today at the latest
 	KnownOn  reference.Day // as in Request, like Language
 	Language string
 }

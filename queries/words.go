@@ -47,6 +47,10 @@ var sentences = map[string]reference.Names{
 		"en": "These are the published figures: of an open period the whole country only.",
 		"uz": "Bular eʼlon qilingan koʻrsatkichlar: yopilmagan davr uchun faqat butun mamlakat boʻyicha.",
 		"ru": "Это опубликованные показатели: за незакрытый период только по стране в целом."},
+	"correction-waits": {
+		"en": "A correction of {periods} is not told yet, because beside the published figure it would tell of a few people; told is what was published.",
+		"uz": "{periods} uchun tuzatish hali koʻrsatilmaydi: eʼlon qilingan koʻrsatkich yonida u bir necha kishi haqida maʼlumot berib qoʻyadi; avval eʼlon qilingani koʻrsatilgan.",
+		"ru": "Поправка за {periods} пока не показана: рядом с опубликованным показателем она выдала бы сведения о нескольких людях; показано опубликованное ранее."},
 	"not-closed-by-source": {
 		"en": "Closed by its deadline, without word from: {names}.",
 		"uz": "Muddati oʻtgani uchun yopildi, xabar bermaganlar: {names}.",

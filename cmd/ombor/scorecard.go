@@ -120,7 +120,7 @@ func newScorecard() *cobra.Command {
 		Short: "Print every KPI with its target, trend and owner",
 		Long: `Prints every KPI: its value for the period, how that stands to its target, what is
 missing, which way it went since the period before, and who answers for it. Without a
-period it speaks of the calendar year in which the newest event lies.`,
+period it speaks of the calendar year that the events of half of the contracts reach.`,
 		Example: `  ombor scorecard
   ombor scorecard --from 2024-01-01 --to 2024-06-30 --where region=1703`,
 		Args: args(cobra.NoArgs),

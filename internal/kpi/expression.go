@@ -224,3 +224,51 @@ var keywords = func() map[string]bool {
 	}
 	return set
 }()
+
+// Apart says whether no row can meet both conditions, as far as that can be read off them: both ask a column, among other
+// things, to be a text, and not the same one.
+func Apart(a, b string) bool {
+	others := mustBe(b)
+	for column, text := range mustBe(a) {
+		if other, ok := others[column]; ok && other != text {
+			return true
+		}
+	}
+	return false
+}
+
+// mustBe are the columns that a condition asks to be a text, with it, in quotes: of "a = 'x' AND …" a.
+func mustBe(condition string) map[string]string {
+	found := map[string]string{}
+	var part []string // of the conjunction
+	depth := 0
+	end := func() {
+		if len(part) == 3 && wordByte(part[0][0]) && part[1] == "=" && part[2][0] == '\'' && !strings.Contains(part[2], `\`) {
+			found[part[0]] = part[2]
+		}
+		part = nil
+	}
+	s := scanner{text: condition}
+	for {
+		token, ok := s.next()
+		if !ok {
+			break
+		}
+		switch {
+		case token == "(" || token == "[":
+			depth++
+		case token == ")" || token == "]":
+			depth--
+		case depth == 0 && strings.EqualFold(token, "AND"):
+			end()
+			continue
+		case depth == 0 && (strings.EqualFold(token, "OR") || token == "?"):
+			return nil
+		}
+		part = append(part, token)
+	}
+	if end(); s.fault != "" {
+		return nil
+	}
+	return found
+}

@@ -174,3 +174,29 @@ func TestFormulaOfEveryKind(t *testing.T) {
 		}
 	}
 }
+
+func TestApart(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"field = 'court'", "field = 'school'", true},
+		{"field = 'court' AND minutes > 0", "minutes > 5 AND field = 'school'", true},
+		{"field = 'court'", "field = 'court' AND minutes > 0", false},
+		{"field = 'court'", "minutes > 0", false},
+		{"field = 'court'", "", false},
+		{"field = 'court' OR minutes > 0", "field = 'school'", false},
+		{"(field = 'court' OR minutes > 0)", "field = 'school'", false},
+		{"NOT field = 'court'", "field = 'school'", false},
+		{"field = 'court' AND (a OR b)", "field = 'school'", true},
+		{"field = other", "field = 'school'", false},
+		{"field = 'a\\'b'", "field = 'school'", false},
+		{"lower(field) = 'court'", "field = 'school'", false},
+		{"field = 'court' ? a : b", "field = 'school'", false},
+		{"field = 'court", "field = 'school'", false},
+	} {
+		if got := Apart(c.a, c.b); got != c.want {
+			t.Errorf("Apart(%q, %q) = %v", c.a, c.b, got)
+		}
+	}
+}
