@@ -263,7 +263,7 @@ var takers = map[string]func(*project, *event){
 	contract.RoleReported: func(p *project, e *event) {
 		p.reports = append(p.reports, ReportEntry{Date(e.day), e.number("percent"), e.text("evidence"), e.date("next_due")})
 		p.Report.Count += int(e.count)
-		p.Report.Due = max(p.Report.Due, e.due) // NoDate is before every day
+		p.Report.Due = e.due // events come in the order of their time: the last one's stays
 	},
 	contract.RoleRated: func(p *project, e *event) {
 		p.Rating = ratingOf(e.number("cost_points"), e.number("schedule_points"), e.number("expert_points"))

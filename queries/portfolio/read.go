@@ -86,7 +86,7 @@ type event struct {
 	day       reference.Day
 	simulated bool
 	count     int64 // of events that this one settles
-	due       Date  // reports: the latest day on which one of them makes the next one due
+	due       Date  // reports: the day on which the last of them makes the next one due
 	texts     []string
 	wholes    []int64
 	decimals  []float64
@@ -148,7 +148,7 @@ func (p *Portfolio) events(ctx context.Context, r *reading, q question) ([]event
 	if r.settled == "" {
 		return p.rows(ctx, r, q, "SELECT toUnixTimestamp64Milli(time), _seq, toInt64(toUInt16(_day)), _simulated, toInt64(1), "+p.dueSQL(r)+", "+r.columns, "", "ORDER BY time, _seq")
 	}
-	settled, err := p.rows(ctx, r, q, "SELECT toUnixTimestamp64Milli(max(time)), max(_seq), toInt64(toUInt16(argMax(_day, (time, _seq)))), max(_simulated), toInt64(count()), max("+p.dueSQL(r)+"), "+r.settled,
+	settled, err := p.rows(ctx, r, q, "SELECT toUnixTimestamp64Milli(max(time)), max(_seq), toInt64(toUInt16(argMax(_day, (time, _seq)))), max(_simulated), toInt64(count()), argMax("+p.dueSQL(r)+", (time, _seq)), "+r.settled,
 		"project != {whole:String}", "GROUP BY project")
 	if err != nil || q.whole == "" {
 		return settled, err
