@@ -47,6 +47,7 @@ const (
 	colRetracted                   // Int64: rows of sign −1
 	colSimulated                   // Int64
 	colPersons                     // UInt64
+	colSure                        // UInt64: those of them whom no other row takes away
 	colCovered                     // Int64
 	colExpected                    // Int64
 	colStates                      // String: distinct states told by senders, by comma
@@ -237,12 +238,7 @@ func (q *Queries) events(ctx context.Context, qn *question) (*statement, error) 
 	} else {
 		s.parts = nil
 		if s.exact { // one side counts persons from facts: then both do
-			for i := range parts {
-				if parts[i].is == colPersons {
-					parts = slices.Delete(parts, i, i+1)
-					break
-				}
-			}
+			parts = slices.DeleteFunc(parts, func(p part) bool { return p.is == colPersons || p.is == colSure })
 		}
 		var columns, group []string
 		for _, p := range parts {
@@ -372,6 +368,9 @@ func (q *Queries) holds(r *warehouse.Rollup, qn *question, side side) (columns [
 	}
 	if v.Persons != "" {
 		needs(q.warehouse.PersonsColumn(r, v, side.Side))
+		if warehouse.Uncounts(v) {
+			needs(q.warehouse.SurelyColumn(r, v, side.Side))
+		}
 	}
 	return columns, ok
 }
@@ -421,7 +420,14 @@ func (q *Queries) overRollup(qn *question, i int, r *warehouse.Rollup) []part {
 		if len(qn.sides) > 1 {
 			merge = "uniqUpToMergeState"
 		}
-		parts = append(parts, part{colPersons, "Persons", fmt.Sprintf("%s(%d)(%s)", merge, k, name), fmt.Sprintf("uniqUpToMerge(%d)", k)})
+		add := func(is columnOf, as, name string) {
+			parts = append(parts, part{is, as, fmt.Sprintf("%s(%d)(%s)", merge, k, name), fmt.Sprintf("uniqUpToMerge(%d)", k)})
+		}
+		add(colPersons, "Persons", name)
+		if warehouse.Uncounts(v) {
+			name, _ := q.warehouse.SurelyColumn(r, v, qn.sides[i].Side)
+			add(colSure, "Sure", name)
+		}
 	}
 	return parts
 }
@@ -551,10 +557,13 @@ func present(c *contract.Contract, field string) string {
 }
 
 // persons counts the distinct persons of each cell exactly, from facts: those with
-// a row that stands.
+// a row that stands. Where rows take cases away whoever has such a row is left out, unless
+// another part of the figure counts him for sure: he may have been counted more than once, but
+// that the figure has him cannot be said. Where that leaves nobody it is one.
 func (q *Queries) persons(qn *question) *statement {
 	s := &statement{params: bind{}}
 	v := qn.version
+	uncounts := warehouse.Uncounts(v)
 	var selects []string
 	var parts []part
 	for _, side := range qn.sides {
@@ -573,7 +582,13 @@ func (q *Queries) persons(qn *question) *statement {
 			conditions = append([]string{dated}, conditions...)
 		}
 		parts = q.grouping(qn, day, q.warehouse.HourOf(c, side.At), dimension)
-		selects = append(selects, selectSQL(append(slices.Clone(parts), part{colBy, "Person", person, ""}, part{colN, "Cases", "sum(toInt64(_sign))", "sum"}),
+		one := append(slices.Clone(parts), part{colBy, "Person", person, ""})
+		if uncounts {
+			role := warehouse.Role(v, side.Side)
+			one[len(one)-1].inner = "if(" + role + " = 0, NULL, " + warehouse.Anyone(v) + ")"
+			one = append(one, part{colBy, "Role", role, ""})
+		}
+		selects = append(selects, selectSQL(append(one, part{colN, "Cases", "sum(toInt64(_sign))", "sum"}),
 			q.rows(qn, c, s.params, conditions, v.ExpressionsOf(side.Side))))
 	}
 	var group []string
@@ -582,7 +597,11 @@ func (q *Queries) persons(qn *question) *statement {
 		group = append(group, p.name)
 	}
 	s.columns = append(s.columns, colPersons)
-	s.sql = "SELECT " + strings.Join(append(slices.Clone(group), "uniqExact(Person) AS Persons"), ", ") +
+	persons := "uniqExact(Person)"
+	if uncounts {
+		persons = fmt.Sprintf("greatest(toUInt64(1), uniqExact(Person) - uniqExactIf(Person, Role IN (%d, %d)) + uniqExactIf(Person, Role = %[1]d))", warehouse.CountsIn, warehouse.TakesAway)
+	}
+	s.sql = "SELECT " + strings.Join(append(slices.Clone(group), persons+" AS Persons"), ", ") +
 		"\nFROM (\n" + strings.Join(selects, "\nUNION ALL\n") + "\n)\nWHERE Cases > 0 AND isNotNull(Person)" + groupSQL(group) + orderSQL(parts)
 	return s
 }

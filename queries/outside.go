@@ -303,7 +303,7 @@ func (q *Queries) standing(ctx context.Context, qn *question, set []string, peri
 		if list := all[place{parts[i].grain, parts[i].period.from, "", ""}]; len(list) > 0 {
 			return list[len(list)-1].hidden
 		}
-		return qn.version.Persons != "" && persons[i] > 0 && persons[i] < q.k
+		return qn.version.Guarded() && persons[i] > 0 && persons[i] < q.k
 	}
 	for i := range periods {
 		cells[i].Period = periods[i].period.label
@@ -376,7 +376,7 @@ func (q *Queries) correct(qn *question, all map[place][]*publication, cells []Ce
 			}
 			last := list[len(list)-1]
 			now := publication{state: c.State, reason: c.Reason, numerator: c.Numerator, denominator: c.Denominator, value: c.Value, quantiles: c.Quantiles, cases: last.cases, hidden: last.hidden}
-			hidden := func(p *publication) bool { return qn.version.Persons != "" && p.persons > 0 && p.persons < q.k }
+			hidden := func(p *publication) bool { return qn.version.Guarded() && p.persons > 0 && p.persons < q.k }
 			switch {
 			case c.State != Suppressed && !now.same(last):
 				c.corrected(qn.today, last, hidden(last)) // it will be published anew

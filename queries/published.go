@@ -89,7 +89,7 @@ func publishes(v *kpi.Version) bool {
 	case v.Published == nil || v.Backlog != nil:
 		return false
 	case v.Basis == kpi.Stock:
-		return v.Persons == ""
+		return !v.Guarded()
 	}
 	return v.Basis == kpi.Events && (v.Persons == "" || retractable(v))
 }
@@ -448,7 +448,7 @@ func (q *Queries) publishGroup(ctx context.Context, prefix string, group []publi
 		if !slices.ContainsFunc(list, func(y *publishedYear) bool { return q.looked[y.id] != y.state }) {
 			continue
 		}
-		guarded := slices.ContainsFunc(list, func(y *publishedYear) bool { return y.version.Persons != "" })
+		guarded := slices.ContainsFunc(list, func(y *publishedYear) bool { return y.version.Guarded() })
 		var lattices []*lattice
 		for _, y := range list {
 			var err error
@@ -645,15 +645,28 @@ func (q *Queries) unhidden(ctx context.Context, qn *question, by []string, perio
 		}
 		return cells, make([]int, len(cells)), nil, nil
 	}
+	if levels(qn.version) { // the period before each grain's first, from which its level changed
+		for _, g := range q.publishedGrains(qn.version) {
+			if i := slices.IndexFunc(periods, func(p publishedPeriod) bool { return p.grain == g }); i >= 0 {
+				day := spans[i].from - 1
+				of.spans = append(of.spans, period{from: q.calendar.start(g, day), to: day, span: len(of.spans) + 1})
+			}
+		}
+	}
 	a, err := q.answerEvents(ctx, &of, func() (*sources, error) { return src, nil })
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	persons := make([]int, len(a.cells))
-	if qn.version.Persons != "" {
+	if qn.version.Guarded() {
 		for i, c := range a.persons {
 			persons[i] = c.Persons
 		}
+	}
+	if levels(qn.version) {
+		q.stepPublished(qn.version, periods, of.spans, a.cells, persons)
+		n := len(a.cells) / len(of.spans) * len(periods)
+		a.cells, persons = a.cells[:n], persons[:n]
 	}
 	return a.cells, persons, a.plan, nil
 }
@@ -770,11 +783,11 @@ func (l *lattice) measure(history map[place][]*publication) {
 		})
 	}
 	if v.Denominator != nil {
-		whole := counts(v.Denominator)
+		whole := counts(v.Denominator) || v.OfPersons
 		add(disclosure.Measure{Whole: whole, Size: whole}, of(func(p *publication) Number { return p.denominator }))
 	}
 	if v.Numerator != nil {
-		whole := counts(v.Numerator)
+		whole := counts(v.Numerator) || v.OfPersons && v.Denominator == nil
 		add(disclosure.Measure{Whole: whole, Size: whole && v.Denominator == nil}, numerator)
 	}
 }
@@ -799,7 +812,11 @@ func (l *lattice) link(q *Queries, history map[place][]*publication) {
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(history), placeOrder) {
 		for longer, shorter := range below {
-			if at.grain == shorter {
+			if at.grain != shorter {
+				continue
+			}
+			// What there is by the end of a period is what there is by the end of the last one in it.
+			if !l.version.Running || q.calendar.after(shorter, at.from) == q.calendar.after(longer, q.calendar.start(longer, at.from)) {
 				add(place{longer, q.calendar.start(longer, at.from), at.by, at.key}, "time", at)
 			}
 		}

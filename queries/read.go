@@ -49,6 +49,7 @@ type sums struct {
 	buckets                     warehouse.Histogram
 	cases, retracted, simulated int64
 	persons                     int
+	sure                        int // of them, whom no other row takes away: where rows take cases away
 	covered, expected           int64
 	states                      string
 }
@@ -152,6 +153,8 @@ func into(cells []sums, keys []key, by *[][]string, is columnOf, c warehouse.Col
 		return numbers(func(row int, n int64) { cells[row].simulated = n })
 	case colPersons:
 		return numbers(func(row int, n int64) { cells[row].persons = int(min(n, 1<<30)) })
+	case colSure:
+		return numbers(func(row int, n int64) { cells[row].sure = int(min(n, 1<<30)) })
 	case colCovered:
 		return numbers(func(row int, n int64) { cells[row].covered = n })
 	case colExpected:

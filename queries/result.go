@@ -173,6 +173,9 @@ func (n Number) Float() (float64, bool) {
 	return f, err == nil
 }
 
+// zero says whether it is nothing, or not there.
+func (n Number) zero() bool { f, ok := n.Float(); return ok && f == 0 || n == "" }
+
 func (n Number) MarshalJSON() ([]byte, error) {
 	if n == "" {
 		return []byte("null"), nil

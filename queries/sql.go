@@ -491,6 +491,12 @@ func (w *writer) measures(i int, term func(kpi.Term) string) []selection {
 		list = append(list, selection{"Persons", state + "(" + unquote(warehouse.Persons(v, s.Side)) + ")", merge})
 		w.note(fmt.Sprintf("Persons is how many distinct persons stand behind a cell. The API hides cells of 1 to %d, and others by which they could be had; so must who passes these figures on.", q.k-1))
 	}
+	if v.OfPersons {
+		w.note(fmt.Sprintf("Persons are counted here. The API hides cells of 1 to %d of them, and of levels such changes; so must who passes these figures on.", q.k-1))
+	}
+	if warehouse.Uncounts(v) {
+		w.note("Persons has those, too, whom a part of the formula takes away; the API leaves them out.")
+	}
 	return list
 }
 

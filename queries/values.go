@@ -399,6 +399,11 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 			if err := q.countPersons(asking, qn, s, found); err != nil {
 				return err
 			}
+			for _, sum := range found { // what is only taken away is somebody's, too
+				if sum.persons == 0 && (!sum.numerator.zero() || !sum.denominator.zero()) {
+					sum.persons = 1
+				}
+			}
 		}
 		rows = make([]*sums, 0, len(periods)*len(tuples))
 		persons = make([]disclosure.Cell, 0, cap(rows))
@@ -413,12 +418,17 @@ func (q *Queries) answerEvents(ctx context.Context, qn *question, wait func() (*
 					sum = qn.nothing()
 				}
 				rows = append(rows, sum)
-				persons = append(persons, disclosure.Cell{Persons: q.enough(sum.persons), Size: sum.cases})
+				persons = append(persons, q.guarded(qn.version, sum))
 			}
 		}
 		values = splitAll(tuples, len(qn.by))
-		placed(persons, periods, values)
-		if qn.spans == nil {
+		switch {
+		case qn.spans != nil:
+			placed(persons, periods, values)
+		case levels(qn.version):
+			hidden = func() []bool { return q.hideLevels(persons, values, rows) }
+		default:
+			placed(persons, periods, values)
 			hidden = q.hidden(qn, persons, periods)
 		}
 		return nil
@@ -503,7 +513,7 @@ func (q *Queries) hide(qn *question, cells []Cell, persons []disclosure.Cell, pe
 // hidden works out beside the caller which cells of one table are to be suppressed; what it returns waits for
 // that. It is nil for figures without persons.
 func (q *Queries) hidden(qn *question, persons []disclosure.Cell, periods []period) (wait func() []bool) {
-	if qn.version.Persons == "" {
+	if !qn.version.Guarded() {
 		return func() []bool { return nil }
 	}
 	done := make(chan []bool, 1)
@@ -549,11 +559,11 @@ type rowsTold func(numerator, denominator Number, rows *int64) *int64
 // found, else nothing (nil).
 func rowsToldBy(v *kpi.Version) rowsTold {
 	all := func(_, _ Number, rows *int64) *int64 { return rows }
-	if v.Persons == "" || v.Basis == kpi.Stock || v.Distinct != nil || v.Distribution != nil {
+	if !v.Guarded() || v.Persons != "" && v.Basis == kpi.Stock || v.Distinct != nil || v.Distribution != nil {
 		return all
 	}
-	taken := func(side kpi.Side) bool {
-		return slices.ContainsFunc([]*kpi.Formula{v.Numerator, v.Denominator}, func(f *kpi.Formula) bool {
+	taken := func(side kpi.Side) bool { // of which the persons of all rows were counted
+		return !v.OfPersons && slices.ContainsFunc([]*kpi.Formula{v.Numerator, v.Denominator}, func(f *kpi.Formula) bool {
 			return f != nil && slices.ContainsFunc(f.Terms, func(t kpi.Term) bool { return t.If == "" && side.Counts(t) })
 		})
 	}
@@ -752,19 +762,28 @@ func (q *Queries) checkDistinct(qn *question) error {
 
 // countPersons settles how many distinct persons stand behind each cell. From a rollup
 // the count is right unless a row of the cell was taken back; then those days count
-// whose rows all stand; and where these are not enough, or no rollup was read, facts do.
+// whose rows all stand; and where these are not enough, or no rollup was read, facts do. Where rows take cases
+// away, those count whom none takes away, and where these are not enough, facts do.
 func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, found map[key]*sums) error {
 	if s.settled {
 		return nil
 	}
 	all := s.exact || q.k > q.warehouse.PersonsLimit() // rollups do not count that far
-	doubt := all
-	for _, c := range found {
-		if !all && c.retracted > 0 && c.persons > 0 {
-			doubt = true
+	uncounts := warehouse.Uncounts(qn.version)
+	open := map[key]bool{} // cells of which the rollup may count too many
+	for at, c := range found {
+		switch {
+		case all || c.persons == 0:
+		case c.retracted > 0:
+			open[at] = true
+		case !uncounts:
+		case c.persons < q.k: // few, whoever was taken away
+			c.persons = max(1, c.sure)
+		case c.sure < q.k:
+			open[at] = true
 		}
 	}
-	if !doubt {
+	if !all && len(open) == 0 {
 		return nil
 	}
 	if !all {
@@ -772,17 +791,16 @@ func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, 
 		if err != nil {
 			return err
 		}
-		doubt = false
-		for k, c := range found {
-			if c.retracted == 0 {
-				continue
+		for at := range open {
+			c := found[at]
+			if c.persons = 0; settled[at] != nil {
+				c.persons = settled[at].persons
 			}
-			if c.persons = 0; settled[k] != nil {
-				c.persons = settled[k].persons
+			if c.persons >= q.k {
+				delete(open, at)
 			}
-			doubt = doubt || c.persons < q.k
 		}
-		if !doubt {
+		if len(open) == 0 {
 			return nil
 		}
 	}
@@ -790,11 +808,11 @@ func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, 
 	if err != nil {
 		return err
 	}
-	for k, c := range found {
-		if all || c.retracted > 0 && c.persons < q.k {
+	for at, c := range found {
+		if all || open[at] {
 			c.persons = 0
-			if exact[k] != nil {
-				c.persons = exact[k].persons
+			if exact[at] != nil {
+				c.persons = exact[at].persons
 			}
 		}
 	}
@@ -817,6 +835,9 @@ func (q *Queries) untouched(ctx context.Context, qn *question) (map[key]*sums, e
 			return nil, problem.New(problem.Internal, "queries: %s has no rollup any more", qn.kpi.ID)
 		}
 		column, _ := q.warehouse.PersonsColumn(r, qn.version, side.Side)
+		if warehouse.Uncounts(qn.version) {
+			column, _ = q.warehouse.SurelyColumn(r, qn.version, side.Side)
+		}
 		parts = q.grouping(qn, "_day", "_hour", quote)
 		fine := []string{"_day"}
 		for _, d := range r.Dims {
@@ -902,11 +923,14 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 		}
 		return seen
 	}
+	tuples := tuplesOf(qn, found)
+	var counted []*sums
+	var heads []disclosure.Cell
 	for i, p := range periods {
 		seen := begun(days[i])
 		coverage := src.coverage(seen, days[i])
 		var persons []disclosure.Cell
-		for _, by := range tuplesOf(qn, found) {
+		for _, by := range tuples {
 			c := q.cell(qn, p, by)
 			c.Coverage = coverage
 			sum := found[key{from: days[i], by: by}]
@@ -921,12 +945,18 @@ func (q *Queries) stockOn(ctx context.Context, qn *question, src *sources, perio
 				}
 			}
 			a.cells = append(a.cells, c)
-			persons = append(persons, disclosure.Cell{Key: split(by, len(qn.by)), Persons: q.enough(sum.persons), Size: sum.cases})
+			cell := q.guarded(qn.version, sum)
+			cell.Key = split(by, len(qn.by))
+			persons, counted = append(persons, cell), append(counted, sum)
 		}
+		heads = append(heads, persons...)
 		a.coverage = coverage
 		if qn.version.Backlog != nil { // each day is a table of its own: days of a stock are not added up
 			q.hide(qn, a.cells[len(a.cells)-len(persons):], persons, nil)
 		}
+	}
+	if levels(qn.version) {
+		suppress(a.cells, q.hideLevels(heads, splitAll(tuples, len(qn.by)), counted))
 	}
 	if err := q.withhold(ctx, qn, s, a); err != nil {
 		return nil, err

@@ -77,42 +77,174 @@ func measureName(expr string) string {
 }
 
 // Persons is the expression of the person behind a row of a side as far as the row is in the
-// figure, null otherwise: a row that no aggregate of the version takes is nobody's. Rows
+// figure, null otherwise: a row that no aggregate of the version takes is nobody's, and so is
+// one that only takes away, or adds as much as it takes away. Rows
 // whose person is not told are one person together, so that a cell of a few of them is
 // a cell of few. It is "" when the version declares none.
+//
+// Where rows take away others ([Uncounts]) these are all persons who could be in the figure.
 func Persons(v *kpi.Version, side kpi.Side) string {
 	if v.Persons == "" {
 		return ""
 	}
-	var conditions []string
-	add := func(condition string) bool {
-		if condition != "" && !slices.Contains(conditions, condition) {
-			conditions = append(conditions, condition)
+	r := rolesOf(v, side)
+	return who(v, r.sure, r.maybe)
+}
+
+// Surely is [Persons] of those alone whom no other row can take away.
+func Surely(v *kpi.Version, side kpi.Side) string { return who(v, rolesOf(v, side).sure) }
+
+// Role says what a row of a side does for its person, as SQL: [CountsIn], [MayCount], [TakesAway] or 0.
+func Role(v *kpi.Version, side kpi.Side) string {
+	r := rolesOf(v, side)
+	role := func(of conditions) string {
+		switch {
+		case of.all:
+			return "true"
+		case len(of.list) == 0:
+			return "false"
 		}
-		return condition != ""
+		return "(" + strings.Join(weakest(of.list), ") OR (") + ")"
 	}
+	return fmt.Sprintf("multiIf(%s, %d, %s, %d, %s, %d, 0)", role(r.sure), CountsIn, role(r.taken), TakesAway, role(r.maybe), MayCount)
+}
+
+// What a row does for its person: it puts it into the figure, it does unless another row takes it away, it
+// takes a case away.
+const (
+	CountsIn  = 2
+	MayCount  = 1
+	TakesAway = -1
+)
+
+// Uncounts says whether the version takes cases away that other rows have added, as withdrawn
+// requests from those that were made: then rows do not tell by themselves who is in the figure.
+func Uncounts(v *kpi.Version) bool {
+	return v.Persons != "" && slices.ContainsFunc(v.Sides(), func(side kpi.Side) bool { r := rolesOf(v, side); return r.taken.all || len(r.taken.list) > 0 })
+}
+
+// conditions are those of which one must hold.
+type conditions struct {
+	all  bool // it always does
+	list []string
+}
+
+func (c *conditions) add(condition string) {
+	if condition == "" {
+		c.all = true
+	} else if !slices.Contains(c.list, condition) {
+		c.list = append(c.list, condition)
+	}
+}
+
+// Anyone is the expression of the person of a row, whatever the row does.
+func Anyone(v *kpi.Version) string { return who(v, conditions{all: true}) }
+
+// roles are the rows of a side by what they do for their persons.
+type roles struct{ sure, maybe, taken conditions }
+
+// who is the person of the rows for which one of the conditions holds.
+func who(v *kpi.Version, of ...conditions) string {
 	person := "ifNull(" + name(v.Persons) + ", toUUID('00000000-0000-0000-0000-000000000000'))"
-	all := false
+	var any conditions
+	for _, c := range of {
+		any.all, any.list = any.all || c.all, append(any.list, c.list...)
+	}
+	switch {
+	case any.all:
+		return "toNullable(" + person + ")"
+	case len(any.list) == 0:
+		return "if(false, " + person + ", NULL)"
+	}
+	return "if((" + strings.Join(weakest(any.list), ") OR (") + "), " + person + ", NULL)"
+}
+
+// rolesOf finds them. A row is in a sum for which its condition holds, be its amount nothing; it is in what is counted where
+// its cases, those that it takes away deducted, are more than none. Sums that are taken away put nobody in and take nobody out:
+// who got money back has paid.
+func rolesOf(v *kpi.Version, side kpi.Side) roles {
+	var r roles
+	if v.Numerator == nil && v.Distribution == nil && v.Distinct == nil {
+		r.sure.all = true // what waits
+	}
 	for _, f := range []*kpi.Formula{v.Numerator, v.Denominator} {
 		if f == nil {
 			continue
 		}
-		for _, t := range f.Terms {
-			if side.Counts(t) {
-				all = !add(t.If) || all
-			}
+		sign := int64(1)
+		if !slices.ContainsFunc(f.Terms, func(t kpi.Term) bool { return t.Coefficient > 0 }) {
+			sign = -1 // all of it with a minus before it
+		}
+		taken := false
+		for _, s := range v.Sides() {
+			taken = taken || balanceOf(f, s, sign).takes()
+		}
+		in := &r.sure
+		if taken {
+			in = &r.maybe
+		}
+		n := balanceOf(f, side, sign)
+		for _, condition := range n.adds {
+			in.add(condition)
+		}
+		if n.takes() {
+			r.taken.add("(" + n.sql + ") < 0")
 		}
 	}
 	if v.Distribution != nil {
-		all = !add(v.Distribution.If) || all
+		r.sure.add(v.Distribution.If)
 	}
 	if v.Distinct != nil {
-		all = !add(v.Distinct.If) || all
+		r.sure.add(v.Distinct.If)
 	}
-	if all || len(conditions) == 0 {
-		return "toNullable(" + person + ")"
+	return r
+}
+
+// balance is what a formula counts of the rows of a side.
+type balance struct {
+	adds  []string // conditions under which a row is in it
+	sql   string   // the cases of a row, where some are taken away
+	least int64    // that a row can be
+}
+
+func (n balance) takes() bool { return n.least < 0 }
+
+func balanceOf(f *kpi.Formula, side kpi.Side, sign int64) balance {
+	var n balance
+	var counted, cases []string
+	negative := false
+	for _, t := range f.Terms {
+		coefficient := sign * t.Coefficient
+		switch {
+		case !side.Counts(t):
+		case t.Func != kpi.CountRows:
+			if coefficient > 0 {
+				n.adds = append(n.adds, t.If)
+			}
+		default:
+			if coefficient > 0 {
+				counted = append(counted, t.If)
+			} else {
+				negative = true
+			}
+			if t.If == "" {
+				cases, n.least = append(cases, fmt.Sprint(coefficient)), n.least+coefficient
+			} else {
+				cases, n.least = append(cases, fmt.Sprintf("if(%s, %d, 0)", t.If, coefficient)), n.least+min(coefficient, 0)
+			}
+		}
 	}
-	return "if((" + strings.Join(weakest(conditions), ") OR (") + "), " + person + ", NULL)"
+	if !negative {
+		n.adds = append(n.adds, counted...)
+		return n
+	}
+	n.sql = strings.Join(cases, " + ")
+	if slices.Contains(n.adds, "") {
+		n.least = 0 // every row is in it
+	} else if len(counted) > 0 {
+		n.adds = append(n.adds, "("+n.sql+") > 0")
+	}
+	return n
 }
 
 // linear says whether a formula consists of sums and counts, which a rollup can keep.
@@ -146,6 +278,12 @@ func (w *Warehouse) aggregates(v *kpi.Version, side kpi.Side) []measure {
 		expr := w.personsState(p)
 		add(measure{column: columnName("p", expr), kind: fmt.Sprintf("AggregateFunction(uniqUpTo(%d), Nullable(UInt32))", w.persons), expr: expr,
 			inputs: []string{p}, about: "distinct persons, up to k"})
+		if Uncounts(v) {
+			p = Surely(v, side)
+			expr = w.personsState(p)
+			add(measure{column: columnName("p", expr), kind: fmt.Sprintf("AggregateFunction(uniqUpTo(%d), Nullable(UInt32))", w.persons), expr: expr,
+				inputs: []string{p}, about: "distinct persons whom no row takes away, up to k"})
+		}
 	}
 	return out
 }
@@ -179,6 +317,11 @@ func (w *Warehouse) personsState(person string) string {
 // state of uniqUpTo([Warehouse.PersonsLimit]); rows of sign −1 are not in it.
 func (w *Warehouse) PersonsColumn(r *Rollup, v *kpi.Version, side kpi.Side) (string, bool) {
 	return r.offers(columnName("p", w.personsState(Persons(v, side))))
+}
+
+// SurelyColumn is that of the persons whom no other row can take away.
+func (w *Warehouse) SurelyColumn(r *Rollup, v *kpi.Version, side kpi.Side) (string, bool) {
+	return r.offers(columnName("p", w.personsState(Surely(v, side))))
 }
 
 // PersonsLimit is k: a count of persons from a rollup above it is only "more than k".

@@ -110,6 +110,10 @@ type Version struct {
 	Rollups [][]string // declared sets of at most three dimensions; the empty set is implied
 	Persons string     // the Person field that disclosure counts; empty: none
 
+	// OfPersons says that what the version counts, its denominator if it has one, is persons of whom no pseudonym is
+	// told: disclosure holds that count itself against k.
+	OfPersons bool
+
 	// Published are the tables that may be seen outside once a period is closed, each a set
 	// of dimensions, the empty one for the whole, fewer dimensions first. Nil: none.
 	Published [][]string
@@ -150,6 +154,9 @@ func (v *Version) Formula() string {
 	}
 	return text
 }
+
+// Guarded says whether cells of few persons are hidden.
+func (v *Version) Guarded() bool { return v.Persons != "" || v.OfPersons }
 
 // Per makes a value one for each so many of what a reference table counts: requests per
 // 1,000 inhabitants. The denominator of a cell is the sum of Column over the rows of the

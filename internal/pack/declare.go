@@ -159,6 +159,7 @@ type versionDeclaration struct {
 	Rollups      [][]string               `yaml:"rollups" doc:"Sets of at most three fields by which it can be broken down quickly."`
 	Published    [][]string               `yaml:"published" doc:"What people outside may see of it, in place of what pack.yaml says: sets of dimensions, each within one of rollups."`
 	Persons      string                   `yaml:"persons" like:"field" doc:"The person field whose distinct persons disclosure counts."`
+	Counts       string                   `yaml:"counts" one:"persons" doc:"persons: what is counted (the denominator, if there is one) is persons, of whom the events tell no pseudonym; the count itself has to be k."`
 	Covered      string                   `yaml:"covered" doc:"Formula: units that are in the value."`
 	Expected     string                   `yaml:"expected" doc:"Formula: units that could have been."`
 	Line         int                      `yaml:",line"`

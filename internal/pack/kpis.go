@@ -109,7 +109,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.bad(at, join(path, field), format, args...)
 	}
 	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: r.worded(p, at, join(path, "source"), d.Source), Basis: kpi.Events,
-		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, Matures: d.Matures, Running: d.Running, Line: d.Line}
+		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, OfPersons: d.Counts == "persons", Matures: d.Matures, Running: d.Running, Line: d.Line}
 	if v.At == "" {
 		v.At = contract.ColumnTime
 	}
@@ -255,6 +255,9 @@ func (r *reader) shape(k *kpiDeclaration, d *versionDeclaration, bad func(string
 	}
 	if d.Running && (k.Kind != "" && k.Kind != "events" || d.Numerator == nil || d.Grain == "hour") {
 		bad("running", "is of sums over events, by days: a numerator, and a denominator if any")
+	}
+	if d.Counts != "" && (d.Persons != "" || d.Numerator == nil || d.Per != nil) {
+		bad("counts", "is for numbers of persons whom no field tells apart: a numerator, a denominator if any, and no persons beside it")
 	}
 	if d.Numerator == nil && d.Denominator != nil {
 		bad("denominator", "needs a numerator")
@@ -502,6 +505,9 @@ func (r *reader) against(p *Pack, at place, path string, v *kpi.Version, side kp
 		if f := known("persons", v.Persons); f != nil && f.Type != contract.Person {
 			bad("persons", "%q is no field of type person", v.Persons)
 		}
+	}
+	if v.OfPersons && v.Basis == kpi.Reported {
+		bad("counts", "is for what is counted by day; what agencies report they answer for")
 	}
 	if v.Distinct != nil {
 		if f := known("distinct.of", v.Distinct.Of); f != nil {
