@@ -54,6 +54,13 @@ func checkerOf(t testing.TB, rows string) *contract.Checker {
 			{Name: "fee", Type: contract.Money},
 		},
 		Rules: []contract.Rule{{ID: "fee-small", Check: "fee < 1000", Severity: contract.Warn}},
+	}, {
+		Type: "test.stay.v1", Name: "stay", Major: 1, File: "stay.yaml",
+		Fields: []contract.Field{
+			{Name: "patient", Type: contract.Person, Class: contract.Personal, ID: "pinfl"},
+			{Name: "illness", Type: contract.Text, Class: contract.Special},
+			{Name: "region", Type: contract.Ref, To: "regions"},
+		},
 	}}, reference.NewSet(nil, regions))
 	if err != nil {
 		t.Fatal(err)

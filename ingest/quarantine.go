@@ -108,6 +108,7 @@ type HeldDetail struct {
 	HeldEvent
 	Content json.RawMessage     `json:"content"` // CloudEvents JSON, persons as pseudonyms; null for damage
 	Persons []string            `json:"persons"` // fields that are pseudonyms
+	Unread  []string            `json:"unread"`  // fields of a special contract that nobody reads, left out of the content: those of class special, and persons
 	Faults  []*contract.Refusal `json:"faults"`  // what keeps it from being replayed today
 }
 
@@ -138,7 +139,7 @@ func (q *Quarantine) Show(ctx context.Context, id string) (*HeldDetail, error) {
 }
 
 func (q *Quarantine) detail(e *journal.Entry) *HeldDetail {
-	d := &HeldDetail{HeldEvent: Describe(e), Persons: []string{}, Faults: []*contract.Refusal{}}
+	d := &HeldDetail{HeldEvent: Describe(e), Persons: []string{}, Unread: []string{}, Faults: []*contract.Refusal{}}
 	if len(e.Held.Event) == 0 {
 		return d
 	}
@@ -149,11 +150,42 @@ func (q *Quarantine) detail(e *journal.Entry) *HeldDetail {
 				d.Persons = append(d.Persons, c.Fields[i].Name)
 			}
 		}
+		if c.Special() {
+			d.Content, d.Unread = readable(c, d.Content)
+		}
 	}
 	if e.State == journal.StateOpen || e.State == journal.StateReplaying {
 		d.Faults = append(d.Faults, q.checker.NewBatch().Faults(e.Held)...)
 	}
 	return d
+}
+
+// readable is the content of an event of a special contract without what nobody reads, and what that is. Content that cannot
+// be taken apart is left out whole.
+func readable(c *contract.Contract, content json.RawMessage) (json.RawMessage, []string) {
+	unread := []string{}
+	var event, data map[string]json.RawMessage
+	err := json.Unmarshal(content, &event)
+	if err == nil && event["data"] != nil {
+		err = json.Unmarshal(event["data"], &data)
+	}
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		if _, told := data[f.Name]; told && (f.Class == contract.Special || f.Type == contract.Person) {
+			delete(data, f.Name)
+			unread = append(unread, f.Name)
+		}
+	}
+	if err == nil && data != nil {
+		event["data"], err = json.Marshal(data)
+	}
+	if err == nil {
+		content, err = json.Marshal(event)
+	}
+	if err != nil {
+		return nil, unread
+	}
+	return content, unread
 }
 
 // Fix is the body of POST /v1/quarantine/{id}/fix.

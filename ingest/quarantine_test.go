@@ -260,6 +260,47 @@ func TestConflictIsSettled(t *testing.T) {
 	}
 }
 
+// Rows of special contracts are never readable, in the quarantine neither; mended they can be all the same.
+func TestSpecialInQuarantine(t *testing.T) {
+	g, c, q, _ := quarantined(t, 0)
+	batch := c.NewBatch()
+	text := strings.Replace(event("s", `{"patient":"`+pinfl+`","illness":"secret","region":"9999"}`), "test.request.v1", "test.stay.v1", 1)
+	if r := batch.Add(0, []byte(text)); r != nil {
+		t.Fatal(r)
+	}
+	if err := g.journal.Hold(t.Context(), batch.Held()); err != nil {
+		t.Fatal(err)
+	}
+	ids, err := g.journal.Quarantine().IDs(t.Context(), journal.Filter{})
+	if err != nil || len(ids) != 1 {
+		t.Fatal(ids, err)
+	}
+	entry, err := q.Show(t.Context(), ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"secret", "illness", "patient"} {
+		if strings.Contains(string(entry.Content), text) {
+			t.Errorf("the entry tells %s: %s", text, entry.Content)
+		}
+	}
+	if !strings.Contains(string(entry.Content), `"region":"9999"`) || fmt.Sprint(entry.Unread) != "[patient illness]" {
+		t.Errorf("the entry is %s, unread %v", entry.Content, entry.Unread)
+	}
+	fixAll(t, q, ids)
+	if done, err := q.Replay(t.Context(), ingest.Choice{IDs: ids}); err != nil || done.Replayed != 1 {
+		t.Fatal(done, err)
+	}
+	found := ""
+	stop := errors.New("stop")
+	if err := g.journal.Replay(t.Context(), g.journal.Last(), func(m journal.Message) error {
+		found = fmt.Sprint(m.Parts[0].Record)
+		return stop
+	}); err != stop || !strings.Contains(found, "secret") {
+		t.Errorf("what was replayed has lost its illness: %v %s", err, found)
+	}
+}
+
 // heldOf is an event as the quarantine has it: with its identity and digest.
 func heldOf(t *testing.T, c *contract.Checker, text []byte) contract.Held {
 	t.Helper()

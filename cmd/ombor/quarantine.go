@@ -215,6 +215,7 @@ type heldEvent struct {
 	Into    string              `json:"into"`
 	Content json.RawMessage     `json:"content"`
 	Persons []string            `json:"persons"`
+	Unread  []string            `json:"unread"`
 	Faults  []*contract.Refusal `json:"faults"`
 }
 
@@ -361,6 +362,9 @@ func (e *heldEvent) print(out io.Writer) error {
 	fmt.Fprintf(out, "content\n%s\n", indented.String())
 	if len(e.Persons) > 0 {
 		fmt.Fprintf(out, "Pseudonyms, which cannot be changed: %s.\n", strings.Join(e.Persons, ", "))
+	}
+	if len(e.Unread) > 0 {
+		fmt.Fprintf(out, "Special, read by nobody and left out: %s.\n", strings.Join(e.Unread, ", "))
 	}
 	if e.State != "open" {
 		return nil
