@@ -307,13 +307,13 @@ func (s *server) cellTable(r *queries.Result, language string) *table {
 	return t
 }
 
-// language is that of a table's one column of names: the one that was asked for, else the
-// pack's first.
+// language is that of a table's one column of names: the one that was asked for, else English as the words beside it are,
+// else, where the pack has no English, its first.
 func (s *server) language(q *query) string {
 	if asked := q.get("lang"); asked != "" {
 		return asked
 	}
-	if len(s.config.Pack.Languages) == 0 {
+	if len(s.config.Pack.Languages) == 0 || slices.Contains(s.config.Pack.Languages, "en") {
 		return "en"
 	}
 	return s.config.Pack.Languages[0]
