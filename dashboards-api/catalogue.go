@@ -56,7 +56,8 @@ type versionBody struct {
 	Grains      []string        `json:"grains"`  // of a distinct count: the only ones it has
 	Periods     []string        `json:"periods"` // grains by which it can be told
 	Rollups     [][]string      `json:"rollups"`
-	Matures     int             `json:"matures"` // days, counted back from today, that are left out
+	Dimensions  []dimensionBody `json:"dimensions"` // by which this definition may be broken down or filtered
+	Matures     int             `json:"matures"`    // days, counted back from today, that are left out
 
 	Published        [][]string `json:"published"` // tables that are published, by their dimensions
 	PublishedPeriods []string   `json:"published_periods"`
@@ -74,7 +75,6 @@ func (s *server) catalogue() []kpiBody {
 func (s *server) describe(k *kpi.KPI) kpiBody {
 	body := kpiBody{ID: k.ID, Title: names(k.Title), About: names(k.About), Group: k.Group, Owner: k.Owner, OwnerNames: s.organisation(k.Owner),
 		Unit: string(k.Unit), Direction: string(k.Direction), RankedBy: k.Ranked, Dimensions: []dimensionBody{}, Versions: []versionBody{}, Targets: s.targetsOf(k.ID)}
-	seen := map[string]bool{}
 	for _, v := range k.Versions {
 		version := describeVersion(&v)
 		version.PublishedOnly = slices.ContainsFunc(v.Sides(), func(side kpi.Side) bool {
@@ -94,29 +94,29 @@ func (s *server) describe(k *kpi.KPI) kpiBody {
 				version.Periods = append(version.Periods, string(grain))
 			}
 		}
-		body.Versions = append(body.Versions, version)
-		if v.Variant != k.Versions[0].Variant {
-			continue // a rival definition has its own, under its version
-		}
 		asked := v.Rollups
 		if version.PublishedOnly {
 			asked = tables // nobody is told any other
 		}
-		for _, dimensions := range asked {
-			for _, name := range dimensions {
-				if !seen[name] {
-					seen[name] = true
-					body.Dimensions = append(body.Dimensions, s.dimension(&v, name))
-				}
+		for _, name := range slices.Concat(asked...) {
+			named := func(d dimensionBody) bool { return d.Name == name }
+			if slices.ContainsFunc(version.Dimensions, named) {
+				continue
+			}
+			d := s.dimension(&v, name)
+			version.Dimensions = append(version.Dimensions, d)
+			if v.Variant == k.Versions[0].Variant && !slices.ContainsFunc(body.Dimensions, named) {
+				body.Dimensions = append(body.Dimensions, d)
 			}
 		}
+		body.Versions = append(body.Versions, version)
 	}
 	return body
 }
 
 func describeVersion(v *kpi.Version) versionBody {
 	body := versionBody{Version: v.Version, Variant: v.Variant, Valid: span(v.Valid), Formula: v.Formula(), Source: v.Source.In("en"), SourceNames: names(v.Source), Basis: string(v.Basis),
-		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Matures: v.Matures,
+		From: listed(v.From), Quantiles: []float64{}, At: v.At, Grain: v.Grain, Grains: []string{}, Rollups: [][]string{}, Dimensions: []dimensionBody{}, Matures: v.Matures,
 		Published: [][]string{}, PublishedPeriods: []string{}}
 	if v.Numerator != nil {
 		body.Numerator = v.Numerator.Text

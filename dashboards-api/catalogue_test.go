@@ -23,8 +23,19 @@ func TestSpecialFiguresOfferWhatIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	special, others := 0, 0
+	special, others, own := 0, 0, 0
 	for _, k := range s.catalogue() {
+		for i, v := range k.Versions { // a definition offers what it can be asked by, and nothing of another's
+			own += len(v.Dimensions)
+			for _, d := range v.Dimensions {
+				if !slices.ContainsFunc(slices.Concat(v.Rollups, v.Published), func(set []string) bool { return slices.Contains(set, d.Name) }) {
+					t.Errorf("%s %s offers %s, which none of its sets has", k.ID, v.Variant, d.Name)
+				}
+			}
+			if i > 0 && k.ID == "certificates-avoided" && len(v.Dimensions) == 0 {
+				t.Errorf("%s %s offers no dimension", k.ID, v.Variant)
+			}
+		}
 		v := k.Versions[0]
 		if !v.PublishedOnly {
 			others += len(k.Dimensions)
@@ -40,7 +51,7 @@ func TestSpecialFiguresOfferWhatIsTold(t *testing.T) {
 			t.Errorf("%s offers the periods %v, and is published for %v", k.ID, v.Periods, v.PublishedPeriods)
 		}
 	}
-	if special == 0 || others == 0 {
+	if special == 0 || others == 0 || own == 0 {
 		t.Errorf("the pack has %d and %d dimensions", special, others)
 	}
 }

@@ -460,7 +460,7 @@ func (n *half) matching(v *kpi.Version, rows, asOf string) string {
 		}
 		if m.First != "" {
 			names := strings.Join(append(renamed, m.First+" AS its_first"), ", ")
-			first := "(SELECT mapFromArrays(groupArray(id), groupArray(first)) FROM (SELECT toString(own._id) AS id, argMin(its_first, (its_time, its__seq)) AS first FROM " + joined(names) + " GROUP BY id))"
+			first := "(SELECT mapFromArrays(groupArray(id), groupArray(first)) FROM (SELECT toString(own._id) AS id, argMin(its_first, (its_time, its__seq)) AS first FROM " + joined(names) + " GROUP BY id) WHERE isNotNull(first))"
 			columns += fmt.Sprintf(", if(mapContains(%[1]s, toString(_id)), %[1]s[toString(_id)], NULL) AS %[2]s", first, m.Name)
 			continue
 		}
@@ -552,7 +552,7 @@ func (n *half) plainPeriod(t *testing.T, v *kpi.Version, by []string, from, to r
 			rows = fmt.Sprintf("(SELECT * FROM %s WHERE toDate(time) <= '%s' ORDER BY time DESC, _seq DESC LIMIT 1 BY %s)", rows, to, v.Key)
 			condition, asOf = "1", to
 		case kpi.Reported:
-			condition = fmt.Sprintf("%s >= '%s' AND %s <= '%s'", c.Window.From, from, c.Window.To, to)
+			condition = fmt.Sprintf("%s >= '%s' AND %s <= '%s' AND (%s)", c.Window.From, from, c.Window.To, to, cond(v.Only))
 		}
 		if v.Matures > 0 {
 			condition += fmt.Sprintf(" AND toDate(%s) <= '%s'", at, askedOn-reference.Day(v.Matures))

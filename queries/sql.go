@@ -387,7 +387,11 @@ func (w *writer) reported(ctx context.Context) (string, error) {
 			Also("uz", "Javobda hisobot davrlari %d ta, bitta soʻrovga koʻpi bilan %d ta sigʻadi: qisqaroq davr tanlang.", len(periods)/2, maxWindows).
 			Also("ru", "В ответе %d отчётных периодов, а запрос вмещает не больше %d: выберите более короткий период.", len(periods)/2, maxWindows)
 	}
-	from, err := w.rows(s.contract, w.filters(s.contract)...)
+	conditions := w.filters(s.contract)
+	if only := qn.version.Only; only != "" {
+		conditions = append([]string{only}, conditions...)
+	}
+	from, err := w.rows(s.contract, conditions...)
 	if err != nil {
 		return "", err
 	}

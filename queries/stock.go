@@ -145,6 +145,9 @@ func (q *Queries) reported(qn *question, c *contract.Contract, params bind) *sta
 	if qn.to != reference.NoDay {
 		conditions = append(conditions, to+" <= "+s32(params.day("to", qn.to)))
 	}
+	if v.Only != "" {
+		conditions = append(conditions, "("+v.Only+")")
+	}
 	conditions = append(conditions, qn.filters(params, dimension)...)
 	conditions = append(conditions, qn.known(params)...)
 	conditions = append(conditions, q.live(c, qn, params))

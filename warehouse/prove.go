@@ -112,6 +112,9 @@ func (w *Warehouse) claims(k *kpi.KPI, version int, side kpi.Side, c *contract.C
 			add("distribution.if", d.If, "countIf("+d.If+")", rows, nil, "")
 		}
 	}
+	if v.Only != "" {
+		add("only", v.Only, "countIf("+v.Only+")", rows, nil, "")
+	}
 	if d := v.Distinct; d != nil && d.If != "" {
 		add("distinct.if", d.If, "countIf("+d.If+")", rows, nil, "")
 	}

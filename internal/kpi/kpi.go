@@ -103,6 +103,8 @@ type Version struct {
 	Running bool     // a period is told with all before it: its figure is what there is by its end
 	Backlog *Backlog // for Stock: what has entered and not left by the day, by its age
 
+	Only string // for Reported: the condition on figures that are meant; those of others are not looked at
+
 	Match []Match // truths about a row that another contract tells; answered from facts
 
 	At      string     // the field that dates it; "time" by default
@@ -125,7 +127,8 @@ type Version struct {
 }
 
 // Formula is the definition in one line, in the pack's own notation and without a word of any
-// language: "countIf(mobile) ÷ count()", "quantileIf(0.5)(hours, decided)", "uniqExact(user)".
+// language: "countIf(mobile) ÷ count()", "quantileIf(0.5)(hours, decided)", "uniqExact(user)";
+// behind a bar the figures that are meant: "sum(numerator) | indicator = 'users'".
 func (v *Version) Formula() string {
 	quantile := func(of, when string, points []float64) string {
 		suffix := ""
@@ -151,6 +154,9 @@ func (v *Version) Formula() string {
 		text += " ÷ (" + v.Per.String() + ")"
 	case v.Denominator != nil:
 		text += " ÷ " + v.Denominator.Text
+	}
+	if v.Only != "" {
+		text += " | " + v.Only
 	}
 	return text
 }
@@ -351,6 +357,9 @@ func (v *Version) ExpressionsOf(side Side) []string {
 		if v.Distribution.If != "" {
 			all = append(all, v.Distribution.If)
 		}
+	}
+	if v.Only != "" {
+		all = append(all, v.Only)
 	}
 	if v.Distinct != nil && v.Distinct.If != "" {
 		all = append(all, v.Distinct.If)

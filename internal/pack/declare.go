@@ -146,6 +146,7 @@ type versionDeclaration struct {
 	From         listOf                   `yaml:"from" doc:"Contracts that it reads (request.decided or request.decided.v1), one or a list; for a stock the reference table, or with each a contract. Not told when the parts of the formulae name theirs."`
 	Each         string                   `yaml:"each" like:"field" doc:"stock of a contract: the field whose newest event on the day counts, once for each value."`
 	Match        []matchDeclaration       `yaml:"match" doc:"Truths about a row that another contract tells, by the name under which expressions ask for them."`
+	Only         string                   `yaml:"only" doc:"Reported figures: ClickHouse condition on those that are meant; others are not looked at, not as a case and not for their state."`
 	Numerator    formulaDeclaration       `yaml:"numerator" doc:"Formula; alone it is the value. Or parts that are added up, each over a contract of its own."`
 	Denominator  formulaDeclaration       `yaml:"denominator" doc:"Formula that the numerator is divided by, at the very end; or parts."`
 	Per          *perDeclaration          `yaml:"per" doc:"What the value is told for each of, in place of a denominator."`

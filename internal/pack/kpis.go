@@ -109,7 +109,7 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 		r.bad(at, join(path, field), format, args...)
 	}
 	v := kpi.Version{Version: d.Version, Variant: d.Variant, Valid: reference.Span(d.Valid), Source: r.worded(p, at, join(path, "source"), d.Source), Basis: kpi.Events,
-		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, OfPersons: d.Counts == "persons", Matures: d.Matures, Running: d.Running, Line: d.Line}
+		From: d.From, At: d.At, Grain: d.Grain, Rollups: d.Rollups, Persons: d.Persons, OfPersons: d.Counts == "persons", Matures: d.Matures, Running: d.Running, Only: d.Only, Line: d.Line}
 	if v.At == "" {
 		v.At = contract.ColumnTime
 	}
@@ -219,6 +219,9 @@ func (r *reader) version(p *Pack, at place, i int, k *kpiDeclaration) kpi.Versio
 	for side, c := range r.from(p, at, path, k, d, &v) {
 		r.against(p, at, path, &v, side, c)
 		own[side.From] = c
+	}
+	if v.Only != "" && v.Basis != kpi.Reported {
+		bad("only", "is of reported figures; what is meant of events stands in the formulae")
 	}
 	r.publish(&v, d.Published, own, bad)
 	return v

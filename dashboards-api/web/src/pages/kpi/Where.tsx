@@ -29,7 +29,7 @@ import { words as allWords } from './words'
 // partsOf are the ranked parts of a breakdown; a part leads to the page of that part, broken
 // down by the next dimension.
 function partsOf(values: Values, by: string, kpi: Kpi, asked: Asked, search: Search, voice: Voice, disputes: Replies | undefined): Part[] {
-  const finer = next(kpi, asked, search, by)
+  const finer = next(asked, search, by)
   return ranked(values.cells.map((cell) => {
     const code = dimensionValue(cell, by)
     return { code, name: partName(values, by, code, voice), cell, search: code === '' ? undefined : { ...search, where: withFilter(search, by, code), by: finer }, disputed: disputeOf(disputes, kpi.id, cell, withFilter(search, by, code)) !== undefined }

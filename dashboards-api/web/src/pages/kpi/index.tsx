@@ -41,7 +41,7 @@ export default function KpiPage() {
   return <div aria-busy={shown !== now}><KpiOf key={id} kpi={definition.data} search={search} /></div>
 }
 
-const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search }) {
+const KpiOf = memo(function KpiOf({ kpi: declared, search }: { kpi: Kpi; search: Search }) {
   const words = useWords()
   const said = useWordsOf(allWords)
   const voice = useVoice()
@@ -49,7 +49,8 @@ const KpiOf = memo(function KpiOf({ kpi, search }: { kpi: Kpi; search: Search })
   const may = useMay()
   const outside = useOutside()
   const narrowed = useScope() !== undefined
-  const asked = useMemo(() => askedOf(kpi, search, outside), [kpi, search, outside])
+  const asked = useMemo(() => askedOf(declared, search, outside), [declared, search, outside])
+  const kpi = useMemo(() => ({ ...declared, dimensions: asked.version.dimensions }), [declared, asked.version]) // those of the definition that is shown
   const { scope, by, compare } = asked
   const whole = useValues(kpi.id, { ...scope, compare, lang: voice.language })
   const series = useSeries(kpi.id, asked)

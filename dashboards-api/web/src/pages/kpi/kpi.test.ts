@@ -20,11 +20,12 @@ const values = (cells: Cell[], part: Partial<Values> = {}): Values => ({
   names: { region: { a: { en: 'Andijan', ru: 'Андижан', uz: 'Andijon' }, b: { en: 'Bukhara', ru: 'Бухара', uz: 'Buxoro' } } }, ...part,
 } as Values)
 
-const version = (part: object) => ({ version: 1, variant: '', valid: { from: null, to: null }, source: '', source_names: { en: '' }, basis: 'events', from: ['request.decided'], formula: 'countIf(x) ÷ count()', numerator: 'countIf(x)', denominator: 'count()', of: '', if: '', quantiles: [], at: '', grain: 'day', grains: [], rollups: [], matures: 0, periods: ['day', 'week', 'month', 'quarter', 'year'], published: [], published_periods: ['quarter', 'year'], published_only: false, ...part }) as Kpi['versions'][number]
 const dimension = (name: string, to = '') => ({ name, title: {}, type: 'code', to, values: [] })
+const dimensions = [dimension('service', 'services'), dimension('region', 'regions'), dimension('district', 'districts')]
+const version = (part: object) => ({ version: 1, variant: '', valid: { from: null, to: null }, source: '', source_names: { en: '' }, basis: 'events', from: ['request.decided'], formula: 'countIf(x) ÷ count()', numerator: 'countIf(x)', denominator: 'count()', of: '', if: '', quantiles: [], at: '', grain: 'day', grains: [], rollups: [], dimensions, matures: 0, periods: ['day', 'week', 'month', 'quarter', 'year'], published: [], published_periods: ['quarter', 'year'], published_only: false, ...part }) as Kpi['versions'][number]
 const kpi = (part: Partial<Kpi> = {}): Kpi => ({
   id: 'online', title: {}, about: {}, group: '', owner: 'm', owner_names: {}, unit: 'percent', direction: 'up', ranked_by: '',
-  dimensions: [dimension('service', 'services'), dimension('region', 'regions'), dimension('district', 'districts')], versions: [version({})], targets: [], ...part,
+  dimensions, versions: [version({})], targets: [], ...part,
 })
 
 const comparison = (difference: number) => ({ period: '2023', value: 70, state: 'value' as const, difference, change: 1 })
@@ -77,21 +78,23 @@ describe('what the address leaves out', () => {
     expect(askedOf(kpi({ versions }), {}).version.version).toBe(2)
     expect(askedOf(kpi({ versions }), { version: '1' }).version.version).toBe(1)
     expect(askedOf(kpi({ versions }), { variant: 'reported' }).version.variant).toBe('reported')
+    const rival = [version({}), version({ variant: 'rival', dimensions: [dimension('agency', 'organisations')] })]
+    expect(askedOf(kpi({ versions: rival }), { variant: 'rival' })).toMatchObject({ by: 'agency' }) // that it has, not those of the default
   })
   it('offers of what is told by published tables alone only what has a table', () => {
     const k = kpi({ versions: [version({ published: [[], ['region'], ['region', 'service']], published_periods: ['quarter', 'year'], published_only: true })] })
     expect(askedOf(k, { by: 'district' })).toMatchObject({ by: 'region', grain: 'quarter', grains: ['quarter', 'year'] })
     expect(askedOf(k, { where: ['region=a'] })).toMatchObject({ by: 'service' })
     expect(askedOf(k, { where: ['district=1'] })).toMatchObject({ by: '', offered: [] })
-    expect(next(k, askedOf(k, {}), {}, 'region')).toBe('service')
-    expect(next(k, askedOf(k, { by: 'service', where: ['region=a'] }), { where: ['region=a'] }, 'service')).toBe('service')
+    expect(next(askedOf(k, {}), {}, 'region')).toBe('service')
+    expect(next(askedOf(k, { by: 'service', where: ['region=a'] }), { where: ['region=a'] }, 'service')).toBe('service')
     expect(askedOf(kpi(), {}, true).offered).toEqual([])
   })
   it('leads from a region to its districts, then to what is left', () => {
     const asked = askedOf(kpi(), {})
-    expect(next(kpi(), asked, {}, 'region')).toBe('district')
-    expect(next(kpi(), asked, { where: ['district=1'] }, 'region')).toBe('service')
-    expect(next(kpi(), asked, { where: ['district=1', 'service=1'] }, 'region')).toBe('region')
+    expect(next(asked, {}, 'region')).toBe('district')
+    expect(next(asked, { where: ['district=1'] }, 'region')).toBe('service')
+    expect(next(asked, { where: ['district=1', 'service=1'] }, 'region')).toBe('region')
   })
 })
 

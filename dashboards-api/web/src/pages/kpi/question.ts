@@ -40,7 +40,7 @@ export function askedOf(kpi: Kpi, search: Search, outside = false): Asked {
   const alone = outside || version.published_only
   const grains = alone ? version.published_periods : version.basis === 'reported' ? ['window'] : version.periods.length ? version.periods : ['day', 'week', 'month', 'quarter', 'year']
   const usual = stepFor(search)
-  const offered = offeredOf(kpi, { version, alone }, filters(search).map((f) => f.name))
+  const offered = offeredOf({ version, alone }, filters(search).map((f) => f.name))
   const dimension = offered.find((d) => d.name === search.by) ?? offered.find((d) => d.to === 'regions' && !filtered(search, d.name)) ?? offered.find((d) => !filtered(search, d.name)) ?? offered[0]
   const compare = comparisons.find((c) => c === search.compare) ?? (search.from && search.to ? 'previous' : undefined)
   return {
@@ -59,9 +59,9 @@ export function askedOf(kpi: Kpi, search: Search, outside = false): Asked {
 
 // offeredOf are the dimensions by which a figure can be broken down that is filtered by some:
 // all of them, or those of which there is a published table.
-export function offeredOf(kpi: Kpi, { version, alone }: Pick<Asked, 'version' | 'alone'>, filtered: string[]): Dimension[] {
-  if (!alone) return kpi.dimensions
-  return kpi.dimensions.filter((d) => {
+export function offeredOf({ version, alone }: Pick<Asked, 'version' | 'alone'>, filtered: string[]): Dimension[] {
+  if (!alone) return version.dimensions
+  return version.dimensions.filter((d) => {
     const asked = new Set([...filtered, d.name])
     return version.published.some((table) => table.length === asked.size && table.every((name) => asked.has(name)))
   })
@@ -97,8 +97,8 @@ export function ownTargets(kpi: Kpi, search: Search): Target[] {
 
 // next is the dimension by which a part is broken down when it is opened: one that is not
 // filtered yet, a finer place first.
-export function next(kpi: Kpi, asked: Pick<Asked, 'version' | 'alone'>, search: Search, by: string): string {
-  const left = offeredOf(kpi, asked, [...filters(search).map((f) => f.name), by]).filter((d) => d.name !== by && !filtered(search, d.name))
+export function next(asked: Pick<Asked, 'version' | 'alone'>, search: Search, by: string): string {
+  const left = offeredOf(asked, [...filters(search).map((f) => f.name), by]).filter((d) => d.name !== by && !filtered(search, d.name))
   return (left.find((d) => d.to === 'districts') ?? left[0])?.name ?? by
 }
 
