@@ -72,6 +72,10 @@ func TestFormulae(t *testing.T) {
 	figure("interaction-points-activated", "496", from, to, "value", 4, 4) // two of six do not apply
 	figure("interaction-points-activated", "308", from, to, "value", 3, 6)
 	figure("cost-per-transaction", "308", "2024-01-01", "2024-03-31", "value", 9_000_000, 10) // of a quarter
+	// A catalogue that tells sectors: the question of a day in the past has those of that day.
+	for _, s := range []struct{ day, service, sector string }{{"2024-02-01", "496", "healthcare"}, {"2024-02-01", "308", "education"}, {"2024-09-01", "308", "healthcare"}} {
+		put("service.changed", s.day+" 00:00:00.000", map[string]any{"service": s.service, "active": true, "electronic": true, "sector": s.sector, "life_event": "birth", "documents_demanded": int64(1), "deadline_days": int64(3), "deadline_in": "working_days"})
+	}
 	for name, list := range rows {
 		warehousetest.Insert(t, w, w.Contract(name), list)
 	}
@@ -105,5 +109,11 @@ func TestFormulae(t *testing.T) {
 	}
 	if c := values(t, q, queries.Request{KPI: "digital-take-up", Variant: "reported", From: day(from), To: day(to)}).Cells[0]; c.Cases == nil || *c.Cases != 4 || c.Coverage == nil || c.Coverage.Covered != 2 || c.Coverage.Expected != 4 {
 		t.Errorf("digital take-up has %s cases, coverage %+v; four services reported, two of them both numbers", shown(c.Cases), c.Coverage)
+	}
+	for on, healthcare := range map[string]float64{"2024-06-30": 1, "2024-12-31": 2} {
+		r := values(t, q, queries.Request{KPI: "service-count", From: day(on), To: day(on), By: []string{"sector"}, Where: map[string][]string{"sector": {"healthcare"}, "life_event": {"birth"}}})
+		if len(r.Cells) != 1 || r.Cells[0].Value == nil || *r.Cells[0].Value != healthcare {
+			t.Errorf("services of healthcare on %s: %+v, not %g", on, r.Cells, healthcare)
+		}
 	}
 }
