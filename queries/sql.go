@@ -332,7 +332,7 @@ func (w *writer) backlog(days []reference.Day) (string, error) {
 		told = append(told, selection{d.alias, d.alias, ""})
 	}
 	told = append(told, quantiles(b.Quantiles, func(point float64) string {
-		return fmt.Sprintf("quantileExactInclusive(%g)(dateDiff('day', Entered, %s))", point, kpi.AsOf)
+		return fmt.Sprintf("round(quantileExactInclusive(%g)(dateDiff('day', Entered, %s)), 6)", point, kpi.AsOf)
 	})...)
 	told = append(told, selection{"Cases", "count()", "sum"})
 	return w.finished(told, "(\n"+indent(strings.Join(parts, "\nUNION ALL\n"))+"\n)\nWHERE Entered <= "+kpi.AsOf), nil

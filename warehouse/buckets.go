@@ -50,9 +50,15 @@ func Quantiles(h Histogram, points []float64) (values []float64, n int64) {
 	return h.quantiles(points, bucketValue)
 }
 
-// WholeQuantiles is [Quantiles] of buckets whose keys are the values themselves.
+// WholeQuantiles is [Quantiles] of buckets whose keys are the values themselves. Between
+// two whole numbers a quantile has the digits of its point (p90 tenths): rounded to six,
+// it is the exact decimal, of which binary fractions would tell 15.600000000000023.
 func WholeQuantiles(h Histogram, points []float64) (values []float64, n int64) {
-	return h.quantiles(points, func(key int32) float64 { return float64(key) })
+	values, n = h.quantiles(points, func(key int32) float64 { return float64(key) })
+	for i, x := range values {
+		values[i] = math.Round(x*1e6) / 1e6
+	}
+	return values, n
 }
 
 func (h Histogram) quantiles(points []float64, value func(key int32) float64) (values []float64, n int64) {

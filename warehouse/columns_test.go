@@ -99,6 +99,11 @@ func TestQuantiles(t *testing.T) {
 	if values, n := warehouse.WholeQuantiles(h, []float64{0, 0.5, 0.9, 1}); n != 4 || fmt.Sprintf("%.3f", values) != "[1.000 1.000 2.400 3.000]" {
 		t.Errorf("%v of %d", values, n)
 	}
+	// The decimal itself, not the binary fraction that the sum comes to: 15.399999999999977.
+	h = warehouse.Histogram{Keys: []int32{15, 16}, Counts: []int64{789, 88}}
+	if values, n := warehouse.WholeQuantiles(h, []float64{0.9}); n != 877 || fmt.Sprint(values) != "[15.4]" {
+		t.Errorf("%v of %d", values, n)
+	}
 	if values, n := warehouse.Quantiles(warehouse.Histogram{Keys: []int32{4}, Counts: []int64{0}}, []float64{0.5}); n != 0 || values != nil {
 		t.Errorf("of nothing: %v of %d", values, n)
 	}
