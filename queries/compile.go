@@ -597,11 +597,13 @@ func (q *Queries) persons(qn *question) *statement {
 		group = append(group, p.name)
 	}
 	s.columns = append(s.columns, colPersons)
-	persons := "uniqExact(Person)"
+	persons, sure := "uniqExact(Person)", ""
 	if uncounts {
+		s.columns = append(s.columns, colSure)
+		sure = fmt.Sprintf(", uniqExactIf(Person, Role = %d) AS Sure", warehouse.CountsIn)
 		persons = fmt.Sprintf("greatest(toUInt64(1), uniqExact(Person) - uniqExactIf(Person, Role IN (%d, %d)) + uniqExactIf(Person, Role = %[1]d))", warehouse.CountsIn, warehouse.TakesAway)
 	}
-	s.sql = "SELECT " + strings.Join(append(slices.Clone(group), persons+" AS Persons"), ", ") +
+	s.sql = "SELECT " + strings.Join(append(slices.Clone(group), persons+" AS Persons"), ", ") + sure +
 		"\nFROM (\n" + strings.Join(selects, "\nUNION ALL\n") + "\n)\nWHERE Cases > 0 AND isNotNull(Person)" + groupSQL(group) + orderSQL(parts)
 	return s
 }

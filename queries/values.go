@@ -763,7 +763,7 @@ func (q *Queries) checkDistinct(qn *question) error {
 // countPersons settles how many distinct persons stand behind each cell. From a rollup
 // the count is right unless a row of the cell was taken back; then those days count
 // whose rows all stand; and where these are not enough, or no rollup was read, facts do. Where rows take cases
-// away, those count whom none takes away, and where these are not enough, facts do.
+// away, those count whom none takes away, and where these are not enough in a large cell, facts do.
 func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, found map[key]*sums) error {
 	if s.settled {
 		return nil
@@ -774,12 +774,7 @@ func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, 
 	for at, c := range found {
 		switch {
 		case all || c.persons == 0:
-		case c.retracted > 0:
-			open[at] = true
-		case !uncounts:
-		case c.persons < q.k: // few, whoever was taken away
-			c.persons = max(1, c.sure)
-		case c.sure < q.k:
+		case c.retracted > 0, uncounts && !q.surely(c):
 			open[at] = true
 		}
 	}
@@ -810,13 +805,30 @@ func (q *Queries) countPersons(ctx context.Context, qn *question, s *statement, 
 	}
 	for at, c := range found {
 		if all || open[at] {
-			c.persons = 0
-			if exact[at] != nil {
-				c.persons = exact[at].persons
+			c.persons, c.sure = 0, 0
+			if found := exact[at]; found != nil {
+				c.persons, c.sure = found.persons, found.sure
+			}
+			if uncounts && c.persons > 0 {
+				q.surely(c)
 			}
 		}
 	}
 	return nil
+}
+
+// certainOf is of how many cases for each of k a cell is told by whom no row can take away, whoever else may be in it:
+// a cell of few cases is not worth reading facts.
+const certainOf = 10
+
+// surely takes those persons for the cell's whom no row can take away, where they are enough or the cell is
+// small; false: it has to be found out who is left.
+func (q *Queries) surely(c *sums) bool {
+	if c.sure < q.k && c.cases >= int64(certainOf*q.k) {
+		return false
+	}
+	c.persons = max(1, c.sure)
+	return true
 }
 
 // untouched counts, from rollups, the persons of rows by day and dimensions of which
