@@ -274,20 +274,12 @@ func when(t *time.Time) any {
 // createKey answers POST /v1/keys: {"name", "roles", "agency", "region", "sources", "contracts",
 // "expires"}, the last a moment, or the last day in the pack's zone. The key itself is in this one answer and nowhere else.
 func (s *server) createKey(g *access.Gate, w http.ResponseWriter, r *http.Request) {
-	var given struct { // the rest of a key is not told by who asks for it
-		Name      string        `json:"name"`
-		Roles     []access.Role `json:"roles"`
-		Agency    string        `json:"agency"`
-		Region    string        `json:"region"`
-		Sources   []string      `json:"sources"`
-		Contracts []string      `json:"contracts"`
-		Expires   *string       `json:"expires"`
-	}
+	var given access.KeyRequest
 	if err := s.readJSON(w, r, 64<<10, &given); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	k := &access.Key{Name: given.Name, Roles: given.Roles, Agency: given.Agency, Region: given.Region, Sources: given.Sources, Contracts: given.Contracts}
+	k := given.Key()
 	err := s.checkKey(k)
 	if err == nil && given.Expires != nil {
 		k.Expires, err = s.expiry(*given.Expires)

@@ -46,7 +46,7 @@ func newKeyCreate() *cobra.Command {
   ombor key create --role agency --agency customs-committee --name "customs dashboard" --expires 2027-06-30`,
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			var k access.Key
+			var k access.KeyRequest
 			f := c.Flags()
 			roles, _ := f.GetStringSlice("role")
 			for _, r := range roles {
@@ -65,14 +65,10 @@ func newKeyCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			asked := struct {
-				access.Key
-				Expires *string `json:"expires,omitempty"` // the server knows the zone in which the day ends
-			}{Key: k}
 			if day != "" {
-				asked.Expires = &day
+				k.Expires = &day
 			}
-			body, err := json.Marshal(asked)
+			body, err := json.Marshal(k)
 			if err != nil {
 				return err
 			}

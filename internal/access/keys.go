@@ -30,6 +30,22 @@ type Key struct {
 	Revoked   *time.Time `json:"revoked"`
 }
 
+// KeyRequest is what is told of a key by who asks for one: the body of POST /v1/keys. The rest is the server's.
+type KeyRequest struct {
+	Name      string   `json:"name"`
+	Roles     []Role   `json:"roles"`
+	Agency    string   `json:"agency,omitempty"`
+	Region    string   `json:"region,omitempty"`
+	Sources   []string `json:"sources,omitempty"`
+	Contracts []string `json:"contracts,omitempty"`
+	Expires   *string  `json:"expires,omitempty"` // a moment, or the last day in the zone that the server knows
+}
+
+// Key is the key that is asked for, without its expiry.
+func (r *KeyRequest) Key() *Key {
+	return &Key{Name: r.Name, Roles: r.Roles, Agency: r.Agency, Region: r.Region, Sources: r.Sources, Contracts: r.Contracts}
+}
+
 // Principal is who acts with the key.
 func (k *Key) Principal() *Principal {
 	return &Principal{ID: "key:" + k.ID, Name: k.Name, Roles: k.Roles, Agency: k.Agency, Region: k.Region, Sources: k.Sources, Contracts: k.Contracts}

@@ -29,6 +29,8 @@ function questionOf(way: Way, asked: Asked, through: string): Question {
   return { ...asked.scope, from, to, compare: way === 'year' ? 'year' : 'previous' }
 }
 
+const told = (state: string | undefined) => state === 'value' || state === 'zero'
+
 // Why takes the change apart: three exact parts, the change like for like, and who moved it
 // most. What is held against what is the reader's choice; at first the period shown and the
 // one before, and its last quarter where nothing is known of the period before.
@@ -44,13 +46,17 @@ export const Why = memo(function Why({ kpi, asked, whole, replies }: { kpi: Kpi;
   const through = [data, search.to].filter((d) => d !== undefined).sort()[0]
   const ready = through !== undefined
   const compared = whole?.cells[0]?.comparison
-  const known = compared && (compared.state === 'value' || compared.state === 'zero') && whole.compare !== 'national'
+  const known = compared && told(compared.state) && whole.compare !== 'national'
   const way: Way = chosen ?? (!known ? 'quarter' : whole.compare === 'year' ? 'year' : 'previous')
-  const why = useAbout<Answer>(kpi.id, 'why', ready ? questionOf(way, asked, through) : {}, ready)
+  // A figure that is hidden or missing in one of the two is not asked about.
+  const pair = useAbout<Values>(kpi.id, 'values', ready ? questionOf(way, asked, through) : {}, ready)
+  const cell = pair.data?.cells.length === 1 && !pair.isPlaceholderData ? pair.data.cells[0] : undefined
+  const tellable = told(cell?.state) && told(cell?.comparison?.state)
+  const why = useAbout<Answer>(kpi.id, 'why', ready ? questionOf(way, asked, through) : {}, ready && tellable)
   const answer = why.data
   const movers = useAbout<Movers>(kpi.id, 'movers', ready ? { ...questionOf(way, asked, through), largest: '5' } : {}, ready && answer !== undefined && !why.isError)
   if (!ready) return null
-  const unsupported = why.error instanceof ApiError && why.error.status < 500 && why.error.status !== 0
+  const unsupported = pair.isSuccess && !pair.isPlaceholderData && !tellable || why.error instanceof ApiError && why.error.status < 500 && why.error.status !== 0
   const steps: Step[] = (answer?.parts ?? []).map((p) => ({ key: p.key, label: said.parts[p.key][0], about: said.parts[p.key][1], change: p.change }))
   const end = (p: Answer['now']) => fill(said.whyEnd, { period: period(p.period, language), value: exact(p.value) })
   const exact = (v: number) => (answer?.unit === 'percent' ? exactly(v, 'percent', language).replace('+', '') + '\u00a0%' : amount(v, answer?.unit ?? '', language, voice.labels))
@@ -73,6 +79,7 @@ export const Why = memo(function Why({ kpi, asked, whole, replies }: { kpi: Kpi;
         )}
       </div>
       {unsupported ? <p className="empty">{isRate(whole?.unit ?? '') ? said.whyRate : said.whyNone}</p>
+        : pair.isError ? <Failure error={pair.error} again={() => void pair.refetch()} />
         : why.isError ? <Failure error={why.error} again={() => void why.refetch()} />
           : !drawn || why.isPlaceholderData ? <Skeleton rows={5} kind="row" /> : (
             <>

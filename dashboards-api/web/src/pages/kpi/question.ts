@@ -122,7 +122,7 @@ export const useSeries = (id: string, asked: Asked) => useValues(id, { ...asked.
 export const useParts = (id: string, asked: Asked) => useValues(id, { ...asked.scope, by: asked.by, compare: asked.compare }, asked.by !== '')
 
 // useAbout asks a further question of a KPI: why, movers, gap, sql.
-export function useAbout<T>(id: string, what: 'why' | 'movers' | 'gap' | 'sql', question: Question, enabled: boolean) {
+export function useAbout<T>(id: string, what: 'values' | 'why' | 'movers' | 'gap' | 'sql', question: Question, enabled: boolean) {
   return useQuery({
     queryKey: [what, id, question],
     queryFn: ({ signal }) => get<T>(address(`/v1/kpis/${encodeURIComponent(id)}/${what}`, question), signal),
